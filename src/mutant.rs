@@ -1,0 +1,75 @@
+//! Deliberate faults that prove the models can fail.
+//!
+//! A model that passes says little until the same model is seen to fail on a broken counter. Each place in the
+//! algorithms that a model defends asks [`mutated!`]; under a model checker the test that is running may switch one
+//! fault on, in every other build the question is the constant `false` and costs nothing.
+
+/// One deliberate fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mutant {
+    /// A slot is changed by a load and a store instead of one compare-and-exchange.
+    SlotLoadStore,
+    /// A slot that matches the lap is raised by `fetch_add`, without looking at what it had become.
+    SlotFetchAdd,
+    /// A reader closes a tick without changing the word of its slot.
+    RingNoSeal,
+    /// A writer to a closed tick says so only after its hit is in the slot.
+    RingAnnounceLate,
+    /// A writer to a closed tick does not say so at all.
+    RingNoAnnounce,
+    /// A reader takes a sum on without looking whether the ticks that left it have changed.
+    RingLeavingUnchecked,
+    /// The same in a stripe.
+    StripeLeavingUnchecked,
+    /// The owner of a stripe does not say that it wrote below its published tick.
+    StripeNoLate,
+    /// The owner of a stripe writes a new tick's slot before it publishes the tick.
+    StripeTickAfterSlot,
+    /// A dead thread's id is released without ordering its stores before the next owner.
+    IdsRelaxedRelease,
+    /// The record of a reset counter goes into the stripe before the stripe has been emptied.
+    StripeResetByReader,
+    /// The sliding log looks at the lap under one hold of the lock and writes under another.
+    SlidingTwoLocks,
+    /// A new stripe becomes visible before its contents.
+    TableRelaxedPublish,
+    /// A reader uses a remembered sum without checking that it was not being replaced meanwhile.
+    RecallUnchecked,
+}
+
+#[cfg(any(hitring_loom, hitring_shuttle))]
+thread_local! {
+    static ON: std::cell::Cell<Option<Mutant>> = const { std::cell::Cell::new(None) };
+}
+
+/// Runs `model` with `mutant` switched on in this OS thread; both checkers run all model threads on it.
+#[cfg(any(hitring_loom, hitring_shuttle))]
+pub fn with<R>(mutant: Mutant, model: impl FnOnce() -> R) -> R {
+    struct Off;
+    impl Drop for Off {
+        fn drop(&mut self) {
+            ON.with(|on| on.set(None));
+        }
+    }
+    ON.with(|on| on.set(Some(mutant)));
+    let _off = Off;
+    model()
+}
+
+/// Whether `mutant` is switched on.
+#[cfg(any(hitring_loom, hitring_shuttle))]
+pub fn is_on(mutant: Mutant) -> bool {
+    ON.with(|on| on.get() == Some(mutant))
+}
+
+/// Whether the named [`Mutant`] is switched on: a constant `false` outside the model checkers.
+macro_rules! mutated {
+    ($name:ident) => {{
+        #[cfg(any(hitring_loom, hitring_shuttle))]
+        let on = $crate::mutant::is_on($crate::mutant::Mutant::$name);
+        #[cfg(not(any(hitring_loom, hitring_shuttle)))]
+        let on = false;
+        on
+    }};
+}
+pub(crate) use mutated;

@@ -1,0 +1,227 @@
+//! Snapshots: what a counter holds, as bytes that can be kept, sent and merged.
+//!
+//! A snapshot holds the absolute count of every tick, under the writer who counted it, and the tallies of outcomes. All
+//! of it only grows, so merging is taking the larger value, and merging again changes nothing.
+//!
+//! # Format, version 1
+//! Integers are little-endian. `docs/formats.md` has the same table with an example.
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 8 | `HITRING\0` |
+//! | 2 | format version: 1 |
+//! | 2 | kind: 1, a hit counter |
+//! | 8 | length of all the bytes |
+//! | 8 | resolution in microseconds |
+//! | 4 | window in ticks |
+//! | 4 | slack in slots |
+//! | 4 | grain: 0, cells are by tick; 1, cells are by microsecond |
+//! | 8 | epoch |
+//! | 4 | number of writers, and for each: |
+//! | 24 | replica (process, sequence) and generation |
+//! | 4 | number of cells, and for each: |
+//! | 16 | tick, count; ticks ascend |
+//! | 4 | number of tallies, and for each: |
+//! | 16 + 40 | replica; hits counted, late, future, saturated, refused |
+//! | 4 | CRC-32 (IEEE) of all bytes before it |
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::error::SnapshotError;
+use crate::outcome::Outcomes;
+use crate::time::{Resolution, Tick};
+use crate::window::Cell;
+use crate::window::geometry::MAX_TICKS;
+use crate::writer::{Replica, Writer};
+
+const MAGIC: [u8; 8] = *b"HITRING\0";
+const VERSION: u16 = 1;
+const KIND_COUNTER: u16 = 1;
+const CHECKSUM: usize = 4;
+
+/// What a counter held at one time. See [`HitCounter::snapshot`](crate::HitCounter::snapshot).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    pub(crate) resolution: Duration,
+    /// The width of the ticks that cells are given in.
+    pub(crate) grain: Duration,
+    pub(crate) window: Duration,
+    pub(crate) slack: u32,
+    pub(crate) epoch: u64,
+    pub(crate) cells: Vec<Cells>,
+    pub(crate) tallies: BTreeMap<Replica, Outcomes>,
+}
+
+/// One writer's cells, in the order of their ticks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Cells {
+    pub(crate) writer: Writer,
+    pub(crate) cells: Vec<Cell>,
+}
+
+impl Snapshot {
+    /// The width of a tick of the counter.
+    #[must_use]
+    pub fn resolution(&self) -> Duration {
+        self.resolution
+    }
+
+    /// The window of the counter.
+    #[must_use]
+    pub fn window(&self) -> Duration {
+        self.window
+    }
+
+    /// How many hits it holds, all ticks and writers together.
+    #[must_use]
+    pub fn hits(&self) -> u64 {
+        self.cells.iter().flat_map(|c| &c.cells).fold(0, |sum, cell| sum.saturating_add(cell.count))
+    }
+
+    /// The snapshot as bytes.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let width = self.resolution.as_nanos().max(1);
+        let mut out = Vec::new();
+        out.extend(MAGIC);
+        out.extend(VERSION.to_le_bytes());
+        out.extend(KIND_COUNTER.to_le_bytes());
+        let length_at = out.len();
+        out.extend(0u64.to_le_bytes());
+        out.extend((self.resolution.as_micros() as u64).to_le_bytes());
+        out.extend(((self.window.as_nanos() / width) as u32).to_le_bytes());
+        out.extend(self.slack.to_le_bytes());
+        out.extend(u32::from(self.grain != self.resolution).to_le_bytes());
+        out.extend(self.epoch.to_le_bytes());
+        out.extend((self.cells.len() as u32).to_le_bytes());
+        for Cells { writer, cells } in &self.cells {
+            put_replica(&mut out, writer.replica);
+            out.extend(writer.generation.to_le_bytes());
+            out.extend((cells.len() as u32).to_le_bytes());
+            for cell in cells {
+                out.extend(cell.tick.0.to_le_bytes());
+                out.extend(cell.count.to_le_bytes());
+            }
+        }
+        out.extend((self.tallies.len() as u32).to_le_bytes());
+        for (&replica, tally) in &self.tallies {
+            put_replica(&mut out, replica);
+            for tally in tally.to_array() {
+                out.extend(tally.to_le_bytes());
+            }
+        }
+        let length = (out.len() + CHECKSUM) as u64;
+        out[length_at..length_at + 8].copy_from_slice(&length.to_le_bytes());
+        out.extend(crc32fast::hash(&out).to_le_bytes());
+        out
+    }
+
+    /// The snapshot that `bytes` hold.
+    ///
+    /// # Errors
+    /// [`SnapshotError`] unless `bytes` are exactly what [`to_bytes`](Self::to_bytes) of this or an older hitring made.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, SnapshotError> {
+        let mut header = Reader(bytes);
+        let begins = bytes.len().min(MAGIC.len());
+        if bytes[..begins] != MAGIC[..begins] || bytes.is_empty() {
+            return Err(SnapshotError::Foreign);
+        }
+        let _: [u8; MAGIC.len()] = header.take()?;
+        let version = u16::from_le_bytes(header.take()?);
+        if version != VERSION {
+            return Err(if version > VERSION {
+                SnapshotError::Newer { version, supported: VERSION }
+            } else {
+                SnapshotError::Invalid { what: "format version" }
+            });
+        }
+        let kind = u16::from_le_bytes(header.take()?);
+        if header.u64()? != bytes.len() as u64 {
+            return Err(SnapshotError::Truncated);
+        }
+        let (body, checksum) = bytes.split_last_chunk::<CHECKSUM>().ok_or(SnapshotError::Truncated)?;
+        if crc32fast::hash(body) != u32::from_le_bytes(*checksum) {
+            return Err(SnapshotError::Corrupt);
+        }
+        if kind != KIND_COUNTER {
+            return Err(SnapshotError::Invalid { what: "kind" });
+        }
+        let read = bytes.len() - header.0.len();
+        Self::body(Reader(&body[read..]))
+    }
+
+    fn body(mut from: Reader<'_>) -> Result<Self, SnapshotError> {
+        let invalid = |what| SnapshotError::Invalid { what };
+        let resolution = Resolution::new(Duration::from_micros(from.u64()?)).map_err(|_| invalid("resolution"))?;
+        let window = from.u32()?;
+        let slack = from.u32()?;
+        if !(1..=MAX_TICKS).contains(&window) || slack > MAX_TICKS {
+            return Err(invalid("window"));
+        }
+        let grain = match from.u32()? {
+            0 => resolution,
+            1 => Resolution::MICROSECOND,
+            _ => return Err(invalid("grain")),
+        };
+        let epoch = from.u64()?;
+        let mut cells = Vec::new();
+        for _ in 0..from.u32()? {
+            let writer = Writer { replica: from.replica()?, generation: from.u64()? };
+            let mut of_writer: Vec<Cell> = Vec::new();
+            for _ in 0..from.u32()? {
+                let cell = Cell { tick: Tick(from.u64()?), count: from.u64()? };
+                if cell.tick > grain.last_tick() || of_writer.last().is_some_and(|before| before.tick >= cell.tick) {
+                    return Err(invalid("tick"));
+                }
+                if cell.count == 0 || cell.count > i64::MAX as u64 {
+                    return Err(invalid("count"));
+                }
+                of_writer.push(cell);
+            }
+            cells.push(Cells { writer, cells: of_writer });
+        }
+        let mut tallies = BTreeMap::new();
+        for _ in 0..from.u32()? {
+            let replica = from.replica()?;
+            let mut tally = [0; 5];
+            for word in &mut tally {
+                *word = from.u64()?;
+            }
+            tallies.insert(replica, Outcomes::from_array(tally));
+        }
+        if !from.0.is_empty() {
+            return Err(invalid("length"));
+        }
+        let (resolution, grain) = (resolution.width(), grain.width());
+        Ok(Self { resolution, grain, window: resolution * window, slack, epoch, cells, tallies })
+    }
+}
+
+fn put_replica(out: &mut Vec<u8>, replica: Replica) {
+    out.extend(replica.process.to_le_bytes());
+    out.extend(replica.sequence.to_le_bytes());
+}
+
+/// The bytes that are still to be read.
+struct Reader<'a>(&'a [u8]);
+
+impl Reader<'_> {
+    fn take<const N: usize>(&mut self) -> Result<[u8; N], SnapshotError> {
+        let (taken, rest) = self.0.split_first_chunk().ok_or(SnapshotError::Truncated)?;
+        self.0 = rest;
+        Ok(*taken)
+    }
+
+    fn u32(&mut self) -> Result<u32, SnapshotError> {
+        self.take().map(u32::from_le_bytes)
+    }
+
+    fn u64(&mut self) -> Result<u64, SnapshotError> {
+        self.take().map(u64::from_le_bytes)
+    }
+
+    fn replica(&mut self) -> Result<Replica, SnapshotError> {
+        Ok(Replica { process: self.u64()?, sequence: self.u64()? })
+    }
+}

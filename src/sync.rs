@@ -1,0 +1,169 @@
+//! The only door to atomics, locks and model checkers.
+//!
+//! Every other module takes its atomics from here, so that one `--cfg` swaps the whole crate under a model checker:
+//!
+//! | build | atomics | what it proves |
+//! |---|---|---|
+//! | ordinary | `std`, typed words through the `atomic` crate | |
+//! | `--cfg hitring_loom` | `loom` | every interleaving *and* every value the C11 memory model allows, for small models |
+//! | `--cfg hitring_shuttle` | `shuttle` | randomised and depth-first interleavings of larger models, sequentially consistent |
+//!
+//! Nothing in the crate uses `SeqCst`: loom cannot check it, and no algorithm here needs a single total order.
+//!
+//! [`Typed`] is an atomic 64-bit word that holds a newtype such as [`Tick`](crate::time::Tick), so that a tick cannot
+//! be stored where a count is meant.
+
+pub use std::sync::atomic::Ordering;
+
+#[cfg(hitring_loom)]
+pub use loom::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize};
+#[cfg(hitring_shuttle)]
+pub use shuttle::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize};
+#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+pub use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize};
+
+#[cfg(hitring_loom)]
+use loom::sync as locks;
+#[cfg(hitring_shuttle)]
+use shuttle::sync as locks;
+#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+use std::sync as locks;
+
+/// Gives the other side a chance to run while a bounded critical section of it is waited for.
+pub fn relax() {
+    #[cfg(hitring_loom)]
+    loom::thread::yield_now();
+    #[cfg(hitring_shuttle)]
+    shuttle::thread::yield_now();
+    #[cfg(not(any(hitring_loom, hitring_shuttle)))]
+    std::thread::yield_now();
+}
+
+/// A mutex without poisoning: no critical section of this crate can leave its data half changed by a panic.
+#[derive(Debug)]
+pub struct Mutex<T>(locks::Mutex<T>);
+
+/// Holds a [`Mutex`] locked.
+pub type MutexGuard<'a, T> = locks::MutexGuard<'a, T>;
+
+impl<T> Mutex<T> {
+    /// A mutex around `value`.
+    pub fn new(value: T) -> Self {
+        Self(locks::Mutex::new(value))
+    }
+
+    /// Waits for the lock.
+    pub fn lock(&self) -> MutexGuard<'_, T> {
+        match self.0.lock() {
+            Ok(guard) => guard,
+            Err(poisoned) => poisoned.into_inner(),
+        }
+    }
+
+    /// Takes the lock if nobody holds it.
+    pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        match self.0.try_lock() {
+            Ok(guard) => Some(guard),
+            Err(std::sync::TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(std::sync::TryLockError::WouldBlock) => None,
+        }
+    }
+}
+
+/// A newtype over `u64` that may live in a [`Typed`] word.
+pub trait Bits: Copy + bytemuck::NoUninit {
+    /// The word that stands for `self`.
+    fn to_bits(self) -> u64;
+    /// The value that `bits` stands for.
+    fn from_bits(bits: u64) -> Self;
+}
+
+/// An atomic 64-bit word that holds a `T`.
+#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+pub struct Typed<T: Bits>(atomic::Atomic<T>);
+
+/// An atomic 64-bit word that holds a `T`.
+#[cfg(any(hitring_loom, hitring_shuttle))]
+pub struct Typed<T: Bits>(AtomicU64, std::marker::PhantomData<T>);
+
+#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+impl<T: Bits> Typed<T> {
+    /// A word that holds `value`.
+    pub const fn new(value: T) -> Self {
+        Self(atomic::Atomic::new(value))
+    }
+
+    /// Reads the word.
+    #[inline]
+    pub fn load(&self, order: Ordering) -> T {
+        self.0.load(order)
+    }
+
+    /// Overwrites the word.
+    #[inline]
+    pub fn store(&self, value: T, order: Ordering) {
+        self.0.store(value, order);
+    }
+
+    /// Replaces `seen` by `value`; may fail spuriously.
+    #[inline]
+    pub fn compare_exchange_weak(&self, seen: T, value: T, success: Ordering, failure: Ordering) -> Result<T, T> {
+        self.0.compare_exchange_weak(seen, value, success, failure)
+    }
+}
+
+#[cfg(any(hitring_loom, hitring_shuttle))]
+impl<T: Bits> Typed<T> {
+    /// A word that holds `value`.
+    pub fn new(value: T) -> Self {
+        Self(AtomicU64::new(value.to_bits()), std::marker::PhantomData)
+    }
+
+    /// Reads the word.
+    pub fn load(&self, order: Ordering) -> T {
+        T::from_bits(self.0.load(order))
+    }
+
+    /// Overwrites the word.
+    pub fn store(&self, value: T, order: Ordering) {
+        self.0.store(value.to_bits(), order);
+    }
+
+    /// Replaces `seen` by `value`; may fail spuriously.
+    pub fn compare_exchange_weak(&self, seen: T, value: T, success: Ordering, failure: Ordering) -> Result<T, T> {
+        self.0
+            .compare_exchange(seen.to_bits(), value.to_bits(), success, failure)
+            .map(T::from_bits)
+            .map_err(T::from_bits)
+    }
+}
+
+impl<T: Bits + Ord> Typed<T> {
+    /// Raises the word to `value` unless it is already there or above.
+    ///
+    /// A lost exchange means that another thread raised it, so the loop ends after at most as many turns as there are
+    /// distinct values between the one seen and `value`.
+    pub fn raise(&self, value: T, order: Ordering) {
+        let mut seen = self.load(Ordering::Relaxed);
+        while seen < value {
+            match self.compare_exchange_weak(seen, value, order, Ordering::Relaxed) {
+                Ok(_) => return,
+                Err(newer) => seen = newer,
+            }
+        }
+    }
+}
+
+impl<T: Bits + std::fmt::Debug> std::fmt::Debug for Typed<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.load(Ordering::Relaxed).fmt(f)
+    }
+}
+
+/// Adds to a word that only its owner writes: a plain load and store, no read-modify-write.
+///
+/// Must be called by the word's single writer only; any thread may read.
+#[inline]
+pub fn add_owned(word: &AtomicU64, amount: u64, order: Ordering) {
+    word.store(word.load(Ordering::Relaxed).saturating_add(amount), order);
+}

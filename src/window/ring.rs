@@ -1,0 +1,324 @@
+//! The ring that all threads share: one packed word a slot, changed by compare-and-exchange.
+//!
+//! Use it where many counters are kept, or few threads write to each. Where a few hot counters are written by many
+//! threads, [`striped`](crate::window::striped) shares nothing and scales.
+//!
+//! # Why an exchange
+//! `fetch_add` after a look at the lap invents ghosts: the slot may have moved on in between, and the hit lands in a
+//! tick in which it never happened; taking it back would show a count that goes down. An exchange whose expected value
+//! holds lap *and* count cannot. (Mutants `SlotLoadStore` and `SlotFetchAdd`.)
+//!
+//! # Remembered sums
+//! A query at tick `t` needs the closed ticks (those before `t`) and the one that is still being written. The sum of
+//! the closed ticks is remembered, so that a second query in the same tick reads one slot. A hit that still arrives in
+//! a closed tick must make the remembered sum void. Reader and writer meet in the slot's word:
+//!
+//! ```text
+//! reader, on a new tick t               writer of tick k
+//! ---------------------------------     -------------------------------------------
+//!    settled == announced? (Acquire)    word = slot                       (Acquire)
+//!    closed := t                        k < closed?  announced += 1       (Release)
+//!    turn over the seal of every        exchange word -> word + amount    (AcqRel)
+//!    slot it closes         (AcqRel)    announced?   settled += 1         (Release)
+//!    remember sum under `announced`
+//! ```
+//!
+//! * If the exchange comes before the seal is turned over, the turning reads the hit: it is in the sum.
+//! * If it comes after, the writer's word must have been read after it too, or the exchange would fail on the seal. So
+//!   the writer's look at `closed` sees `t`, and it announces the hit before it makes it. (Mutants `RingNoSeal` and
+//!   `RingNoAnnounce`.)
+//! * `announced` is compared on every recall: a sum that misses an announced hit is never used, not even before that
+//!   hit's call returns, so one reader's answers for a time never go down. (Mutant `RingAnnounceLate`.)
+//! * Slots that were sealed by an earlier query are read plainly: hits in them have been announced, and those announced
+//!   before the sum was begun have settled.
+//! * In a new tick the last sum is taken on: plus the slots closed since, minus those that left the span. The slots that
+//!   left still hold what the sum has of them, or a hit into them was announced, and then the sum is not used. (Mutant
+//!   `RingLeavingUnchecked`.)
+//! * A seal that was turned over twice while a writer stood still goes unnoticed, but a slot is turned over once a lap:
+//!   then a whole lap has passed, and the sum no longer holds the writer's tick.
+//!
+//! A query changes nothing for writers but the seal and `closed`: what a hit becomes does not depend on them.
+//!
+//! # Guarantees
+//! | method | progress | steps | a reader beside writers |
+//! |---|---|---|---|
+//! | `record`, `raise` | lock-free on every target: a failed exchange means that another hit, or a seal, came in (on targets with load-linked, also a spurious failure) | one exchange uncontended, three more read-modify-writes in a tick a query has closed | |
+//! | `sum` | wait-free | one slot in a tick already asked for; in a new one a read-modify-write for each tick closed since and a load for each that left the span; at most one of each a slot | sees every hit whose call returned before it began, none that began after it ended; a later reader never sees less |
+//! | `cells`, `outcomes` | wait-free | one load a slot | the same, slot by slot |
+//! | `reset` | waits for a reader that is remembering (bounded by one pass) | one exchange a slot | drops what returned before it began, keeps what began after it returned |
+//!
+//! Assumption: a thread that is stopped between two steps is continued some time, or the process ends; nothing waits for
+//! it either way, but `reset`.
+
+use crossbeam_utils::CachePadded;
+
+use crate::mutant::mutated;
+use crate::outcome::{Outcome, Outcomes, Tally};
+use crate::sync::{AtomicU64, Ordering, Typed, relax};
+use crate::time::Tick;
+use crate::window::geometry::{Geometry, Place};
+use crate::window::remembered::{Key, Remembered, Replacing, Sum};
+use crate::window::slots::{Slots, View, reading, view};
+use crate::window::{Cell, Reading, Span};
+
+/// A ring of slots that any thread may write.
+#[derive(Debug)]
+pub struct Ring {
+    geometry: Geometry,
+    slots: Slots,
+    /// Ticks before it are closed. Written by the reader that holds `memory`, once a tick; read by every writer.
+    closed: Typed<Tick>,
+    rare: CachePadded<Rare>,
+    memory: CachePadded<Remembered<1>>,
+}
+
+/// What is not touched by a hit into a tick that already has hits.
+#[derive(Debug)]
+struct Rare {
+    /// Hits into closed ticks that may be about to change a slot. Writers add to it before they do.
+    announced: AtomicU64,
+    /// Hits into closed ticks that are in their slot, or were refused.
+    settled: AtomicU64,
+    /// The newest tick with a hit.
+    newest: Typed<Tick>,
+    tally: Tally,
+}
+
+impl Ring {
+    /// A ring without hits.
+    pub fn new(geometry: Geometry) -> Self {
+        Self {
+            geometry,
+            slots: Slots::new(geometry.slots()),
+            closed: Typed::new(Tick(0)),
+            rare: CachePadded::new(Rare {
+                announced: AtomicU64::new(0),
+                settled: AtomicU64::new(0),
+                newest: Typed::new(Tick(0)),
+                tally: Tally::default(),
+            }),
+            memory: CachePadded::new(Remembered::new()),
+        }
+    }
+
+    /// The ring's layout.
+    pub fn geometry(&self) -> &Geometry {
+        &self.geometry
+    }
+
+    /// Counts `amount` hits at `tick`, if that is an open tick that has hits, with room for these: the short way of
+    /// [`record`](Self::record), one exchange that is not repeated. Otherwise it changes nothing.
+    #[inline(always)]
+    pub fn record_current(&self, tick: Tick, amount: u64) -> bool {
+        let place = self.geometry.place(tick);
+        let slot = self.slots.at(place.index);
+        let word = slot.load(Ordering::Acquire);
+        let count = (word & !self.geometry.seal()).wrapping_sub(place.base);
+        let max = self.geometry.max_count();
+        if mutated!(SlotFetchAdd) && (1..=max).contains(&count) {
+            slot.fetch_add(amount, Ordering::AcqRel);
+            return true;
+        }
+        // The order of the loads matters: `closed` after the word.
+        count.wrapping_sub(1) < max
+            && amount <= max - count
+            && tick >= self.closed.load(Ordering::Relaxed)
+            && exchange(slot, word, word + amount)
+    }
+
+    /// Counts `amount` hits at `tick`.
+    pub fn record(&self, tick: Tick, amount: u64) -> Outcome {
+        if self.record_current(tick, amount) {
+            return Outcome::Counted;
+        }
+        if amount == 0 {
+            return Outcome::Counted;
+        }
+        let max = self.geometry.max_count();
+        let outcome = self.change(tick, |count| count.checked_add(amount).filter(|&sum| sum <= max));
+        if outcome != Outcome::Counted {
+            self.rare.tally.add(outcome, amount);
+        }
+        outcome
+    }
+
+    /// Raises the count of `tick` to `count`, unless it is there already.
+    pub fn raise(&self, tick: Tick, count: u64) -> Outcome {
+        let max = self.geometry.max_count();
+        self.change(tick, |ours| Some(ours.max(count)).filter(|&count| count <= max))
+    }
+
+    /// Changes the count of `tick` to what `to` makes of it; `None` means that it does not fit.
+    fn change(&self, tick: Tick, to: impl Fn(u64) -> Option<u64>) -> Outcome {
+        let place = self.geometry.place(tick);
+        let slot = self.slots.at(place.index);
+        let mut announced = false;
+        let mut word = slot.load(Ordering::Acquire);
+        let outcome = loop {
+            if !announced && tick < self.closed.load(Ordering::Relaxed) && !mutated!(RingNoAnnounce) {
+                announced = true;
+                if !mutated!(RingAnnounceLate) {
+                    self.rare.announced.fetch_add(1, Ordering::Release);
+                }
+            }
+            let (before, retired) = match view(&self.geometry, place, word) {
+                View::Older(retired) => (0, retired),
+                View::Ours(count) => (count, 0),
+                View::Recycled => break Outcome::Late,
+            };
+            let Some(after) = to(before) else { break Outcome::Saturated };
+            let next = place.base | (word & self.geometry.seal()) | after;
+            if exchange(slot, word, next) {
+                if before == 0 {
+                    // The slot first, then the tally: a reader takes them the other way round and may miss the retired
+                    // hits for a moment, but never sees them twice.
+                    self.rare.newest.raise(tick, Ordering::Release);
+                    if retired != 0 {
+                        self.rare.tally.add(Outcome::Counted, retired);
+                    }
+                }
+                break Outcome::Counted;
+            }
+            word = slot.load(Ordering::Acquire);
+        };
+        if announced {
+            if mutated!(RingAnnounceLate) {
+                self.rare.announced.fetch_add(1, Ordering::Release);
+            }
+            self.rare.settled.fetch_add(1, Ordering::Release);
+        }
+        outcome
+    }
+
+    /// Notes hits that were refused before they came to the ring.
+    pub fn refuse(&self, outcome: Outcome, amount: u64) {
+        self.rare.tally.add(outcome, amount);
+    }
+
+    /// The newest tick that has a hit.
+    pub fn newest(&self) -> Tick {
+        self.rare.newest.load(Ordering::Acquire)
+    }
+
+    /// The hits of `span`, if they can be had by reading one slot, exactly.
+    #[inline]
+    pub fn recall(&self, span: Span) -> Option<u64> {
+        let state = [self.rare.announced.load(Ordering::Acquire)];
+        let sum = self.memory.recall(Key { span, state })?;
+        let open = self.slots.read(&self.geometry, sum.open);
+        if open.exact { Some(sum.closed + open.count) } else { None }
+    }
+
+    /// The hits of `span`; with `remember` the sum is kept for the next query, which must not be for a span that ends
+    /// in the future.
+    pub fn sum(&self, span: Span, remember: bool) -> Reading {
+        if let Some(count) = self.recall(span) {
+            return Reading::exact(count);
+        }
+        if remember
+            && let Some(replacing) = self.memory.replace()
+            && span.to >= replacing.to()
+        {
+            return self.close(span, &replacing);
+        }
+        self.slots.sum(&self.geometry, span)
+    }
+
+    /// Sums `span` up, closes the ticks before its last and remembers their sum.
+    fn close(&self, span: Span, replacing: &Replacing<'_, 1>) -> Reading {
+        // In this order: `settled` never passes `announced`, so if they are equal nothing was under way when
+        // `announced` was read.
+        let settled = self.rare.settled.load(Ordering::Acquire);
+        let announced = self.rare.announced.load(Ordering::Acquire);
+        if span.to > self.closed.load(Ordering::Relaxed) {
+            self.closed.store(span.to, Ordering::Release);
+        }
+        // Every tick since the last closing, also those before the span: no slot may be turned over twice in a lap.
+        let sealed = Tick(replacing.sealed().0.max(span.to.0.saturating_sub(self.geometry.slots() as u64)));
+        let mut entering = Reading::NONE;
+        for tick in sealed.0..span.to.0 {
+            let hits = self.seal(self.geometry.place(Tick(tick)));
+            if tick >= span.first.0 {
+                entering = entering.plus(hits);
+            }
+        }
+        replacing.set_sealed(sealed.max(span.to));
+        let place = self.geometry.place(span.to);
+        let open = self.slots.read(&self.geometry, place);
+        let quiet = settled == announced;
+        let closed = match replacing.extendable_to(span) {
+            // The last sum, with the ticks closed since, without those that have left the span. What is read of these
+            // is what the sum holds of them, if no hit into a closed tick has been announced meanwhile.
+            Some((old, sum)) if quiet && old.state == [announced] && old.span.to >= sealed => {
+                let leaving = self.slots.sum_before(&self.geometry, old.span.first, span.first);
+                let unchanged = leaving.exact && self.rare.announced.load(Ordering::Acquire) == announced;
+                (unchanged || mutated!(RingLeavingUnchecked)).then(|| Reading { count: sum.closed - leaving.count + entering.count, exact: entering.exact })
+            }
+            _ => None,
+        };
+        let closed = closed.unwrap_or_else(|| {
+            self.slots.sum_before(&self.geometry, span.first, sealed.min(span.to)).plus(entering)
+        });
+        if closed.exact && quiet {
+            replacing.set(Key { span, state: [announced] }, Sum { closed: closed.count, open: place });
+        }
+        closed.plus(open)
+    }
+
+    /// Turns over the seal of the slot at `place` and reads it in the same step.
+    fn seal(&self, place: Place) -> Reading {
+        let slot = self.slots.at(place.index);
+        let word = if mutated!(RingNoSeal) {
+            slot.load(Ordering::Acquire)
+        } else {
+            slot.fetch_xor(self.geometry.seal(), Ordering::AcqRel)
+        };
+        reading(&self.geometry, place, word)
+    }
+
+    /// The ticks that have hits.
+    pub fn cells(&self) -> impl Iterator<Item = Cell> + '_ {
+        self.slots.cells(&self.geometry)
+    }
+
+    /// What became of all hits since the ring was made.
+    pub fn outcomes(&self) -> Outcomes {
+        let mut outcomes = self.rare.tally.read();
+        for cell in self.cells() {
+            outcomes.add(Outcome::Counted, cell.count);
+        }
+        outcomes
+    }
+
+    /// Forgets all hits, but not what became of them.
+    pub fn reset(&self) {
+        let replacing = loop {
+            match self.memory.replace() {
+                Some(replacing) => break replacing,
+                None => relax(),
+            }
+        };
+        replacing.clear();
+        self.closed.store(Tick(0), Ordering::Release);
+        self.rare.newest.store(Tick(0), Ordering::Release);
+        for index in 0..self.geometry.slots() {
+            let word = self.slots.at(index).swap(0, Ordering::AcqRel);
+            self.rare.tally.add(Outcome::Counted, word & self.geometry.max_count());
+        }
+    }
+
+    /// The bytes the ring takes, its own struct included.
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>() + self.slots.bytes()
+    }
+}
+
+/// Replaces `word` by `next` in `slot`, unless the slot has changed.
+#[inline]
+fn exchange(slot: &AtomicU64, word: u64, next: u64) -> bool {
+    if mutated!(SlotLoadStore) {
+        slot.store(next, Ordering::Release);
+        return true;
+    }
+    slot.compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+}

@@ -1,0 +1,63 @@
+//! Who wrote a cell: the key under which copies of a count may be merged.
+//!
+//! A counter's hits are cells that only grow, each under a key that names its writer. Two copies of one cell merge by
+//! the larger value, cells of different writers add up. For that a writer must never be two things at once, so every
+//! counter that comes into being is a writer of its own (created, cloned, unpickled, forked), and so is every life of
+//! it between two resets:
+//!
+//! | field | differs between |
+//! |---|---|
+//! | `replica` | counters, wherever they live |
+//! | `generation` | the lives of one counter |
+
+use std::sync::OnceLock;
+use std::sync::atomic::AtomicU64 as Sequence;
+
+use rand::TryRng;
+use rand::rngs::SysRng;
+
+use crate::sync::Ordering;
+
+/// A counter, among all counters of all processes and hosts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Replica {
+    /// Random, one for each process.
+    pub process: u64,
+    /// The counter within its process.
+    pub sequence: u64,
+}
+
+impl Replica {
+    /// A replica that no other counter has.
+    #[must_use]
+    pub fn new() -> Self {
+        static RANDOM: OnceLock<u64> = OnceLock::new();
+        static SEQUENCE: Sequence = Sequence::new(0);
+        let random = *RANDOM.get_or_init(|| {
+            SysRng.try_next_u64().unwrap_or_else(|_| {
+                // Without the system's random numbers: the hash keys of the standard library, which it seeds itself.
+                use std::hash::BuildHasher;
+                std::hash::RandomState::new().hash_one(std::process::id())
+            })
+        });
+        // A forked child has its parent's random number but another process id. The odd factor spreads ids over the
+        // whole word.
+        let process = random ^ u64::from(std::process::id()).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        Self { process, sequence: SEQUENCE.fetch_add(1, Ordering::Relaxed) }
+    }
+}
+
+impl Default for Replica {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// One life of one counter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Writer {
+    /// The counter.
+    pub replica: Replica,
+    /// Which of its lives.
+    pub generation: u64,
+}
