@@ -1,0 +1,191 @@
+//! The calendar, and the stamp `10/Oct/2000:13:55:36 -0700` that access logs carry.
+//!
+//! Years are 1 to 9999 of the Gregorian calendar, carried back before its beginning. The conversion counts years from
+//! March, so that a leap day is the last of its year: the idea is Howard Hinnant's (chrono-compatible date algorithms).
+
+/// Days from 1970-01-01 to a date. The date must be real ([`is_real`]).
+pub(crate) fn days(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
+    let month_from_march = (month + 9) % 12;
+    let day_of_year = (153 * month_from_march + 2) / 5 + day - 1;
+    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
+}
+
+/// The date, as year, month and day, that lies `days` after 1970-01-01.
+pub(crate) fn civil(days: i64) -> (i64, i64, i64) {
+    let from_march_0 = days + 719_468;
+    let (era, day_of_era) = (from_march_0.div_euclid(146_097), from_march_0.rem_euclid(146_097));
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = (month_from_march + 2) % 12 + 1;
+    (era * 400 + year_of_era + i64::from(month <= 2), month, day)
+}
+
+/// Whether the calendar has this date, in the years 1 to 9999.
+pub(crate) fn is_real(year: i64, month: i64, day: i64) -> bool {
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let length = match month {
+        1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
+        4 | 6 | 9 | 11 => 30,
+        2 => 28 + i64::from(leap),
+        _ => return false,
+    };
+    (1..=9_999).contains(&year) && (1..=length).contains(&day)
+}
+
+/// Bytes in a [`Stamp`]: `dd/Mon/yyyy:hh:mm:ss +zzzz`.
+pub(crate) const STAMP_LEN: usize = 26;
+
+/// The fields of a log's date, in the right shape but perhaps no real date.
+#[derive(Clone, Copy)]
+pub(crate) struct Stamp {
+    year: i64,
+    month: [u8; 3],
+    day: i64,
+    second_of_day: i64,
+    clock_is_real: bool,
+    /// Seconds that the zone is ahead of UTC. Any four digits are a zone: hours, then minutes.
+    ahead: i64,
+}
+
+impl Stamp {
+    /// Reads a stamp. `None` when the bytes have another shape.
+    pub(crate) fn read(text: &[u8; STAMP_LEN]) -> Option<Stamp> {
+        let punctuation = [text[2], text[6], text[11], text[14], text[17], text[20]];
+        let month = [text[3], text[4], text[5]];
+        if &punctuation != b"//::: "
+            || !month[0].is_ascii_uppercase()
+            || !month[1].is_ascii_lowercase()
+            || !month[2].is_ascii_lowercase()
+        {
+            return None;
+        }
+        let sign = match text[21] {
+            b'+' => 1,
+            b'-' => -1,
+            _ => return None,
+        };
+        let day = pair(text[0], text[1])?;
+        let year = pair(text[7], text[8])? * 100 + pair(text[9], text[10])?;
+        let (hour, minute, second) = (pair(text[12], text[13])?, pair(text[15], text[16])?, pair(text[18], text[19])?);
+        let ahead = sign * (pair(text[22], text[23])? * 3_600 + pair(text[24], text[25])? * 60);
+        let second_of_day = hour * 3_600 + minute * 60 + second;
+        let clock_is_real = hour < 24 && minute < 60 && second < 60;
+        Some(Stamp { year, month, day, second_of_day, clock_is_real, ahead })
+    }
+
+    /// Unix seconds in UTC. `None` when there is no such date or time of day (30 February, 24:00, a 61st second).
+    pub(crate) fn unix_seconds(self) -> Option<i64> {
+        let month = match &self.month {
+            b"Jan" => 1,
+            b"Feb" => 2,
+            b"Mar" => 3,
+            b"Apr" => 4,
+            b"May" => 5,
+            b"Jun" => 6,
+            b"Jul" => 7,
+            b"Aug" => 8,
+            b"Sep" => 9,
+            b"Oct" => 10,
+            b"Nov" => 11,
+            b"Dec" => 12,
+            _ => return None,
+        };
+        let real = self.clock_is_real && is_real(self.year, month, self.day);
+        real.then(|| days(self.year, month, self.day) * 86_400 + self.second_of_day - self.ahead)
+    }
+}
+
+/// The value of two ASCII digits.
+fn pair(tens: u8, ones: u8) -> Option<i64> {
+    let (tens, ones) = (tens.wrapping_sub(b'0'), ones.wrapping_sub(b'0'));
+    (tens < 10 && ones < 10).then(|| i64::from(tens * 10 + ones))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seconds(text: &str) -> Option<i64> {
+        Stamp::read(text.as_bytes().try_into().expect("a stamp has 26 bytes")).and_then(Stamp::unix_seconds)
+    }
+
+    /// Walks every day of the years 1 to 9999 with nothing but month lengths.
+    #[test]
+    fn every_day_of_every_year() {
+        let mut day_number = days(1, 1, 1);
+        assert_eq!(day_number, -719_162);
+        for year in 1..=9_999 {
+            let leap = if year % 100 == 0 { year % 400 == 0 } else { year % 4 == 0 };
+            let lengths = [31, if leap { 29 } else { 28 }, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+            for (month, length) in (1..).zip(lengths) {
+                for day in 1..=length {
+                    assert_eq!(days(year, month, day), day_number);
+                    assert_eq!(civil(day_number), (year, month, day));
+                    assert!(is_real(year, month, day));
+                    day_number += 1;
+                }
+                assert!(!is_real(year, month, 0) && !is_real(year, month, length + 1), "{year}-{month}");
+            }
+        }
+        assert_eq!(civil(0), (1970, 1, 1));
+        assert!(!is_real(0, 1, 1) && !is_real(10_000, 1, 1) && !is_real(2000, 0, 1) && !is_real(2000, 13, 1));
+    }
+
+    #[test]
+    fn stamps_with_zones() {
+        assert_eq!(seconds("10/Oct/2000:13:55:36 -0700"), Some(971_211_336));
+        assert_eq!(seconds("10/Oct/2000:20:55:36 +0000"), Some(971_211_336));
+        assert_eq!(seconds("11/Oct/2000:02:25:36 +0530"), Some(971_211_336));
+        assert_eq!(seconds("01/Jan/1970:00:00:00 +0000"), Some(0));
+        assert_eq!(seconds("01/Jan/1970:00:00:00 +0100"), Some(-3_600));
+        assert_eq!(seconds("01/Jan/1970:00:00:00 +9999"), Some(-(99 * 3_600 + 99 * 60)), "any four digits are a zone");
+        assert_eq!(seconds("01/Jan/0001:00:00:00 +0000"), Some(-62_135_596_800));
+        assert_eq!(seconds("31/Dec/9999:23:59:59 +0000"), Some(253_402_300_799));
+        assert_eq!(seconds("29/Feb/2024:12:00:00 +0000"), Some(1_709_208_000));
+    }
+
+    #[test]
+    fn each_month_has_its_name() {
+        let names = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+        for (month, name) in (1..).zip(names) {
+            assert_eq!(seconds(&format!("01/{name}/2021:00:00:00 +0000")), Some(days(2021, month, 1) * 86_400));
+        }
+        assert_eq!(seconds("01/Okt/2021:00:00:00 +0000"), None);
+    }
+
+    #[test]
+    fn dates_that_do_not_exist() {
+        for text in [
+            "30/Feb/2024:00:00:00 +0000",
+            "29/Feb/2023:00:00:00 +0000",
+            "29/Feb/1900:00:00:00 +0000",
+            "31/Apr/2023:00:00:00 +0000",
+            "00/Jan/2023:00:00:00 +0000",
+            "01/Jan/0000:00:00:00 +0000",
+            "01/Jan/2023:24:00:00 +0000",
+            "01/Jan/2023:00:60:00 +0000",
+            "01/Jan/2023:00:00:60 +0000",
+        ] {
+            assert!(Stamp::read(text.as_bytes().try_into().expect("26 bytes")).is_some(), "{text} has the shape");
+            assert_eq!(seconds(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn other_shapes_are_no_stamp() {
+        let good = *b"10/Oct/2000:13:55:36 -0700";
+        assert!(Stamp::read(&good).is_some());
+        for at in 0..STAMP_LEN {
+            for wrong in [b'x', b'X', b' ', b'_', b';', 0xb2, 0xff, 0] {
+                let mut text = good;
+                text[at] = wrong;
+                let allowed = wrong == good[at] || matches!((at, wrong), (3, b'X') | (4 | 5, b'x') | (20, b' '));
+                assert_eq!(Stamp::read(&text).is_some(), allowed, "{wrong:#x} at {at}");
+            }
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The `hitring` program: its commands and how they end.
+//!
+//! | exit code | meaning |
+//! |---|---|
+//! | 0 | the answer was printed whole |
+//! | 1 | no answer: one line `hitring: ...` on stderr says why and what to do |
+//! | 2 | the command line was not understood (clap's message on stderr) |
+//! | 141 | whoever read the output closed it early (`| head`); quiet, the code a shell shows for SIGPIPE |
+//!
+//! Nothing here ends the process: [`run`] returns the code, so the same program also runs inside a Python interpreter.
+//! A command is one module with an `Args` and a `run`, one variant of `Command`, one arm of `Command::run`.
+
+mod escape;
+mod failure;
+mod log;
+mod progress;
+mod replay;
+mod span;
+mod utc;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use failure::Failure;
+
+/// Count hits and ask how many there were in the last N seconds.
+#[derive(Parser)]
+#[command(name = "hitring", bin_name = "hitring", version, arg_required_else_help = true)]
+struct Program {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Replay(replay::Args),
+}
+
+impl Command {
+    fn run(self) -> Result<(), Failure> {
+        match self {
+            Command::Replay(args) => replay::run(args),
+        }
+    }
+}
+
+/// Runs the program with the command line `args` (the program's own name first) and returns its exit code.
+///
+/// Reads stdin when asked to, writes to stdout and stderr, and never ends the process. The codes: 0 answered, 1 failed
+/// with one line on stderr, 2 command line not understood, 141 the output was closed early.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
+    let program = match Program::try_parse_from(args) {
+        Ok(program) => program,
+        // Help and version also arrive here, with code 0. A closed stdout is no reason to complain about either.
+        Err(usage) => {
+            let _ = usage.print();
+            return u8::try_from(usage.exit_code()).unwrap_or(2);
+        }
+    };
+    match program.command.run() {
+        Ok(()) => 0,
+        Err(failure) => failure.report(),
+    }
+}
+
+/// [`run`] as the body of a `main` function.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    ExitCode::from(run(args))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Program::command().debug_assert();
+    }
+}

@@ -1,0 +1,84 @@
+//! Hits over time as one line of bars.
+
+use super::timeline::Timeline;
+
+/// Lengths of time that a column may have, in seconds.
+const STEPS: [i64; 23] = [
+    1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200, 86_400, 172_800, 604_800,
+    2_592_000, 7_776_000, 31_536_000,
+];
+const DAY: i64 = 86_400;
+const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+
+pub(super) struct Histogram {
+    /// Seconds in a column.
+    pub(super) step: i64,
+    /// The most hits of any column.
+    pub(super) highest: u64,
+    /// One character a column: a blank for no hit, else a bar.
+    pub(super) bars: String,
+}
+
+impl Histogram {
+    /// Hits over time in at most `room` columns, 2 or more. `None` without hits.
+    pub(super) fn new(timeline: &Timeline, room: usize) -> Option<Histogram> {
+        let (first, last) = (timeline.first()?, timeline.last()?);
+        let room = i64::try_from(room).unwrap_or(i64::MAX);
+        let columns_of = |step: i64| last.div_euclid(step) - first.div_euclid(step) + 1;
+        let step = STEPS.into_iter().find(|&step| columns_of(step) <= room);
+        // A single hostile date spreads a log over millennia; any whole days that fit will do.
+        let step = step.unwrap_or(((last - first) / (room - 1) / DAY + 1) * DAY);
+        let columns = timeline.columns(step);
+        let highest = columns.iter().copied().max()?;
+        let bars = columns.iter().map(|&hits| bar(hits, highest)).collect();
+        Some(Histogram { step, highest, bars })
+    }
+}
+
+/// A bar of a height between none at 0 and full at `highest`. A single hit is seen.
+fn bar(hits: u64, highest: u64) -> char {
+    if hits == 0 {
+        return ' ';
+    }
+    let share = u128::from(hits) * BARS.len() as u128;
+    BARS[(share.div_ceil(u128::from(highest)) as usize).clamp(1, BARS.len()) - 1]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bars_show_a_single_hit_and_fill_only_at_the_highest() {
+        let bars: String = [0, 1, 500, 875, 999, 1_000].iter().map(|&hits| bar(hits, 1_000)).collect();
+        assert_eq!(bars, " ▁▄▇██");
+        assert_eq!(bar(1, 1), '█');
+        assert_eq!(bar(u64::MAX, u64::MAX), '█');
+    }
+
+    #[test]
+    fn the_shortest_step_that_fits_is_taken() {
+        let timeline = Timeline::new(vec![(0, 4), (59, 1), (119, 8)]);
+        let of = |room| {
+            let histogram = Histogram::new(&timeline, room).expect("there are hits");
+            (histogram.step, histogram.highest, histogram.bars)
+        };
+        assert_eq!(of(2), (60, 8, "▅█".to_owned()));
+        assert_eq!(of(4), (30, 8, "▄▁ █".to_owned()));
+        assert_eq!(of(7).0, 30);
+        assert_eq!(of(8), (15, 8, "▄  ▁   █".to_owned()));
+        assert_eq!(of(120).0, 1);
+        assert!(Histogram::new(&Timeline::new(Vec::new()), 10).is_none());
+    }
+
+    #[test]
+    fn millennia_fit_too() {
+        let timeline = Timeline::new(vec![(-62_135_596_800, 1), (253_402_300_799, 1)]);
+        for room in [2, 3, 38, 78, 200] {
+            let histogram = Histogram::new(&timeline, room).expect("there are hits");
+            let columns = histogram.bars.chars().count();
+            assert!(columns <= room && columns * 2 > room, "{columns} of {room}");
+            assert_eq!(histogram.step % DAY, 0);
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! `hitring replay`: reads access logs whole and reports what they hold.
+//!
+//! ```text
+//! reading    inputs -> lines -> hits, malformed lines
+//! tally      hits counted in sorted cells: names, seconds, cells; timeline answers windows
+//! report     the answer, and its JSON form
+//! text       the same for a person, with a histogram
+//! ```
+//!
+//! It answers from everything in the inputs, in any order of the lines, so it needs no ring and no clock. Nothing is
+//! printed to stdout before all inputs were read to their ends: a failure leaves no answer that could pass for whole.
+
+mod cells;
+mod histogram;
+mod names;
+mod reading;
+mod report;
+mod seconds;
+mod tally;
+mod text;
+mod timeline;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+
+use super::failure::Failure;
+use super::{escape, span, utc};
+use report::{Question, Report};
+
+/// Count what access logs hold: hits, top paths, clients, hits in any window
+///
+/// Reads access logs in common or combined format, further fields allowed, plain or gzip, in any
+/// order of the lines, and counts several files together. Lines that do not parse are counted as
+/// malformed. Nothing is printed unless every file could be read to its end.
+#[derive(clap::Args)]
+#[command(after_help = "Example: hitring replay access.log* --at 2019-01-22T00:29:11Z --last 5m --path /login")]
+pub(super) struct Args {
+    /// Access logs, plain or gzip; - reads stdin
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<OsString>,
+
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    json: bool,
+
+    /// Count the hits in (T - last, T]; may be repeated
+    ///
+    /// T is unix seconds, or RFC 3339 with a zone. Without it: the busiest window, and the one that
+    /// ends at the last hit.
+    #[arg(long, value_name = "T", value_parser = utc::parse, allow_negative_numbers = true)]
+    at: Vec<i64>,
+
+    /// Length of the windows: seconds, or 90s, 5m, 1h, 2d
+    #[arg(long, value_name = "TIME", default_value = "300", value_parser = span::parse)]
+    #[arg(allow_negative_numbers = true)]
+    last: i64,
+
+    /// Count this path in every window; may be repeated
+    ///
+    /// Write it as the report shows it. Without it, JSON counts the top paths.
+    #[arg(long = "path", value_name = "P")]
+    paths: Vec<OsString>,
+
+    /// How many of the paths with the most hits to list
+    #[arg(long, value_name = "N", default_value_t = 20, allow_negative_numbers = true)]
+    top: usize,
+
+    /// Print each malformed line on stderr, with its place and the reason
+    #[arg(long)]
+    show_malformed: bool,
+}
+
+/// Runs the command.
+pub(super) fn run(args: Args) -> Result<(), Failure> {
+    let title = title(&args.files);
+    let read = reading::read(args.files, args.show_malformed)?;
+    let mut paths: Vec<Vec<u8>> = Vec::new();
+    for path in args.paths {
+        let path = escape::to_bytes(path.as_encoded_bytes());
+        if !paths.contains(&path) {
+            paths.push(path);
+        }
+    }
+    let question = Question { at: args.at, last: args.last, paths, top: args.top };
+    let report = Report::new(&read, &question);
+    let answer = if args.json {
+        let mut json = serde_json::to_string(&report).expect("a report holds only strings and integers");
+        json.push('\n');
+        json
+    } else {
+        text::page(&title, &read, &question, &report, text::width())
+    };
+    let mut out = io::stdout().lock();
+    out.write_all(answer.as_bytes()).and_then(|()| out.flush()).map_err(|error| Failure::of_output(&error))
+}
+
+/// What the report is about.
+fn title(files: &[OsString]) -> String {
+    match files {
+        [only] if only == "-" => "stdin".to_owned(),
+        [only] => escape::shown(only.as_encoded_bytes()),
+        several => format!("{} inputs counted together", several.len()),
+    }
+}

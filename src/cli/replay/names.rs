@@ -1,0 +1,110 @@
+//! Names with small numbers: every path and every client is stored once and is an id from then on.
+//!
+//! The bytes of all names lie in one vector, in the order of their ids, and a hash table holds the ids. A name of n
+//! bytes costs n + 8 bytes and some 16 in the table, and no allocation of its own. The table keeps 32 bits of each hash,
+//! so that growing it reads no name, and a name is compared only when those agree.
+
+use std::hash::BuildHasher;
+
+use foldhash::quality::RandomState;
+use hashbrown::HashTable;
+
+/// More distinct names than ids: 2^32 of them.
+#[derive(Debug)]
+pub(super) struct TooManyNames;
+
+/// The number of a name. Ids are given out from 0 in the order in which names first appear.
+pub(super) type Id = u32;
+
+/// Distinct byte strings, numbered.
+#[derive(Default)]
+pub(super) struct Names {
+    table: HashTable<Entry>,
+    bytes: Vec<u8>,
+    /// Where each name ends in `bytes`; it begins where the one before ends.
+    ends: Vec<usize>,
+    hashes: RandomState,
+}
+
+#[derive(Clone, Copy)]
+struct Entry {
+    hash: u32,
+    id: Id,
+}
+
+impl Entry {
+    /// The table takes its index from the low bits and its tag from the highest, so both must hold the hash.
+    fn spread(hash: u32) -> u64 {
+        u64::from(hash) << 32 | u64::from(hash)
+    }
+}
+
+impl Names {
+    /// The id of `name`, which is stored when it is new.
+    pub(super) fn id(&mut self, name: &[u8]) -> Result<Id, TooManyNames> {
+        let hash = self.hash(name);
+        if let Some(entry) = self.table.find(Entry::spread(hash), |entry| self.is(*entry, hash, name)) {
+            return Ok(entry.id);
+        }
+        let id = Id::try_from(self.ends.len()).map_err(|_| TooManyNames)?;
+        self.bytes.extend_from_slice(name);
+        self.ends.push(self.bytes.len());
+        self.table.insert_unique(Entry::spread(hash), Entry { hash, id }, |entry| Entry::spread(entry.hash));
+        Ok(id)
+    }
+
+    /// The id of `name` when it has one.
+    pub(super) fn find(&self, name: &[u8]) -> Option<Id> {
+        let hash = self.hash(name);
+        self.table.find(Entry::spread(hash), |entry| self.is(*entry, hash, name)).map(|entry| entry.id)
+    }
+
+    /// The name that `id` stands for.
+    pub(super) fn name(&self, id: Id) -> &[u8] {
+        let at = id as usize;
+        let start = if at == 0 { 0 } else { self.ends[at - 1] };
+        &self.bytes[start..self.ends[at]]
+    }
+
+    /// How many names there are.
+    pub(super) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    fn hash(&self, name: &[u8]) -> u32 {
+        (self.hashes.hash_one(name) >> 32) as u32
+    }
+
+    fn is(&self, entry: Entry, hash: u32, name: &[u8]) -> bool {
+        entry.hash == hash && self.name(entry.id) == name
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_count_up_and_names_come_back() {
+        let mut names = Names::default();
+        for (name, id) in [(&b"/a"[..], 0), (b"", 1), (b"/b", 2), (b"/a", 0), (b"\0", 3), (b"", 1), (b"\xff", 4)] {
+            assert_eq!(names.id(name).expect("few names"), id);
+            assert_eq!(names.name(id), name);
+        }
+        assert_eq!((names.len(), names.find(b"/b"), names.find(b"/c")), (5, Some(2), None));
+    }
+
+    #[test]
+    fn many_names_stay_apart_while_the_table_grows() {
+        // So many that some ten pairs of them share the 32 bits of their hashes.
+        let mut names = Names::default();
+        for round in 0..2 {
+            for number in 0..300_000_u32 {
+                let id = names.id(format!("/{number}").as_bytes()).expect("few names");
+                assert_eq!(id, number, "round {round}");
+            }
+        }
+        assert_eq!(names.len(), 300_000);
+        assert_eq!(names.name(299_999), b"/299999");
+    }
+}

@@ -1,0 +1,126 @@
+//! The answer, and its JSON form.
+//!
+//! ```text
+//! {"lines", "malformed", "events", "first", "last",
+//!  "distinct": {"path", "client"},
+//!  "top": [{"path", "hits", "unique_clients"}],
+//!  "windows": [{"at", "last", "hits", "by_path": {path: hits}}]}
+//! ```
+//!
+//! Everything is an integer except paths, which are shown by the rule of `escape`. `first` and `last` are unix seconds,
+//! null when nothing was hit. `windows` has one entry for each `--at`, in their order; without any it has the busiest
+//! window and the one that ends at the last hit, and nothing when nothing was hit. `by_path` has the paths of `--path`,
+//! in their order, zeros included; without any it has the paths of `top`.
+
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+use super::reading::Read;
+use super::timeline::Timeline;
+use crate::cli::escape::shown;
+
+/// What is asked of the logs.
+pub(super) struct Question {
+    /// Window ends in unix seconds; none: the busiest and the last.
+    pub(super) at: Vec<i64>,
+    /// Window length in seconds.
+    pub(super) last: i64,
+    /// Paths to count in each window, each once; none: the top paths.
+    pub(super) paths: Vec<Vec<u8>>,
+    /// How many paths to list.
+    pub(super) top: usize,
+}
+
+#[derive(serde::Serialize)]
+pub(super) struct Report {
+    pub(super) lines: u64,
+    pub(super) malformed: u64,
+    pub(super) events: u64,
+    pub(super) first: Option<i64>,
+    pub(super) last: Option<i64>,
+    pub(super) distinct: Distinct,
+    pub(super) top: Vec<TopPath>,
+    pub(super) windows: Vec<Window>,
+}
+
+#[derive(serde::Serialize)]
+pub(super) struct Distinct {
+    pub(super) path: usize,
+    pub(super) client: usize,
+}
+
+#[derive(serde::Serialize)]
+pub(super) struct TopPath {
+    pub(super) path: String,
+    pub(super) hits: u64,
+    pub(super) unique_clients: usize,
+}
+
+#[derive(serde::Serialize)]
+pub(super) struct Window {
+    pub(super) at: i64,
+    pub(super) last: i64,
+    pub(super) hits: u64,
+    pub(super) by_path: ByPath,
+    /// Why the window is there when nobody asked for it.
+    #[serde(skip)]
+    pub(super) why: &'static str,
+}
+
+/// Paths with their hits, in a meaningful order.
+pub(super) struct ByPath(pub(super) Vec<(String, u64)>);
+
+impl Serialize for ByPath {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (path, hits) in &self.0 {
+            map.serialize_entry(path, hits)?;
+        }
+        map.end()
+    }
+}
+
+impl Report {
+    pub(super) fn new(read: &Read, question: &Question) -> Report {
+        let counted = &read.counted;
+        let timeline = counted.timeline();
+        let top = counted.top(question.top);
+        let by_path: Vec<(String, Timeline)> = if question.paths.is_empty() {
+            top.iter().map(|&id| counted.path(id)).map(|path| (shown(path), counted.path_timeline(path))).collect()
+        } else {
+            question.paths.iter().map(|path| (shown(path), counted.path_timeline(path))).collect()
+        };
+        let window = |(at, why): (i64, &'static str)| {
+            let hits_of = |(path, timeline): &(String, Timeline)| (path.clone(), timeline.hits(at, question.last));
+            Window {
+                at,
+                last: question.last,
+                hits: timeline.hits(at, question.last),
+                by_path: ByPath(by_path.iter().map(hits_of).collect()),
+                why,
+            }
+        };
+        let ends: Vec<(i64, &'static str)> = if question.at.is_empty() {
+            let busiest = timeline.busiest(question.last).map(|at| (at, "busiest"));
+            busiest.into_iter().chain(timeline.last().map(|at| (at, "last hit"))).collect()
+        } else {
+            question.at.iter().map(|&at| (at, "")).collect()
+        };
+        Report {
+            lines: read.lines,
+            malformed: read.malformed,
+            events: read.lines - read.malformed,
+            first: timeline.first(),
+            last: timeline.last(),
+            distinct: Distinct { path: counted.distinct_paths(), client: counted.distinct_clients() },
+            top: top
+                .iter()
+                .map(|&id| TopPath {
+                    path: shown(counted.path(id)),
+                    hits: counted.path_hits(id),
+                    unique_clients: counted.path_clients(id),
+                })
+                .collect(),
+            windows: ends.into_iter().map(window).collect(),
+        }
+    }
+}

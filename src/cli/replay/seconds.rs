@@ -1,0 +1,78 @@
+//! The seconds that had hits, numbered, with how many each had.
+//!
+//! Logs are nearly in order of time, but only nearly, and a hostile line may name any year. So a second is found through
+//! a small table of the recent ones, and through a hash map when it is not there.
+
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
+
+use super::names::{Id, TooManyNames};
+
+/// Recent seconds that are remembered: more than a usual log's disorder.
+const RECENT: usize = 256;
+
+pub(super) struct Seconds {
+    ids: HashMap<i64, Id, RandomState>,
+    times: Vec<i64>,
+    hits: Vec<u64>,
+    /// At `second % RECENT`, the id of a second that lies there. It is right only if `times` says so.
+    recent: [Id; RECENT],
+}
+
+impl Seconds {
+    pub(super) fn new() -> Seconds {
+        Seconds { ids: HashMap::default(), times: Vec::new(), hits: Vec::new(), recent: [0; RECENT] }
+    }
+
+    /// Counts a hit at `time`, in unix seconds, and returns the id of its second.
+    pub(super) fn add(&mut self, time: i64) -> Result<Id, TooManyNames> {
+        let place = time.rem_euclid(RECENT as i64) as usize;
+        let mut id = self.recent[place];
+        if self.times.get(id as usize) != Some(&time) {
+            id = self.find_or_insert(time)?;
+            self.recent[place] = id;
+        }
+        self.hits[id as usize] += 1;
+        Ok(id)
+    }
+
+    fn find_or_insert(&mut self, time: i64) -> Result<Id, TooManyNames> {
+        if let Some(&id) = self.ids.get(&time) {
+            return Ok(id);
+        }
+        let id = Id::try_from(self.times.len()).map_err(|_| TooManyNames)?;
+        self.ids.insert(time, id);
+        self.times.push(time);
+        self.hits.push(0);
+        Ok(id)
+    }
+
+    /// The second that each id stands for.
+    pub(super) fn times(&self) -> &[i64] {
+        &self.times
+    }
+
+    /// (second, hits) in the order of the ids.
+    pub(super) fn into_hits(self) -> Vec<(i64, u64)> {
+        self.times.into_iter().zip(self.hits).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_that_share_a_place_stay_apart() {
+        let mut seconds = Seconds::new();
+        let near = 1_000;
+        let far = near + RECENT as i64;
+        let order = [near, far, near, -1, far, 0, -1, i64::MIN, near, i64::MAX];
+        let ids: Vec<Id> = order.iter().map(|&time| seconds.add(time).expect("few seconds")).collect();
+        assert_eq!(ids, [0, 1, 0, 2, 1, 3, 2, 4, 0, 5]);
+        assert_eq!(seconds.times(), [near, far, -1, 0, i64::MIN, i64::MAX]);
+        let hits: Vec<u64> = seconds.into_hits().into_iter().map(|(_, hits)| hits).collect();
+        assert_eq!(hits, [3, 2, 2, 1, 1, 1]);
+    }
+}

@@ -1,0 +1,7 @@
+//! The `hitring` program. All of it is in [`hitring::cli`], so that the Python package can start the same program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    hitring::cli::main(std::env::args_os())
+}

@@ -1,0 +1,163 @@
+//! What cannot be answered: one clear line on stderr, nothing on stdout, exit code 1; 2 for a wrong command line.
+
+use std::ffi::OsStr;
+use std::fs;
+
+use super::{Folder, data, gzip, line, program, replay};
+
+/// Runs with `--json` and without; both must fail alike. Returns the one line without `hitring: `.
+fn failure<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> String {
+    let arguments: Vec<_> = arguments.into_iter().map(|argument| argument.as_ref().to_owned()).collect();
+    let output = replay(&arguments);
+    let as_json =
+        replay([OsStr::new("--json")].into_iter().chain(arguments.iter().map(|argument| argument.as_os_str())));
+    assert_eq!(output.stderr, as_json.stderr);
+    assert!(output.stdout.is_empty() && as_json.stdout.is_empty(), "no answer that could pass for whole");
+    assert_eq!((output.status.code(), as_json.status.code()), (Some(1), Some(1)));
+    let text = String::from_utf8(output.stderr).expect("UTF-8");
+    assert!(text.ends_with('\n') && text.lines().count() == 1, "{text}");
+    text.strip_prefix("hitring: ").expect("the program's name in front").trim_end().to_owned()
+}
+
+#[test]
+fn a_file_that_is_not_there() {
+    let folder = Folder::new();
+    let missing = folder.0.join("missing.log");
+    let expected = format!("{}: no such file", missing.display());
+    assert_eq!(failure([&missing]), expected);
+    assert_eq!(failure([&data("combined.log"), &missing]), expected, "also beside a good one");
+    assert_eq!(failure([&missing, &data("combined.log")]), expected);
+}
+
+#[test]
+fn a_folder() {
+    let folder = Folder::new();
+    let name = folder.0.display();
+    assert_eq!(failure([&folder.0]), format!("{name}: is a folder; name the files in it, for example {name}/*.log"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_may_not_be_read() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = Folder::new();
+    let log = folder.file("secret.log", line("a", 1, "/"));
+    fs::set_permissions(&log, fs::Permissions::from_mode(0o000)).expect("permissions");
+    if fs::File::open(&log).is_ok() {
+        // The superuser may read everything; a process's memory at address 0 it cannot.
+        assert!(failure(["/proc/self/mem"]).starts_with("/proc/self/mem: "));
+        return;
+    }
+    assert_eq!(failure([&log]), format!("{}: permission denied", log.display()));
+}
+
+#[test]
+fn gzip_that_ends_too_early_or_is_damaged() {
+    let folder = Folder::new();
+    let text: Vec<u8> = (0..3_000_u32)
+        .flat_map(|n| (line("a", n, &format!("/{}", n.wrapping_mul(2_654_435_761))) + "\n").into_bytes())
+        .collect();
+    let whole = gzip(&text);
+    for length in [2, 9, 30, whole.len() / 2, whole.len() - 9, whole.len() - 8, whole.len() - 1] {
+        let cut = folder.file("cut.gz", &whole[..length]);
+        let text = failure([&cut]);
+        assert!(text.starts_with(&format!("{}: the gzip data ends too early", cut.display())), "{length}: {text}");
+    }
+    let mut damaged = whole.clone();
+    let middle = damaged.len() / 2;
+    damaged[middle..middle + 40].fill(0xff);
+    assert!(failure([folder.file("damaged.gz", &damaged)]).contains("damaged gzip data"));
+    let mut checksum = whole.clone();
+    let last = checksum.len() - 6;
+    checksum[last] ^= 1;
+    assert!(failure([folder.file("checksum.gz", &checksum)]).contains("damaged gzip data"));
+    assert!(failure([folder.file("garbage.gz", [&whole[..], b"garbage"].concat())]).contains("gzip data"));
+}
+
+#[test]
+fn other_formats_are_named_with_their_cure() {
+    let folder = Folder::new();
+    let bzip2 = folder.file("a.log", b"BZh91AY&SY\x01\x02\x03");
+    assert_eq!(
+        failure([&bzip2]),
+        format!("{0}: is compressed by bzip2; unpack it first: bzip2 -dc {0} | hitring replay -", bzip2.display())
+    );
+    assert!(failure([folder.file("b", b"\xfd7zXZ\0\0\x04")]).contains("is compressed by xz; unpack it first: xz -dc "));
+    assert!(failure([folder.file("c", gzip(&gzip(b"a")))]).contains("is gzip data inside gzip data"));
+    assert!(failure([folder.file("d", b"\x89PNG\r\n\x1a\n")]).contains("is a PNG image; give an access log"));
+    let mut tar = vec![0; 1_024];
+    tar[..5].copy_from_slice(b"a.log");
+    tar[257..262].copy_from_slice(b"ustar");
+    tar.extend_from_slice(line("a", 1, "/").as_bytes());
+    assert!(failure([folder.file("e.tar.gz", gzip(&tar))]).contains("is a tar archive; unpack it first: tar -xOf "));
+    let utf16: Vec<u8> =
+        [0xfeff].into_iter().chain(line("a", 1, "/").encode_utf16()).flat_map(u16::to_le_bytes).collect();
+    assert!(failure([folder.file("f", utf16)]).contains("is UTF-16 text"));
+}
+
+/// A host may be called so: a signature alone refuses no file whose first line parses.
+#[test]
+fn a_log_that_begins_like_another_format_is_read() {
+    let folder = Folder::new();
+    let answer = super::json([folder.file("a.log", line("BZh.example", 1, "/"))]);
+    assert_eq!(answer["events"], 1);
+}
+
+#[test]
+fn a_file_in_which_no_line_parses() {
+    let folder = Folder::new();
+    let json_lines = folder.file("json.log", "{\"a\":1}\n".repeat(15));
+    assert_eq!(
+        failure([&json_lines]),
+        format!(
+            "{}: unknown format (it looks like JSON lines): none of its 15 lines is in common or combined log format; \
+             give an access log in one of these, or see the reasons with --show-malformed",
+            json_lines.display()
+        )
+    );
+    assert!(failure([&data("combined.log"), &json_lines]).starts_with(&json_lines.display().to_string()));
+    assert!(failure([folder.file("one", "a")]).contains("unknown format: its only line is not in common"));
+    assert!(failure([folder.file("newline", "\n")]).contains("unknown format"));
+    assert!(failure([folder.file("nul", [0; 5_000])]).contains("it looks like binary data"));
+    assert!(failure([folder.file("long", vec![b'x'; (16 << 20) + 5])]).contains("its only line is not"));
+}
+
+#[test]
+fn stdin_named_twice() {
+    assert_eq!(failure(["-", "-"]), "stdin (-) can be read only once; name it once");
+}
+
+#[test]
+fn wrong_command_lines_exit_with_2() {
+    let log = data("combined.log");
+    let log = log.to_str().expect("UTF-8");
+    for (arguments, told) in [
+        (vec!["replay"], "FILE"),
+        (vec!["replay", log, "--at", "yesterday"], "RFC 3339"),
+        (vec!["replay", log, "--at", "2000-10-10T13:55:36"], "zone"),
+        (vec!["replay", log, "--last", "-1"], "negative"),
+        (vec!["replay", log, "--last", "5x"], "5m"),
+        (vec!["replay", log, "--top", "-1"], "--top"),
+        (vec!["replay", log, "--tpo", "1"], "--tpo"),
+        (vec!["replya", log], "replay"),
+        (vec![], "Usage"),
+    ] {
+        let output = program().args(&arguments).output().expect("the program starts");
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(output.stdout.is_empty() && text.contains(told), "{arguments:?}: {text}");
+    }
+}
+
+#[test]
+fn version_and_help() {
+    let output = program().arg("--version").output().expect("the program starts");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), format!("hitring {}\n", env!("CARGO_PKG_VERSION")));
+    assert!(output.status.success() && output.stderr.is_empty());
+    let help = program().args(["replay", "--help"]).output().expect("the program starts");
+    let text = String::from_utf8_lossy(&help.stdout);
+    assert!(help.status.success());
+    for option in ["--json", "--at <T>", "--last <TIME>", "--path <P>", "--top <N>", "--show-malformed", "<FILE>..."] {
+        assert!(text.contains(option), "{option} is missing in {text}");
+    }
+}

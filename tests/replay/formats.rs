@@ -1,0 +1,112 @@
+//! What may be in an input: compression, line ends, malformed lines, hostile bytes.
+
+use std::fs;
+
+use serde_json::json;
+
+use super::{Folder, data, gzip, json, line, replay};
+
+#[test]
+fn gzip_is_told_by_its_bytes_and_may_have_members() {
+    let folder = Folder::new();
+    let plain = fs::read(data("combined.log")).expect("test data");
+    let expected = json([data("combined.log")]);
+    assert_eq!(json([folder.file("a.gz", gzip(&plain))]), expected);
+    assert_eq!(json([folder.file("no-suffix", gzip(&plain))]), expected);
+    assert_eq!(json([folder.file("plain.gz", &plain)]), expected, "the name does not matter");
+    // A line that begins in one member and ends in the next, and an empty member between them.
+    let members = [gzip(&plain[..700]), gzip(b""), gzip(&plain[700..])].concat();
+    assert_eq!(json([folder.file("members.gz", members)]), expected);
+}
+
+#[test]
+fn line_ends() {
+    let folder = Folder::new();
+    let (a, b) = (line("a", 1, "/a"), line("b", 2, "/b"));
+    let expected = json([folder.file("lf", format!("{a}\n{b}\n"))]);
+    assert_eq!(expected["events"], 2);
+    for (name, contents) in [
+        ("crlf", format!("{a}\r\n{b}\r\n")),
+        ("mixed", format!("{a}\r\n{b}\n")),
+        ("unended", format!("{a}\n{b}")),
+        ("unended-cr", format!("{a}\n{b}\r")),
+    ] {
+        assert_eq!(json([folder.file(name, contents)]), expected, "{name}");
+    }
+    let empties = json([folder.file("empties", format!("\n{a}\r\n\r\n{b}\n\n"))]);
+    assert_eq!((&empties["lines"], &empties["malformed"]), (&json!(5), &json!(3)), "an empty line is a malformed line");
+    let two_returns = json([folder.file("crcr", format!("{a}\n{b}\r\r\n"))]);
+    assert_eq!(two_returns["malformed"], 1, "only one carriage return is cut off");
+}
+
+#[test]
+fn malformed_lines_are_shown_on_request() {
+    let folder = Folder::new();
+    let long = "x".repeat(5_000);
+    let contents =
+        [line("a", 1, "/").as_bytes(), b"\nbroken \xff\x00 \n\n", long.as_bytes(), b"\n", line("a", 1, "/").as_bytes()]
+            .concat();
+    let log = folder.file("a.log", contents);
+    let name = log.display();
+    let silent = replay([log.as_os_str()]);
+    assert!(silent.status.success() && silent.stderr.is_empty());
+    let output = replay([log.as_os_str(), "--show-malformed".as_ref()]);
+    assert_eq!(output.stdout, silent.stdout, "the answer is the same");
+    let reason = "does not begin with client, ident and a space behind each";
+    let no_stamp = "no user and [day/Mon/year:hour:minute:second zone] \" behind client and ident";
+    let expected = format!(
+        "{name}:2: {no_stamp}: broken \\xff\\x00 \n{name}:3: empty line\n{name}:4: {reason}: {}…\n",
+        "x".repeat(200)
+    );
+    assert_eq!(String::from_utf8_lossy(&output.stderr), expected);
+}
+
+#[test]
+fn every_reason_is_told() {
+    let folder = Folder::new();
+    let stamp = "[01/Jan/1970:00:00:05 +0000]";
+    let good = line("a", 5, "/");
+    for (bad, reason) in [
+        ("a".to_owned(), "does not begin with client"),
+        ("a b c".to_owned(), "no user and [day"),
+        (format!("a b c {stamp} \"GET /\" x"), "no \"request\" with a three-digit status"),
+        (good.replace("01/Jan", "32/Jan"), "no such date"),
+        ("x".repeat((16 << 20) + 1), "longer than 16 MiB: xxx"),
+    ] {
+        let output = replay([folder.file("a.log", format!("{bad}\n{good}")).as_os_str(), "--show-malformed".as_ref()]);
+        let stderr = String::from_utf8(output.stderr).expect("UTF-8");
+        assert!(stderr.contains(&format!(":1: {reason}")) && stderr.lines().count() == 1, "{stderr}");
+        assert!(output.status.success());
+    }
+}
+
+#[test]
+fn lines_up_to_16_mib_are_read_whole() {
+    let folder = Folder::new();
+    let fixed = line("a", 5, "").len();
+    let longest = line("a", 5, &"/".repeat((16 << 20) - fixed));
+    assert_eq!(longest.len(), 16 << 20);
+    let too_long = longest.replace("GET /", "GET //");
+    let answer = json([
+        folder.file("a.log", [&longest, &too_long, &line("b", 6, "/b"), &longest].map(String::as_str).join("\n"))
+    ]);
+    assert_eq!((&answer["lines"], &answer["malformed"], &answer["events"]), (&json!(4), &json!(1), &json!(3)));
+    assert_eq!(answer["top"][0]["hits"], 2);
+}
+
+#[test]
+fn hostile_bytes_between_good_lines_lose_no_good_line() {
+    let folder = Folder::new();
+    let mut contents = Vec::new();
+    for second in 0..50_u32 {
+        contents.extend_from_slice(line("a", second, "/").as_bytes());
+        contents.push(b'\n');
+        // Every byte value but the line feed, in a pattern that changes from line to line.
+        contents.extend((0..=255_u8).map(|byte| byte.wrapping_mul(second as u8 | 1)).filter(|&byte| byte != b'\n'));
+        contents.push(b'\n');
+        contents.extend_from_slice(&vec![0; 100_000 * usize::from(second % 10 == 0)]);
+        contents.push(b'\n');
+    }
+    let answer = json([folder.file("a.log", contents)]);
+    assert_eq!((&answer["lines"], &answer["events"]), (&json!(150), &json!(50)));
+}
