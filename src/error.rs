@@ -190,6 +190,9 @@ pub enum SnapshotError {
         /// What differs, theirs first.
         what: String,
     },
+    /// The snapshot comes from a forked process and holds hits that this counter has itself. Call `reset` in the child
+    /// right after the fork, so that it counts only its own.
+    Forked,
     /// The snapshot was taken before a reset that this counter knows of.
     OlderEpoch {
         /// The epoch of the snapshot.
@@ -214,6 +217,11 @@ impl fmt::Display for SnapshotError {
             Self::OtherGeometry { what } => {
                 write!(f, "this snapshot counts otherwise than this counter: {what}; build both alike")
             }
+            Self::Forked => write!(
+                f,
+                "this snapshot comes from a forked process and holds hits that this counter has itself; call reset() \
+                 in the child right after the fork"
+            ),
             Self::OlderEpoch { theirs, ours } => write!(
                 f,
                 "this snapshot is of epoch {theirs}, before the reset that began epoch {ours}; take a new one"

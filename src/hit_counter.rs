@@ -61,6 +61,10 @@ pub struct HitCounter {
 #[derive(Debug)]
 struct Ledger {
     writer: Writer,
+    /// The process that `writer` counts in. A forked child counts on under a writer of its own.
+    process: u32,
+    /// The writers whose hits were inherited over forks, and are among the counter's own.
+    inherited: Vec<Writer>,
     epoch: u64,
     others: Vec<Other>,
     /// Tallies of other writers' counters; they outlive a reset.
@@ -93,7 +97,6 @@ impl HitCounter {
     }
 
     /// A counter of another window, resolution, strategy or clock.
-    #[must_use]
     pub fn builder() -> Builder {
         Builder::default()
     }
@@ -103,8 +106,15 @@ impl HitCounter {
         let window = geometry.resolution().width() * geometry.window();
         let window = counter.grain().ticks(window).expect("a tick is a whole number of grains");
         let writer = Writer { replica: Replica::new(), generation: 0 };
-        let ledger =
-            Ledger { writer, epoch: 0, others: Vec::new(), tallies: BTreeMap::new(), floor: Outcomes::default() };
+        let ledger = Ledger {
+            writer,
+            process: std::process::id(),
+            inherited: Vec::new(),
+            epoch: 0,
+            others: Vec::new(),
+            tallies: BTreeMap::new(),
+            floor: Outcomes::default(),
+        };
         let plain = !guarded && counter.grain().is_second();
         Self { clock, guarded, plain, counter, window, merged: AtomicU64::new(0), ledger: Mutex::new(ledger) }
     }
@@ -363,7 +373,7 @@ impl HitCounter {
     /// Hits whose call returned before are gone, hits whose call begins after are counted; one that is being recorded
     /// meanwhile may be either.
     pub fn reset(&self) {
-        let mut ledger = self.ledger.lock();
+        let mut ledger = self.ledger();
         let epoch = ledger.epoch + 1;
         self.begin_epoch(&mut ledger, epoch);
     }
@@ -372,6 +382,7 @@ impl HitCounter {
         self.counter.reset();
         ledger.epoch = epoch;
         ledger.writer.generation += 1;
+        ledger.inherited.clear();
         ledger.others.clear();
         self.merged.store(0, Ordering::Release);
     }
@@ -379,12 +390,10 @@ impl HitCounter {
     /// What the counter holds, as absolute counts that can be merged anywhere, any number of times.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        let mut ledger = self.ledger.lock();
+        let mut ledger = self.ledger();
         let _ = self.tallies(&mut ledger);
         let mut cells = vec![Cells { writer: ledger.writer, cells: in_order(self.counter.cells()) }];
-        cells.extend(
-            ledger.others.iter().map(|o| Cells { writer: o.writer, cells: in_order(o.counter.cells()) }),
-        );
+        cells.extend(ledger.others.iter().map(|o| Cells { writer: o.writer, cells: in_order(o.counter.cells()) }));
         let others = ledger.tallies.values().fold(Outcomes::default(), |sum, &tally| sum.plus(tally));
         let mut tallies = ledger.tallies.clone();
         tallies.insert(ledger.writer.replica, ledger.floor.minus(others));
@@ -394,6 +403,7 @@ impl HitCounter {
             window: self.window(),
             slack: self.slack(),
             epoch: ledger.epoch,
+            inherited: ledger.inherited.clone(),
             cells,
             tallies,
         }
@@ -406,7 +416,8 @@ impl HitCounter {
     ///
     /// # Errors
     /// [`SnapshotError::OtherGeometry`] unless resolution, window and kind of strategy are the same;
-    /// [`SnapshotError::OlderEpoch`] if this counter was reset since. Nothing is changed then.
+    /// [`SnapshotError::OlderEpoch`] if this counter was reset since; [`SnapshotError::Forked`] if the snapshot comes from
+    /// the other side of a fork and holds hits that this counter has itself. Nothing is changed then.
     pub fn merge(&self, snapshot: &Snapshot) -> Result<(), SnapshotError> {
         let other = |what| Err(SnapshotError::OtherGeometry { what });
         if snapshot.resolution != self.resolution() {
@@ -419,9 +430,15 @@ impl HitCounter {
         if snapshot.grain != grain {
             return other(format!("times to {:?}, not {grain:?}", snapshot.grain));
         }
-        let mut ledger = self.ledger.lock();
+        let mut ledger = self.ledger();
         if snapshot.epoch < ledger.epoch {
             return Err(SnapshotError::OlderEpoch { theirs: snapshot.epoch, ours: ledger.epoch });
+        }
+        let counts = |writer: &Writer| *writer == ledger.writer || ledger.others.iter().any(|other| other.writer == *writer);
+        let ours_too =
+            snapshot.cells.iter().map(|theirs| &theirs.writer).any(|writer| ledger.inherited.contains(writer));
+        if snapshot.epoch == ledger.epoch && (snapshot.inherited.iter().any(counts) || ours_too) {
+            return Err(SnapshotError::Forked);
         }
         if snapshot.epoch > ledger.epoch {
             self.begin_epoch(&mut ledger, snapshot.epoch);
@@ -446,8 +463,28 @@ impl HitCounter {
                 *ours = ours.max(tally);
             }
         }
+        for writer in &snapshot.inherited {
+            if !ledger.inherited.contains(writer) {
+                ledger.inherited.push(*writer);
+            }
+        }
         self.merged.store(ledger.others.len() as u64, Ordering::Release);
         Ok(())
+    }
+
+    /// The ledger, under a writer of this process.
+    ///
+    /// A forked child has its parent's hits in its own slots and counts on in them. It becomes a writer of its own, whose
+    /// hits include the inherited ones; merging them with the parent's would count those twice, so they are noted.
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        let mut ledger = self.ledger.lock();
+        let process = std::process::id();
+        if ledger.process != process {
+            let parent = std::mem::replace(&mut ledger.writer, Writer { replica: Replica::new(), generation: 0 });
+            ledger.inherited.push(parent);
+            ledger.process = process;
+        }
+        ledger
     }
 
     /// How many grains `last` is.

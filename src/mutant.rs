@@ -23,10 +23,14 @@ pub enum Mutant {
     StripeLeavingUnchecked,
     /// The owner of a stripe does not say that it wrote below its published tick.
     StripeNoLate,
+    /// The owner of a stripe says so only after its hit is in the slot.
+    StripeLateAfter,
     /// The owner of a stripe writes a new tick's slot before it publishes the tick.
     StripeTickAfterSlot,
     /// A dead thread's id is released without ordering its stores before the next owner.
     IdsRelaxedRelease,
+    /// A thread takes an id without looking whether another was quicker.
+    IdsClaimUnchecked,
     /// The record of a reset counter goes into the stripe before the stripe has been emptied.
     StripeResetByReader,
     /// The sliding log looks at the lap under one hold of the lock and writes under another.

@@ -17,6 +17,8 @@
 //! | 4 | slack in slots |
 //! | 4 | grain: 0, cells are by tick; 1, cells are by microsecond |
 //! | 8 | epoch |
+//! | 4 | number of writers whose hits came over a fork, and for each: |
+//! | 24 | replica (process, sequence) and generation |
 //! | 4 | number of writers, and for each: |
 //! | 24 | replica (process, sequence) and generation |
 //! | 4 | number of cells, and for each: |
@@ -49,6 +51,8 @@ pub struct Snapshot {
     pub(crate) window: Duration,
     pub(crate) slack: u32,
     pub(crate) epoch: u64,
+    /// Writers whose hits are among those of the first one, over a fork.
+    pub(crate) inherited: Vec<Writer>,
     pub(crate) cells: Vec<Cells>,
     pub(crate) tallies: BTreeMap<Replica, Outcomes>,
 }
@@ -94,10 +98,13 @@ impl Snapshot {
         out.extend(self.slack.to_le_bytes());
         out.extend(u32::from(self.grain != self.resolution).to_le_bytes());
         out.extend(self.epoch.to_le_bytes());
+        out.extend((self.inherited.len() as u32).to_le_bytes());
+        for writer in &self.inherited {
+            put_writer(&mut out, *writer);
+        }
         out.extend((self.cells.len() as u32).to_le_bytes());
         for Cells { writer, cells } in &self.cells {
-            put_replica(&mut out, writer.replica);
-            out.extend(writer.generation.to_le_bytes());
+            put_writer(&mut out, *writer);
             out.extend((cells.len() as u32).to_le_bytes());
             for cell in cells {
                 out.extend(cell.tick.0.to_le_bytes());
@@ -165,9 +172,13 @@ impl Snapshot {
             _ => return Err(invalid("grain")),
         };
         let epoch = from.u64()?;
+        let mut inherited = Vec::new();
+        for _ in 0..from.u32()? {
+            inherited.push(from.writer()?);
+        }
         let mut cells = Vec::new();
         for _ in 0..from.u32()? {
-            let writer = Writer { replica: from.replica()?, generation: from.u64()? };
+            let writer = from.writer()?;
             let mut of_writer: Vec<Cell> = Vec::new();
             for _ in 0..from.u32()? {
                 let cell = Cell { tick: Tick(from.u64()?), count: from.u64()? };
@@ -194,8 +205,13 @@ impl Snapshot {
             return Err(invalid("length"));
         }
         let (resolution, grain) = (resolution.width(), grain.width());
-        Ok(Self { resolution, grain, window: resolution * window, slack, epoch, cells, tallies })
+        Ok(Self { resolution, grain, window: resolution * window, slack, epoch, inherited, cells, tallies })
     }
+}
+
+fn put_writer(out: &mut Vec<u8>, writer: Writer) {
+    put_replica(out, writer.replica);
+    out.extend(writer.generation.to_le_bytes());
 }
 
 fn put_replica(out: &mut Vec<u8>, replica: Replica) {
@@ -219,6 +235,10 @@ impl Reader<'_> {
 
     fn u64(&mut self) -> Result<u64, SnapshotError> {
         self.take().map(u64::from_le_bytes)
+    }
+
+    fn writer(&mut self) -> Result<Writer, SnapshotError> {
+        Ok(Writer { replica: self.replica()?, generation: self.u64()? })
     }
 
     fn replica(&mut self) -> Result<Replica, SnapshotError> {

@@ -54,7 +54,7 @@ impl<const WORDS: usize> Ids<WORDS> {
             while seen != u64::MAX {
                 let bit = (!seen).trailing_zeros();
                 let before = word.fetch_or(1 << bit, Ordering::Acquire);
-                if before & (1 << bit) == 0 {
+                if before & (1 << bit) == 0 || mutated!(IdsClaimUnchecked) {
                     return Some(i * 64 + bit as usize);
                 }
                 seen = before | (1 << bit);

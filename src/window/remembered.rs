@@ -112,6 +112,12 @@ impl<const N: usize> Remembered<N> {
     }
 }
 
+impl<const N: usize> Default for Remembered<N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl<const N: usize> Replacing<'_, N> {
     /// The newest tick of the entry's span.
     pub fn to(&self) -> Tick {

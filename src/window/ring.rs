@@ -252,13 +252,13 @@ impl Ring {
             Some((old, sum)) if quiet && old.state == [announced] && old.span.to >= sealed => {
                 let leaving = self.slots.sum_before(&self.geometry, old.span.first, span.first);
                 let unchanged = leaving.exact && self.rare.announced.load(Ordering::Acquire) == announced;
-                (unchanged || mutated!(RingLeavingUnchecked)).then(|| Reading { count: sum.closed - leaving.count + entering.count, exact: entering.exact })
+                (unchanged || mutated!(RingLeavingUnchecked))
+                    .then(|| Reading { count: sum.closed - leaving.count + entering.count, exact: entering.exact })
             }
             _ => None,
         };
-        let closed = closed.unwrap_or_else(|| {
-            self.slots.sum_before(&self.geometry, span.first, sealed.min(span.to)).plus(entering)
-        });
+        let closed = closed
+            .unwrap_or_else(|| self.slots.sum_before(&self.geometry, span.first, sealed.min(span.to)).plus(entering));
         if closed.exact && quiet {
             replacing.set(Key { span, state: [announced] }, Sum { closed: closed.count, open: place });
         }

@@ -117,7 +117,11 @@ impl LogSlot {
     fn clear(&mut self) -> (u64, u64) {
         let dropped = (self.log.len() as u64, self.total());
         // A burst must not keep its memory for every lap to come.
-        if self.log.capacity() > 64 { self.log = Vec::new() } else { self.log.clear() }
+        if self.log.capacity() > 64 {
+            self.log = Vec::new()
+        } else {
+            self.log.clear()
+        }
         dropped
     }
 }

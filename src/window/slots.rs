@@ -128,8 +128,11 @@ impl Slots {
         let len = span.len() as usize;
         let before_wrap = len.min(geometry.slots() - start.index);
         let lap = geometry.base(1);
-        self.run(geometry, start, before_wrap)
-            .plus(self.run(geometry, Place { index: 0, base: start.base + lap }, len - before_wrap))
+        self.run(geometry, start, before_wrap).plus(self.run(
+            geometry,
+            Place { index: 0, base: start.base + lap },
+            len - before_wrap,
+        ))
     }
 
     #[inline]
@@ -196,7 +199,10 @@ mod tests {
             assert_eq!(view(&geometry, place, seal), View::Older(0));
             assert_eq!(view(&geometry, place, geometry.base(4) | seal | 9), View::Older(9));
             assert_eq!(view(&geometry, place, geometry.base(5) | seal), View::Ours(0));
-            assert_eq!(view(&geometry, place, geometry.base(5) | seal | geometry.max_count()), View::Ours(geometry.max_count()));
+            assert_eq!(
+                view(&geometry, place, geometry.base(5) | seal | geometry.max_count()),
+                View::Ours(geometry.max_count())
+            );
             assert_eq!(view(&geometry, place, geometry.base(6) | seal), View::Recycled);
         }
         let zero = geometry.place(Tick(7));

@@ -16,7 +16,7 @@
 //! * Hits into a tick that was current come before the store that closes it: whoever reads the later `current` sees
 //!   them. They are in the sum.
 //! * Hits into a closed tick change `late`. A reader that saw such a hit saw the odd `late` before it, so it never goes
-//!   back to a sum without the hit. (Mutant `StripeNoLate`.)
+//!   back to a sum without the hit. (Mutants `StripeNoLate`, `StripeLateAfter`.)
 //! * In a new tick the last sum is taken on, as in `ring.rs`: plus the ticks closed since, minus those that left the
 //!   span, if `late` is still the same after these were read. (Mutant `StripeLeavingUnchecked`.)
 //! * A reader that saw a hit in a newer tick sees the newer `current` too, so it does not fall back to a sum and one
@@ -125,20 +125,19 @@ impl Stripe {
         };
         let current = owned.current.load(Ordering::Relaxed);
         let late = owned.late.load(Ordering::Relaxed);
-        if tick < current && !mutated!(StripeNoLate) {
-            owned.late.store(late + 1, Ordering::Release);
+        let (silent, tardy) = (mutated!(StripeNoLate), mutated!(StripeLateAfter));
+        if tick < current && !silent {
+            owned.late.store(if tardy { late } else { late + 1 }, Ordering::Release);
         }
         if tick > current {
             self.set_open(slot);
-            if !mutated!(StripeTickAfterSlot) {
-                owned.current.store(tick, Ordering::Release);
-            }
+            owned.current.store(if mutated!(StripeTickAfterSlot) { current } else { tick }, Ordering::Release);
         }
         slot.store(place.base | after, Ordering::Release);
         if tick > current && mutated!(StripeTickAfterSlot) {
             owned.current.store(tick, Ordering::Release);
         }
-        if tick < current && !mutated!(StripeNoLate) {
+        if tick < current && !silent {
             owned.late.store(late + 2, Ordering::Release);
         }
         if retired != 0 {
