@@ -112,15 +112,6 @@ impl Counter {
         }
     }
 
-    /// A counter for another writer's cells: of the same grain, but without a stripe for each thread.
-    #[must_use]
-    pub fn replica(&self) -> Self {
-        match self {
-            Self::Striped(_) | Self::Ring(_) => Self::Ring(Ring::new(*self.geometry())),
-            Self::Sliding(log) => Self::Sliding(Sliding::new(*log.geometry(), log.max_hits(), 1)),
-        }
-    }
-
     /// The strategy and its options.
     #[must_use]
     pub fn strategy(&self) -> Strategy {
@@ -178,16 +169,6 @@ impl Counter {
         each!(self, counter => counter.refuse(outcome, amount));
     }
 
-    /// Raises the hits at `tick` to `count`, on a counter made by [`replica`](Self::replica).
-    pub fn raise(&self, cell: Cell) -> Outcome {
-        match self {
-            Self::Ring(ring) => ring.raise(cell.tick, cell.count),
-            Self::Sliding(log) => log.raise(cell.tick, cell.count),
-            // A stripe has one writer, and that is not whoever merges.
-            Self::Striped(_) => Outcome::Refused,
-        }
-    }
-
     /// The hits of `span`, if the last query's sum serves, exactly.
     #[inline]
     pub fn recall(&self, span: Span) -> Option<u64> {
@@ -217,6 +198,15 @@ impl Counter {
     #[must_use]
     pub fn cells(&self) -> Vec<Cell> {
         each!(self, counter => counter.cells().collect())
+    }
+
+    /// Ticks of the resolution whose hits were dropped for room.
+    #[must_use]
+    pub fn dropped(&self) -> Vec<Tick> {
+        match self {
+            Self::Striped(_) | Self::Ring(_) => Vec::new(),
+            Self::Sliding(log) => log.dropped(),
+        }
     }
 
     /// What became of all hits since the counter was made.

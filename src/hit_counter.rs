@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::builder::Builder;
 use crate::clock::{Clock, TickClock};
+use crate::copied::Copied;
 use crate::counter::{Counter, Strategy};
 use crate::error::{QueryError, SnapshotError};
 use crate::outcome::{Outcome, Outcomes};
@@ -66,18 +67,11 @@ struct Ledger {
     /// The writers whose hits were inherited over forks, and are among the counter's own.
     inherited: Vec<Writer>,
     epoch: u64,
-    others: Vec<Other>,
+    others: BTreeMap<Writer, Copied>,
     /// Tallies of other writers' counters; they outlive a reset.
     tallies: BTreeMap<Replica, Outcomes>,
     /// The largest tallies ever answered: while a slot is being reused its hits are missing from a sum for a moment.
     floor: Outcomes,
-}
-
-/// Another writer's cells.
-#[derive(Debug)]
-struct Other {
-    writer: Writer,
-    counter: Counter,
 }
 
 /// The hits of one tick.
@@ -111,7 +105,7 @@ impl HitCounter {
             process: std::process::id(),
             inherited: Vec::new(),
             epoch: 0,
-            others: Vec::new(),
+            others: BTreeMap::new(),
             tallies: BTreeMap::new(),
             floor: Outcomes::default(),
         };
@@ -364,7 +358,7 @@ impl HitCounter {
     /// The bytes the counter takes.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        let others = self.ledger.lock().others.iter().map(|other| other.counter.bytes()).sum::<usize>();
+        let others = self.ledger.lock().others.values().map(Copied::bytes).sum::<usize>();
         size_of::<Self>() + self.counter.bytes() + others
     }
 
@@ -392,8 +386,18 @@ impl HitCounter {
     pub fn snapshot(&self) -> Snapshot {
         let mut ledger = self.ledger();
         let _ = self.tallies(&mut ledger);
-        let mut cells = vec![Cells { writer: ledger.writer, cells: in_order(self.counter.cells()) }];
-        cells.extend(ledger.others.iter().map(|o| Cells { writer: o.writer, cells: in_order(o.counter.cells()) }));
+        let mut cells = vec![Cells {
+            writer: ledger.writer,
+            slots: self.counter.slots() as u64,
+            cells: in_order(self.counter.cells()),
+            dropped: self.counter.dropped(),
+        }];
+        cells.extend(ledger.others.iter().map(|(&writer, copied)| Cells {
+            writer,
+            slots: copied.slots(),
+            cells: copied.cells(),
+            dropped: copied.dropped(),
+        }));
         let others = ledger.tallies.values().fold(Outcomes::default(), |sum, &tally| sum.plus(tally));
         let mut tallies = ledger.tallies.clone();
         tallies.insert(ledger.writer.replica, ledger.floor.minus(others));
@@ -434,7 +438,7 @@ impl HitCounter {
         if snapshot.epoch < ledger.epoch {
             return Err(SnapshotError::OlderEpoch { theirs: snapshot.epoch, ours: ledger.epoch });
         }
-        let counts = |writer: &Writer| *writer == ledger.writer || ledger.others.iter().any(|other| other.writer == *writer);
+        let counts = |writer: &Writer| *writer == ledger.writer || ledger.others.contains_key(writer);
         let ours_too =
             snapshot.cells.iter().map(|theirs| &theirs.writer).any(|writer| ledger.inherited.contains(writer));
         if snapshot.epoch == ledger.epoch && (snapshot.inherited.iter().any(counts) || ours_too) {
@@ -443,19 +447,14 @@ impl HitCounter {
         if snapshot.epoch > ledger.epoch {
             self.begin_epoch(&mut ledger, snapshot.epoch);
         }
+        let grains = self.counter.grain().ticks(self.resolution()).expect("a tick is a whole number of grains");
         for theirs in &snapshot.cells {
             // Our own cells hold at least what a copy of them does.
-            if theirs.writer == ledger.writer || theirs.cells.is_empty() {
+            if theirs.writer == ledger.writer || theirs.cells.is_empty() && theirs.dropped.is_empty() {
                 continue;
             }
-            let place = ledger.others.iter().position(|other| other.writer == theirs.writer).unwrap_or_else(|| {
-                ledger.others.push(Other { writer: theirs.writer, counter: self.counter.replica() });
-                ledger.others.len() - 1
-            });
-            for &cell in &theirs.cells {
-                // What their ring has recycled since ours cannot take in either.
-                let _ = ledger.others[place].counter.raise(cell);
-            }
+            let copied = ledger.others.entry(theirs.writer).or_insert_with(|| Copied::new(theirs.slots, grains));
+            copied.merge(&theirs.cells, &theirs.dropped);
         }
         for (&replica, &tally) in &snapshot.tallies {
             if replica != ledger.writer.replica {
@@ -515,7 +514,7 @@ impl HitCounter {
             return reading;
         }
         let ledger = self.ledger.lock();
-        ledger.others.iter().map(|other| other.counter.sum(span, false)).fold(reading, Reading::plus)
+        ledger.others.values().map(|copied| copied.sum(span)).fold(reading, Reading::plus)
     }
 
     /// Whether a query at `to` may leave a sum behind: one in the future would make every hit before it a hit into a

@@ -28,7 +28,7 @@
 //! |---|---|
 //! | 0 | `sync`, `mutant`, [`error`](TimeError), `time`, `clock`, `threads`, `table` |
 //! | 1 | [`outcome`](Outcome), `writer`, [`window`] |
-//! | 2 | `counter`, `snapshot`, `builder`, `hit_counter` |
+//! | 2 | `copied`, `counter`, `snapshot`, `builder`, `hit_counter` |
 //! | 6 | `cli`, `python` |
 //!
 //! # Features
@@ -39,6 +39,7 @@
 
 mod builder;
 mod clock;
+mod copied;
 mod counter;
 mod error;
 mod hit_counter;

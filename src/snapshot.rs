@@ -21,8 +21,11 @@
 //! | 24 | replica (process, sequence) and generation |
 //! | 4 | number of writers, and for each: |
 //! | 24 | replica (process, sequence) and generation |
+//! | 4 | slots of the writer's ring |
 //! | 4 | number of cells, and for each: |
 //! | 16 | tick, count; ticks ascend |
+//! | 4 | number of ticks of the resolution whose hits were dropped for room, and for each: |
+//! | 8 | tick; ticks ascend |
 //! | 4 | number of tallies, and for each: |
 //! | 16 + 40 | replica; hits counted, late, future, saturated, refused |
 //! | 4 | CRC-32 (IEEE) of all bytes before it |
@@ -61,7 +64,11 @@ pub struct Snapshot {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Cells {
     pub(crate) writer: Writer,
+    /// The slots of the writer's ring: a tick is gone once its slot has a newer one.
+    pub(crate) slots: u64,
     pub(crate) cells: Vec<Cell>,
+    /// Ticks of the resolution whose hits the writer dropped for room.
+    pub(crate) dropped: Vec<Tick>,
 }
 
 impl Snapshot {
@@ -103,12 +110,17 @@ impl Snapshot {
             put_writer(&mut out, *writer);
         }
         out.extend((self.cells.len() as u32).to_le_bytes());
-        for Cells { writer, cells } in &self.cells {
+        for Cells { writer, slots, cells, dropped } in &self.cells {
             put_writer(&mut out, *writer);
+            out.extend((*slots as u32).to_le_bytes());
             out.extend((cells.len() as u32).to_le_bytes());
             for cell in cells {
                 out.extend(cell.tick.0.to_le_bytes());
                 out.extend(cell.count.to_le_bytes());
+            }
+            out.extend((dropped.len() as u32).to_le_bytes());
+            for tick in dropped {
+                out.extend(tick.0.to_le_bytes());
             }
         }
         out.extend((self.tallies.len() as u32).to_le_bytes());
@@ -179,6 +191,10 @@ impl Snapshot {
         let mut cells = Vec::new();
         for _ in 0..from.u32()? {
             let writer = from.writer()?;
+            let slots = u64::from(from.u32()?);
+            if !(u64::from(window)..=2 * u64::from(MAX_TICKS) + 1).contains(&slots) {
+                return Err(invalid("number of slots"));
+            }
             let mut of_writer: Vec<Cell> = Vec::new();
             for _ in 0..from.u32()? {
                 let cell = Cell { tick: Tick(from.u64()?), count: from.u64()? };
@@ -190,7 +206,15 @@ impl Snapshot {
                 }
                 of_writer.push(cell);
             }
-            cells.push(Cells { writer, cells: of_writer });
+            let mut dropped: Vec<Tick> = Vec::new();
+            for _ in 0..from.u32()? {
+                let tick = Tick(from.u64()?);
+                if tick > resolution.last_tick() || dropped.last().is_some_and(|&before| before >= tick) {
+                    return Err(invalid("dropped tick"));
+                }
+                dropped.push(tick);
+            }
+            cells.push(Cells { writer, slots, cells: of_writer, dropped });
         }
         let mut tallies = BTreeMap::new();
         for _ in 0..from.u32()? {

@@ -22,6 +22,11 @@ pub use shuttle::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize};
 #[cfg(not(any(hitring_loom, hitring_shuttle)))]
 pub use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize};
 
+/// For words of the process, which no model has.
+pub mod process {
+    pub use std::sync::atomic::AtomicU64;
+}
+
 #[cfg(hitring_loom)]
 use loom::sync as locks;
 #[cfg(hitring_shuttle)]

@@ -11,12 +11,11 @@
 //! | `generation` | the lives of one counter |
 
 use std::sync::OnceLock;
-use std::sync::atomic::AtomicU64 as Sequence;
 
 use rand::TryRng;
 use rand::rngs::SysRng;
 
-use crate::sync::Ordering;
+use crate::sync::{Ordering, process};
 
 /// A counter, among all counters of all processes and hosts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,7 +31,7 @@ impl Replica {
     #[must_use]
     pub fn new() -> Self {
         static RANDOM: OnceLock<u64> = OnceLock::new();
-        static SEQUENCE: Sequence = Sequence::new(0);
+        static SEQUENCE: process::AtomicU64 = process::AtomicU64::new(0);
         let random = *RANDOM.get_or_init(|| {
             SysRng.try_next_u64().unwrap_or_else(|_| {
                 // Without the system's random numbers: the hash keys of the standard library, which it seeds itself.

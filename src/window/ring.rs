@@ -34,16 +34,18 @@
 //! * In a new tick the last sum is taken on: plus the slots closed since, minus those that left the span. The slots that
 //!   left still hold what the sum has of them, or a hit into them was announced, and then the sum is not used. (Mutant
 //!   `RingLeavingUnchecked`.)
-//! * A seal that was turned over twice while a writer stood still goes unnoticed, but a slot is turned over once a lap:
-//!   then a whole lap has passed, and the sum no longer holds the writer's tick.
+//! * A slot is turned over once a lap, so twice while a writer stands still only if the writer's tick was nearly a lap
+//!   ahead of the reader's. Then the exchange succeeds unannounced; but it reads the second turning, so the writer sees
+//!   the later `closed` behind it and announces the hit then, before its call returns. Only in this case may a reader
+//!   that saw the hit be followed, until that call returns, by one that does not.
 //!
 //! A query changes nothing for writers but the seal and `closed`: what a hit becomes does not depend on them.
 //!
 //! # Guarantees
 //! | method | progress | steps | a reader beside writers |
 //! |---|---|---|---|
-//! | `record`, `raise` | lock-free on every target: a failed exchange means that another hit, or a seal, came in (on targets with load-linked, also a spurious failure) | one exchange uncontended, three more read-modify-writes in a tick a query has closed | |
-//! | `sum` | wait-free | one slot in a tick already asked for; in a new one a read-modify-write for each tick closed since and a load for each that left the span; at most one of each a slot | sees every hit whose call returned before it began, none that began after it ended; a later reader never sees less |
+//! | `record` | lock-free on every target: a failed exchange means that another hit, or a seal, came in (on targets with load-linked, also a spurious failure) | one exchange uncontended, three more read-modify-writes in a tick a query has closed | |
+//! | `sum` | wait-free | one slot in a tick already asked for; in a new one a read-modify-write for each tick closed since and a load for each that left the span; at most one of each a slot | sees every hit whose call returned before it began, none that began after it ended; a later reader never sees less (but for the case above) |
 //! | `cells`, `outcomes` | wait-free | one load a slot | the same, slot by slot |
 //! | `reset` | waits for a reader that is remembering (bounded by one pass) | one exchange a slot | drops what returned before it began, keeps what began after it returned |
 //!
@@ -112,44 +114,53 @@ impl Ring {
     pub fn record_current(&self, tick: Tick, amount: u64) -> bool {
         let place = self.geometry.place(tick);
         let slot = self.slots.at(place.index);
-        let word = slot.load(Ordering::Acquire);
-        let count = (word & !self.geometry.seal()).wrapping_sub(place.base);
-        let max = self.geometry.max_count();
-        if mutated!(SlotFetchAdd) && (1..=max).contains(&count) {
-            slot.fetch_add(amount, Ordering::AcqRel);
-            return true;
+        let mut word = slot.load(Ordering::Acquire);
+        loop {
+            let count = (word & !self.geometry.seal()).wrapping_sub(place.base);
+            let max = self.geometry.max_count();
+            if mutated!(SlotFetchAdd) && (1..=max).contains(&count) {
+                slot.fetch_add(amount, Ordering::AcqRel);
+                return true;
+            }
+            // The order of the loads matters: `closed` after the word.
+            let open =
+                count.wrapping_sub(1) < max && amount <= max - count && tick >= self.closed.load(Ordering::Relaxed);
+            if !open {
+                return false;
+            }
+            match exchange(slot, word, word + amount) {
+                Ok(()) => {
+                    if tick < self.closed.load(Ordering::Relaxed) && !mutated!(RingNoAnnounce) {
+                        self.announce_after();
+                    }
+                    return true;
+                }
+                Err(seen) => word = seen,
+            }
         }
-        // The order of the loads matters: `closed` after the word.
-        count.wrapping_sub(1) < max
-            && amount <= max - count
-            && tick >= self.closed.load(Ordering::Relaxed)
-            && exchange(slot, word, word + amount)
+    }
+
+    /// Announces a hit that is in its slot already.
+    #[cold]
+    #[inline(never)]
+    fn announce_after(&self) {
+        self.rare.announced.fetch_add(1, Ordering::Release);
+        self.rare.settled.fetch_add(1, Ordering::Release);
     }
 
     /// Counts `amount` hits at `tick`.
     pub fn record(&self, tick: Tick, amount: u64) -> Outcome {
-        if self.record_current(tick, amount) {
-            return Outcome::Counted;
-        }
         if amount == 0 {
             return Outcome::Counted;
         }
-        let max = self.geometry.max_count();
-        let outcome = self.change(tick, |count| count.checked_add(amount).filter(|&sum| sum <= max));
+        let outcome = self.change(tick, amount);
         if outcome != Outcome::Counted {
             self.rare.tally.add(outcome, amount);
         }
         outcome
     }
 
-    /// Raises the count of `tick` to `count`, unless it is there already.
-    pub fn raise(&self, tick: Tick, count: u64) -> Outcome {
-        let max = self.geometry.max_count();
-        self.change(tick, |ours| Some(ours.max(count)).filter(|&count| count <= max))
-    }
-
-    /// Changes the count of `tick` to what `to` makes of it; `None` means that it does not fit.
-    fn change(&self, tick: Tick, to: impl Fn(u64) -> Option<u64>) -> Outcome {
+    fn change(&self, tick: Tick, amount: u64) -> Outcome {
         let place = self.geometry.place(tick);
         let slot = self.slots.at(place.index);
         let mut announced = false;
@@ -166,20 +177,27 @@ impl Ring {
                 View::Ours(count) => (count, 0),
                 View::Recycled => break Outcome::Late,
             };
-            let Some(after) = to(before) else { break Outcome::Saturated };
-            let next = place.base | (word & self.geometry.seal()) | after;
-            if exchange(slot, word, next) {
-                if before == 0 {
-                    // The slot first, then the tally: a reader takes them the other way round and may miss the retired
-                    // hits for a moment, but never sees them twice.
-                    self.rare.newest.raise(tick, Ordering::Release);
-                    if retired != 0 {
-                        self.rare.tally.add(Outcome::Counted, retired);
-                    }
-                }
-                break Outcome::Counted;
+            if amount > self.geometry.max_count() - before {
+                break Outcome::Saturated;
             }
-            word = slot.load(Ordering::Acquire);
+            let next = place.base | (word & self.geometry.seal()) | (before + amount);
+            match exchange(slot, word, next) {
+                Ok(()) => {
+                    if !announced && tick < self.closed.load(Ordering::Relaxed) && !mutated!(RingNoAnnounce) {
+                        self.announce_after();
+                    }
+                    if before == 0 {
+                        // The slot first, then the tally: a reader takes them the other way round and may miss the
+                        // retired hits for a moment, but never sees them twice.
+                        self.rare.newest.raise(tick, Ordering::Release);
+                        if retired != 0 {
+                            self.rare.tally.add(Outcome::Counted, retired);
+                        }
+                    }
+                    break Outcome::Counted;
+                }
+                Err(seen) => word = seen,
+            }
         };
         if announced {
             if mutated!(RingAnnounceLate) {
@@ -234,7 +252,9 @@ impl Ring {
             self.closed.store(span.to, Ordering::Release);
         }
         // Every tick since the last closing, also those before the span: no slot may be turned over twice in a lap.
-        let sealed = Tick(replacing.sealed().0.max(span.to.0.saturating_sub(self.geometry.slots() as u64)));
+        // Not the tick one lap before `to`: its slot is that of `to`.
+        let lap_ago = (span.to.0 + 1).saturating_sub(self.geometry.slots() as u64);
+        let sealed = Tick(replacing.sealed().0.max(lap_ago));
         let mut entering = Reading::NONE;
         for tick in sealed.0..span.to.0 {
             let hits = self.seal(self.geometry.place(Tick(tick)));
@@ -313,12 +333,12 @@ impl Ring {
     }
 }
 
-/// Replaces `word` by `next` in `slot`, unless the slot has changed.
-#[inline]
-fn exchange(slot: &AtomicU64, word: u64, next: u64) -> bool {
+/// Replaces `word` by `next` in `slot`, or answers what is there instead.
+#[inline(always)]
+fn exchange(slot: &AtomicU64, word: u64, next: u64) -> Result<(), u64> {
     if mutated!(SlotLoadStore) {
         slot.store(next, Ordering::Release);
-        return true;
+        return Ok(());
     }
-    slot.compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    slot.compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Acquire).map(|_| ())
 }

@@ -21,7 +21,7 @@
 //! # Guarantees
 //! | method | progress | steps |
 //! |---|---|---|
-//! | `record`, `raise` | blocking, for a thread of the same shard or a query | one lock; an entry at the end of its slot: one push. Within a slot out of order: the slot's entries behind it |
+//! | `record` | blocking, for a thread of the same shard or a query | one lock; an entry at the end of its slot: one push. Within a slot out of order: the slot's entries behind it |
 //! | `sum` | blocking | for each shard one lock, one step a tick, two binary searches |
 //! | `cells`, `outcomes`, `reset` | blocking | one lock a shard, one step a slot and entry |
 //!
@@ -178,16 +178,11 @@ impl Sliding {
         if amount == 0 {
             return Outcome::Counted;
         }
-        self.change(id, at, amount, |_| Some(amount))
+        self.change(id, at, amount)
     }
 
-    /// Raises the hits at `at` to `count`, unless they are there already.
-    pub fn raise(&self, at: Tick, count: u64) -> Outcome {
-        self.change(0, at, count, |have| Some(count.saturating_sub(have)).filter(|&more| more > 0))
-    }
-
-    /// Adds what `more` makes of the hits that `at` has; `None` means nothing.
-    fn change(&self, id: usize, at: Tick, amount: u64, more: impl Fn(u64) -> Option<u64>) -> Outcome {
+    /// Adds `amount` to the hits at `at`.
+    fn change(&self, id: usize, at: Tick, amount: u64) -> Outcome {
         let (tick, within) = (at.0 / self.grain, at.0 % self.grain);
         let (lap, index) = (tick / self.slots as u64, (tick % self.slots as u64) as usize);
         let own = id % self.shards.len();
@@ -208,7 +203,7 @@ impl Sliding {
             shard.slots[index].add(within, amount);
             return Outcome::Counted;
         }
-        let outcome = self.change_locked(&mut shard, own, (tick, lap, index, within), amount, more);
+        let outcome = self.change_locked(&mut shard, own, (tick, lap, index, within), amount);
         if outcome != Outcome::Counted {
             self.tally.add(outcome, amount);
         }
@@ -221,7 +216,6 @@ impl Sliding {
         own: usize,
         (tick, lap, index, within): (u64, u64, usize, u64),
         amount: u64,
-        more: impl Fn(u64) -> Option<u64>,
     ) -> Outcome {
         let slot = &shard.slots[index];
         if slot.lap > lap {
@@ -231,17 +225,19 @@ impl Sliding {
         if amount > Self::MAX_COUNT - if ours { slot.total() } else { 0 } {
             return Outcome::Saturated;
         }
-        let have = if ours { slot.between(within.checked_sub(1), within) } else { 0 };
-        let Some(amount) = more(have) else { return Outcome::Counted };
-        if !ours {
-            self.recycle(&mut shard.slots[index]);
-            shard.slots[index].lap = lap;
-            shard.slots[index].dropped = false;
-        }
-        if !shard.slots[index].has(within) && !self.make_room(shard, own, tick) {
+        // A slot that is recycled gives its entries back but one, which it needs itself; a hit that is refused must not
+        // recycle it.
+        let has_entry = if ours { slot.has(within) } else { !slot.log.is_empty() };
+        if !has_entry && !self.make_room(shard, own, tick) {
             return Outcome::Refused;
         }
-        shard.slots[index].add(within, amount);
+        let slot = &mut shard.slots[index];
+        if slot.lap != lap {
+            let hits = self.recycle(slot, u64::from(has_entry));
+            self.tally.add(Outcome::Counted, hits);
+            (slot.lap, slot.dropped) = (lap, false);
+        }
+        slot.add(within, amount);
         if (tick, within) > (shard.newest, shard.newest_entry) {
             (shard.newest, shard.newest_entry) = (tick, within);
         }
@@ -279,16 +275,18 @@ impl Sliding {
         let slots = self.slots as u64;
         for (index, slot) in shard.slots.iter_mut().enumerate() {
             if !slot.log.is_empty() && slot.lap * slots + index as u64 + slots <= tick {
-                self.recycle(slot);
+                let hits = self.recycle(slot, 0);
+                self.tally.add(Outcome::Counted, hits);
                 slot.dropped = true;
             }
         }
     }
 
-    fn recycle(&self, slot: &mut LogSlot) {
+    /// Empties `slot` and gives all its entries but `kept` back; answers how many hits they were.
+    fn recycle(&self, slot: &mut LogSlot, kept: u64) -> u64 {
         let (entries, hits) = slot.clear();
-        self.entries.fetch_sub(entries, Ordering::Relaxed);
-        self.tally.add(Outcome::Counted, hits);
+        self.entries.fetch_sub(entries - kept, Ordering::Relaxed);
+        hits
     }
 
     /// Notes hits that were refused before they came to the log.
@@ -348,6 +346,19 @@ impl Sliding {
         })
     }
 
+    /// The ticks (of the resolution) whose hits were dropped for room, each once.
+    pub fn dropped(&self) -> Vec<Tick> {
+        let mut dropped = Vec::new();
+        for shard in &self.shards {
+            let shard = shard.lock();
+            let slots = shard.slots.iter().enumerate().filter(|(_, slot)| slot.dropped);
+            dropped.extend(slots.map(|(index, slot)| Tick(slot.lap * self.slots as u64 + index as u64)));
+        }
+        dropped.sort_unstable();
+        dropped.dedup();
+        dropped
+    }
+
     /// What became of all hits since the log was made.
     pub fn outcomes(&self) -> Outcomes {
         let mut outcomes = self.tally.read();
@@ -363,7 +374,8 @@ impl Sliding {
         for shard in &self.shards {
             let mut shard = shard.lock();
             for slot in &mut shard.slots {
-                self.recycle(slot);
+                let hits = self.recycle(slot, 0);
+                self.tally.add(Outcome::Counted, hits);
                 *slot = LogSlot::default();
             }
             (shard.newest, shard.newest_entry) = (0, 0);

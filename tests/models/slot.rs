@@ -2,9 +2,9 @@
 
 use hitring::mutant::Mutant;
 use hitring::window::ring::Ring;
-use hitring::{Outcome, Tick};
+use hitring::Outcome;
 
-use super::{geometry, span};
+use super::{geometry, record, span};
 use crate::explorer::{Arc, check, fails, spawn};
 
 const LOST: &str = "a hit was lost or invented";
@@ -13,7 +13,7 @@ const LOST: &str = "a hit was lost or invented";
 fn used() -> Arc<Ring> {
     let ring = Ring::new(geometry(2, 3));
     for tick in 0..3 {
-        assert_eq!(ring.record(Tick(tick), 3), Outcome::Counted);
+        assert_eq!(record(&ring, tick, 3), Outcome::Counted);
     }
     Arc::new(ring)
 }
@@ -23,7 +23,7 @@ fn rollover() {
     let ring = used();
     let threads = [1, 2].map(|amount| {
         let ring = Arc::clone(&ring);
-        spawn(move || assert_eq!(ring.record(Tick(4), amount), Outcome::Counted))
+        spawn(move || assert_eq!(record(&ring, 4, amount), Outcome::Counted))
     });
     threads.into_iter().for_each(|thread| thread.join().expect("a model thread ends"));
     assert_eq!(ring.sum(span(4, 4), false).count, 3, "{LOST}");
@@ -33,16 +33,16 @@ fn rollover() {
 /// A slow writer of lap 1 against two rollovers by another: it is counted in its tick or late, never in a later tick.
 fn stale_writer() {
     let ring = used();
-    let _ = ring.record(Tick(3), 1);
+    let _ = record(&ring, 3, 1);
     let slow = {
         let ring = Arc::clone(&ring);
-        spawn(move || ring.record(Tick(3), 1))
+        spawn(move || record(&ring, 3, 1))
     };
     let fast = {
         let ring = Arc::clone(&ring);
         spawn(move || {
-            assert_eq!(ring.record(Tick(6), 1), Outcome::Counted);
-            assert_eq!(ring.record(Tick(9), 1), Outcome::Counted);
+            assert_eq!(record(&ring, 6, 1), Outcome::Counted);
+            assert_eq!(record(&ring, 9, 1), Outcome::Counted);
         })
     };
     let outcome = slow.join().expect("a model thread ends");
@@ -60,7 +60,7 @@ fn saturation() {
     let most = geometry(2, 3).max_count();
     let threads = [most, most - 1].map(|amount| {
         let ring = Arc::clone(&ring);
-        spawn(move || (amount, ring.record(Tick(4), amount)))
+        spawn(move || (amount, record(&ring, 4, amount)))
     });
     let outcomes = threads.map(|thread| thread.join().expect("a model thread ends"));
     let fitted: Vec<u64> = outcomes.iter().filter(|(_, o)| *o == Outcome::Counted).map(|(amount, _)| *amount).collect();

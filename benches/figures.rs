@@ -1,0 +1,74 @@
+//! The README's figures: every row in one run, in turns, as nanoseconds a call and as ratios.
+//!
+//! `cargo bench --bench figures`. Rows are measured round after round, so that a change of the machine's speed meets all
+//! of them; the figure is the median of the rounds. Run it on a machine that does nothing else.
+
+mod rows;
+
+use std::collections::BTreeMap;
+
+const ROUNDS: usize = 31;
+
+fn main() {
+    if std::env::args().any(|arg| arg == "--test") {
+        return;
+    }
+    let rows = rows::all();
+    let mut nanos: BTreeMap<(&str, usize), Vec<f64>> = BTreeMap::new();
+    for round in 0..=ROUNDS {
+        for row in &rows {
+            let n: u64 = if row.name.contains("query") { 20_000 } else { 200_000 };
+            #[expect(clippy::cast_precision_loss, reason = "a figure")]
+            let per_call = row.time(n).as_nanos() as f64 / n as f64;
+            // The first round only warms up.
+            if round > 0 {
+                nanos.entry((row.name, row.threads)).or_default().push(per_call);
+            }
+        }
+    }
+    let figure = |name: &str, threads: usize| {
+        let Some(all) = nanos.iter().find(|((n, t), _)| *n == name && *t == threads).map(|(_, all)| all) else {
+            panic!("there is no row {name} with {threads} threads");
+        };
+        let mut all = all.clone();
+        all.sort_by(f64::total_cmp);
+        all[all.len() / 2]
+    };
+    println!("{:48} {:>8} {:>10}", "row (median of 31 rounds)", "threads", "ns a call");
+    for row in &rows {
+        println!("{:48} {:>8} {:>10.2}", row.name, row.threads, figure(row.name, row.threads));
+    }
+    let add = figure("fetch_add", 1);
+    let new_tick = |name: &str, record: &str| figure(name, 1) - figure(record, 1);
+    println!("\n{:72} {:>8}", "ratio of this run", "");
+    for (what, ratio, reach) in [
+        ("striped record / fetch_add", figure("striped record_at", 1) / add, "0.3"),
+        (
+            "striped, 2 threads: rate of one counter / rate of two counters",
+            figure("striped record_at, a counter for each thread", 2) / figure("striped record_at", 2),
+            "0.95 or more",
+        ),
+        ("ring record / fetch_add", figure("ring record_at", 1) / add, "1.15"),
+        ("ring record / fetch_add, 2 threads on one", figure("ring record_at", 2) / figure("fetch_add", 2), "2"),
+        ("ring query in the same tick / fetch_add", figure("ring query, same tick", 1) / add, "0.5"),
+        ("striped query in the same tick / fetch_add", figure("striped query, same tick", 1) / add, "0.5"),
+    ] {
+        println!("{what:72} {ratio:>8.2}   (to reach: {reach})");
+    }
+    for (what, nanos, reach) in [
+        ("ring hit and query at a new tick, ns", new_tick("ring hit and query, new tick", "fetch_add"), 150.0),
+        ("striped hit and query at a new tick, ns", new_tick("striped hit and query, new tick", "fetch_add"), 150.0),
+        (
+            "striped record with its clock - record - clock, ns",
+            figure("striped record", 1) - figure("striped record_at", 1) - figure("coarse clock", 1),
+            2.0,
+        ),
+        (
+            "ring record with its clock - record - clock, ns",
+            figure("ring record", 1) - figure("ring record_at", 1) - figure("coarse clock", 1),
+            2.0,
+        ),
+    ] {
+        println!("{what:72} {nanos:>8.2}   (to reach: {reach})");
+    }
+}

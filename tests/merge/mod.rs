@@ -1,0 +1,3 @@
+//! Snapshots, clones and merges lose nothing: what they answer is what the original answers.
+
+mod nothing_lost;

@@ -1,0 +1,4 @@
+//! The integration tests: one binary, one folder for each subject.
+#![cfg(not(any(hitring_loom, hitring_shuttle)))]
+
+mod merge;
