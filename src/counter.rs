@@ -78,9 +78,8 @@ impl FromStr for Strategy {
     }
 }
 
-/// A strategy at work. In line and not boxed, for the sake of the record path, although the variants differ in size.
+/// A strategy at work.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "a box would cost every record a load")]
 pub enum Counter {
     /// See [`Striped`].
     Striped(Striped),

@@ -1,16 +1,16 @@
-//! A table that only grows: values by small index, put in once, readable for ever.
+//! A place that is filled once, and a table of them that only grows: values by small index, readable for ever.
 //!
 //! ```text
-//! first     [ptr] x 32 -> T              an entry is null, then points to its value until the table is dropped
-//! buckets   [ptr][ptr][ptr] ...          bucket b has 32 << b entries, allocated when first needed
-//!             |    +-> [ptr] x 64
-//!             +-> [ptr] x 32 -> T
+//! first     [place] x 32                 a place is null, then points to its value until the table is dropped
+//! buckets   [place][place] ...           bucket b has 32 << b places, allocated when first needed
+//!              |      +-> [place] x 64
+//!              +-> [place] x 32
 //! ```
 //!
-//! | pointer | who may move it | what it unlocks |
+//! | place | who may move it | what it unlocks |
 //! |---|---|---|
-//! | null | any thread, by one exchange (`Release`); the loser frees its own | |
-//! | set | nobody, until the table is dropped | reading what it points to, after an `Acquire` load |
+//! | null | any thread, by one exchange (`Release`); the loser frees its own value | |
+//! | set | nobody, until it is dropped | reading the value, after an `Acquire` load |
 //!
 //! `len` is one more than the largest index that anybody began to put in; it is raised before the exchange, so whoever
 //! sees a value also sees a `len` beyond it, and a reader of the whole table need not look further.
@@ -18,8 +18,9 @@
 //! If a reader's load comes after the exchange, the exchange's release makes the value's contents visible to it; if it
 //! comes before, the reader sees null and there is no value yet. (Relaxing the exchange: mutant `TableRelaxedPublish`.)
 //!
-//! **Progress.** [`Table::get`]: wait-free, one load, or two from the 33rd index on. [`Table::get_or_insert_with`]: wait-free but for the allocator,
-//! at most two exchanges, none repeated, and raising `len`. [`Table::iter`]: wait-free, two loads an entry up to `len`.
+//! **Progress.** [`Table::get`]: wait-free, one load, or two from the 33rd index on. [`Table::get_or_insert_with`]:
+//! wait-free but for the allocator, at most two exchanges, none repeated, and raising `len`. [`Table::iter`]: wait-free,
+//! two loads an entry up to `len`.
 
 use std::marker::PhantomData;
 use std::ptr;
@@ -30,29 +31,79 @@ use crate::sync::{AtomicPtr, AtomicUsize, Ordering};
 const FIRST: usize = 32;
 const BUCKETS: usize = 12;
 
-struct Bucket<T> {
-    entries: Box<[AtomicPtr<T>]>,
+/// A place that is filled once.
+pub struct Once<T> {
+    value: AtomicPtr<T>,
+    owns: PhantomData<T>,
 }
 
-impl<T> Bucket<T> {
-    fn new(len: usize) -> Self {
-        Self { entries: (0..len).map(|_| AtomicPtr::new(ptr::null_mut())).collect() }
+// SAFETY: a place hands out `&T` to every thread and drops `T` in whichever thread drops the place, as an `Arc<T>` does.
+unsafe impl<T: Send + Sync> Send for Once<T> {}
+// SAFETY: as above.
+unsafe impl<T: Send + Sync> Sync for Once<T> {}
+
+impl<T> Once<T> {
+    /// An empty place.
+    pub fn new() -> Self {
+        Self { value: AtomicPtr::new(ptr::null_mut()), owns: PhantomData }
+    }
+
+    /// The value, if there is one.
+    #[inline]
+    pub fn get(&self) -> Option<&T> {
+        // SAFETY: the pointer is null or came from `Box::into_raw` and is freed in `drop` alone; `Acquire` pairs with
+        // the exchange in `get_or_make`.
+        unsafe { self.value.load(Ordering::Acquire).as_ref() }
+    }
+
+    /// The value, which `make` makes if there is none. Where two threads make one, one is dropped.
+    pub fn get_or_make(&self, make: impl FnOnce() -> T) -> &T {
+        if let Some(value) = self.get() {
+            return value;
+        }
+        let ours = Box::into_raw(Box::new(make()));
+        let order = if mutated!(TableRelaxedPublish) { Ordering::Relaxed } else { Ordering::Release };
+        match self.value.compare_exchange(ptr::null_mut(), ours, order, Ordering::Acquire) {
+            // SAFETY: `ours` is valid and stays so until the place is dropped.
+            Ok(_) => unsafe { &*ours },
+            Err(theirs) => {
+                // SAFETY: the exchange failed, so nobody else has ever seen `ours`.
+                drop(unsafe { Box::from_raw(ours) });
+                // SAFETY: another thread's value, read with `Acquire`.
+                unsafe { &*theirs }
+            }
+        }
+    }
+}
+
+impl<T> Drop for Once<T> {
+    fn drop(&mut self) {
+        let value = self.value.load(Ordering::Acquire);
+        if !value.is_null() {
+            // SAFETY: `&mut self`: no reference to the value is left, and the pointer came from `Box::into_raw`.
+            drop(unsafe { Box::from_raw(value) });
+        }
+    }
+}
+
+impl<T> Default for Once<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T: std::fmt::Debug> std::fmt::Debug for Once<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.get().fmt(f)
     }
 }
 
 /// A table of up to [`Table::CAPACITY`] values.
 pub struct Table<T> {
-    first: [AtomicPtr<T>; FIRST],
-    buckets: [AtomicPtr<Bucket<T>>; BUCKETS],
+    first: [Once<T>; FIRST],
+    buckets: [Once<Box<[Once<T>]>>; BUCKETS],
     len: AtomicUsize,
-    owns: PhantomData<T>,
 }
-
-// SAFETY: the table hands out `&T` to every thread and drops `T` in whichever thread drops the table, as an `Arc<T>`
-// does.
-unsafe impl<T: Send + Sync> Send for Table<T> {}
-// SAFETY: as above.
-unsafe impl<T: Send + Sync> Sync for Table<T> {}
 
 impl<T> Table<T> {
     /// One more than the largest index.
@@ -61,10 +112,9 @@ impl<T> Table<T> {
     /// An empty table; it allocates nothing.
     pub fn new() -> Self {
         Self {
-            first: std::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
-            buckets: std::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
+            first: std::array::from_fn(|_| Once::new()),
+            buckets: std::array::from_fn(|_| Once::new()),
             len: AtomicUsize::new(0),
-            owns: PhantomData,
         }
     }
 
@@ -77,8 +127,7 @@ impl<T> Table<T> {
     /// The value at `index`, if it was put in and `index` is among the first 32, which take one load and no call.
     #[inline]
     pub fn near(&self, index: usize) -> Option<&T> {
-        // SAFETY: as in `get`.
-        unsafe { self.first.get(index)?.load(Ordering::Acquire).as_ref() }
+        self.first.get(index)?.get()
     }
 
     /// One more than the largest index that may have been put in.
@@ -95,20 +144,12 @@ impl<T> Table<T> {
     /// The value at `index`, if it was put in.
     pub fn get(&self, index: usize) -> Option<&T> {
         match self.first.get(index) {
-            // SAFETY: a pointer in a table is null or came from `Box::into_raw` and is freed in `drop` alone; `Acquire`
-            // pairs with the exchange in `publish`.
-            Some(entry) => unsafe { entry.load(Ordering::Acquire).as_ref() },
-            None => self.get_further(index),
+            Some(entry) => entry.get(),
+            None => {
+                let (bucket, place) = Self::place(index);
+                self.buckets.get(bucket)?.get()?.get(place)?.get()
+            }
         }
-    }
-
-    #[inline(never)]
-    fn get_further(&self, index: usize) -> Option<&T> {
-        let (bucket, place) = Self::place(index);
-        // SAFETY: as in `get`.
-        let bucket = unsafe { self.buckets.get(bucket)?.load(Ordering::Acquire).as_ref() }?;
-        // SAFETY: as in `get`.
-        unsafe { bucket.entries.get(place)?.load(Ordering::Acquire).as_ref() }
     }
 
     /// The value at `index`, which `make` makes if there is none. Where two threads make one, one is dropped.
@@ -119,64 +160,18 @@ impl<T> Table<T> {
             Some(entry) => entry,
             None => {
                 let (bucket, place) = Self::place(index);
-                publish(self.buckets.get(bucket)?, || Bucket::new(FIRST << bucket)).entries.get(place)?
+                let places = || (0..FIRST << bucket).map(|_| Once::new()).collect();
+                self.buckets.get(bucket)?.get_or_make(places).get(place)?
             }
         };
         self.len.fetch_max(index + 1, Ordering::Relaxed);
-        Some(publish(entry, make))
+        Some(entry.get_or_make(make))
     }
 
     /// The values that are there, in the order of their indices. One put in meanwhile may be missing.
     #[inline]
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         (0..self.len()).filter_map(|index| self.get(index))
-    }
-}
-
-/// What `entry` points to, made by `make` if that is nothing yet.
-fn publish<T>(entry: &AtomicPtr<T>, make: impl FnOnce() -> T) -> &T {
-    let seen = entry.load(Ordering::Acquire);
-    // SAFETY: as in `get`.
-    if let Some(value) = unsafe { seen.as_ref() } {
-        return value;
-    }
-    let ours = Box::into_raw(Box::new(make()));
-    let order = if mutated!(TableRelaxedPublish) { Ordering::Relaxed } else { Ordering::Release };
-    match entry.compare_exchange(ptr::null_mut(), ours, order, Ordering::Acquire) {
-        // SAFETY: `ours` is valid and stays so until the table is dropped.
-        Ok(_) => unsafe { &*ours },
-        Err(theirs) => {
-            // SAFETY: the exchange failed, so nobody else has ever seen `ours`.
-            drop(unsafe { Box::from_raw(ours) });
-            // SAFETY: another thread's value, read with `Acquire`.
-            unsafe { &*theirs }
-        }
-    }
-}
-
-impl<T> Drop for Table<T> {
-    fn drop(&mut self) {
-        for entry in &self.first {
-            drop_value(entry);
-        }
-        for bucket in &self.buckets {
-            let bucket = bucket.load(Ordering::Acquire);
-            if bucket.is_null() {
-                continue;
-            }
-            // SAFETY: `&mut self`: no reference into the table is left, and every pointer came from `Box::into_raw`.
-            let bucket = unsafe { Box::from_raw(bucket) };
-            bucket.entries.iter().for_each(drop_value);
-        }
-    }
-}
-
-fn drop_value<T>(entry: &AtomicPtr<T>) {
-    let value = entry.load(Ordering::Acquire);
-    if !value.is_null() {
-        // SAFETY: only called by `drop`: no reference into the table is left, and the pointer came from
-        // `Box::into_raw`.
-        drop(unsafe { Box::from_raw(value) });
     }
 }
 

@@ -29,7 +29,7 @@
 
 use crate::outcome::{Outcome, Outcomes};
 use crate::sync::{AtomicU64, Ordering};
-use crate::table::Table;
+use crate::table::{Once, Table};
 use crate::threads;
 use crate::time::Tick;
 use crate::window::geometry::Geometry;
@@ -44,14 +44,14 @@ pub struct Striped {
     /// Which life of the counter this is; a reset begins the next.
     generation: AtomicU64,
     stripes: Table<Stripe>,
-    /// At index 0, made when a thread without an id records.
-    shared: Table<Ring>,
+    /// Made when a thread without an id records.
+    shared: Once<Ring>,
 }
 
 impl Striped {
     /// A counter without hits.
     pub fn new(geometry: Geometry) -> Self {
-        Self { geometry, generation: AtomicU64::new(0), stripes: Table::new(), shared: Table::new() }
+        Self { geometry, generation: AtomicU64::new(0), stripes: Table::new(), shared: Once::new() }
     }
 
     /// The layout of each stripe.
@@ -92,7 +92,7 @@ impl Striped {
     }
 
     fn shared(&self) -> &Ring {
-        self.shared.get_or_insert_with(0, || Ring::new(self.geometry)).expect("a table has an index 0")
+        self.shared.get_or_make(|| Ring::new(self.geometry))
     }
 
     /// Notes hits that were refused before they came to a stripe.
@@ -112,14 +112,14 @@ impl Striped {
     pub fn newest(&self) -> Tick {
         let generation = self.generation.load(Ordering::Acquire);
         let stripes = self.stripes.iter().map(|stripe| stripe.newest(generation));
-        stripes.chain(self.shared.near(0).into_iter().map(Ring::newest)).max().unwrap_or_default()
+        stripes.chain(self.shared.get().into_iter().map(Ring::newest)).max().unwrap_or_default()
     }
 
     /// The hits of `span`, if they can be had by reading one slot a stripe, exactly, and no shared ring is in use.
     #[inline]
     pub fn recall(&self, span: Span) -> Option<u64> {
         let generation = self.generation.load(Ordering::Acquire);
-        if self.shared.near(0).is_some() {
+        if self.shared.get().is_some() {
             return None;
         }
         if self.stripes.len() == 1 {
@@ -144,7 +144,7 @@ impl Striped {
     pub fn sum(&self, span: Span, remember: bool) -> Reading {
         let generation = self.generation.load(Ordering::Acquire);
         let stripes = self.stripes.iter().map(|stripe| stripe.sum(&self.geometry, generation, span, remember));
-        let shared = self.shared.near(0).into_iter().map(|ring| ring.sum(span, remember));
+        let shared = self.shared.get().into_iter().map(|ring| ring.sum(span, remember));
         stripes.chain(shared).fold(Reading::NONE, Reading::plus)
     }
 
@@ -152,19 +152,19 @@ impl Striped {
     pub fn cells(&self) -> impl Iterator<Item = Cell> + '_ {
         let generation = self.generation.load(Ordering::Acquire);
         let stripes = self.stripes.iter().flat_map(move |stripe| stripe.cells(&self.geometry, generation));
-        stripes.chain(self.shared.near(0).into_iter().flat_map(Ring::cells))
+        stripes.chain(self.shared.get().into_iter().flat_map(Ring::cells))
     }
 
     /// What became of all hits since the counter was made.
     pub fn outcomes(&self) -> Outcomes {
         let stripes = self.stripes.iter().map(|stripe| stripe.outcomes(&self.geometry));
-        stripes.chain(self.shared.near(0).into_iter().map(Ring::outcomes)).fold(Outcomes::default(), Outcomes::plus)
+        stripes.chain(self.shared.get().into_iter().map(Ring::outcomes)).fold(Outcomes::default(), Outcomes::plus)
     }
 
     /// Forgets all hits, but not what became of them. Each stripe is emptied by its owner's next hit.
     pub fn reset(&self) {
         self.generation.fetch_add(1, Ordering::AcqRel);
-        if let Some(ring) = self.shared.near(0) {
+        if let Some(ring) = self.shared.get() {
             ring.reset();
         }
     }
@@ -172,6 +172,6 @@ impl Striped {
     /// The bytes the counter takes.
     pub fn bytes(&self) -> usize {
         let stripes: usize = self.stripes.iter().map(Stripe::bytes).sum();
-        size_of::<Self>() + stripes + self.shared.near(0).into_iter().map(Ring::bytes).sum::<usize>()
+        size_of::<Self>() + stripes + self.shared.get().into_iter().map(Ring::bytes).sum::<usize>()
     }
 }
