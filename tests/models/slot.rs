@@ -1,8 +1,8 @@
 //! One slot of the shared ring: no hit is lost, none is invented, none carries into the lap.
 
+use hitring::Outcome;
 use hitring::mutant::Mutant;
 use hitring::window::ring::Ring;
-use hitring::Outcome;
 
 use super::{geometry, record, span};
 use crate::explorer::{Arc, check, fails, spawn};
