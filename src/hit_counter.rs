@@ -64,6 +64,9 @@ struct Ledger {
     writer: Writer,
     /// The process that `writer` counts in. A forked child counts on under a writer of its own.
     process: u32,
+    /// Whether this is a forked child's copy that has not been reset since: a reset then only drops the copy, and does
+    /// not begin an epoch, which would empty the parent's counter when the two are merged.
+    forked: bool,
     /// The writers whose hits were inherited over forks, and are among the counter's own.
     inherited: Vec<Writer>,
     epoch: u64,
@@ -103,6 +106,7 @@ impl HitCounter {
         let ledger = Ledger {
             writer,
             process: std::process::id(),
+            forked: false,
             inherited: Vec::new(),
             epoch: 0,
             others: BTreeMap::new(),
@@ -365,10 +369,11 @@ impl HitCounter {
     /// Forgets all hits and begins a new epoch; snapshots taken before can no longer be merged.
     ///
     /// Hits whose call returned before are gone, hits whose call begins after are counted; one that is being recorded
-    /// meanwhile may be either.
+    /// meanwhile may be either. In a forked child the first reset only drops what was inherited, so that the child's
+    /// snapshots can be merged with the parent's.
     pub fn reset(&self) {
         let mut ledger = self.ledger();
-        let epoch = ledger.epoch + 1;
+        let epoch = ledger.epoch + u64::from(!ledger.forked);
         self.begin_epoch(&mut ledger, epoch);
     }
 
@@ -376,6 +381,7 @@ impl HitCounter {
         self.counter.reset();
         ledger.epoch = epoch;
         ledger.writer.generation += 1;
+        ledger.forked = false;
         ledger.inherited.clear();
         ledger.others.clear();
         self.merged.store(0, Ordering::Release);
@@ -481,6 +487,7 @@ impl HitCounter {
         if ledger.process != process {
             let parent = std::mem::replace(&mut ledger.writer, Writer { replica: Replica::new(), generation: 0 });
             ledger.inherited.push(parent);
+            ledger.forked = true;
             ledger.process = process;
         }
         ledger

@@ -1,4 +1,10 @@
 //! The integration tests: one binary, one folder for each subject.
 #![cfg(not(any(hitring_loom, hitring_shuttle)))]
 
+mod floors;
 mod merge;
+mod property;
+#[cfg(feature = "cli")]
+mod replay;
+mod stress;
+mod surface;

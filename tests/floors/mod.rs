@@ -1,0 +1,161 @@
+//! The house rules that a machine can check, over every file of `src`.
+
+use std::path::{Path, PathBuf};
+
+/// Modules by floor; a file may use its own floor's other modules only below, or its own folder. Order within a floor
+/// counts, too: a module uses only those before it.
+const FLOORS: [&[&str]; 4] = [
+    &["sync", "mutant", "error_time", "clock", "threads", "table"],
+    &["outcome", "writer", "window"],
+    &["copied", "counter", "snapshot", "builder_hit_counter"],
+    &["cli", "python"],
+];
+
+/// Pairs of modules that are one concept in two files, and the one call from one face to another.
+fn group(module: &str) -> &str {
+    match module {
+        "error" | "time" => "error_time",
+        "builder" | "hit_counter" => "builder_hit_counter",
+        other => other,
+    }
+}
+
+fn height(module: &str) -> Option<usize> {
+    let group = group(module);
+    FLOORS.iter().flat_map(|floor| floor.iter()).position(|name| *name == group)
+}
+
+/// What is wrong with the `crate::` paths of a file of `module`.
+fn upward_imports(module: &str, text: &str) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let Some(ours) = height(module) else { return vec![format!("{module} is on no floor")] };
+    for line in text.lines().filter(|line| !line.trim_start().starts_with("//")) {
+        for (at, _) in line.match_indices("crate::") {
+            let path: String =
+                line[at + 7..].chars().take_while(|c| c.is_alphanumeric() || "_:".contains(*c)).collect();
+            let theirs = path.split("::").next().unwrap_or_default();
+            // The console script of the Python package is the program.
+            let console_script = module == "python" && path.starts_with("cli::run");
+            // What the crate root exports again, or a macro of its own.
+            let reexported = theirs.starts_with(char::is_uppercase) || theirs.is_empty();
+            if group(theirs) == group(module) || console_script || reexported {
+                continue;
+            }
+            match height(theirs) {
+                Some(height) if height < ours && !(module == "python" && theirs == "cli") => {}
+                Some(_) => wrong.push(format!("{module} uses {theirs}, which is above it: {}", line.trim())),
+                None => wrong.push(format!("{theirs} is on no floor: {}", line.trim())),
+            }
+        }
+    }
+    wrong
+}
+
+/// What else is wrong with a file; `name` is its path below `src`.
+fn broken_rules(name: &str, text: &str) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut rule = |broken: bool, what: &str| {
+        if broken {
+            wrong.push(format!("{name}: {what}"));
+        }
+    };
+    let code: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+    let product = code.split("mod tests {").next().unwrap_or_default();
+    rule(!text.starts_with("//!"), "does not say in its first line what it is");
+    rule(text.lines().count() > 600, "is longer than 600 lines");
+    rule(
+        name != "sync.rs" && ["std::sync::atomic", "core::sync::atomic"].iter().any(|door| product.contains(door)),
+        "atomics come from sync.rs alone",
+    );
+    rule(
+        name != "clock.rs"
+            && ["SystemTime::now", "Instant::now", "clock_gettime"].iter().any(|door| product.contains(door)),
+        "the clock is read by clock.rs alone",
+    );
+    rule(code.contains("SeqCst"), "nothing is SeqCst: loom cannot check it");
+    rule(name.contains("util") || name.contains("common"), "is named after nothing");
+    wrong
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("the folder can be read") {
+        let path = entry.expect("the entry can be read").path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+fn below(folder: &str) -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let named = |path: PathBuf| {
+        let name = path.strip_prefix(&root).expect("the file is below").to_string_lossy().replace('\\', "/");
+        (name, std::fs::read_to_string(&path).expect("the file is text"))
+    };
+    files(&root).into_iter().map(named).collect()
+}
+
+#[test]
+fn no_file_breaks_a_rule() {
+    let mut wrong = Vec::new();
+    for (name, text) in below("src") {
+        wrong.extend(broken_rules(&name, &text));
+        let module = name.split(['/', '.']).next().unwrap_or_default();
+        if !["lib", "main"].contains(&module) {
+            wrong.extend(upward_imports(module, &text));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_mutant_is_asked_for_and_modelled() {
+    let text = |files: Vec<(String, String)>| files.into_iter().map(|(_, text)| text).collect::<String>();
+    let (source, models) = (text(below("src")), text(below("tests/models")));
+    let (_, list) = source.split_once("pub enum Mutant {").expect("src/mutant.rs lists the mutants");
+    let (list, _) = list.split_once("\n}").expect("the list ends");
+    let mutants: Vec<_> = list
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.starts_with("//") && !line.is_empty())
+        .map(|line| line.trim_end_matches(','))
+        .collect();
+    assert!(mutants.len() > 10, "{mutants:?}");
+    for mutant in mutants {
+        assert!(source.contains(&format!("mutated!({mutant})")), "{mutant} is never asked for");
+        assert!(models.contains(&format!("Mutant::{mutant}")), "no model fails on {mutant}");
+    }
+}
+
+#[test]
+fn every_folder_of_tests_has_tests() {
+    let (_, list) = include_str!("../tests.rs").split_once("\n\n").expect("modules follow the header");
+    for module in list.lines().filter_map(|line| line.strip_prefix("mod ")?.strip_suffix(';')) {
+        let tests: usize =
+            below(&format!("tests/{module}")).iter().map(|(_, text)| text.matches("#[test]").count()).sum();
+        assert!(tests > 0, "tests/{module} has no test");
+    }
+}
+
+#[test]
+fn the_checks_can_fail() {
+    assert_eq!(upward_imports("window", "use crate::time::Tick;").len(), 0);
+    assert_eq!(upward_imports("window", "use crate::counter::Strategy;").len(), 1);
+    assert_eq!(upward_imports("sync", "let x = crate::time::Tick(0);").len(), 1);
+    assert_eq!(upward_imports("cli", "use crate::python::x;").len(), 1);
+    assert_eq!(upward_imports("python", "use crate::cli::log;\nuse crate::cli::run;").len(), 1);
+    assert_eq!(upward_imports("nowhere", "").len(), 1);
+    assert_eq!(upward_imports("window", "use crate::nowhere::x;").len(), 1);
+    let fine = "//! Says.\n";
+    assert_eq!(broken_rules("a.rs", fine).len(), 0);
+    assert_eq!(broken_rules("a.rs", "use x;").len(), 1);
+    assert_eq!(broken_rules("utils.rs", fine).len(), 1);
+    for bad in ["use std::sync::atomic::AtomicU8;", "Instant::now()", "Ordering::SeqCst", &"\n".repeat(600)] {
+        assert_eq!(broken_rules("a.rs", &format!("{fine}{bad}\n")).len(), 1, "{bad:?}");
+    }
+    assert_eq!(broken_rules("sync.rs", &format!("{fine}use std::sync::atomic::AtomicU8;")).len(), 0);
+}
