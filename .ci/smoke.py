@@ -1,0 +1,74 @@
+"""Whether an installed hitring works at all: for every wheel on every Python that it is offered to.
+
+Run with the Python that has hitring installed. Needs nothing else, and no file of the repository but this one.
+"""
+
+import json
+import os
+import pathlib
+import pickle
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import threading
+
+import hitring
+
+LOG = """\
+192.0.2.1 - - [01/Jul/1995:00:00:01 -0400] "GET / HTTP/1.0" 200 6245
+192.0.2.2 - - [01/Jul/1995:00:00:06 -0400] "GET / HTTP/1.0" 200 6245
+192.0.2.1 - - [01/Jul/1995:00:00:09 -0400] "GET /images/ HTTP/1.0" 200 4085
+not a line of a log
+"""
+
+
+def count_as_leetcode_does() -> None:
+    counter = hitring.HitCounter()
+    for timestamp in (1, 2, 3):
+        counter.hit(timestamp)
+    assert counter.getHits(4) == 3
+    counter.hit(300)
+    assert counter.getHits(300) == 4
+    assert counter.getHits(301) == 3
+
+
+def count_from_threads() -> None:
+    clock = hitring.ManualClock(1_000)
+    counter = hitring.HitCounter(clock=clock)
+
+    def record() -> None:
+        for _ in range(10_000):
+            counter.record()
+
+    threads = [threading.Thread(target=record) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert counter.count() == 40_000
+    assert pickle.loads(pickle.dumps(counter)).count_at(1_000) == 40_000
+
+
+def replay_a_log() -> None:
+    program = pathlib.Path(sysconfig.get_path("scripts"), "hitring" + (".exe" if os.name == "nt" else ""))
+    with tempfile.TemporaryDirectory() as folder:
+        log = pathlib.Path(folder, "access.log")
+        log.write_text(LOG)
+        said = json.loads(subprocess.check_output([str(program), "replay", "--json", str(log)]))
+    assert (said["lines"], said["malformed"], said["events"]) == (4, 1, 3), said
+    assert said["top"][0] == {"path": "/", "hits": 2, "unique_clients": 2}, said
+    missing = subprocess.run([str(program), "replay", "no such file"], stderr=subprocess.PIPE)
+    assert missing.returncode != 0 and len(missing.stderr.splitlines()) == 1, missing
+
+
+def keep_the_gil_off() -> None:
+    if sysconfig.get_config_var("Py_GIL_DISABLED"):
+        assert not sys._is_gil_enabled()
+
+
+if __name__ == "__main__":
+    for check in (count_as_leetcode_does, count_from_threads, replay_a_log, keep_the_gil_off):
+        check()
+        print("ok:", check.__name__.replace("_", " "))
+    print(f"hitring {hitring.__version__} works on {sys.version.split()[0]}, {sysconfig.get_platform()}")
