@@ -1,0 +1,47 @@
+"""Exceptions, one class for each kind of operation.
+
+==================  ==================  =======================================================
+class               also a              raised by
+==================  ==================  =======================================================
+``HitringError``    ``Exception``       nothing; it is what the others have in common
+``ConfigError``     ``ValueError``      ``HitCounter(...)``
+``QueryError``      ``ValueError``      counts, buckets and rates, for a ``last`` that is not possible
+``WindowExpired``   ``QueryError``      the same, for a range that newer hits have overwritten
+``SnapshotError``   ``ValueError``      ``merge``
+==================  ==================  =======================================================
+
+A timestamp or an amount that is none is a plain ``ValueError``, or a ``TypeError`` if it is not even a number.
+"""
+
+from __future__ import annotations
+
+__all__ = ["ConfigError", "HitringError", "QueryError", "SnapshotError", "WindowExpired"]
+
+
+class HitringError(Exception):
+    """What all exceptions of hitring's own have in common."""
+
+
+class ConfigError(HitringError, ValueError):
+    """A counter cannot be built like that. The message says what does not fit, and what would."""
+
+
+class QueryError(HitringError, ValueError):
+    """A count cannot be given: ``last`` is negative, longer than the window, or no whole number of ticks."""
+
+
+class WindowExpired(QueryError):
+    """Part of the range was already overwritten by newer hits, so the exact count is no longer known.
+
+    Ask for a later time, or build the counter with a longer window or more slack. Where hits come with timestamps of
+    their own, a stamp far in the future does this too; a counter with a clock refuses such hits.
+    """
+
+
+class SnapshotError(HitringError, ValueError):
+    """These bytes are no snapshot, or one that cannot be merged into this counter. Nothing was changed."""
+
+
+for _class in (HitringError, ConfigError, QueryError, WindowExpired, SnapshotError):
+    _class.__module__ = "hitring"
+del _class

@@ -1,0 +1,49 @@
+"""What became of a hit, and of many.
+
+The compiled module looks these classes up once, when it is imported.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import NamedTuple
+
+__all__ = ["Outcome", "Outcomes"]
+
+
+class Outcome(enum.Enum):
+    """What became of a hit. True only if it was counted: ``if not counter.record(): ...``."""
+
+    COUNTED = "counted"
+    """The hit is in the count of its tick."""
+    LATE = "late"
+    """Refused: the slot of its tick already belongs to a newer tick. More ``slack`` accepts later hits."""
+    FUTURE = "future"
+    """Refused: it lies further ahead of the counter's clock than ``max_skew``."""
+    SATURATED = "saturated"
+    """Refused whole: the amount does not fit into its tick."""
+    REFUSED = "refused"
+    """Refused: the strategy is bounded, and full."""
+
+    def __bool__(self) -> bool:
+        """Whether the hit is in the count."""
+        return self is Outcome.COUNTED
+
+
+class Outcomes(NamedTuple):
+    """How many hits had each outcome, as sums of amounts."""
+
+    counted: int = 0
+    """Hits that were counted."""
+    late: int = 0
+    """Hits that were too late."""
+    future: int = 0
+    """Hits that were too far ahead of the clock."""
+    saturated: int = 0
+    """Hits whose amount did not fit into their tick."""
+    refused: int = 0
+    """Hits that a full strategy refused."""
+
+
+# Both are the package's, wherever they happen to be written: in tracebacks, in reprs, in pickles.
+Outcome.__module__ = Outcomes.__module__ = "hitring"

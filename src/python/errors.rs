@@ -1,0 +1,63 @@
+//! Errors as Python raises them.
+//!
+//! The classes are Python's (`hitring/_errors.py`) and mirror the Rust types: one for each kind of operation. What is
+//! wrong with a time or an amount is a plain `ValueError`, what is of a wrong type a plain `TypeError`.
+//!
+//! | Rust | Python | also a |
+//! |---|---|---|
+//! | `ConfigError` | `ConfigError` | `ValueError` |
+//! | `QueryError` | `QueryError` | `ValueError` |
+//! | `QueryError::WindowExpired` | `WindowExpired` | `QueryError` |
+//! | `SnapshotError` | `SnapshotError` | `ValueError` |
+//! | `TimeError` | `ValueError` | |
+
+use std::fmt::Display;
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyType;
+
+use crate::error::{QueryError, SnapshotError};
+
+/// A class of exceptions.
+#[derive(Clone, Copy, Debug)]
+pub enum Class {
+    /// Python's own `ValueError`.
+    Value,
+    Config,
+    Query,
+    WindowExpired,
+    Snapshot,
+}
+
+impl Class {
+    /// An exception of this class; or why there is none.
+    pub fn error(self, py: Python<'_>, message: impl Display) -> PyErr {
+        let name = match self {
+            Self::Value => return PyValueError::new_err(message.to_string()),
+            Self::Config => "ConfigError",
+            Self::Query => "QueryError",
+            Self::WindowExpired => "WindowExpired",
+            Self::Snapshot => "SnapshotError",
+        };
+        let class = py.import("hitring._errors").and_then(|module| module.getattr(name));
+        match class.and_then(|class| Ok(class.cast_into::<PyType>()?)) {
+            Ok(class) => PyErr::from_type(class, message.to_string()),
+            Err(error) => error,
+        }
+    }
+}
+
+/// Why a counter has no answer.
+pub fn query(py: Python<'_>, error: &QueryError) -> PyErr {
+    let class = match error {
+        QueryError::WindowExpired { .. } => Class::WindowExpired,
+        QueryError::LongerThanWindow { .. } | QueryError::NotWhole { .. } => Class::Query,
+    };
+    class.error(py, error)
+}
+
+/// Why bytes are no snapshot, or none that can be merged.
+pub fn snapshot(py: Python<'_>, error: &SnapshotError) -> PyErr {
+    Class::Snapshot.error(py, error)
+}

@@ -1,0 +1,148 @@
+//! The methods that are entered the short way (see `entry`): those that are called for every hit.
+//!
+//! Each knows the usual arguments only: integers that are exactly `int`. Adding one is a `fast!` and a line in
+//! [`install`].
+
+use std::ffi::CStr;
+use std::time::Duration;
+
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+
+use crate::python::entry::{Fast, Given, put};
+use crate::python::floor::FastFloor;
+use crate::python::hit_counter::PyHitCounter;
+use crate::python::number::plain;
+use crate::python::outcome::member;
+use crate::python::time::whole;
+use crate::time::Timestamp;
+
+macro_rules! fast {
+    ($method:ident = $class:ty, $name:literal, $parameters:expr, $this:ident, $given:ident, $py:ident => $body:expr) => {
+        struct $method;
+
+        impl Fast for $method {
+            type Class = $class;
+            const NAME: &str = $name;
+            const PARAMETERS: &[&CStr] = &$parameters;
+
+            fn general() -> &'static PyOnceLock<Py<PyAny>> {
+                static GENERAL: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+                &GENERAL
+            }
+
+            #[inline(always)]
+            fn call<'py>($this: &$class, $given: Given<'_, 'py>, $py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+                $body
+            }
+        }
+    };
+}
+
+fast!(Hit = PyHitCounter, "hit", [c"timestamp"], this, given, py => {
+    match given {
+        [Some(timestamp), _] => this.counter.hit(time(timestamp)?),
+        [None, _] => _ = this.counter.record(1),
+    }
+    none(py)
+});
+
+fast!(GetHits = PyHitCounter, "getHits", [c"timestamp"], this, given, py => match given {
+    [Some(timestamp), _] => int(py, this.counter.get_hits(time(timestamp)?)),
+    [None, _] => int(py, this.counter.get_hits_now()),
+});
+
+fast!(Record = PyHitCounter, "record", [c"amount"], this, given, py => match given {
+    [None, _] => Some(member(py, this.counter.record(1))),
+    [Some(amount), _] => Some(member(py, this.counter.record(natural(amount)?))),
+});
+
+fast!(RecordAt = PyHitCounter, "record_at", [c"timestamp", c"amount"], this, given, py => match given {
+    [Some(timestamp), None] => Some(member(py, this.counter.record_at(time(timestamp)?, 1))),
+    [Some(timestamp), Some(amount)] => {
+        let (at, amount) = (time(timestamp)?, natural(amount)?);
+        Some(member(py, this.counter.record_at(at, amount)))
+    }
+    [None, _] => None,
+});
+
+fast!(Count = PyHitCounter, "count", [c"last"], this, given, py => match given {
+    [None, _] => int(py, this.counter.count().ok()?),
+    [Some(last), _] => int(py, this.counter.count_last(span(last)?).ok()?),
+});
+
+fast!(CountAt = PyHitCounter, "count_at", [c"timestamp", c"last"], this, given, py => match given {
+    [Some(timestamp), None] => int(py, this.counter.count_at(time(timestamp)?, this.counter.window()).ok()?),
+    [Some(timestamp), Some(last)] => int(py, this.counter.count_at(time(timestamp)?, span(last)?).ok()?),
+    [None, _] => None,
+});
+
+fast!(FloorHit = FastFloor, "hit", [c"timestamp"], _this, given, py => {
+    if let [Some(timestamp), _] = given {
+        let _ = plain(timestamp)?;
+    }
+    none(py)
+});
+
+fast!(FloorGetHits = FastFloor, "getHits", [c"timestamp"], _this, given, py => {
+    if let [Some(timestamp), _] = given {
+        let _ = plain(timestamp)?;
+    }
+    none(py)
+});
+
+fast!(FloorRecord = FastFloor, "record", [c"amount"], _this, given, py => {
+    if let [Some(amount), _] = given {
+        let _ = plain(amount)?;
+    }
+    none(py)
+});
+
+/// Puts the short ways in front of the methods of the classes.
+pub fn install(py: Python<'_>) -> PyResult<()> {
+    if py.import("sys")?.getattr("implementation")?.getattr("name")?.extract::<String>()? != "cpython" {
+        return Ok(());
+    }
+    put::<Hit>(py)?;
+    put::<GetHits>(py)?;
+    put::<Record>(py)?;
+    put::<RecordAt>(py)?;
+    put::<Count>(py)?;
+    put::<CountAt>(py)?;
+    put::<FloorHit>(py)?;
+    put::<FloorGetHits>(py)?;
+    put::<FloorRecord>(py)
+}
+
+#[inline(always)]
+fn none(py: Python<'_>) -> Option<Bound<'_, PyAny>> {
+    Some(py.None().into_bound(py))
+}
+
+/// A usual timestamp.
+#[inline(always)]
+fn time(timestamp: &Bound<'_, PyAny>) -> Option<Timestamp> {
+    whole(plain(timestamp)?)
+}
+
+/// A usual span.
+#[inline(always)]
+fn span(last: &Bound<'_, PyAny>) -> Option<Duration> {
+    natural(last).map(Duration::from_secs)
+}
+
+/// A usual amount.
+#[inline(always)]
+fn natural(amount: &Bound<'_, PyAny>) -> Option<u64> {
+    u64::try_from(plain(amount)?).ok()
+}
+
+/// A count as an `int`; `None` if there is no memory for one.
+#[inline(always)]
+fn int(py: Python<'_>, count: u64) -> Option<Bound<'_, PyAny>> {
+    // CPython makes an `int` of a signed number in fewer steps.
+    let count = i64::try_from(count).ok()?;
+    // SAFETY: the call returns a new reference, or null with an exception set.
+    unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyLong_FromLongLong(count)) }.ok()
+}

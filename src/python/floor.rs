@@ -1,0 +1,46 @@
+//! What a call from Python costs when the method does nothing: the floors that the benchmarks measure against.
+//!
+//! | class | its methods are entered |
+//! |---|---|
+//! | `_Floor` | as PyO3 makes them |
+//! | `_FastFloor` | the short way, as `HitCounter`'s own (see `fast`): the harder floor |
+
+use pyo3::prelude::*;
+
+macro_rules! floor {
+    ($floor:ident, $name:literal) => {
+        /// Methods that take what those of `HitCounter` take, and do nothing.
+        #[pyclass(frozen, module = "hitring._hitring", name = $name)]
+        #[derive(Debug)]
+        pub struct $floor;
+
+        #[pymethods]
+        impl $floor {
+            #[new]
+            const fn new() -> Self {
+                Self
+            }
+
+            /// Take what `HitCounter.hit` takes.
+            #[pyo3(signature = (timestamp = None))]
+            fn hit(&self, timestamp: Option<i64>) {
+                let _ = timestamp;
+            }
+
+            /// Take what `HitCounter.getHits` takes.
+            #[pyo3(name = "getHits", signature = (timestamp = None))]
+            fn get_hits(&self, timestamp: Option<i64>) {
+                let _ = timestamp;
+            }
+
+            /// Take what `HitCounter.record` takes.
+            #[pyo3(signature = (amount = 1))]
+            fn record(&self, amount: i64) {
+                let _ = amount;
+            }
+        }
+    };
+}
+
+floor!(Floor, "_Floor");
+floor!(FastFloor, "_FastFloor");

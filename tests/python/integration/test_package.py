@@ -1,0 +1,106 @@
+"""The installed package: what it says of itself, what it brings, what it needs."""
+
+import doctest
+import importlib.metadata
+import importlib.resources
+import pathlib
+import re
+import subprocess
+import sys
+import sysconfig
+
+import pytest
+
+import hitring
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+
+
+def test_versions_agree():
+    assert hitring.__version__ == importlib.metadata.version("hitring")
+    manifest = (ROOT / "Cargo.toml").read_text()
+    assert re.search(r'^version = "(.+)"', manifest, re.MULTILINE)[1] == hitring.__version__
+
+
+def test_metadata():
+    metadata = importlib.metadata.metadata("hitring")
+    assert metadata["Requires-Python"] == ">=3.9"
+    assert metadata["License-Expression"] == "MIT OR Apache-2.0"
+    assert set(metadata.get_all("License-File")) == {"LICENSE-APACHE", "LICENSE-MIT"}
+    requires = importlib.metadata.requires("hitring") or []
+    assert [need for need in requires if "extra ==" not in need] == []
+
+
+def test_the_console_script():
+    entry_points = importlib.metadata.entry_points()
+    scripts = (
+        entry_points.select(group="console_scripts", name="hitring")
+        if hasattr(entry_points, "select")
+        else [script for script in entry_points["console_scripts"] if script.name == "hitring"]
+    )
+    assert {script.value for script in scripts} == {"hitring._program:main"}
+
+
+def test_it_is_typed():
+    files = importlib.resources.files(hitring)
+    assert (files / "py.typed").is_file()
+    assert (files / "_hitring.pyi").is_file()
+
+
+def test_one_module_for_every_python():
+    assert pathlib.Path(hitring._hitring.__file__).name.startswith("_hitring.")
+    if not sysconfig.get_config_var("Py_GIL_DISABLED") and sys.platform != "win32":
+        assert pathlib.Path(hitring._hitring.__file__).name == "_hitring.abi3.so"
+
+
+def test_everything_that_is_exported_is_there():
+    assert sorted(hitring.__all__) == hitring.__all__
+    assert [name for name in hitring.__all__ if not hasattr(hitring, name)] == []
+    assert set(hitring._hitring.__all__) >= {"HitCounter", "ManualClock", "SystemClock"}
+
+
+def test_importing_it_imports_little():
+    code = "import sys; before = set(sys.modules); import hitring; print(*sorted(set(sys.modules) - before))"
+    ran = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    heavy = {"asyncio", "datetime", "inspect", "multiprocessing", "numpy", "signal", "subprocess", "logging"}
+    assert not heavy & set(ran.stdout.split())
+
+
+def test_the_gil_stays_off():
+    code = "import sys, hitring; print(sys._is_gil_enabled())"
+    if not sysconfig.get_config_var("Py_GIL_DISABLED"):
+        pytest.skip("this Python cannot go without a GIL")
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert ran.stdout.strip() == "False"
+
+
+def test_the_examples_in_the_package():
+    failed, ran = doctest.testmod(hitring)
+    assert (failed, ran > 5) == (0, True)
+
+
+def examples(page):
+    """The code of a page's Python blocks; in a stub, of its docstrings."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return (
+        re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+        if page.endswith(".md")
+        else text.split('"""')
+    )
+
+
+@pytest.mark.parametrize("page", ["python/hitring/_hitring.pyi", "docs/python.md", "README.md"])
+def test_the_examples_on_a_page(page):
+    ran = 0
+    for example in examples(page):
+        names = {"hitring": hitring, **{name: getattr(hitring, name) for name in hitring.__all__}}
+        parsed = doctest.DocTestParser().get_doctest(example, names, page, page, 0)
+        if parsed.examples:
+            assert doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(parsed).failed == 0
+            ran += 1
+        elif page.endswith(".md"):
+            exec(compile(example, page, "exec"), {})
+            ran += 1
+    if page == "README.md" and not ran:
+        pytest.skip("the README has no Python in it")
+    assert ran > 0

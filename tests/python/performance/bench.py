@@ -1,0 +1,153 @@
+"""What one call from Python costs: hitring beside an empty method, the textbook solutions and other packages.
+
+    python tests/python/performance/bench.py [--quick]
+
+Prints nanoseconds a call, net of the loop, as the median of many short runs and the least of them; and each as a ratio
+to an empty method with the same arguments, both as PyO3 makes it (``_Floor``) and as quickly as hitring's own methods
+are entered (``_FastFloor``). The runs of all rows take turns, so that whatever else the machine does meets every row.
+
+It asserts nothing: figures depend on the machine. What is not installed is left out, and said so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import array
+import collections
+import importlib
+import pathlib
+import platform
+import statistics
+import sys
+import threading
+import time
+import timeit
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from hitring import HitCounter, ManualClock, __version__
+from hitring._hitring import _FastFloor, _Floor
+from oracles import BucketCounter, QueueCounter
+
+NOW = int(time.time())
+
+
+class LockedQueue:
+    """The queue as a service would use it: under a lock, by the clock."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.times = collections.deque()
+
+    def record(self):
+        now = time.time()
+        with self.lock:
+            self.times.append(now)
+            while self.times and self.times[0] <= now - 300:
+                self.times.popleft()
+
+
+def counter(strategy="striped", **options):
+    """A counter for one row, with hits: rows by the clock would make the times of others old."""
+    made = HitCounter(strategy=strategy, **options)
+    made.record_at(NOW, 1_000)
+    return made
+
+
+def hitring_rows():
+    many = array.array("q", [NOW] * 1_000)
+    for call in ("record()", "hit(ts)", "getHits(ts)"):
+        yield call, "empty, PyO3", "floor." + call, {"floor": _Floor()}, 1
+        yield call, "empty, entered as hitring", "floor." + call, {"floor": _FastFloor()}, 1
+        for strategy in ("striped", "ring"):
+            yield call, f"hitring, {strategy}", "counter." + call, {"counter": counter(strategy)}, 1
+    by_hand = counter(clock=ManualClock(NOW))
+    yield "record()", "hitring, striped, ManualClock", "counter.record()", {"counter": by_hand}, 1
+    yield "record()", "hitring, sliding", "counter.record()", {"counter": counter("sliding")}, 1
+    for call in ("hit()", "record(5)", "record_at(ts)", "record_at(ts, 5)", "count()", "count_at(ts)", "getHits()"):
+        yield call, "hitring, striped", "counter." + call, {"counter": counter()}, 1
+    yield "hit(timestamp=ts)", "hitring, striped", "counter.hit(timestamp=ts)", {"counter": counter()}, 1
+    yield "hit(float)", "hitring, striped", "counter.hit(ts)", {"counter": counter(), "ts": NOW + 0.5}, 1
+    batch = {"counter": counter(), "many": many}
+    yield "record_many(array), a hit", "hitring, striped", "counter.record_many(many)", batch, len(many)
+
+
+def textbook_rows():
+    queue, buckets = QueueCounter(), BucketCounter()
+    for counter in (queue, buckets):
+        for _ in range(1_000):
+            counter.hit(NOW)
+    for call in ("hit(ts)", "getHits(ts)"):
+        yield call, "LeetCode, deque", "counter." + call, {"counter": queue}, 1
+        yield call, "LeetCode, 300 buckets", "counter." + call, {"counter": buckets}, 1
+    yield "record()", "deque, lock and clock", "counter.record()", {"counter": LockedQueue()}, 1
+
+
+def other_rows():
+    if prometheus := found("prometheus_client"):
+        plain = prometheus.Counter("hits", "Hits", registry=None)
+        labelled = prometheus.Counter("paths", "Hits", ["path"], registry=None)
+        yield "record()", "prometheus_client", "counter.inc()", {"counter": plain}, 1
+        yield "record()", "prometheus_client, label", "counter.labels('/').inc()", {"counter": labelled}, 1
+    if limits := found("limits", "limits.storage", "limits.strategies"):
+        window = limits.strategies.MovingWindowRateLimiter(limits.storage.MemoryStorage())
+        limit = limits.RateLimitItemPerMinute(1_000, 5)
+        for _ in range(1_000):
+            window.hit(limit)
+        yield "record()", "limits, moving window of 1,000", "window.hit(limit)", {"window": window, "limit": limit}, 1
+
+
+def found(package, *submodules):
+    try:
+        for module in (package, *submodules):
+            importlib.import_module(module)
+    except ImportError:
+        print(f"({package} is not installed)")
+        return None
+    return sys.modules[package]
+
+
+def measure(rows, repeats, target):
+    """For each row, nanoseconds a call of every run."""
+    timers = []
+    for _, _, statement, names, each in rows:
+        timer = timeit.Timer(statement, globals={"ts": NOW, **names})
+        timer.timeit(100)
+        number = 1 + int(target / max(timer.timeit(200) / 200, 1e-9))
+        timers.append((timer, number, each))
+    runs = ([timer.timeit(number) / number / each * 1e9 for timer, number, each in timers] for _ in range(repeats))
+    return list(zip(*runs))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter runs")
+    options = parser.parse_args()
+    repeats, target = (7, 0.002) if options.quick else (41, 0.01)
+
+    loop = ("", "the loop", "pass", {}, 1)
+    rows = [loop, *hitring_rows(), *textbook_rows(), *other_rows()]
+    runs = measure(rows, repeats, target)
+    empty = statistics.median(runs[0])
+    # The loop costs a call only where a call is one run of it.
+    net = {row[:2]: [ns - empty / row[4] for ns in run] for row, run in zip(rows, runs)}
+    print(
+        f"hitring {__version__}, {platform.python_implementation()} {platform.python_version()}, {platform.machine()},"
+    )
+    print(f"{time.strftime('%Y-%m-%d')}; ns a call net of the loop ({empty:.1f}), median and least of {repeats} runs\n")
+    print(f"{'call':26}{'':34}{'median':>9}{'least':>9}{'x PyO3':>9}{'x fast':>9}")
+    order = list(dict.fromkeys(call for call, *_ in rows[1:]))
+    for call in order:
+        for key in (key for key in net if key[0] == call):
+            median, least = statistics.median(net[key]), min(net[key])
+            ratios = "".join(
+                f"{median / statistics.median(net[call, floor]):9.2f}" if (call, floor) in net else ""
+                for floor in ("empty, PyO3", "empty, entered as hitring")
+            )
+            print(f"{call:26}{key[1]:34}{median:9.1f}{least:9.1f}{ratios}")
+    ours, deques = net["getHits(ts)", "hitring, striped"], net["getHits(ts)", "LeetCode, deque"]
+    print(f"\ngetHits(ts), hitring against the deque: {statistics.median(ours) / statistics.median(deques):.2f}")
+
+
+if __name__ == "__main__":
+    main()
