@@ -1,5 +1,7 @@
 //! Every row under Criterion: `cargo bench --bench counter`. `benches/figures.rs` prints the same rows as ratios.
 
+#![allow(clippy::disallowed_types, clippy::disallowed_methods, missing_docs)]
+
 mod rows;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};

@@ -3,6 +3,8 @@
 //! `cargo bench --bench figures`. Rows are measured round after round, so that a change of the machine's speed meets all
 //! of them; the figure is the median of the rounds. Run it on a machine that does nothing else.
 
+#![allow(clippy::disallowed_types, clippy::disallowed_methods, missing_docs)]
+
 mod rows;
 
 use std::collections::BTreeMap;

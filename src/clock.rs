@@ -16,6 +16,8 @@
 //! | steps back by more | follow it; hits whose slot holds a newer tick are [`Late`](crate::Outcome::Late), none is miscounted |
 //! | steps ahead | follow it |
 
+#![allow(clippy::disallowed_methods)]
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

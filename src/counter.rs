@@ -78,7 +78,8 @@ impl FromStr for Strategy {
     }
 }
 
-/// A strategy at work.
+/// A strategy at work. In line, since a box would cost every record a load.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug)]
 pub enum Counter {
     /// See [`Striped`].

@@ -13,19 +13,9 @@
 //! [`Typed`] is an atomic 64-bit word that holds a newtype such as [`Tick`](crate::time::Tick), so that a tick cannot
 //! be stored where a count is meant.
 
+#![allow(clippy::disallowed_types, clippy::disallowed_methods)]
+
 pub use std::sync::atomic::Ordering;
-
-#[cfg(hitring_loom)]
-pub use loom::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize};
-#[cfg(hitring_shuttle)]
-pub use shuttle::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize};
-#[cfg(not(any(hitring_loom, hitring_shuttle)))]
-pub use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize};
-
-/// For words of the process, which no model has.
-pub mod process {
-    pub use std::sync::atomic::AtomicU64;
-}
 
 #[cfg(hitring_loom)]
 use loom::sync as locks;
@@ -33,6 +23,21 @@ use loom::sync as locks;
 use shuttle::sync as locks;
 #[cfg(not(any(hitring_loom, hitring_shuttle)))]
 use std::sync as locks;
+
+// Aliases, not exports: the lint that forbids the types elsewhere would see through an export.
+
+/// An atomic pointer.
+pub type AtomicPtr<T> = locks::atomic::AtomicPtr<T>;
+/// An atomic `u64`.
+pub type AtomicU64 = locks::atomic::AtomicU64;
+/// An atomic `usize`.
+pub type AtomicUsize = locks::atomic::AtomicUsize;
+
+/// For words of the process, which no model has.
+pub mod process {
+    /// An atomic `u64`, under a model checker too.
+    pub type AtomicU64 = std::sync::atomic::AtomicU64;
+}
 
 /// Gives the other side a chance to run while a bounded critical section of it is waited for.
 pub fn relax() {

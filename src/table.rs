@@ -188,6 +188,7 @@ impl<T: std::fmt::Debug> std::fmt::Debug for Table<T> {
 }
 
 #[cfg(all(test, not(any(hitring_loom, hitring_shuttle))))]
+#[allow(clippy::disallowed_types)]
 mod tests {
     use super::*;
     use std::sync::Arc;
@@ -216,7 +217,9 @@ mod tests {
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
-                    while !go.load(std::sync::atomic::Ordering::Acquire) {}
+                    while !go.load(std::sync::atomic::Ordering::Acquire) {
+                        std::hint::spin_loop();
+                    }
                     for index in 0..2_000 {
                         let value = table.get_or_insert_with(index, || (index, Arc::clone(&counted)));
                         assert_eq!(value.map(|v| v.0), Some(index));

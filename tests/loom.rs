@@ -1,6 +1,7 @@
 //! The models under loom: every interleaving and every value that the memory model allows, up to the preemption bound.
 //!
 //! `RUSTFLAGS="--cfg hitring_loom" cargo test --release --test loom`; `LOOM_MAX_PREEMPTIONS` raises the bound.
+#![allow(clippy::disallowed_types, clippy::disallowed_methods)]
 #![cfg(hitring_loom)]
 
 mod models;

@@ -6,6 +6,7 @@
 //!
 //! `RUSTFLAGS="--cfg hitring_shuttle" cargo test --release --test shuttle`; `HITRING_SHUTTLE_ROUNDS` sets how many
 //! schedules of each kind a model is run in.
+#![allow(clippy::disallowed_types, clippy::disallowed_methods)]
 #![cfg(hitring_shuttle)]
 
 mod models;

@@ -1,4 +1,5 @@
 //! The integration tests: one binary, one folder for each subject.
+#![allow(clippy::disallowed_types, clippy::disallowed_methods)]
 #![cfg(not(any(hitring_loom, hitring_shuttle)))]
 
 mod floors;

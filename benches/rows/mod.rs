@@ -74,7 +74,6 @@ fn full(strategy: Strategy) -> HitCounter {
 }
 
 /// All rows.
-#[expect(clippy::too_many_lines, reason = "a list")]
 pub fn all() -> Vec<Row> {
     let mut rows = Vec::new();
     for threads in [1, 2] {

@@ -138,17 +138,18 @@ class HitCounter:
         An amount of 0 is ``COUNTED`` and does nothing else; one that does not fit into the tick is ``SATURATED`` and
         not counted in part (with the default window a tick holds 8.6e9 hits).
 
-        Wait-free with ``strategy="striped"`` and the system's clock: it shares no memory with other threads and takes
-        no lock. Lock-free with ``"ring"``; takes a shard's lock with ``"sliding"``. A `ManualClock` has a lock too.
+        Wait-free with ``strategy="striped"`` and the system's clock: it writes no memory that other threads write, and
+        takes no lock; a thread's first hit allocates its ring. Lock-free with ``"ring"``; takes a shard's lock with
+        ``"sliding"``. A `ManualClock` has a lock too.
         """
 
     def record_at(self, timestamp: _Time, amount: SupportsIndex = 1) -> Outcome:
         """Count ``amount`` hits at ``timestamp``, and return what became of them.
 
-        Timestamps need not come in order. A hit is ``LATE`` when its slot already belongs to a newer tick, which takes
-        a hit that is newer by a multiple of ``slots`` ticks. Where a clock or a
-        ``max_skew`` was given, a hit further ahead of the clock than ``max_skew`` is ``FUTURE``; without, a hit that
-        is stamped far ahead is believed, and spoils one slot until the ring has come round to it.
+        Timestamps need not come in order. A hit is ``LATE`` when its slot already belongs to a newer tick: that takes a
+        hit that is newer by a multiple of ``slots`` ticks (with ``"striped"``, one of the same thread). Where a clock
+        or a ``max_skew`` was given, a hit further ahead of the clock than ``max_skew`` is ``FUTURE``; without, a hit
+        that is stamped far ahead is believed, and spoils one slot until the ring has come round to it.
 
         Guarantees as for `record`.
         """
@@ -251,7 +252,7 @@ class HitCounter:
 
     @property
     def slots(self) -> int:
-        """How many slots a ring has: window and slack in ticks, at least 64."""
+        """How many slots a ring has: window and slack in ticks, at least 64; one more with ``"sliding"``."""
 
     @property
     def window(self) -> float:

@@ -1,5 +1,6 @@
 """The installed package: what it says of itself, what it brings, what it needs."""
 
+import ast
 import doctest
 import importlib.metadata
 import importlib.resources
@@ -51,6 +52,18 @@ def test_one_module_for_every_python():
     assert pathlib.Path(hitring._hitring.__file__).name.startswith("_hitring.")
     if not sysconfig.get_config_var("Py_GIL_DISABLED") and sys.platform != "win32":
         assert pathlib.Path(hitring._hitring.__file__).name == "_hitring.abi3.so"
+
+
+def test_the_stub_is_a_manual():
+    stub = ast.parse((ROOT / "python/hitring/_hitring.pyi").read_text(encoding="utf-8"))
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    public = {name for name in hitring.__all__ if hasattr(hitring._hitring, name)}
+    classes = [node for node in stub.body if isinstance(node, ast.ClassDef) and node.name in public]
+    assert len(classes) == 3
+    methods = [node for kind in classes for node in kind.body if getattr(node, "name", "_")[0] != "_"]
+    assert len(methods) > 25
+    for node in (stub, *classes, *methods):
+        assert isinstance(node, documented) and ast.get_docstring(node), getattr(node, "name", stub)
 
 
 def test_everything_that_is_exported_is_there():

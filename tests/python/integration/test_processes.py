@@ -53,7 +53,7 @@ def test_a_global_counter_is_each_processs_own(pool):
 
 
 def in_a_forked_child(function):
-    """What ``function`` returns, as text, in a fork of this process; it has ten seconds."""
+    """What ``function`` returns, as text, in a fork of this process; it has a minute."""
     reading, writing = os.pipe()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -61,7 +61,7 @@ def in_a_forked_child(function):
     if child == 0:
         import signal
 
-        signal.alarm(10)
+        signal.alarm(60)
         try:
             os.write(writing, repr(function()).encode())
             os._exit(0)

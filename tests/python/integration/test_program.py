@@ -114,7 +114,7 @@ def test_a_signal_ends_it_at_once(program, name):
         running.stdin.write(LOG.encode() * 4_000)
         running.stdin.flush()
         running.send_signal(signal.Signals[name])
-        assert running.wait(10) == -signal.Signals[name]
+        assert running.wait(60) == -signal.Signals[name]
     finally:
         running.kill()
         running.stdin.close()

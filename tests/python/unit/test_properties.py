@@ -65,7 +65,7 @@ def buckets(counter, oracle, at, time, last_us):
         assert not any(oracle.recycled(tick) for tick, _ in ticks)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(histories(), st.sampled_from(["striped", "ring", "sliding"]))
 def test_any_order(history, strategy):
     resolution, window, slack, at, steps = history
@@ -94,7 +94,6 @@ def test_any_order(history, strategy):
     assert counter.outcomes()._asdict() == {**oracle.outcomes, "future": 0, "saturated": 0, "refused": 0}
 
 
-@settings(max_examples=100, deadline=None)
 @given(histories(), st.sampled_from(["striped", "ring", "sliding"]))
 def test_a_fresh_question_is_refused_wherever_part_of_the_range_is_gone(history, strategy):
     """Without earlier queries there is nothing remembered: expired is refused, and getHits is what is still there."""
