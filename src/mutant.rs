@@ -1,7 +1,7 @@
 //! Deliberate faults that prove the models can fail.
 //!
 //! A model that passes says little until the same model is seen to fail on a broken counter. Each place in the
-//! algorithms that a model defends asks [`mutated!`]; under a model checker the test that is running may switch one
+//! algorithms that a model defends asks `mutated!`; under a model checker the test that is running may switch one
 //! fault on, in every other build the question is the constant `false` and costs nothing.
 
 /// One deliberate fault.
