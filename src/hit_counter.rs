@@ -243,7 +243,8 @@ impl HitCounter {
     /// [`get_hits`](Self::get_hits) now.
     #[must_use]
     pub fn get_hits_now(&self) -> u64 {
-        self.sum(self.clock.now(), self.window, || true).count
+        let now = self.clock.now();
+        self.recall(now, self.window).unwrap_or_else(|| self.sum(now, self.window, || true).count)
     }
 
     /// The hits of each tick in the `last` up to now, oldest first.

@@ -5,10 +5,11 @@ usage: differential.py PROGRAM TRUTH [--lines N] [--files N] [--seed N]
 
 PROGRAM is the built program, TRUTH the folder that holds the independent reader, truth.py (its `clf` parses one line).
 Lines are put together from fragments and then damaged; they go into files of both line ends, some compressed. For each
-file everything that the JSON says is compared: totals, every path with its hits and clients, and windows at seconds with
-hits and beside them. When a file differs, it is cut down to the line that makes the difference, which is printed.
+file everything that the JSON says is compared: totals, every path with its hits and clients, and windows at seconds
+with hits and beside them. When a file differs, it is cut down to the line that makes the difference, which is printed.
 Ends with `N lines in N files, N differences` and exits 0 or 1.
 """
+
 import argparse
 import bisect
 import collections
@@ -21,22 +22,117 @@ import subprocess
 import sys
 import tempfile
 
-GOOD_STAMPS = [b"10/Oct/2000:13:55:36 -0700", b"29/Feb/2024:23:59:59 +0530", b"01/Jan/0001:00:00:00 +9999",
-               b"31/Dec/9999:23:59:59 -9999", b"31/Dec/1969:23:59:59 +0000", b"10/Oct/2000:13:56:00 -0700"]
-BAD_STAMPS = [b"29/Feb/2023:00:00:00 +0000", b"30/Feb/2024:00:00:00 +0000", b"31/Apr/2024:00:00:00 +0000",
-              b"29/Feb/1900:00:00:00 +0000", b"29/Feb/2000:00:00:00 +0000", b"00/Jan/2024:00:00:00 +0000",
-              b"01/Jan/0000:00:00:00 +0000", b"01/Jan/2024:24:00:00 +0000", b"01/Jan/2024:23:60:00 +0000",
-              b"01/Jan/2024:23:59:60 +0000", b"01/jan/2024:00:00:00 +0000", b"01/JAN/2024:00:00:00 +0000",
-              b"01/Foo/2024:00:00:00 +0000", b"1/Jan/2024:00:00:00 +0000", b"01/Jan/2024:00:00:00 0000",
-              b"01/Jan/2024:00:00:00 +000", b"01/Jan/2024:00:00:00", b"\xb21/Jan/2024:00:00:00 +0000",
-              b"01/Jan/2024:00:00:00  +0000", b"2024-01-01T00:00:00Z"]
-CLIENTS = [b"192.0.2.1", b"192.0.2.2", b"2001:db8::1", b"host.example", b"-", b"\xff\xfe", b"a\x1cb", b"a\x85b", b"a\xa0b",
-           b"a\tb", b"", b"\x00", b'"', b"[", b"a\x0bb", b"a\x1fb", b"\x1b[31m", b"x\xc2\x85y"]
-WORDS = [b"GET", b"/", b"/a", b"/a?b=c&d=%20", b"/%C3%A9", b"/\xc3\xa9", b"/\xff", b"HTTP/1.1", b"", b"-", b"\\", b'\\"', b"\\\\",
-         b'"', b"\\x16\\x03", b"\x16\x03", b"/a\tb", b"/\x00", b"/a\xa0b", b"\xe2\x80\xae", b"\r", b'" 200 5', b'" 404 -',
-         b'" 200 5 "', b" [", b"] ", b'] "', b"[10/Oct/2000:13:55:36 -0700] \"", b" [10/Oct/2000:13:55:37 -0700] \"GET /in"]
-PIECES = [b" ", b'"', b"\\", b"[", b"]", b"-", b"0", b"9", b"+", b":", b"/", b"\x00", b"\t", b"\x85", b"\xa0", b"\xff", b"\r",
-          b'" ', b' "', b" [", b'] "', b" 200 ", b" - ", b'" 200 5', b"\x1c", b"\xb2", b"A", b"z"]
+GOOD_STAMPS = [
+    b"10/Oct/2000:13:55:36 -0700",
+    b"29/Feb/2024:23:59:59 +0530",
+    b"01/Jan/0001:00:00:00 +9999",
+    b"31/Dec/9999:23:59:59 -9999",
+    b"31/Dec/1969:23:59:59 +0000",
+    b"10/Oct/2000:13:56:00 -0700",
+]
+BAD_STAMPS = [
+    b"29/Feb/2023:00:00:00 +0000",
+    b"30/Feb/2024:00:00:00 +0000",
+    b"31/Apr/2024:00:00:00 +0000",
+    b"29/Feb/1900:00:00:00 +0000",
+    b"29/Feb/2000:00:00:00 +0000",
+    b"00/Jan/2024:00:00:00 +0000",
+    b"01/Jan/0000:00:00:00 +0000",
+    b"01/Jan/2024:24:00:00 +0000",
+    b"01/Jan/2024:23:60:00 +0000",
+    b"01/Jan/2024:23:59:60 +0000",
+    b"01/jan/2024:00:00:00 +0000",
+    b"01/JAN/2024:00:00:00 +0000",
+    b"01/Foo/2024:00:00:00 +0000",
+    b"1/Jan/2024:00:00:00 +0000",
+    b"01/Jan/2024:00:00:00 0000",
+    b"01/Jan/2024:00:00:00 +000",
+    b"01/Jan/2024:00:00:00",
+    b"\xb21/Jan/2024:00:00:00 +0000",
+    b"01/Jan/2024:00:00:00  +0000",
+    b"2024-01-01T00:00:00Z",
+]
+CLIENTS = [
+    b"192.0.2.1",
+    b"192.0.2.2",
+    b"2001:db8::1",
+    b"host.example",
+    b"-",
+    b"\xff\xfe",
+    b"a\x1cb",
+    b"a\x85b",
+    b"a\xa0b",
+    b"a\tb",
+    b"",
+    b"\x00",
+    b'"',
+    b"[",
+    b"a\x0bb",
+    b"a\x1fb",
+    b"\x1b[31m",
+    b"x\xc2\x85y",
+]
+WORDS = [
+    b"GET",
+    b"/",
+    b"/a",
+    b"/a?b=c&d=%20",
+    b"/%C3%A9",
+    b"/\xc3\xa9",
+    b"/\xff",
+    b"HTTP/1.1",
+    b"",
+    b"-",
+    b"\\",
+    b'\\"',
+    b"\\\\",
+    b'"',
+    b"\\x16\\x03",
+    b"\x16\x03",
+    b"/a\tb",
+    b"/\x00",
+    b"/a\xa0b",
+    b"\xe2\x80\xae",
+    b"\r",
+    b'" 200 5',
+    b'" 404 -',
+    b'" 200 5 "',
+    b" [",
+    b"] ",
+    b'] "',
+    b'[10/Oct/2000:13:55:36 -0700] "',
+    b' [10/Oct/2000:13:55:37 -0700] "GET /in',
+]
+PIECES = [
+    b" ",
+    b'"',
+    b"\\",
+    b"[",
+    b"]",
+    b"-",
+    b"0",
+    b"9",
+    b"+",
+    b":",
+    b"/",
+    b"\x00",
+    b"\t",
+    b"\x85",
+    b"\xa0",
+    b"\xff",
+    b"\r",
+    b'" ',
+    b' "',
+    b" [",
+    b'] "',
+    b" 200 ",
+    b" - ",
+    b'" 200 5',
+    b"\x1c",
+    b"\xb2",
+    b"A",
+    b"z",
+]
 
 
 def request(rng):
@@ -48,35 +144,52 @@ def line(rng):
     stamp = rng.choice(GOOD_STAMPS if often else BAD_STAMPS)
     if rng.random() < 0.5:
         stamp = b"%02d/Oct/2000:13:%02d:%02d +0000" % (rng.randint(9, 11), rng.randint(0, 61), rng.randint(0, 61))
-    text = b" ".join([
-        rng.choice(CLIENTS[:5] if often else CLIENTS),
-        rng.choice([b"-", b"-", b"-", b"id", b"", b"192.0.2.9", b"i\x1dd"]),
-        rng.choice([b"-", b"-", b"alice", b"", b" ", b"a [b", b"\xff\x00", b"- req001", b"-\t"]),
-        b"[" + stamp + b"]",
-        b'"' + request(rng) + b'"',
-        rng.choice([b"200", b"404", b"200", b"20", b"2000", b"2x0", b"\xb200"] if not often else [b"200", b"404"]),
-        rng.choice([b"5", b"-", b"0", b"123456789012345678901234567890"] + ([] if often else [b"", b"5x", b"--", b"\xb2", b"5\t"])),
-    ])
+    text = b" ".join(
+        [
+            rng.choice(CLIENTS[:5] if often else CLIENTS),
+            rng.choice([b"-", b"-", b"-", b"id", b"", b"192.0.2.9", b"i\x1dd"]),
+            rng.choice([b"-", b"-", b"alice", b"", b" ", b"a [b", b"\xff\x00", b"- req001", b"-\t"]),
+            b"[" + stamp + b"]",
+            b'"' + request(rng) + b'"',
+            rng.choice([b"200", b"404", b"200", b"20", b"2000", b"2x0", b"\xb200"] if not often else [b"200", b"404"]),
+            rng.choice(
+                [b"5", b"-", b"0", b"123456789012345678901234567890"]
+                + ([] if often else [b"", b"5x", b"--", b"\xb2", b"5\t"])
+            ),
+        ]
+    )
     if rng.random() < 0.6:
-        text += rng.choice([b" ", b' "-" "agent"', b' "' + request(rng) + b'" 200 5', b" \x00", b' "x" "y" "z" 0.001',
-                            b' [10/Oct/2000:13:55:39 -0700] "' + request(rng) + b'" 200 7'])
+        text += rng.choice(
+            [
+                b" ",
+                b' "-" "agent"',
+                b' "' + request(rng) + b'" 200 5',
+                b" \x00",
+                b' "x" "y" "z" 0.001',
+                b' [10/Oct/2000:13:55:39 -0700] "' + request(rng) + b'" 200 7',
+            ]
+        )
     for _ in range(rng.choice([0, 0, 0, 1, 1, 2, 4])):
         at = rng.randint(0, len(text))
         what = rng.random()
         if what < 0.35:
-            text = text[:at] + text[at + rng.randint(1, 3):]
+            text = text[:at] + text[at + rng.randint(1, 3) :]
         elif what < 0.7:
             text = text[:at] + rng.choice(PIECES) + text[at:]
         elif what < 0.85:
-            text = text[:at] + bytes([rng.randrange(256)]) + text[at + 1:]
+            text = text[:at] + bytes([rng.randrange(256)]) + text[at + 1 :]
         else:
             other = rng.randint(0, len(text))
-            text = text[:at] + text[min(at, other):max(at, other)] + text[at:]
+            text = text[:at] + text[min(at, other) : max(at, other)] + text[at:]
     if rng.random() < 0.02:
-        text = rng.choice([b"", b" ", b"\r", b"\x00" * 20, bytes(rng.randrange(256) for _ in range(rng.randint(1, 60)))])
+        text = rng.choice(
+            [b"", b" ", b"\r", b"\x00" * 20, bytes(rng.randrange(256) for _ in range(rng.randint(1, 60)))]
+        )
     if rng.random() < 0.001:
         # Stamps fewer: the independent reader takes time that grows with the square of their number.
-        piece, times = rng.choice([(b"x", 70_000), (b'"', 70_000), (b"\\", 70_000), (b' [10/Oct/2000:13:55:36 -0700] "', 200)])
+        piece, times = rng.choice(
+            [(b"x", 70_000), (b'"', 70_000), (b"\\", 70_000), (b' [10/Oct/2000:13:55:36 -0700] "', 200)]
+        )
         text = text.replace(b"/a", b"/a" + piece * times)
     return text.replace(b"\n", b" ")
 
@@ -89,7 +202,7 @@ def expected(truth, data, ats, last):
     events = []
     for text in raw:
         text = text.decode("latin-1")
-        events.append(truth.clf(text[:-1] if text.endswith("\r") else text))
+        events.append(truth.clf(text.removesuffix("\r")))
     good = [event for event in events if event]
     hits = collections.Counter(path for _, path, _ in good)
     clients = collections.defaultdict(set)
@@ -106,12 +219,22 @@ def expected(truth, data, ats, last):
 
     top = sorted(hits, key=lambda path: (-hits[path], path))
     return {
-        "lines": len(raw), "malformed": len(raw) - len(good), "events": len(good),
-        "first": everything[0] if good else None, "last": everything[-1] if good else None,
+        "lines": len(raw),
+        "malformed": len(raw) - len(good),
+        "events": len(good),
+        "first": everything[0] if good else None,
+        "last": everything[-1] if good else None,
         "distinct": {"path": len(hits), "client": len({client for _, _, client in good})},
         "top": [{"path": path, "hits": hits[path], "unique_clients": len(clients[path])} for path in top],
-        "windows": [{"at": at, "last": last, "hits": in_window(everything, at),
-                     "by_path": {path: in_window(times[path], at) for path in top}} for at in ats],
+        "windows": [
+            {
+                "at": at,
+                "last": last,
+                "hits": in_window(everything, at),
+                "by_path": {path: in_window(times[path], at) for path in top},
+            }
+            for at in ats
+        ],
     }
 
 
