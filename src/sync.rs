@@ -54,7 +54,11 @@ pub fn relax() {
 pub struct Mutex<T>(locks::Mutex<T>);
 
 /// Holds a [`Mutex`] locked.
-pub type MutexGuard<'a, T> = locks::MutexGuard<'a, T>;
+#[derive(Debug)]
+pub struct MutexGuard<'a, T> {
+    mutex: &'a Mutex<T>,
+    inner: locks::MutexGuard<'a, T>,
+}
 
 impl<T> Mutex<T> {
     /// A mutex around `value`.
@@ -64,18 +68,75 @@ impl<T> Mutex<T> {
 
     /// Waits for the lock.
     pub fn lock(&self) -> MutexGuard<'_, T> {
-        match self.0.lock() {
-            Ok(guard) => guard,
+        self.guard(match self.0.lock() {
+            Ok(inner) => inner,
             Err(poisoned) => poisoned.into_inner(),
-        }
+        })
     }
 
     /// Takes the lock if nobody holds it.
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
         match self.0.try_lock() {
-            Ok(guard) => Some(guard),
-            Err(std::sync::TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Ok(inner) => Some(self.guard(inner)),
+            Err(std::sync::TryLockError::Poisoned(poisoned)) => Some(self.guard(poisoned.into_inner())),
             Err(std::sync::TryLockError::WouldBlock) => None,
+        }
+    }
+
+    fn guard<'a>(&'a self, inner: locks::MutexGuard<'a, T>) -> MutexGuard<'a, T> {
+        sanitizer::acquired(self);
+        MutexGuard { mutex: self, inner }
+    }
+}
+
+impl<T> std::ops::Deref for MutexGuard<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.inner
+    }
+}
+
+impl<T> std::ops::DerefMut for MutexGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.inner
+    }
+}
+
+impl<T> Drop for MutexGuard<'_, T> {
+    fn drop(&mut self) {
+        // Before `inner` is dropped, and with it the lock.
+        sanitizer::releasing(self.mutex);
+    }
+}
+
+/// Tells ThreadSanitizer of the locks. It does not see the standard library's, which is compiled without it.
+mod sanitizer {
+    #[cfg(hitring_tsan)]
+    unsafe extern "C" {
+        fn __tsan_acquire(address: *const std::ffi::c_void);
+        fn __tsan_release(address: *const std::ffi::c_void);
+    }
+
+    /// `lock` has just been taken.
+    #[inline(always)]
+    pub fn acquired<T>(lock: &T) {
+        let _ = lock;
+        #[cfg(hitring_tsan)]
+        // SAFETY: the address is only a name to the sanitizer.
+        unsafe {
+            __tsan_acquire(std::ptr::from_ref(lock).cast());
+        }
+    }
+
+    /// `lock` is about to be given back.
+    #[inline(always)]
+    pub fn releasing<T>(lock: &T) {
+        let _ = lock;
+        #[cfg(hitring_tsan)]
+        // SAFETY: as above.
+        unsafe {
+            __tsan_release(std::ptr::from_ref(lock).cast());
         }
     }
 }

@@ -45,8 +45,14 @@ fn together<T: Send>(threads: usize, body: impl Fn(usize) -> T + Sync) -> Vec<T>
                 let (waiting, body) = (&waiting, &body);
                 scope.spawn(move || {
                     waiting.fetch_sub(1, Ordering::AcqRel);
+                    let mut spins = 0u32;
                     while waiting.load(Ordering::Acquire) > 0 {
                         std::hint::spin_loop();
+                        spins += 1;
+                        // With more threads than cores the others must get to the line, too.
+                        if spins.is_multiple_of(1 << 12) {
+                            std::thread::yield_now();
+                        }
                     }
                     body(thread)
                 })
