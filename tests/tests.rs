@@ -2,9 +2,10 @@
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)]
 #![cfg(not(any(hitring_loom, hitring_shuttle)))]
 
+mod conformance;
 mod floors;
 mod merge;
-mod property;
+mod oracle;
 #[cfg(feature = "cli")]
 mod replay;
 mod stress;

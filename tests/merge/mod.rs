@@ -1,3 +1,5 @@
 //! Snapshots, clones and merges lose nothing: what they answer is what the original answers.
 
+mod fleet;
 mod nothing_lost;
+mod refused;
