@@ -279,6 +279,11 @@ impl Fleet {
                 let nanos = self.nanos(at * 1_000 + 500);
                 let (at, last) = (timestamp(nanos), live.counter.window());
                 self.check(who, nanos, rules.window)?;
+                // It never had hits of its own to remember, so it answers what is there.
+                let to = self.members[who].rules.grain_of(at);
+                let window = rules.window * rules.grains();
+                let left = self.read(who, (to + 1).saturating_sub(window), to).left;
+                prop_assert_eq!(u128::from(self.members[who].counter.get_hits(at)), left, "hits to {}", at);
                 // A live counter may still remember what is gone.
                 if let Ok(count) = self.members[who].counter.count_at(at, last) {
                     prop_assert_eq!(live.counter.count_at(at, last), Ok(count));

@@ -154,9 +154,31 @@ fn what_no_counter_could_have_written_is_invalid() {
             "{field:?} at {place}: {told:?}"
         );
     }
+    // Bytes that belong to no field, though length and checksum count them.
+    let mut longer = counter(Strategy::Ring).snapshot().to_bytes();
+    longer.extend([0; 4]);
+    let len = longer.len() as u64;
+    longer[12..20].copy_from_slice(&len.to_le_bytes());
+    assert_eq!(Snapshot::from_bytes(&sealed(longer)), Err(SnapshotError::Invalid { what: "length" }));
     for (place, field) in [(80, 60), (104, 1_002), (112, i64::MAX as u64)] {
         let width = if place == 80 { 4 } else { 8 };
         assert!(with_field(place, &word(field)[..width]).is_ok(), "{field} at {place}");
+    }
+}
+
+/// Every life of a counter is a writer of its own: the replica stays, the generation goes up with each reset.
+#[test]
+fn a_reset_begins_a_generation() {
+    let counter = counter(Strategy::Ring);
+    let written = || {
+        let bytes = counter.snapshot().to_bytes();
+        let word = |place: usize| u64::from_le_bytes(bytes[place..place + 8].try_into().expect("eight bytes"));
+        ([word(56), word(64)], word(72), word(40))
+    };
+    let (replica, generation, epoch) = written();
+    for n in 1..3 {
+        counter.reset();
+        assert_eq!(written(), (replica, generation + n, epoch + n));
     }
 }
 
