@@ -200,6 +200,13 @@ impl TickClock {
         Self { clock, resolution, precise, skew, latest: Typed::new(Tick(0)) }
     }
 
+    /// The same ticks by the same clock, for another counter.
+    pub fn copy(&self) -> Self {
+        let copy = Self::new(self.clock.clone(), self.resolution, self.skew);
+        copy.latest.raise(self.latest.load(Ordering::Relaxed), Ordering::Relaxed);
+        copy
+    }
+
     /// The clock behind the ticks.
     pub fn clock(&self) -> &Clock {
         &self.clock

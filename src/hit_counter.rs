@@ -568,8 +568,7 @@ impl Clone for HitCounter {
     fn clone(&self) -> Self {
         let geometry = *self.counter.geometry();
         let counter = Counter::new(self.counter.strategy(), geometry);
-        let clock = TickClock::new(self.clock().clone(), self.counter.grain(), self.clock.skew());
-        let clone = Self::from_parts(clock, self.guarded, counter);
+        let clone = Self::from_parts(self.clock.copy(), self.guarded, counter);
         clone.merge(&self.snapshot()).expect("a clone has the geometry and no epoch of its own");
         clone
     }

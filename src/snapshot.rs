@@ -30,7 +30,7 @@
 //! | 16 + 40 | replica; hits counted, late, future, saturated, refused |
 //! | 4 | CRC-32 (IEEE) of all bytes before it |
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::error::SnapshotError;
@@ -184,13 +184,22 @@ impl Snapshot {
             _ => return Err(invalid("grain")),
         };
         let epoch = from.u64()?;
+        let mut writers = BTreeSet::new();
         let mut inherited = Vec::new();
         for _ in 0..from.u32()? {
-            inherited.push(from.writer()?);
+            let writer = from.writer()?;
+            if !writers.insert(writer) {
+                return Err(invalid("writer"));
+            }
+            inherited.push(writer);
         }
         let mut cells = Vec::new();
+        writers.clear();
         for _ in 0..from.u32()? {
             let writer = from.writer()?;
+            if !writers.insert(writer) {
+                return Err(invalid("writer"));
+            }
             let slots = u64::from(from.u32()?);
             if !(u64::from(window)..=2 * u64::from(MAX_TICKS) + 1).contains(&slots) {
                 return Err(invalid("number of slots"));
@@ -219,6 +228,9 @@ impl Snapshot {
         let mut tallies = BTreeMap::new();
         for _ in 0..from.u32()? {
             let replica = from.replica()?;
+            if tallies.last_key_value().is_some_and(|(&before, _)| before >= replica) {
+                return Err(invalid("replica"));
+            }
             let mut tally = [0; 5];
             for word in &mut tally {
                 *word = from.u64()?;

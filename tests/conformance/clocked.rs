@@ -155,8 +155,6 @@ impl Run {
             }
             Step::Clone => {
                 self.pair = self.pair.cloned();
-                // A clone reads the clock for itself.
-                self.latest = 0;
             }
             Step::Move { .. } => {}
         }

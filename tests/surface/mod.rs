@@ -143,6 +143,21 @@ fn buckets_and_rate() {
 }
 
 #[test]
+fn a_clone_goes_on_from_the_tick_of_its_original() {
+    let clock = ManualClock::new(Timestamp::from(1_000u32));
+    let counter = HitCounter::builder().clock(clock.clone()).build().expect("valid");
+    assert!(counter.record_at(Timestamp::from(1_020u32), 1).is_counted());
+    assert_eq!(counter.count(), Ok(0));
+    clock.set(Timestamp::from(980u32));
+    assert_eq!(counter.count(), Ok(0));
+    assert_eq!(
+        counter.clone().count(),
+        Ok(0),
+        "a clone that followed the clock back would find the window overwritten"
+    );
+}
+
+#[test]
 fn strategies_by_name() {
     for name in ["striped", "ring", "sliding"] {
         let strategy: Strategy = name.parse().expect("a name");
