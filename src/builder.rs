@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use crate::clock::{Clock, TickClock};
-use crate::counter::{Counter, Strategy};
+use crate::counter::Counter;
 use crate::error::ConfigError;
 use crate::hit_counter::HitCounter;
+use crate::strategy::Strategy;
 use crate::time::Resolution;
 use crate::window::geometry::Geometry;
 
@@ -67,7 +68,8 @@ impl Builder {
         self
     }
 
-    /// How hits are counted.
+    /// How hits are counted: striped, ring or sliding; the other strategies answer inexactly or grow, and are a
+    /// [`Registry`](crate::Registry)'s.
     pub fn strategy(mut self, strategy: Strategy) -> Self {
         self.strategy = strategy;
         self
@@ -95,19 +97,19 @@ impl Builder {
     pub fn build(self) -> Result<HitCounter, ConfigError> {
         let resolution = Resolution::new(self.resolution)?;
         let geometry = Geometry::new(resolution, self.window, self.slack)?;
-        if self.strategy == (Strategy::Sliding { max_hits: 0 }) {
-            return Err(ConfigError::NoHits);
+        if !matches!(self.strategy, Strategy::Striped | Strategy::Ring | Strategy::Sliding { .. }) {
+            return Err(ConfigError::NeedsRegistry { strategy: self.strategy.name().to_owned() });
         }
-        let counter = Counter::new(self.strategy, geometry);
+        let counter = Counter::new(&self.strategy, &geometry)?;
         let limit = resolution.width() * self.slack;
         let max_skew = self.max_skew.unwrap_or(limit);
         if max_skew > limit {
             return Err(ConfigError::SkewBeyondSlack { max_skew, limit });
         }
         let skew = max_skew.as_nanos() / resolution.width().as_nanos() * resolution.width().as_nanos();
-        let skew = (skew / counter.grain().width().as_nanos()) as u64;
+        let skew = (skew / counter.input(&geometry).width().as_nanos()) as u64;
         let guarded = self.clock.is_some() || self.max_skew.is_some();
-        let clock = TickClock::new(self.clock.unwrap_or_default(), counter.grain(), skew);
-        Ok(HitCounter::from_parts(clock, guarded, counter))
+        let clock = TickClock::new(self.clock.unwrap_or_default(), counter.input(&geometry), skew);
+        Ok(HitCounter::from_parts(clock, guarded, geometry, counter))
     }
 }

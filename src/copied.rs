@@ -9,26 +9,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::form::{Form, Measure};
+use crate::sketch::morris::Base;
 use crate::time::Tick;
 use crate::window::{Cell, Reading, Span};
 
 /// A writer's cells and what is known to be missing.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Copied {
-    /// The slots of the writer's ring.
-    slots: u64,
-    /// How many grains a tick has.
-    grains: u64,
-    /// Hits by grain.
+    form: Form,
+    /// Hits by grain, or registers.
     cells: BTreeMap<u64, u64>,
     /// Ticks whose hits the writer dropped for room.
     dropped: BTreeSet<u64>,
 }
 
 impl Copied {
-    /// No cells of a ring of `slots` slots, in which a tick has `grains` grains.
-    pub fn new(slots: u64, grains: u64) -> Self {
-        Self { slots, grains, cells: BTreeMap::new(), dropped: BTreeSet::new() }
+    /// No cells, of `form`.
+    pub fn new(form: Form) -> Self {
+        Self { form, cells: BTreeMap::new(), dropped: BTreeSet::new() }
     }
 
     /// Takes in what a snapshot knows of the writer.
@@ -38,7 +37,7 @@ impl Copied {
             *count = cell.count.max(*count);
         }
         self.dropped.extend(dropped.iter().map(|tick| tick.0));
-        let (slots, grains) = (self.slots, self.grains);
+        let Form { slots, grains, .. } = self.form;
         let mut newest: BTreeMap<u64, u64> = BTreeMap::new();
         for tick in self.cells.keys().map(|grain| grain / grains).chain(self.dropped.iter().copied()) {
             let of_slot = newest.entry(tick % slots).or_default();
@@ -51,14 +50,14 @@ impl Copied {
 
     /// The hits of `span`.
     pub fn sum(&self, span: Span) -> Reading {
-        let counts = self.cells.range(span.first.0..=span.to.0).map(|(_, &count)| count);
-        let count = counts.fold(0, u64::saturating_add);
-        let (first, to) = (span.first.0 / self.grains, span.to.0 / self.grains);
+        let Form { slots, grains, .. } = self.form;
+        let count = self.number_of(self.cells.range(span.first.0..=span.to.0).map(|(_, &number)| number));
+        let (first, to) = (span.first.0 / grains, span.to.0 / grains);
         let dropped = self.dropped.range(first..=to).next().is_some();
         // A tick of the span is gone if its slot has a newer tick.
-        let newer = self.cells.range((to + 1) * self.grains..).map(|(grain, _)| grain / self.grains);
+        let newer = self.cells.range((to + 1) * grains..).map(|(grain, _)| grain / grains);
         let newer = newer.chain(self.dropped.range(to + 1..).copied());
-        let gone = newer.map(|tick| (tick - first) % self.slots).any(|ahead| ahead <= to - first);
+        let gone = newer.map(|tick| (tick - first) % slots).any(|ahead| ahead <= to - first);
         Reading { count, exact: !dropped && !gone }
     }
 
@@ -72,13 +71,55 @@ impl Copied {
         self.dropped.iter().copied().map(Tick).collect()
     }
 
-    /// The slots of the writer's ring.
-    pub fn slots(&self) -> u64 {
-        self.slots
+    /// How the cells are to be read.
+    pub fn form(&self) -> Form {
+        self.form
+    }
+
+    /// The newest tick that has a cell, in grains.
+    pub fn newest(&self) -> Tick {
+        Tick(self.cells.last_key_value().map_or(0, |(&tick, _)| tick))
+    }
+
+    /// Drops the cells before `grain`, which nobody asks for again; answers whether any are left.
+    pub fn prune_before(&mut self, grain: Tick) -> bool {
+        self.cells = self.cells.split_off(&grain.0);
+        self.dropped = self.dropped.split_off(&(grain.0 / self.form.grains));
+        !self.cells.is_empty()
+    }
+
+    /// The hits of all cells.
+    pub fn hits(&self) -> u64 {
+        self.number_of(self.cells.values().copied())
+    }
+
+    /// What the numbers of cells stand for together.
+    fn number_of(&self, numbers: impl Iterator<Item = u64>) -> u64 {
+        match self.form.measure {
+            Measure::Count => numbers.fold(0, u64::saturating_add),
+            Measure::Morris { base } => sum_of_estimates(base, numbers),
+        }
+    }
+
+    /// How many cells there are.
+    pub fn len(&self) -> usize {
+        self.cells.len()
     }
 
     /// About how many bytes the cells take.
     pub fn bytes(&self) -> usize {
         size_of::<Self>() + 24 * self.cells.len() + 12 * self.dropped.len()
     }
+}
+
+/// What Morris registers of `base` stand for together.
+fn sum_of_estimates(base: f64, registers: impl Iterator<Item = u64>) -> u64 {
+    let Ok(base) = Base::new(base) else { return 0 };
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "an estimate is not negative; the cast holds"
+    )]
+    let sum = registers.map(|register| base.estimate(register)).sum::<f64>().round() as u64;
+    sum
 }

@@ -3,9 +3,10 @@
 //! | operation | error |
 //! |---|---|
 //! | making a point in time | [`TimeError`] |
-//! | building a counter | [`ConfigError`] |
+//! | building a counter, watching a threshold | [`ConfigError`] |
 //! | asking for a count | [`QueryError`] |
 //! | reading or merging a snapshot | [`SnapshotError`] |
+//! | subscribing to events | [`SubscribeError`] |
 //!
 //! Recording has no error: it answers an [`Outcome`](crate::Outcome).
 
@@ -77,11 +78,58 @@ pub enum ConfigError {
     },
     /// The sliding log was given room for no hit at all.
     NoHits,
+    /// A threshold of no hits, which every count reaches. Give a limit of at least 1.
+    NoLimit,
+    /// A threshold over no time, which no count reaches. Give at least one tick (one resolution).
+    NoSpan,
+    /// The buckets of the fixed strategy are no whole number of ticks, or longer than the window.
+    WindowSize {
+        /// The width of a bucket that was asked for.
+        window_size: Duration,
+        /// The width of a tick.
+        resolution: Duration,
+        /// The window.
+        window: Duration,
+    },
+    /// A registry for no endpoint at all.
+    NoEndpoints,
+    /// A threshold over more than the window.
+    ThresholdTooLong {
+        /// What was asked for.
+        last: Duration,
+        /// The window.
+        window: Duration,
+    },
+    /// The relative error of an approximate count is not from 0.001 to 0.5.
+    MorrisError {
+        /// What was asked for, as text: it may be no number.
+        given: String,
+    },
+    /// The base of an approximate count is not from 1.000002 (an error of 0.001) to 2 (an error of 0.71).
+    MorrisBase {
+        /// What was asked for, as text: it may be no number.
+        given: String,
+    },
+    /// The registers of so small an error do not fit beside the time. Take the larger error that is named, a coarser
+    /// resolution or a longer window.
+    MorrisTooFine {
+        /// The width of a tick.
+        resolution: Duration,
+        /// The smallest error that fits, in thousandths.
+        thousandths: u32,
+    },
+    /// A single counter has no such strategy; a registry has.
+    NeedsRegistry {
+        /// The strategy's name.
+        strategy: String,
+    },
 }
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::NoLimit => write!(f, "every count reaches a limit of 0; give a limit of at least 1"),
+            Self::NoSpan => write!(f, "no count over no time reaches a limit; give at least one tick (one resolution)"),
             Self::Resolution { given } => write!(
                 f,
                 "a resolution of {given:?} is not possible; give a whole number of microseconds, at least 1ms and at \
@@ -105,12 +153,77 @@ impl fmt::Display for ConfigError {
                 f,
                 "a max_skew of {max_skew:?} is more than the slack of {limit:?}; raise the slack or lower max_skew"
             ),
+            Self::WindowSize { window_size, resolution, window } => write!(
+                f,
+                "buckets of {window_size:?} do not suit ticks of {resolution:?} and a window of {window:?}; give a \
+                 window_size that is a multiple of the resolution and no longer than the window"
+            ),
+            Self::NoEndpoints => write!(f, "a registry needs room for at least one endpoint; raise max_endpoints"),
+            Self::ThresholdTooLong { last, window } => {
+                write!(
+                    f,
+                    "a threshold over {last:?} is longer than the window of {window:?}; give less or a longer window"
+                )
+            }
+            Self::MorrisError { given } => {
+                write!(f, "a relative error of {given} is not possible; give one from 0.001 to 0.5")
+            }
+            Self::MorrisBase { given } => write!(
+                f,
+                "a base of {given} is not possible; give one from 1.000002 (an error of 0.001) to 2 (an error of 0.71)"
+            ),
+            Self::MorrisTooFine { resolution, thousandths } => write!(
+                f,
+                "registers of so small an error do not fit beside ticks of {resolution:?}; take an error of at least \
+                 {}, a coarser resolution or a longer window",
+                f64::from(*thousandths) / 1_000.0
+            ),
+            Self::NeedsRegistry { strategy } => write!(
+                f,
+                "a single counter has no strategy {strategy:?}; choose striped, ring or sliding, or use a Registry"
+            ),
             Self::NoHits => write!(f, "a sliding log needs room for at least one hit; raise max_hits"),
         }
     }
 }
 
 impl Error for ConfigError {}
+
+/// Why a registry has no endpoint of a name.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum EndpointError {
+    /// A name has 1 to 1,024 bytes.
+    Name {
+        /// How many were given.
+        length: usize,
+    },
+    /// There is room for no more endpoints. Raise `max_endpoints`, prune or remove some, or let the idlest be pruned.
+    Full {
+        /// How many there may be.
+        max_endpoints: usize,
+    },
+    /// The strategy does not suit the registry's window.
+    Strategy(ConfigError),
+}
+
+impl fmt::Display for EndpointError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name { length } => {
+                write!(f, "the name of an endpoint has 1 to 1,024 bytes of UTF-8, not {length}; shorten or hash it")
+            }
+            Self::Full { max_endpoints } => write!(
+                f,
+                "there are {max_endpoints} endpoints already; raise max_endpoints, remove some, or let the idlest be \
+                 pruned when it is full"
+            ),
+            Self::Strategy(error) => error.fmt(f),
+        }
+    }
+}
+
+impl Error for EndpointError {}
 
 /// Why a count cannot be given.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -190,9 +303,26 @@ pub enum SnapshotError {
         /// What differs, theirs first.
         what: String,
     },
+    /// The snapshot is of something else. Give it to that.
+    OtherKind {
+        /// What it is of.
+        found: &'static str,
+        /// What it was given to.
+        wanted: &'static str,
+    },
     /// The snapshot comes from a forked process and holds hits that this counter has itself. Call `reset` in the child
     /// right after the fork, so that it counts only its own.
     Forked,
+    /// The snapshot holds generations that this registry is still counting in: it is its own, or claims more of them than
+    /// there is. Merge it into another registry, or restore it.
+    Own,
+    /// There is no room for the snapshot's endpoints. Raise `max_endpoints`, or prune first.
+    NoRoom {
+        /// How many there would be.
+        endpoints: usize,
+        /// How many there may be.
+        max_endpoints: usize,
+    },
     /// The snapshot was taken before a reset that this counter knows of.
     OlderEpoch {
         /// The epoch of the snapshot.
@@ -217,6 +347,19 @@ impl fmt::Display for SnapshotError {
             Self::OtherGeometry { what } => {
                 write!(f, "this snapshot counts otherwise than this counter: {what}; build both alike")
             }
+            Self::OtherKind { found, wanted } => {
+                write!(f, "this is the snapshot of a {found}, not of a {wanted}; give it to a {found}")
+            }
+            Self::Own => write!(
+                f,
+                "the snapshot claims hits that this registry itself is still counting; merge it into another registry, \
+                 or restore it"
+            ),
+            Self::NoRoom { endpoints, max_endpoints } => write!(
+                f,
+                "there would be {endpoints} endpoints, and room is for {max_endpoints}; raise max_endpoints, or prune \
+                 first"
+            ),
             Self::Forked => write!(
                 f,
                 "this snapshot comes from a forked process and holds hits that this counter has itself; call reset() \
@@ -231,3 +374,45 @@ impl fmt::Display for SnapshotError {
 }
 
 impl Error for SnapshotError {}
+
+/// Why nobody can be told of events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SubscribeError {
+    /// The threshold cannot be watched.
+    Watch(ConfigError),
+    /// The number of events that may wait is not from 1 to 2^20.
+    Capacity {
+        /// What was asked for.
+        given: usize,
+    },
+    /// The system starts no further thread. Close other subscriptions, or raise the limit on threads.
+    Thread {
+        /// What the system said.
+        kind: std::io::ErrorKind,
+    },
+}
+
+impl fmt::Display for SubscribeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Watch(error) => error.fmt(f),
+            Self::Capacity { given } => {
+                write!(f, "a queue of {given} events is not possible; give a capacity from 1 to 1048576")
+            }
+            Self::Thread { kind } => write!(
+                f,
+                "no thread can be started for the subscription ({kind}); close other subscriptions or raise the limit \
+                 on threads"
+            ),
+        }
+    }
+}
+
+impl Error for SubscribeError {}
+
+impl From<ConfigError> for SubscribeError {
+    fn from(error: ConfigError) -> Self {
+        Self::Watch(error)
+    }
+}

@@ -1,6 +1,7 @@
 //! Count hits from any thread without a lock, and ask how many there were in the last N seconds.
 //!
 //! [`HitCounter`] is the counter; [`Builder`] makes it of another window, resolution, [`Strategy`] or [`Clock`].
+//! [`Registry`] has one for each endpoint, with strategies that can be swapped, snapshots, metrics and events.
 //!
 //! ```
 //! use hitring::HitCounter;
@@ -26,9 +27,10 @@
 //!
 //! | floor | modules |
 //! |---|---|
-//! | 0 | `sync`, `mutant`, [`error`](TimeError), `time`, `clock`, `threads`, `table` |
-//! | 1 | [`outcome`](Outcome), `writer`, [`window`] |
-//! | 2 | `copied`, `counter`, `snapshot`, `builder`, `hit_counter` |
+//! | 0 | `sync`, `mutant`, [`error`](TimeError), `time`, `clock`, `threads`, `table`, `per_process` |
+//! | 1 | [`outcome`](Outcome), `writer`, `form`, [`window`], [`sketch`], [`hits`](Hits), `gate`, `totals`, `bytes`, `file` |
+//! | 2 | [`strategy`](Strategy), [`counter`], [`moment`], `copied`, [`endpoint`], `snapshot`, `registry_snapshot`, `builder`, `hit_counter` |
+//! | 3 | [`events`](Event), `threshold`, [`registry`](Registry) |
 //! | 6 | `cli`, `python` |
 //!
 //! # Features
@@ -38,22 +40,52 @@
 #![doc(html_no_source)]
 
 mod builder;
+mod bytes;
 mod clock;
 mod copied;
-mod counter;
+#[doc(hidden)]
+pub mod counter;
+#[doc(hidden)]
+pub mod endpoint;
 mod error;
+#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+#[doc(hidden)]
+pub mod events;
+#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+mod file;
+#[doc(hidden)]
+pub mod form;
+mod gate;
 mod hit_counter;
+mod hits;
+#[doc(hidden)]
+pub mod moment;
 #[doc(hidden)]
 pub mod mutant;
-mod outcome;
+#[doc(hidden)]
+pub mod outcome;
+#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+mod per_process;
+#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+mod registry;
+#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+mod registry_snapshot;
+#[doc(hidden)]
+pub mod sketch;
 mod snapshot;
+mod strategy;
 #[doc(hidden)]
 pub mod sync;
 #[doc(hidden)]
 pub mod table;
 #[doc(hidden)]
 pub mod threads;
+#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+#[doc(hidden)]
+pub mod threshold;
 mod time;
+#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+mod totals;
 #[doc(hidden)]
 pub mod window;
 mod writer;
@@ -65,11 +97,19 @@ mod python;
 
 pub use builder::Builder;
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use counter::{Strategy, UnknownStrategy};
-pub use error::{ConfigError, QueryError, SnapshotError, TimeError};
+pub use endpoint::Shape;
+pub use error::{ConfigError, EndpointError, QueryError, SnapshotError, SubscribeError, TimeError};
+#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+pub use events::{Event, EventKind, EventSet, Listener, Received, Subscription, UnknownEvent};
 pub use hit_counter::{Bucket, HitCounter};
+pub use hits::{Accuracy, Hits};
 pub use outcome::{Outcome, Outcomes};
+#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+pub use registry::{Handle, Metrics, Registry, RegistryBuilder, Threshold, WhenFull};
+#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+pub use registry_snapshot::RegistrySnapshot;
 pub use snapshot::Snapshot;
+pub use strategy::{CustomCounter, CustomStrategy, Strategy, StrategyError};
 pub use time::{Resolution, Tick, Timestamp};
 
 /// The README's examples are compiled and run with the others.

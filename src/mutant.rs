@@ -33,8 +33,26 @@ pub enum Mutant {
     IdsClaimUnchecked,
     /// The record of a reset counter goes into the stripe before the stripe has been emptied.
     StripeResetByReader,
+    /// A word is given to another tick before it is said that the old one is gone.
+    SparseForgetsLate,
+    /// A writer that enters a gate does not tell the one who is closing it.
+    GateKeepsClosing,
+    /// An idle endpoint is dropped without a second look behind the closed gate.
+    EndpointDropsUnseen,
+    /// A generation is dropped while a writer that knows it is inside.
+    EndpointDropsInside,
+    /// The end of an endpoint is not said in the word that the short way reads.
+    EndpointEndsQuietly,
+    /// What is only done without handles is done with them, too.
+    EndpointIgnoresHandles,
+    /// A swap or a promotion drops the generations before it.
+    EndpointSwapForgets,
     /// The sliding log looks at the lap under one hold of the lock and writes under another.
     SlidingTwoLocks,
+    /// A hit that lost an exchange raises the register that won by what it decided for the one that lost.
+    MorrisKeepsStep,
+    /// A hit that lost an exchange draws a new number, so that only the lucky must be lucky twice.
+    MorrisDrawsAnew,
     /// A new stripe becomes visible before its contents.
     TableRelaxedPublish,
     /// A reader uses a remembered sum without checking that it was not being replaced meanwhile.

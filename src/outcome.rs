@@ -30,6 +30,9 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Every outcome, in the order of [`Outcomes::to_array`].
+    pub const ALL: [Self; 5] = [Self::Counted, Self::Late, Self::Future, Self::Saturated, Self::Refused];
+
     /// Whether the hit is in the count.
     #[must_use]
     #[inline]

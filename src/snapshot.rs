@@ -4,14 +4,10 @@
 //! of it only grows, so merging is taking the larger value, and merging again changes nothing.
 //!
 //! # Format, version 1
-//! Integers are little-endian. `docs/formats.md` has the same table with an example.
+//! The frame is that of `bytes.rs`, the kind 1. `docs/formats.md` has the same table with an example.
 //!
 //! | bytes | what |
 //! |---|---|
-//! | 8 | `HITRING\0` |
-//! | 2 | format version: 1 |
-//! | 2 | kind: 1, a hit counter |
-//! | 8 | length of all the bytes |
 //! | 8 | resolution in microseconds |
 //! | 4 | window in ticks |
 //! | 4 | slack in slots |
@@ -28,22 +24,17 @@
 //! | 8 | tick; ticks ascend |
 //! | 4 | number of tallies, and for each: |
 //! | 16 + 40 | replica; hits counted, late, future, saturated, refused |
-//! | 4 | CRC-32 (IEEE) of all bytes before it |
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use crate::bytes::{In, Kind, Out};
 use crate::error::SnapshotError;
 use crate::outcome::Outcomes;
 use crate::time::{Resolution, Tick};
 use crate::window::Cell;
 use crate::window::geometry::MAX_TICKS;
 use crate::writer::{Replica, Writer};
-
-const MAGIC: [u8; 8] = *b"HITRING\0";
-const VERSION: u16 = 1;
-const KIND_COUNTER: u16 = 1;
-const CHECKSUM: usize = 4;
 
 /// What a counter held at one time. See [`HitCounter::snapshot`](crate::HitCounter::snapshot).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,46 +85,38 @@ impl Snapshot {
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let width = self.resolution.as_nanos().max(1);
-        let mut out = Vec::new();
-        out.extend(MAGIC);
-        out.extend(VERSION.to_le_bytes());
-        out.extend(KIND_COUNTER.to_le_bytes());
-        let length_at = out.len();
-        out.extend(0u64.to_le_bytes());
-        out.extend((self.resolution.as_micros() as u64).to_le_bytes());
-        out.extend(((self.window.as_nanos() / width) as u32).to_le_bytes());
-        out.extend(self.slack.to_le_bytes());
-        out.extend(u32::from(self.grain != self.resolution).to_le_bytes());
-        out.extend(self.epoch.to_le_bytes());
-        out.extend((self.inherited.len() as u32).to_le_bytes());
+        let mut out = Out::new(Kind::Counter);
+        out.u64(self.resolution.as_micros() as u64);
+        out.u32((self.window.as_nanos() / width) as u32);
+        out.u32(self.slack);
+        out.u32(u32::from(self.grain != self.resolution));
+        out.u64(self.epoch);
+        out.many(self.inherited.len());
         for writer in &self.inherited {
-            put_writer(&mut out, *writer);
+            out.writer(*writer);
         }
-        out.extend((self.cells.len() as u32).to_le_bytes());
+        out.many(self.cells.len());
         for Cells { writer, slots, cells, dropped } in &self.cells {
-            put_writer(&mut out, *writer);
-            out.extend((*slots as u32).to_le_bytes());
-            out.extend((cells.len() as u32).to_le_bytes());
+            out.writer(*writer);
+            out.u32(*slots as u32);
+            out.many(cells.len());
             for cell in cells {
-                out.extend(cell.tick.0.to_le_bytes());
-                out.extend(cell.count.to_le_bytes());
+                out.u64(cell.tick.0);
+                out.u64(cell.count);
             }
-            out.extend((dropped.len() as u32).to_le_bytes());
+            out.many(dropped.len());
             for tick in dropped {
-                out.extend(tick.0.to_le_bytes());
+                out.u64(tick.0);
             }
         }
-        out.extend((self.tallies.len() as u32).to_le_bytes());
+        out.many(self.tallies.len());
         for (&replica, tally) in &self.tallies {
-            put_replica(&mut out, replica);
+            out.replica(replica);
             for tally in tally.to_array() {
-                out.extend(tally.to_le_bytes());
+                out.u64(tally);
             }
         }
-        let length = (out.len() + CHECKSUM) as u64;
-        out[length_at..length_at + 8].copy_from_slice(&length.to_le_bytes());
-        out.extend(crc32fast::hash(&out).to_le_bytes());
-        out
+        out.finish()
     }
 
     /// The snapshot that `bytes` hold.
@@ -141,36 +124,7 @@ impl Snapshot {
     /// # Errors
     /// [`SnapshotError`] unless `bytes` are exactly what [`to_bytes`](Self::to_bytes) of this or an older hitring made.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, SnapshotError> {
-        let mut header = Reader(bytes);
-        let begins = bytes.len().min(MAGIC.len());
-        if bytes[..begins] != MAGIC[..begins] || bytes.is_empty() {
-            return Err(SnapshotError::Foreign);
-        }
-        let _: [u8; MAGIC.len()] = header.take()?;
-        let version = u16::from_le_bytes(header.take()?);
-        if version != VERSION {
-            return Err(if version > VERSION {
-                SnapshotError::Newer { version, supported: VERSION }
-            } else {
-                SnapshotError::Invalid { what: "format version" }
-            });
-        }
-        let kind = u16::from_le_bytes(header.take()?);
-        if header.u64()? != bytes.len() as u64 {
-            return Err(SnapshotError::Truncated);
-        }
-        let (body, checksum) = bytes.split_last_chunk::<CHECKSUM>().ok_or(SnapshotError::Truncated)?;
-        if crc32fast::hash(body) != u32::from_le_bytes(*checksum) {
-            return Err(SnapshotError::Corrupt);
-        }
-        if kind != KIND_COUNTER {
-            return Err(SnapshotError::Invalid { what: "kind" });
-        }
-        let read = bytes.len() - header.0.len();
-        Self::body(Reader(&body[read..]))
-    }
-
-    fn body(mut from: Reader<'_>) -> Result<Self, SnapshotError> {
+        let mut from = In::open(bytes, Kind::Counter)?;
         let invalid = |what| SnapshotError::Invalid { what };
         let resolution = Resolution::new(Duration::from_micros(from.u64()?)).map_err(|_| invalid("resolution"))?;
         let window = from.u32()?;
@@ -186,7 +140,7 @@ impl Snapshot {
         let epoch = from.u64()?;
         let mut writers = BTreeSet::new();
         let mut inherited = Vec::new();
-        for _ in 0..from.u32()? {
+        for _ in 0..from.many(24)? {
             let writer = from.writer()?;
             if !writers.insert(writer) {
                 return Err(invalid("writer"));
@@ -237,47 +191,10 @@ impl Snapshot {
             }
             tallies.insert(replica, Outcomes::from_array(tally));
         }
-        if !from.0.is_empty() {
+        if !from.is_empty() {
             return Err(invalid("length"));
         }
         let (resolution, grain) = (resolution.width(), grain.width());
         Ok(Self { resolution, grain, window: resolution * window, slack, epoch, inherited, cells, tallies })
-    }
-}
-
-fn put_writer(out: &mut Vec<u8>, writer: Writer) {
-    put_replica(out, writer.replica);
-    out.extend(writer.generation.to_le_bytes());
-}
-
-fn put_replica(out: &mut Vec<u8>, replica: Replica) {
-    out.extend(replica.process.to_le_bytes());
-    out.extend(replica.sequence.to_le_bytes());
-}
-
-/// The bytes that are still to be read.
-struct Reader<'a>(&'a [u8]);
-
-impl Reader<'_> {
-    fn take<const N: usize>(&mut self) -> Result<[u8; N], SnapshotError> {
-        let (taken, rest) = self.0.split_first_chunk().ok_or(SnapshotError::Truncated)?;
-        self.0 = rest;
-        Ok(*taken)
-    }
-
-    fn u32(&mut self) -> Result<u32, SnapshotError> {
-        self.take().map(u32::from_le_bytes)
-    }
-
-    fn u64(&mut self) -> Result<u64, SnapshotError> {
-        self.take().map(u64::from_le_bytes)
-    }
-
-    fn writer(&mut self) -> Result<Writer, SnapshotError> {
-        Ok(Writer { replica: self.replica()?, generation: self.u64()? })
-    }
-
-    fn replica(&mut self) -> Result<Replica, SnapshotError> {
-        Ok(Replica { process: self.u64()?, sequence: self.u64()? })
     }
 }

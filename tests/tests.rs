@@ -3,10 +3,13 @@
 #![cfg(not(any(hitring_loom, hitring_shuttle)))]
 
 mod conformance;
+mod events;
 mod floors;
 mod merge;
 mod oracle;
+mod registry;
 #[cfg(feature = "cli")]
 mod replay;
+mod sketch;
 mod stress;
 mod surface;

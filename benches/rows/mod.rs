@@ -143,7 +143,7 @@ pub fn all() -> Vec<Row> {
         (Strategy::Ring, "ring query, same tick", "ring hit and query, new tick"),
         (Strategy::SLIDING, "sliding query, same tick", "sliding hit and query, new tick"),
     ] {
-        let counter = full(strategy);
+        let counter = full(strategy.clone());
         rows.push(Row::new(same, 1, move |_, n| {
             for _ in 0..n {
                 black_box(counter.get_hits(Timestamp::from(NOW)));

@@ -15,24 +15,54 @@ With timestamps of your own, in any order:
 >>> counter.getHits(300), counter.getHits(301)
 (4, 3)
 
+By endpoint:
+
+>>> from hitring import Registry
+>>> registry = Registry()
+>>> registry.record_hit("/home")
+<Outcome.COUNTED: 'counted'>
+>>> registry.query_hits("/home", last_seconds=60), registry.top(3, last_seconds=60)
+(1, [('/home', 1)])
+
 A query at time ``t`` over ``last`` counts the ticks in ``(t - last, t]``: a hit at second 1 is counted at second 300,
 and no longer at 301.
 """
 
-from hitring._errors import ConfigError, HitringError, QueryError, SnapshotError, WindowExpired
-from hitring._hitring import HitCounter, ManualClock, SystemClock, __version__
+from hitring._errors import ConfigError, HitringError, QueryError, RegistryFull, SnapshotError, WindowExpired
+from hitring._estimate import Estimate
+from hitring._events import Subscription
+from hitring._hitring import (
+    Counter,
+    HitCounter,
+    ManualClock,
+    Registry,
+    Strategy,
+    SystemClock,
+    __version__,
+    default_registry,
+)
+from hitring._metrics import Metrics, StrategyOf
 from hitring._outcome import Outcome, Outcomes
 
 __all__ = [
     "ConfigError",
+    "Counter",
+    "Estimate",
     "HitCounter",
     "HitringError",
     "ManualClock",
+    "Metrics",
     "Outcome",
     "Outcomes",
     "QueryError",
+    "Registry",
+    "RegistryFull",
     "SnapshotError",
+    "Strategy",
+    "StrategyOf",
+    "Subscription",
     "SystemClock",
     "WindowExpired",
     "__version__",
+    "default_registry",
 ]

@@ -4,18 +4,19 @@
 class               also a              raised by
 ==================  ==================  =======================================================
 ``HitringError``    ``Exception``       nothing; it is what the others have in common
-``ConfigError``     ``ValueError``      ``HitCounter(...)``
+``ConfigError``     ``ValueError``      ``HitCounter(...)``, ``Registry(...)`` and what is asked of it otherwise
 ``QueryError``      ``ValueError``      counts, buckets and rates, for a ``last`` that is not possible
 ``WindowExpired``   ``QueryError``      the same, for a range that newer hits have overwritten
-``SnapshotError``   ``ValueError``      ``merge``
+``SnapshotError``   ``ValueError``      ``merge``, ``restore``, ``load``
+``RegistryFull``    ``RuntimeError``    ``Registry.counter``, when there is no room for another endpoint
 ==================  ==================  =======================================================
 
-A timestamp or an amount that is none is a plain ``ValueError``, or a ``TypeError`` if it is not even a number.
+A timestamp, an amount or an endpoint that is none is a plain ``ValueError``, or a ``TypeError`` if it is of a wrong type.
 """
 
 from __future__ import annotations
 
-__all__ = ["ConfigError", "HitringError", "QueryError", "SnapshotError", "WindowExpired"]
+__all__ = ["ConfigError", "HitringError", "QueryError", "RegistryFull", "SnapshotError", "WindowExpired"]
 
 
 class HitringError(Exception):
@@ -23,7 +24,7 @@ class HitringError(Exception):
 
 
 class ConfigError(HitringError, ValueError):
-    """A counter cannot be built like that. The message says what does not fit, and what would."""
+    """A counter, a registry or something of it cannot be made like that. The message says what would be possible."""
 
 
 class QueryError(HitringError, ValueError):
@@ -39,9 +40,17 @@ class WindowExpired(QueryError):
 
 
 class SnapshotError(HitringError, ValueError):
-    """These bytes are no snapshot, or one that cannot be merged into this counter. Nothing was changed."""
+    """These bytes are no snapshot, or one that cannot be merged here. Nothing was changed."""
 
 
-for _class in (HitringError, ConfigError, QueryError, WindowExpired, SnapshotError):
+class RegistryFull(HitringError, RuntimeError):
+    """There are ``max_endpoints`` endpoints, and none is idle.
+
+    Raise ``max_endpoints``, remove some, or let ``when_full="prune"`` drop the idlest. (A hit that finds no room raises
+    nothing: it is answered with ``Outcome.REFUSED``.)
+    """
+
+
+for _class in (HitringError, ConfigError, QueryError, WindowExpired, SnapshotError, RegistryFull):
     _class.__module__ = "hitring"
 del _class

@@ -9,36 +9,50 @@ a timestamp     seconds since 1970-01-01T00:00:00 UTC, up to the end of the year
 a span          seconds, 0 or more: an ``int`` or anything with ``__index__``, a finite ``float``, taken to the nearest
                 microsecond, or a ``timedelta``
 an amount       an ``int``, or anything with ``__index__``, from 0 to 2**63 - 1
+an endpoint     its name: a ``str``, or ``bytes`` that are UTF-8, of 1 to 1,024 bytes; names are compared as bytes
+a strategy      a `Strategy`, or its name, as ``"ring"``, also with an option, as ``"sliding:max_hits=1000"``
 ==============  =======================================================================================================
 
 Anything else is a ``TypeError`` if it is of a wrong type (``bool``, ``str``, and ``None`` unless it is the default),
-else a ``ValueError`` (negative, NaN, infinite, too large, a ``datetime`` without a time zone). Nothing is ever wrapped
-around or clamped, and a call that raises has counted nothing.
+else a ``ValueError`` (negative, NaN, infinite, too large, a ``datetime`` without a time zone, bytes that are not UTF-8,
+a ``str`` with lone surrogates). Nothing is ever wrapped around or clamped, and a call that raises has counted nothing.
 """
 
-from collections.abc import Iterable
+import os
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
-from typing import Literal, SupportsIndex, final
+from typing import Any, Literal, SupportsIndex, final
 
 from typing_extensions import Buffer, Self, TypeAlias
 
+from hitring._events import Subscription
+from hitring._metrics import Metrics, StrategyOf
 from hitring._outcome import Outcome, Outcomes
 
 __all__ = [
+    "Counter",
     "HitCounter",
     "ManualClock",
+    "Registry",
+    "Strategy",
     "SystemClock",
     "_FastFloor",
     "_Floor",
+    "_Listener",
     "__version__",
     "_restore",
     "_restore_clock",
+    "_restore_registry",
+    "_restore_strategy",
     "_run",
+    "default_registry",
 ]
 
 _Time: TypeAlias = SupportsIndex | float | datetime
 _Span: TypeAlias = SupportsIndex | float | timedelta
-_Strategy: TypeAlias = Literal["striped", "ring", "sliding"]
+_Endpoint: TypeAlias = str | bytes
+_Strategy: TypeAlias = Strategy | str
+_Callback: TypeAlias = Callable[[str, dict[str, Any]], object]
 
 __version__: str
 
@@ -59,8 +73,8 @@ class HitCounter:
     slack : int, default 20
         How many slots there are beyond the window, 0 to 2**20. So many ticks may hits run ahead of a query, and so
         many ticks behind the window do late hits surely find their slot. A ring never has fewer than 64 slots in all.
-    strategy : {"striped", "ring", "sliding"}, default "striped"
-        How hits are counted; see the table.
+    strategy : strategy, default "striped"
+        How hits are counted: striped, ring or sliding; see the table. The others are a `Registry`'s.
     max_skew : span, optional
         How far ahead of the clock a hit may be stamped, and how far the clock may step back before ticks follow it:
         rounded down to whole ticks, at most the slack, which is also the default. Giving it, or a clock, makes
@@ -267,8 +281,8 @@ class HitCounter:
         """How many slots were asked for beyond the window."""
 
     @property
-    def strategy(self) -> _Strategy:
-        """The name of the strategy."""
+    def strategy(self) -> str:
+        """The name of the strategy, with its option if that is not the usual one."""
 
     @property
     def max_skew(self) -> float | None:
@@ -281,6 +295,419 @@ class HitCounter:
     def __copy__(self) -> Self: ...
     def __deepcopy__(self, memo: object, /) -> Self: ...
     def __sizeof__(self) -> int: ...
+
+@final
+class Registry:
+    """Counts hits by endpoint, and answers how many each had in the last N seconds.
+
+    An endpoint comes into being with its first hit, and goes when all its hits have left the window and room is needed,
+    or when `prune` is called. Each has a counter of its own, of the registry's strategy or of another.
+
+    Parameters
+    ----------
+    window : span, default 300
+        The longest span that can be asked for: a whole number of ticks, 1 to 2**20 of them.
+    resolution : span, default 1
+        The width of a tick: a whole number of microseconds, at least 0.001 seconds.
+    slack : int, default 20
+        How many slots there are beyond the window, as for `HitCounter`.
+    strategy : strategy, default "ring"
+        How the hits of endpoints are counted that are not given a strategy of their own; see `Strategy`.
+    max_endpoints : int, default 100_000
+        The most endpoints there may be.
+    when_full : {"refuse", "prune"}, default "refuse"
+        What happens when there are as many and none is idle: the hits of new ones are ``REFUSED``, or the endpoint that
+        has been idle for longest goes, with its hits.
+    max_skew : span, optional
+        How far ahead of the clock a hit may be stamped, as for `HitCounter`.
+    clock : ManualClock or SystemClock, optional
+        Where the time comes from; the system's clock if none is given. Giving one, even the system's, refuses hits from
+        the future, and lets `prune` go by it.
+
+    Raises
+    ------
+    ConfigError
+        The parts do not fit together; the message says which, and what would. It is also a ``ValueError``.
+    TypeError
+        A part is of a wrong type.
+
+    Notes
+    -----
+    A count taken beside other threads includes every hit whose call returned before the query began and none whose call
+    began after it ended, endpoint by endpoint; when nobody writes it is exact. Nothing is silently low:
+    a range of which part is not known any more raises `WindowExpired`. Counts of ``morris`` endpoints are `Estimate`.
+
+    Thread-safe, also without a GIL. With a GIL, only `save` and `load` release it, while they wait for the disk; walks
+    over a million endpoints (`metrics`, `top`, `total`, `snapshot`, ...) hold it for a tenth of a second. After
+    ``os.fork`` the child's copy counts on by itself, without subscribers and thresholds.
+
+    ``name in registry``, ``len(registry)`` and iteration (over the names, in order) are about the endpoints. Registries
+    can be pickled, by any protocol, and copied: the result has the same configuration and hits and counts on by itself,
+    without subscribers. ``copy.copy`` shares the clock, ``copy.deepcopy`` and pickling copy it. ``sys.getsizeof``
+    includes all endpoints. Attributes are read-only, instances weakly referenceable, and compared by identity.
+
+    Examples
+    --------
+    >>> registry = Registry(clock=ManualClock(1_000))
+    >>> registry.record_hit("/home"), registry.record_hit("/about", amount=2)
+    (<Outcome.COUNTED: 'counted'>, <Outcome.COUNTED: 'counted'>)
+    >>> registry.query_hits("/home", 60), registry.total(60), registry.top(1, 60)
+    (1, 3, [('/about', 2)])
+    """
+
+    def __new__(
+        cls,
+        window: _Span = 300,
+        *,
+        resolution: _Span = 1,
+        slack: SupportsIndex = 20,
+        strategy: _Strategy = "ring",
+        max_endpoints: SupportsIndex = 100_000,
+        when_full: Literal["refuse", "prune"] = "refuse",
+        max_skew: _Span | None = None,
+        clock: ManualClock | SystemClock | None = None,
+    ) -> Self: ...
+    def record_hit(self, endpoint: _Endpoint, timestamp: _Time | None = None, amount: SupportsIndex = 1) -> Outcome:
+        """Count ``amount`` hits of ``endpoint`` at ``timestamp``, or now, and return what became of them.
+
+        Amounts, times and outcomes are as for `HitCounter.record_at`; ``REFUSED`` also means that there is no room for
+        another endpoint. For a name that has an endpoint it is as wait-free as the strategy, after a look-up without a
+        lock. A hit of a new name makes the endpoint, and may prune idle ones.
+        """
+
+    def query_hits(self, endpoint: _Endpoint, last_seconds: _Span | None = None, at: _Time | None = None) -> int:
+        """Return the hits of ``endpoint`` in ``(at - last_seconds, at]``, or up to now; 0 if there is no such endpoint.
+
+        ``None`` is the whole window. The answer is an `Estimate` if hits of the ``morris`` strategy are in it.
+
+        Raises
+        ------
+        WindowExpired
+            Part of the range is not known any more: newer hits have overwritten it, or the endpoint was pruned since.
+        QueryError
+            ``last_seconds`` is negative, more than the window, or no whole number of ticks (of microseconds with
+            ``"sliding"``).
+        """
+
+    def counter(self, endpoint: _Endpoint, strategy: _Strategy | None = None) -> Counter:
+        """Return a handle of ``endpoint``, which is made if there is none; with ``strategy``, it is swapped to that.
+
+        An endpoint that has handles is never pruned.
+
+        Raises
+        ------
+        RegistryFull
+            There is no room for another endpoint. It is also a ``RuntimeError``.
+        ConfigError
+            The strategy does not suit the window.
+        """
+
+    def total(
+        self,
+        last_seconds: _Span | None = None,
+        *,
+        prefix: _Endpoint | None = None,
+        endpoints: Iterable[_Endpoint] | None = None,
+        at: _Time | None = None,
+    ) -> int:
+        """Return the hits of all endpoints in ``(at - last_seconds, at]``, or up to now.
+
+        With ``prefix``, of those whose names begin with it; with ``endpoints``, of those, each once. As `query_hits`
+        otherwise.
+        """
+
+    def top(
+        self, n: SupportsIndex, last_seconds: _Span | None = None, at: _Time | None = None
+    ) -> list[tuple[str, int]]:
+        """Return the ``n`` endpoints with the most hits in ``(at - last_seconds, at]``, or up to now, and their hits.
+
+        The busiest is first; those with as many hits are in the order of their names, those without are left out. As
+        `query_hits` otherwise.
+        """
+
+    def endpoints(self) -> list[str]:
+        """Return the names of all endpoints, in order."""
+
+    def remove(self, endpoint: _Endpoint) -> bool:
+        """Remove ``endpoint`` with its hits, and return whether there was one.
+
+        Its counters answer ``REFUSED`` from then on. A later hit of the name makes a new endpoint: no snapshot from
+        before brings the removed hits back.
+        """
+
+    def clear(self) -> None:
+        """Remove every endpoint.
+
+        In a forked child the first call only drops what was inherited, so that the child's snapshots can be merged with
+        the parent's.
+        """
+
+    def __contains__(self, endpoint: _Endpoint, /) -> bool: ...
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[str]: ...
+    def swap_strategy(self, strategy: _Strategy, endpoint: _Endpoint | None = None) -> int:
+        """Let ``strategy`` take the hits of all endpoints and of new ones, or those of ``endpoint`` alone.
+
+        Return how many endpoints were swapped. What was counted before stays countable until it leaves the window.
+
+        Raises
+        ------
+        ConfigError
+            The strategy does not suit the window. Nothing was changed.
+        """
+
+    def strategy_of(self, endpoint: _Endpoint) -> StrategyOf | None:
+        """Return the strategy of ``endpoint``, and what takes its hits if it is adaptive; ``None`` if there is none."""
+
+    def prune(self, now: _Time | None = None) -> int:
+        """Drop every endpoint without handles whose hits all left the window and the slack before ``now``.
+
+        Return how many were dropped. Of the others, what is as old goes. Without ``now`` a registry goes by its clock
+        if it was given one, else by the newest hit that is not in the future.
+        """
+
+    def metrics(self) -> Metrics:
+        """Return what the registry has done and holds. Walks over all endpoints."""
+
+    def subscribe(
+        self,
+        callback: _Callback,
+        events: str | Iterable[str] | None = None,
+        *,
+        capacity: SupportsIndex = 1_024,
+    ) -> Subscription:
+        """Call ``callback(name, fields)`` with every event of the kinds in ``events``, by default of all kinds.
+
+        =====================  =========================================  ==============================================
+        name                   fields                                     when
+        =====================  =========================================  ==============================================
+        ``hit_recorded``       ``endpoint``, ``ts``, ``amount``           hits were counted
+        ``pruned``             ``endpoint``, ``removed``                  so many hits were dropped
+        ``strategy_swapped``   ``old``, ``new``, ``endpoint``             ``endpoint`` is ``None`` for all of them
+        ``snapshot_taken``     ``endpoints_count``                        also for a pickle and a deep copy
+        ``snapshot_restored``
+        ``metrics_updated``    ``total_hits``, ``memory_entries``         at most once for all hits since the last one
+        ``threshold_crossed``  ``endpoint``, ``hits``, ``limit``,         a count rose to the limit of a threshold
+                               ``last``
+        ``endpoint_created``   ``endpoint``                               a hit or `counter` made it
+        ``endpoint_refused``   ``endpoint``                               there was no room
+        =====================  =========================================  ==============================================
+
+        The calls come in a thread of the subscription's own, in order. Up to ``capacity`` events (1 to 2**20) wait;
+        further ones are dropped and counted. No recorder ever waits for it, and while nobody has subscribed events cost
+        nothing.
+
+        Raises
+        ------
+        ConfigError
+            There is no such event, or the capacity is not possible. It is also a ``ValueError``.
+        """
+
+    def on_threshold(
+        self, endpoint_or_glob: _Endpoint, last_seconds: _Span, limit: SupportsIndex, callback: _Callback
+    ) -> Subscription:
+        """Call ``callback("threshold_crossed", fields)`` when an endpoint's hits in ``last_seconds`` reach ``limit``.
+
+        It is told once, and again when they have fallen below and risen again. In ``endpoint_or_glob``, ``*`` stands
+        for any characters and ``?`` for any one.
+
+        Raises
+        ------
+        ConfigError
+            ``limit`` or ``last_seconds`` is 0, or the latter is longer than the window or no whole number of ticks.
+        """
+
+    def snapshot(self) -> bytes:
+        """Return what the registry holds, to be kept, sent, restored and merged anywhere, any number of times.
+
+        The bytes are versioned and checksummed, and later versions of hitring will read them.
+        """
+
+    def restore(self, snapshot: Buffer) -> None:
+        """Replace everything the registry holds by ``snapshot``, metrics included.
+
+        Counters go on with the endpoints of their names; those of names that the snapshot has not answer ``REFUSED``.
+
+        Raises
+        ------
+        SnapshotError
+            The bytes are no snapshot, of another window or resolution, or of more endpoints than there may be. Nothing
+            was changed.
+        """
+
+    def merge(self, snapshot: Buffer) -> None:
+        """Add the hits of another registry, as a `snapshot` of it knows them.
+
+        Merging the same snapshot again changes nothing, and a later one of the same registry adds just what is new.
+
+        Raises
+        ------
+        SnapshotError
+            As `restore`; or the snapshot is this registry's own, or from the other side of a fork.
+        """
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a `snapshot` to the file at ``path``, whole or not at all.
+
+        Raises
+        ------
+        OSError
+            What the system says; a file that was there is as it was.
+        """
+
+    def load(self, path: str | os.PathLike[str]) -> None:
+        """`restore` the snapshot in the file at ``path``.
+
+        Raises
+        ------
+        OSError, SnapshotError
+            The file cannot be read, or holds no snapshot that can be restored. Nothing was changed.
+        """
+
+    @property
+    def window(self) -> float:
+        """The longest span that can be asked for, in seconds; an ``int`` if it is whole."""
+
+    @property
+    def resolution(self) -> float:
+        """The width of a tick, in seconds; an ``int`` if it is whole."""
+
+    @property
+    def slack(self) -> int:
+        """How many slots were asked for beyond the window."""
+
+    @property
+    def strategy(self) -> str:
+        """The name of new endpoints' strategy, with its option if that is not the usual one."""
+
+    @property
+    def max_endpoints(self) -> int:
+        """The most endpoints there may be."""
+
+    @property
+    def when_full(self) -> Literal["refuse", "prune"]:
+        """What happens when there are as many."""
+
+    @property
+    def max_skew(self) -> float | None:
+        """How far ahead of the clock a hit may be stamped, in seconds; ``None`` if that is not checked at all."""
+
+    @property
+    def clock(self) -> ManualClock | SystemClock | None:
+        """The clock that was given; ``None`` stands for the system's."""
+
+    def __copy__(self) -> Self: ...
+    def __deepcopy__(self, memo: object, /) -> Self: ...
+    def __sizeof__(self) -> int: ...
+
+def default_registry() -> Registry:
+    """Return the registry of this process: made with the defaults at the first call, and ever after the same."""
+
+@final
+class Counter:
+    """One endpoint of a registry: records and counts as fast as a `HitCounter`. Made by `Registry.counter`.
+
+    It keeps its endpoint from being pruned. When the endpoint is removed it answers ``REFUSED`` and no hits, for good;
+    a new counter is of the new endpoint. When the registry is restored it goes on with the endpoint of its name.
+
+    Examples
+    --------
+    >>> home = Registry().counter("/home")
+    >>> home.record(2), home.count()
+    (<Outcome.COUNTED: 'counted'>, 2)
+    """
+
+    def record(self, amount: SupportsIndex = 1) -> Outcome:
+        """Count ``amount`` hits now, and return what became of them. As `HitCounter.record`."""
+
+    def record_at(self, timestamp: _Time, amount: SupportsIndex = 1) -> Outcome:
+        """Count ``amount`` hits at ``timestamp``, and return what became of them. As `HitCounter.record_at`."""
+
+    def count(self, last: _Span | None = None) -> int:
+        """Return the hits of the ``last`` seconds up to now, of the window by default. As `Registry.query_hits`."""
+
+    def count_at(self, timestamp: _Time, last: _Span | None = None) -> int:
+        """Return the hits in ``(timestamp - last, timestamp]``, of the window by default. As `count` otherwise."""
+
+    @property
+    def endpoint(self) -> str:
+        """The endpoint's name."""
+
+    @property
+    def strategy(self) -> str:
+        """The name of the endpoint's strategy, with its option if that is not the usual one."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether hits are still taken: the endpoint was not removed."""
+
+@final
+class Strategy:
+    """How hits are counted, with its options. Wherever one is wanted its name does, too, for the usual options.
+
+    ============  ========================================================  ============================================
+    name          recording                                                 counts are
+    ============  ========================================================  ============================================
+    ``ring``      lock-free: one ring for all threads                       exact to the tick
+    ``striped``   wait-free: a ring of its own for each thread              exact to the tick
+    ``fixed``     lock-free: whole buckets                                  of whole buckets
+    ``sliding``   takes the lock of one of several shards                   exact to the microsecond
+    ``morris``    lock-free: small registers                                an `Estimate`
+    ``adaptive``  compact at first, then as ``ring`` or ``striped``         exact to the tick
+    ============  ========================================================  ============================================
+
+    Immutable, hashable, and equal to another of the same name and options.
+
+    Examples
+    --------
+    >>> Strategy.fixed(window_size=30)
+    Strategy.fixed(window_size=30)
+    >>> Strategy.sliding() == Strategy.sliding(max_hits=2**20)
+    True
+    """
+
+    @staticmethod
+    def ring() -> Strategy:
+        """Use one ring for all threads: lock-free, the least memory of those that are exact and dense."""
+
+    @staticmethod
+    def striped() -> Strategy:
+        """Use a single-writer ring for each live thread: wait-free records that share nothing."""
+
+    @staticmethod
+    def fixed(window_size: _Span = 60) -> Strategy:
+        """Use whole buckets of ``window_size``, a whole number of ticks and no more than the window.
+
+        A query counts every bucket that it touches, so it may count hits up to one ``window_size`` older (and, for a
+        time in the past, newer) than it asks for.
+        """
+
+    @staticmethod
+    def sliding(max_hits: SupportsIndex = 1_048_576) -> Strategy:
+        """Keep every hit at its exact microsecond: up to ``max_hits`` distinct ones, 16 bytes each."""
+
+    @staticmethod
+    def morris(error: float | None = None, *, base: float | None = None) -> Strategy:
+        """Estimate, with small registers that are raised with a probability that falls as they grow.
+
+        Give the relative standard ``error``, 0.001 to 0.5 (0.05 by default), or the ``base`` by which a step multiplies
+        the estimate, above 1 and at most 2.
+        """
+
+    @staticmethod
+    def adaptive() -> Strategy:
+        """Begin with a few cells, go on with a ring or stripes as traffic and contention ask for it, and back."""
+
+    @property
+    def name(self) -> str:
+        """The strategy's name."""
+
+    @property
+    def options(self) -> dict[str, float]:
+        """The options, by name: ``getattr(Strategy, s.name)(**s.options) == s``."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
 
 @final
 class ManualClock:
@@ -322,6 +749,16 @@ class SystemClock:
         """Return the time now, by the precise clock, in seconds since 1970."""
 
 @final
+class _Listener:
+    """A queue of events, iterated over by the thread of a `Subscription`; each is a name and its fields."""
+
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> tuple[str, dict[str, Any]]: ...
+    def close(self) -> None: ...
+    @property
+    def dropped(self) -> int: ...
+
+@final
 class _Floor:
     """Empty methods, for the benchmarks: what a call costs that counts nothing."""
 
@@ -329,6 +766,7 @@ class _Floor:
     def hit(self, timestamp: int | None = None) -> None: ...
     def getHits(self, timestamp: int | None = None) -> None: ...
     def record(self, amount: int = 1) -> None: ...
+    def record_hit(self, endpoint: str, timestamp: int | None = None, amount: int = 1) -> None: ...
 
 @final
 class _FastFloor:
@@ -338,11 +776,18 @@ class _FastFloor:
     def hit(self, timestamp: int | None = None) -> None: ...
     def getHits(self, timestamp: int | None = None) -> None: ...
     def record(self, amount: int = 1) -> None: ...
+    def record_hit(self, endpoint: str, timestamp: int | None = None, amount: int = 1) -> None: ...
 
 def _restore(
     configuration: tuple[int, int, int, str, int | None],
     clock: ManualClock | SystemClock | None,
     snapshot: Buffer,
 ) -> HitCounter: ...
+def _restore_registry(
+    configuration: tuple[int, int, int, str, int | None, int, str],
+    clock: ManualClock | SystemClock | None,
+    snapshot: Buffer,
+) -> Registry: ...
+def _restore_strategy(text: str) -> Strategy: ...
 def _restore_clock(secs: int, nanos: int) -> ManualClock: ...
 def _run(arguments: list[str]) -> int: ...

@@ -28,7 +28,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple};
 
 /// What was given for each parameter of a method.
-pub type Given<'a, 'py> = [Option<&'a Bound<'py, PyAny>>; 2];
+pub type Given<'a, 'py> = [Option<&'a Bound<'py, PyAny>>; 3];
 
 /// A method's short way.
 pub trait Fast {
@@ -108,9 +108,10 @@ unsafe fn sort<'a, 'py, M: Fast>(
     }
     // SAFETY: the caller promises so many.
     match unsafe { objects(py, arguments, given) } {
-        [] => Some([None, None]),
-        [first] => Some([Some(first), None]),
-        [first, second] if M::PARAMETERS.len() == 2 => Some([Some(first), Some(second)]),
+        [] => Some([None; 3]),
+        [first] => Some([Some(first), None, None]),
+        [first, second] if M::PARAMETERS.len() >= 2 => Some([Some(first), Some(second), None]),
+        [first, second, third] if M::PARAMETERS.len() >= 3 => Some([Some(first), Some(second), Some(third)]),
         _ => None,
     }
 }
@@ -130,7 +131,7 @@ unsafe fn sort_named<'a, 'py, M: Fast>(
     let named = unsafe { ffi::PyTuple_Size(names) };
     // SAFETY: the caller promises so many, those with names at the end.
     let (positional, values) = unsafe { objects(py, arguments, given + named) }.split_at(usize::try_from(given).ok()?);
-    let mut sorted = [None, None];
+    let mut sorted = [None; 3];
     if positional.len() > M::PARAMETERS.len() {
         return None;
     }

@@ -9,15 +9,20 @@
 //! | `QueryError` | `QueryError` | `ValueError` |
 //! | `QueryError::WindowExpired` | `WindowExpired` | `QueryError` |
 //! | `SnapshotError` | `SnapshotError` | `ValueError` |
+//! | `EndpointError::Full` | `RegistryFull` | `RuntimeError` |
+//! | `EndpointError::Strategy` | `ConfigError` | |
+//! | `EndpointError::Name` | `ValueError` | |
+//! | `SubscribeError`, `UnknownEvent` | `ConfigError` | |
 //! | `TimeError` | `ValueError` | |
 
 use std::fmt::Display;
+use std::path::Path;
 
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
-use crate::error::{QueryError, SnapshotError};
+use crate::error::{EndpointError, QueryError, SnapshotError};
 
 /// A class of exceptions.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +33,7 @@ pub enum Class {
     Query,
     WindowExpired,
     Snapshot,
+    Full,
 }
 
 impl Class {
@@ -39,6 +45,7 @@ impl Class {
             Self::Query => "QueryError",
             Self::WindowExpired => "WindowExpired",
             Self::Snapshot => "SnapshotError",
+            Self::Full => "RegistryFull",
         };
         let class = py.import("hitring._errors").and_then(|module| module.getattr(name));
         match class.and_then(|class| Ok(class.cast_into::<PyType>()?)) {
@@ -55,6 +62,25 @@ pub fn query(py: Python<'_>, error: &QueryError) -> PyErr {
         QueryError::LongerThanWindow { .. } | QueryError::NotWhole { .. } => Class::Query,
     };
     class.error(py, error)
+}
+
+/// Why there is no such endpoint.
+pub fn endpoint(py: Python<'_>, error: &EndpointError) -> PyErr {
+    let class = match error {
+        EndpointError::Name { .. } => Class::Value,
+        EndpointError::Full { .. } => Class::Full,
+        EndpointError::Strategy(_) => Class::Config,
+    };
+    class.error(py, error)
+}
+
+/// What the system says of the file at `path`.
+pub fn file(error: &std::io::Error, path: &Path) -> PyErr {
+    match error.raw_os_error() {
+        // Python finds the subclass by the number.
+        Some(number) => PyOSError::new_err((number, error.to_string(), path.as_os_str().to_owned())),
+        None => PyOSError::new_err(format!("{}: {error}", path.display())),
+    }
 }
 
 /// Why bytes are no snapshot, or none that can be merged.

@@ -9,12 +9,19 @@ use std::time::Duration;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
+use pyo3::types::PyString;
 
+use crate::error::QueryError;
+use crate::hits::Hits;
+use crate::python::counter::PyCounter;
+use crate::python::endpoint::borrowed;
 use crate::python::entry::{Fast, Given, put};
 use crate::python::floor::FastFloor;
 use crate::python::hit_counter::PyHitCounter;
+use crate::python::hits;
 use crate::python::number::plain;
 use crate::python::outcome::member;
+use crate::python::registry::PyRegistry;
 use crate::python::time::whole;
 use crate::time::Timestamp;
 
@@ -42,61 +49,120 @@ macro_rules! fast {
 
 fast!(Hit = PyHitCounter, "hit", [c"timestamp"], this, given, py => {
     match given {
-        [Some(timestamp), _] => this.counter.hit(time(timestamp)?),
-        [None, _] => _ = this.counter.record(1),
+        [Some(timestamp), ..] => this.counter.hit(time(timestamp)?),
+        [None, ..] => _ = this.counter.record(1),
     }
     none(py)
 });
 
 fast!(GetHits = PyHitCounter, "getHits", [c"timestamp"], this, given, py => match given {
-    [Some(timestamp), _] => int(py, this.counter.get_hits(time(timestamp)?)),
-    [None, _] => int(py, this.counter.get_hits_now()),
+    [Some(timestamp), ..] => int(py, this.counter.get_hits(time(timestamp)?)),
+    [None, ..] => int(py, this.counter.get_hits_now()),
 });
 
 fast!(Record = PyHitCounter, "record", [c"amount"], this, given, py => match given {
-    [None, _] => Some(member(py, this.counter.record(1))),
-    [Some(amount), _] => Some(member(py, this.counter.record(natural(amount)?))),
+    [None, ..] => Some(member(py, this.counter.record(1))),
+    [Some(amount), ..] => Some(member(py, this.counter.record(natural(amount)?))),
 });
 
 fast!(RecordAt = PyHitCounter, "record_at", [c"timestamp", c"amount"], this, given, py => match given {
-    [Some(timestamp), None] => Some(member(py, this.counter.record_at(time(timestamp)?, 1))),
-    [Some(timestamp), Some(amount)] => {
+    [Some(timestamp), None, _] => Some(member(py, this.counter.record_at(time(timestamp)?, 1))),
+    [Some(timestamp), Some(amount), _] => {
         let (at, amount) = (time(timestamp)?, natural(amount)?);
         Some(member(py, this.counter.record_at(at, amount)))
     }
-    [None, _] => None,
+    [None, ..] => None,
 });
 
 fast!(Count = PyHitCounter, "count", [c"last"], this, given, py => match given {
-    [None, _] => int(py, this.counter.count().ok()?),
-    [Some(last), _] => int(py, this.counter.count_last(span(last)?).ok()?),
+    [None, ..] => int(py, this.counter.count().ok()?),
+    [Some(last), ..] => int(py, this.counter.count_last(span(last)?).ok()?),
 });
 
 fast!(CountAt = PyHitCounter, "count_at", [c"timestamp", c"last"], this, given, py => match given {
-    [Some(timestamp), None] => int(py, this.counter.count_at(time(timestamp)?, this.counter.window()).ok()?),
-    [Some(timestamp), Some(last)] => int(py, this.counter.count_at(time(timestamp)?, span(last)?).ok()?),
-    [None, _] => None,
+    [Some(timestamp), None, _] => int(py, this.counter.count_at(time(timestamp)?, this.counter.window()).ok()?),
+    [Some(timestamp), Some(last), _] => int(py, this.counter.count_at(time(timestamp)?, span(last)?).ok()?),
+    [None, ..] => None,
+});
+
+fast!(CounterRecord = PyCounter, "record", [c"amount"], this, given, py => match given {
+    [None, ..] => Some(member(py, this.handle.record(1))),
+    [Some(amount), ..] => Some(member(py, this.handle.record(natural(amount)?))),
+});
+
+fast!(CounterRecordAt = PyCounter, "record_at", [c"timestamp", c"amount"], this, given, py => match given {
+    [Some(timestamp), None, _] => Some(member(py, this.handle.record_at(time(timestamp)?, 1))),
+    [Some(timestamp), Some(amount), _] => {
+        let (at, amount) = (time(timestamp)?, natural(amount)?);
+        Some(member(py, this.handle.record_at(at, amount)))
+    }
+    [None, ..] => None,
+});
+
+fast!(CounterCount = PyCounter, "count", [c"last"], this, given, py => match given {
+    [None, ..] => number(py, this.handle.count()),
+    [Some(last), ..] => number(py, this.handle.count_last(span(last)?)),
+});
+
+fast!(CounterCountAt = PyCounter, "count_at", [c"timestamp", c"last"], this, given, py => match given {
+    [Some(timestamp), None, _] => number(py, this.handle.count_at(time(timestamp)?, this.window)),
+    [Some(timestamp), Some(last), _] => number(py, this.handle.count_at(time(timestamp)?, span(last)?)),
+    [None, ..] => None,
+});
+
+fast!(RecordHit = PyRegistry, "record_hit", [c"endpoint", c"timestamp", c"amount"], this, given, py => {
+    let [Some(endpoint), timestamp, amount] = given else { return None };
+    let at = match timestamp {
+        Some(timestamp) if !timestamp.is_none() => Some(time(timestamp)?),
+        _ => None,
+    };
+    let amount = match amount {
+        Some(amount) => natural(amount)?,
+        None => 1,
+    };
+    let endpoint = borrowed(endpoint)?;
+    let outcome = match at {
+        Some(at) => this.registry.record_hit_at(endpoint, at, amount),
+        None => this.registry.record_hit(endpoint, amount),
+    };
+    Some(member(py, outcome.ok()?))
+});
+
+fast!(QueryHits = PyRegistry, "query_hits", [c"endpoint", c"last_seconds", c"at"], this, given, py => {
+    let [Some(endpoint), Some(last), at] = given else { return None };
+    let (endpoint, last) = (borrowed(endpoint)?, span(last)?);
+    match at {
+        Some(at) if !at.is_none() => number(py, this.registry.query_hits_at(endpoint, time(at)?, last)),
+        _ => number(py, this.registry.query_hits(endpoint, last)),
+    }
 });
 
 fast!(FloorHit = FastFloor, "hit", [c"timestamp"], _this, given, py => {
-    if let [Some(timestamp), _] = given {
+    if let [Some(timestamp), ..] = given {
         let _ = plain(timestamp)?;
     }
     none(py)
 });
 
 fast!(FloorGetHits = FastFloor, "getHits", [c"timestamp"], _this, given, py => {
-    if let [Some(timestamp), _] = given {
+    if let [Some(timestamp), ..] = given {
         let _ = plain(timestamp)?;
     }
     none(py)
 });
 
 fast!(FloorRecord = FastFloor, "record", [c"amount"], _this, given, py => {
-    if let [Some(amount), _] = given {
+    if let [Some(amount), ..] = given {
         let _ = plain(amount)?;
     }
     none(py)
+});
+
+fast!(FloorRecordHit = FastFloor, "record_hit", [c"endpoint", c"timestamp", c"amount"], _this, given, py => {
+    match given {
+        [Some(endpoint), None, None] if endpoint.is_exact_instance_of::<PyString>() => none(py),
+        _ => None,
+    }
 });
 
 /// Puts the short ways in front of the methods of the classes.
@@ -110,9 +176,16 @@ pub fn install(py: Python<'_>) -> PyResult<()> {
     put::<RecordAt>(py)?;
     put::<Count>(py)?;
     put::<CountAt>(py)?;
+    put::<CounterRecord>(py)?;
+    put::<CounterRecordAt>(py)?;
+    put::<CounterCount>(py)?;
+    put::<CounterCountAt>(py)?;
+    put::<RecordHit>(py)?;
+    put::<QueryHits>(py)?;
     put::<FloorHit>(py)?;
     put::<FloorGetHits>(py)?;
-    put::<FloorRecord>(py)
+    put::<FloorRecord>(py)?;
+    put::<FloorRecordHit>(py)
 }
 
 #[inline(always)]
@@ -136,6 +209,13 @@ fn span(last: &Bound<'_, PyAny>) -> Option<Duration> {
 #[inline(always)]
 fn natural(amount: &Bound<'_, PyAny>) -> Option<u64> {
     u64::try_from(plain(amount)?).ok()
+}
+
+/// A count of a registry; `None` if there is none, which the long way says.
+#[inline(always)]
+fn number(py: Python<'_>, hits: Result<Hits, QueryError>) -> Option<Bound<'_, PyAny>> {
+    let hits = hits.ok()?;
+    if hits.is_exact() { int(py, hits.count) } else { hits::number(py, hits).ok() }
 }
 
 /// A count as an `int`; `None` if there is no memory for one.

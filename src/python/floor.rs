@@ -6,10 +6,11 @@
 //! | `_FastFloor` | the short way, as `HitCounter`'s own (see `fast`): the harder floor |
 
 use pyo3::prelude::*;
+use pyo3::types::PyString;
 
 macro_rules! floor {
     ($floor:ident, $name:literal) => {
-        /// Methods that take what those of `HitCounter` take, and do nothing.
+        /// Methods that take what those of `HitCounter` and `Registry` take, and do nothing.
         #[pyclass(frozen, module = "hitring._hitring", name = $name)]
         #[derive(Debug)]
         pub struct $floor;
@@ -37,6 +38,12 @@ macro_rules! floor {
             #[pyo3(signature = (amount = 1))]
             fn record(&self, amount: i64) {
                 let _ = amount;
+            }
+
+            /// Take what `Registry.record_hit` takes.
+            #[pyo3(signature = (endpoint, timestamp = None, amount = 1))]
+            fn record_hit(&self, endpoint: &Bound<'_, PyString>, timestamp: Option<i64>, amount: i64) {
+                let _ = (endpoint, timestamp, amount);
             }
         }
     };

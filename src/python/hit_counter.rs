@@ -8,23 +8,25 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyBytes, PyMemoryView, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyTuple};
 
 use crate::builder::Builder;
-use crate::counter::Strategy;
 use crate::error::QueryError;
 use crate::hit_counter::{Bucket, HitCounter};
 use crate::outcome::Outcomes;
 use crate::python::batch::Batch;
+use crate::python::bytes;
 use crate::python::clock::clock;
+use crate::python::configured::{self, configured, slots};
 use crate::python::errors::{self, Class};
 use crate::python::given::Given;
-use crate::python::number::{Integer, amount, integer, type_name};
+use crate::python::number::or_one;
 use crate::python::outcome::{member, tallies};
-use crate::python::time::{self, Span, fraction, seconds, span};
+use crate::python::strategy;
+use crate::python::time::{self, fraction, seconds};
 use crate::snapshot::Snapshot;
+use crate::strategy::Strategy;
 
 /// Counts hits, and how many there were in the last `window` seconds.
 #[pyclass(frozen, weakref, module = "hitring", name = "HitCounter")]
@@ -60,19 +62,7 @@ impl PyHitCounter {
 
     /// How much of the past is asked for.
     fn last(&self, last: Option<&Bound<'_, PyAny>>) -> PyResult<Duration> {
-        let Some(last) = last else {
-            return Ok(self.counter.window());
-        };
-        match span(last, "last", Class::Query)? {
-            Span::Of(last) => Ok(last),
-            Span::Endless => {
-                let window = self.counter.window();
-                Err(Class::Query.error(
-                    last.py(),
-                    format_args!("last is more than the window of {window:?}; ask for less or build a longer window"),
-                ))
-            }
-        }
+        configured::last(last, "last", self.counter.window())
     }
 
     /// Buckets as pairs; their starts are all of one type.
@@ -90,16 +80,6 @@ impl PyHitCounter {
 /// Converts an answer's error.
 fn answer<T>(py: Python<'_>, answer: Result<T, QueryError>) -> PyResult<T> {
     answer.map_err(|error| errors::query(py, &error))
-}
-
-/// A span of the configuration.
-fn configured(value: &Bound<'_, PyAny>, name: &str) -> PyResult<Duration> {
-    match span(value, name, Class::Config)? {
-        Span::Of(span) => Ok(span),
-        Span::Endless => {
-            Err(Class::Config.error(value.py(), format_args!("{name} is longer than all of time; give less")))
-        }
-    }
 }
 
 #[pymethods]
@@ -132,7 +112,7 @@ impl PyHitCounter {
             builder = builder.slack(slots(&given)?);
         }
         if let Some(given) = strategy.0 {
-            builder = builder.strategy(named(&given)?);
+            builder = builder.strategy(strategy::strategy(&given)?);
         }
         if let Some(max_skew) = max_skew {
             builder = builder.max_skew(configured(&max_skew, "max_skew")?);
@@ -251,16 +231,7 @@ impl PyHitCounter {
     /// Add the hits of another counter's snapshot.
     fn merge(&self, snapshot: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = snapshot.py();
-        let bytes = if let Ok(bytes) = snapshot.cast::<PyBytes>() {
-            bytes.clone()
-        } else if snapshot.is_instance_of::<PyByteArray>() || snapshot.is_instance_of::<PyMemoryView>() {
-            PyMemoryView::from(snapshot)?.call_method0("tobytes")?.cast_into()?
-        } else {
-            return Err(PyTypeError::new_err(format!(
-                "a snapshot is bytes, as snapshot() returns them, not {}",
-                type_name(snapshot)
-            )));
-        };
+        let bytes = bytes::snapshot(snapshot)?;
         let merged = Snapshot::from_bytes(bytes.as_bytes()).and_then(|snapshot| self.counter.merge(&snapshot));
         merged.map_err(|error| errors::snapshot(py, &error))
     }
@@ -289,10 +260,10 @@ impl PyHitCounter {
         self.counter.slack()
     }
 
-    /// The name of the strategy.
+    /// The strategy, by name.
     #[getter]
-    fn strategy(&self) -> &'static str {
-        self.counter.strategy().name()
+    fn strategy(&self) -> String {
+        strategy::text(&self.counter.strategy())
     }
 
     /// How far ahead of the clock a hit may be stamped, in seconds; None if that is not checked.
@@ -317,7 +288,7 @@ impl PyHitCounter {
         if self.slack() != defaults.slack() {
             let _ = write!(repr, ", slack={}", self.slack());
         }
-        if self.strategy() != defaults.strategy().name() {
+        if self.counter.strategy() != defaults.strategy() {
             let _ = write!(repr, ", strategy='{}'", self.strategy());
         }
         let by_default = self.clock.as_ref().map(|_| self.counter.resolution() * self.counter.slack());
@@ -358,7 +329,7 @@ impl PyHitCounter {
             resolution.as_micros() as u64,
             ticks(self.counter.window()),
             self.slack(),
-            self.strategy().to_owned(),
+            self.strategy(),
             self.counter.max_skew().map(ticks),
         );
         let state = (configuration, self.clock(py), self.snapshot(py));
@@ -390,30 +361,4 @@ pub fn _restore(
     let restored = PyHitCounter::build(py, builder, clock)?;
     restored.merge(snapshot)?;
     Ok(restored)
-}
-
-fn or_one(given: &Given<'_>) -> PyResult<u64> {
-    given.0.as_ref().map_or(Ok(1), amount)
-}
-
-/// A number of slots; whether that many are possible is the builder's to say.
-fn slots(value: &Bound<'_, PyAny>) -> PyResult<u32> {
-    let out_of_range =
-        |what| Err(Class::Config.error(value.py(), format_args!("slack is {what}; give 0 to 2**20 slots")));
-    match integer(value)? {
-        Some(Integer::Fits(slots @ 0..)) => u32::try_from(slots).or_else(|_| out_of_range("more than 2**20")),
-        Some(Integer::Fits(_) | Integer::Below) => out_of_range("negative"),
-        Some(Integer::Above) => out_of_range("more than 2**20"),
-        None => Err(PyTypeError::new_err(format!("slack must be a number of slots (int), not {}", type_name(value)))),
-    }
-}
-
-fn named(value: &Bound<'_, PyAny>) -> PyResult<Strategy> {
-    let Ok(name) = value.cast::<PyString>() else {
-        return Err(PyTypeError::new_err(format!(
-            "strategy must be 'striped', 'ring' or 'sliding', not {}",
-            type_name(value)
-        )));
-    };
-    name.to_cow()?.parse().map_err(|error| Class::Config.error(value.py(), error))
 }

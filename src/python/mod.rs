@@ -3,25 +3,39 @@
 //! | file | what |
 //! |---|---|
 //! | `hit_counter` | `HitCounter` |
+//! | `registry`, `exchange` | `Registry`; its copies, pickles and snapshots |
+//! | `counter` | `Counter`, a registry's handle |
+//! | `strategy` | `Strategy` |
+//! | `events` | what a subscription's thread waits for |
 //! | `clock` | `ManualClock`, `SystemClock` |
 //! | `entry`, `fast` | the short way into the methods that are called for every hit |
 //! | `batch` | what `record_many` takes |
-//! | `time`, `number`, `given` | what a method takes for a time, a span, an amount, an optional argument |
-//! | `outcome`, `errors` | the classes that are written in Python |
+//! | `time`, `number`, `endpoint`, `bytes`, `given` | what a method takes for a time, an amount, a name, a snapshot, an optional argument |
+//! | `configured` | what counters and registries are built with |
+//! | `outcome`, `hits`, `errors` | the classes that are written in Python |
 //! | `program` | the `hitring` program |
 //! | `floor` | empty methods to measure against |
 
 mod batch;
+mod bytes;
 mod clock;
+mod configured;
+mod counter;
+mod endpoint;
 mod entry;
 mod errors;
+mod events;
+mod exchange;
 mod fast;
 mod floor;
 mod given;
 mod hit_counter;
+mod hits;
 mod number;
 mod outcome;
 mod program;
+mod registry;
+mod strategy;
 mod time;
 
 use pyo3::prelude::*;
@@ -31,13 +45,21 @@ use pyo3::prelude::*;
 fn _hitring(module: &Bound<'_, PyModule>) -> PyResult<()> {
     outcome::import(module.py())?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    endpoint::import(module.py());
     module.add_class::<hit_counter::PyHitCounter>()?;
+    module.add_class::<registry::PyRegistry>()?;
+    module.add_class::<counter::PyCounter>()?;
+    module.add_class::<strategy::PyStrategy>()?;
+    module.add_class::<events::Listener>()?;
     module.add_class::<clock::PyManualClock>()?;
     module.add_class::<clock::PySystemClock>()?;
     module.add_class::<floor::Floor>()?;
     module.add_class::<floor::FastFloor>()?;
     fast::install(module.py())?;
     module.add_function(wrap_pyfunction!(hit_counter::_restore, module)?)?;
+    module.add_function(wrap_pyfunction!(registry::default_registry, module)?)?;
+    module.add_function(wrap_pyfunction!(exchange::_restore_registry, module)?)?;
+    module.add_function(wrap_pyfunction!(strategy::_restore_strategy, module)?)?;
     module.add_function(wrap_pyfunction!(clock::_restore_clock, module)?)?;
     module.add_function(wrap_pyfunction!(program::_run, module)?)
 }

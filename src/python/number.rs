@@ -12,6 +12,8 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyInt};
 
+use crate::python::given::Given;
+
 /// An integer of any size, as far as it matters here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Integer {
@@ -100,6 +102,14 @@ fn amount_of_other(value: &Bound<'_, PyAny>) -> PyResult<u64> {
             type_name(value)
         ))),
     }
+}
+
+/// How many hits at once, one by default.
+///
+/// # Errors
+/// As [`amount`].
+pub fn or_one(given: &Given<'_>) -> PyResult<u64> {
+    given.0.as_ref().map_or(Ok(1), amount)
 }
 
 /// How an error message names the type of a value.

@@ -45,6 +45,8 @@ pub struct Geometry {
     lap_shift: u32,
     reciprocal: u64,
     shift: u32,
+    /// Where the tick begins in a word of a sparse counter.
+    tick_shift: u32,
 }
 
 impl Geometry {
@@ -82,7 +84,8 @@ impl Geometry {
         let shift = if slots.is_power_of_two() { slots.ilog2() - 1 } else { slots.ilog2() };
         let reciprocal = (1u128 << (64 + shift)).div_ceil(u128::from(slots)) as u64;
         let (max_count, lap_shift) = ((1 << count_bits) - 1, count_bits + 1);
-        Self { resolution, window, slack, slots, max_count, lap_shift, reciprocal, shift }
+        let tick_shift = resolution.last_tick().0.leading_zeros().min(count_bits);
+        Self { resolution, window, slack, slots, max_count, lap_shift, reciprocal, shift, tick_shift }
     }
 
     /// The width of a tick.
@@ -143,6 +146,27 @@ impl Geometry {
     #[inline]
     pub const fn base(&self, lap: u64) -> u64 {
         lap << self.lap_shift
+    }
+
+    /// The word of a sparse counter that holds `count` hits of `tick`.
+    #[must_use]
+    #[inline]
+    pub const fn sparse_word(&self, tick: Tick, count: u64) -> u64 {
+        tick.0 << self.tick_shift | count
+    }
+
+    /// The tick of a sparse counter's word.
+    #[must_use]
+    #[inline]
+    pub const fn sparse_tick(&self, word: u64) -> Tick {
+        Tick(word >> self.tick_shift)
+    }
+
+    /// The largest count of a sparse counter's word; also the mask of the count.
+    #[must_use]
+    #[inline]
+    pub const fn sparse_max(&self) -> u64 {
+        (1 << self.tick_shift) - 1
     }
 
     /// The tick that the slot `index` holds when its word is `word`.

@@ -6,16 +6,20 @@
 //! |---|---|---|---|---|
 //! | [`ring`] | lock-free, one exchange | one cache line is shared | one pass, then remembered | 8 bytes a slot |
 //! | [`striped`] | wait-free, a load and a store | nothing is shared | one pass a stripe, then remembered | 8 bytes a slot and live thread |
+//! | [`sparse`] | lock-free, a few loads and one exchange | shared | a few loads | 8 bytes a tick that has hits, a handful at most |
+//! | [`fixed`] | as [`ring`], by division | as [`ring`] | whole buckets: inexact at the boundary | 8 bytes a bucket |
 //! | [`sliding`] | one lock, nearly always uncontended | a shard for each | one lock a shard | 16 bytes a distinct microsecond |
 //!
 //! All keep the same rules for late hits and expired queries, because all have a ring of slots with laps underneath;
 //! only the sliding log keeps the exact time of a hit within its tick.
 
+pub mod fixed;
 pub mod geometry;
 pub mod remembered;
 pub mod ring;
 pub mod sliding;
 pub mod slots;
+pub mod sparse;
 pub mod stripe;
 pub mod striped;
 
@@ -87,4 +91,17 @@ pub struct Cell {
     pub tick: Tick,
     /// All hits of the tick; never 0.
     pub count: u64,
+}
+
+/// Cells by tick, each tick once.
+pub fn in_order(mut cells: Vec<Cell>) -> Vec<Cell> {
+    cells.sort_unstable();
+    cells.dedup_by(|next, kept| {
+        let same = next.tick == kept.tick;
+        if same {
+            kept.count = kept.count.saturating_add(next.count);
+        }
+        same
+    });
+    cells
 }

@@ -52,8 +52,6 @@
 //! Assumption: a thread that is stopped between two steps is continued some time, or the process ends; nothing waits for
 //! it either way, but `reset`.
 
-use crossbeam_utils::CachePadded;
-
 use crate::mutant::mutated;
 use crate::outcome::{Outcome, Outcomes, Tally};
 use crate::sync::{AtomicU64, Ordering, Typed, relax};
@@ -66,12 +64,11 @@ use crate::window::{Cell, Reading, Span};
 /// A ring of slots that any thread may write.
 #[derive(Debug)]
 pub struct Ring {
-    geometry: Geometry,
     slots: Slots,
     /// Ticks before it are closed. Written by the reader that holds `memory`, once a tick; read by every writer.
     closed: Typed<Tick>,
-    rare: CachePadded<Rare>,
-    memory: CachePadded<Remembered<1>>,
+    memory: Remembered<1>,
+    rare: Rare,
 }
 
 /// What is not touched by a hit into a tick that already has hits.
@@ -83,41 +80,41 @@ struct Rare {
     settled: AtomicU64,
     /// The newest tick with a hit.
     newest: Typed<Tick>,
+    /// Exchanges that were lost since a tick was begun.
+    lost: AtomicU64,
     tally: Tally,
 }
 
+/// So many lost exchanges in a tick say that threads are in each other's way.
+const CROWDED: u64 = 256;
+
 impl Ring {
     /// A ring without hits.
-    pub fn new(geometry: Geometry) -> Self {
+    pub fn new(geometry: &Geometry) -> Self {
         Self {
-            geometry,
             slots: Slots::new(geometry.slots()),
             closed: Typed::new(Tick(0)),
-            rare: CachePadded::new(Rare {
+            memory: Remembered::new(),
+            rare: Rare {
                 announced: AtomicU64::new(0),
                 settled: AtomicU64::new(0),
                 newest: Typed::new(Tick(0)),
+                lost: AtomicU64::new(0),
                 tally: Tally::default(),
-            }),
-            memory: CachePadded::new(Remembered::new()),
+            },
         }
-    }
-
-    /// The ring's layout.
-    pub fn geometry(&self) -> &Geometry {
-        &self.geometry
     }
 
     /// Counts `amount` hits at `tick`, if that is an open tick that has hits, with room for these: the short way of
     /// [`record`](Self::record), one exchange that is not repeated. Otherwise it changes nothing.
     #[inline(always)]
-    pub fn record_current(&self, tick: Tick, amount: u64) -> bool {
-        let place = self.geometry.place(tick);
+    pub fn record_current(&self, geometry: &Geometry, tick: Tick, amount: u64) -> bool {
+        let place = geometry.place(tick);
         let slot = self.slots.at(place.index);
         let mut word = slot.load(Ordering::Acquire);
         loop {
-            let count = (word & !self.geometry.seal()).wrapping_sub(place.base);
-            let max = self.geometry.max_count();
+            let count = (word & !geometry.seal()).wrapping_sub(place.base);
+            let max = geometry.max_count();
             if mutated!(SlotFetchAdd) && (1..=max).contains(&count) {
                 slot.fetch_add(amount, Ordering::AcqRel);
                 return true;
@@ -135,9 +132,23 @@ impl Ring {
                     }
                     return true;
                 }
-                Err(seen) => word = seen,
+                Err(seen) if !self.lose() => word = seen,
+                // The long way, where somebody may look after the crowd.
+                Err(_) => return false,
             }
         }
+    }
+
+    /// Notes a lost exchange; answers whether the ring has just become crowded.
+    #[cold]
+    #[inline(never)]
+    fn lose(&self) -> bool {
+        self.rare.lost.fetch_add(1, Ordering::Relaxed) == CROWDED
+    }
+
+    /// Whether threads are in each other's way: so many exchanges were lost in the newest tick.
+    pub fn is_crowded(&self) -> bool {
+        self.rare.lost.load(Ordering::Relaxed) > CROWDED
     }
 
     /// Announces a hit that is in its slot already.
@@ -149,19 +160,19 @@ impl Ring {
     }
 
     /// Counts `amount` hits at `tick`.
-    pub fn record(&self, tick: Tick, amount: u64) -> Outcome {
+    pub fn record(&self, geometry: &Geometry, tick: Tick, amount: u64) -> Outcome {
         if amount == 0 {
             return Outcome::Counted;
         }
-        let outcome = self.change(tick, amount);
+        let outcome = self.change(geometry, tick, amount);
         if outcome != Outcome::Counted {
             self.rare.tally.add(outcome, amount);
         }
         outcome
     }
 
-    fn change(&self, tick: Tick, amount: u64) -> Outcome {
-        let place = self.geometry.place(tick);
+    fn change(&self, geometry: &Geometry, tick: Tick, amount: u64) -> Outcome {
+        let place = geometry.place(tick);
         let slot = self.slots.at(place.index);
         let mut announced = false;
         let mut word = slot.load(Ordering::Acquire);
@@ -172,15 +183,15 @@ impl Ring {
                     self.rare.announced.fetch_add(1, Ordering::Release);
                 }
             }
-            let (before, retired) = match view(&self.geometry, place, word) {
+            let (before, retired) = match view(geometry, place, word) {
                 View::Older(retired) => (0, retired),
                 View::Ours(count) => (count, 0),
                 View::Recycled => break Outcome::Late,
             };
-            if amount > self.geometry.max_count() - before {
+            if amount > geometry.max_count() - before {
                 break Outcome::Saturated;
             }
-            let next = place.base | (word & self.geometry.seal()) | (before + amount);
+            let next = place.base | (word & geometry.seal()) | (before + amount);
             match exchange(slot, word, next) {
                 Ok(()) => {
                     if !announced && tick < self.closed.load(Ordering::Relaxed) && !mutated!(RingNoAnnounce) {
@@ -190,13 +201,17 @@ impl Ring {
                         // The slot first, then the tally: a reader takes them the other way round and may miss the
                         // retired hits for a moment, but never sees them twice.
                         self.rare.newest.raise(tick, Ordering::Release);
+                        self.rare.lost.store(0, Ordering::Relaxed);
                         if retired != 0 {
                             self.rare.tally.add(Outcome::Counted, retired);
                         }
                     }
                     break Outcome::Counted;
                 }
-                Err(seen) => word = seen,
+                Err(seen) => {
+                    let _ = self.lose();
+                    word = seen;
+                }
             }
         };
         if announced {
@@ -220,30 +235,30 @@ impl Ring {
 
     /// The hits of `span`, if they can be had by reading one slot, exactly.
     #[inline]
-    pub fn recall(&self, span: Span) -> Option<u64> {
+    pub fn recall(&self, geometry: &Geometry, span: Span) -> Option<u64> {
         let state = [self.rare.announced.load(Ordering::Acquire)];
         let sum = self.memory.recall(Key { span, state })?;
-        let open = self.slots.read(&self.geometry, sum.open);
+        let open = self.slots.read(geometry, sum.open);
         if open.exact { Some(sum.closed + open.count) } else { None }
     }
 
     /// The hits of `span`; with `remember` the sum is kept for the next query, which must not be for a span that ends
     /// in the future.
-    pub fn sum(&self, span: Span, remember: bool) -> Reading {
-        if let Some(count) = self.recall(span) {
+    pub fn sum(&self, geometry: &Geometry, span: Span, remember: bool) -> Reading {
+        if let Some(count) = self.recall(geometry, span) {
             return Reading::exact(count);
         }
         if remember
             && let Some(replacing) = self.memory.replace()
             && span.to >= replacing.to()
         {
-            return self.close(span, &replacing);
+            return self.close(geometry, span, &replacing);
         }
-        self.slots.sum(&self.geometry, span)
+        self.slots.sum(geometry, span)
     }
 
     /// Sums `span` up, closes the ticks before its last and remembers their sum.
-    fn close(&self, span: Span, replacing: &Replacing<'_, 1>) -> Reading {
+    fn close(&self, geometry: &Geometry, span: Span, replacing: &Replacing<'_, 1>) -> Reading {
         // In this order: `settled` never passes `announced`, so if they are equal nothing was under way when
         // `announced` was read.
         let settled = self.rare.settled.load(Ordering::Acquire);
@@ -253,32 +268,32 @@ impl Ring {
         }
         // Every tick since the last closing, also those before the span: no slot may be turned over twice in a lap.
         // Not the tick one lap before `to`: its slot is that of `to`.
-        let lap_ago = (span.to.0 + 1).saturating_sub(self.geometry.slots() as u64);
+        let lap_ago = (span.to.0 + 1).saturating_sub(geometry.slots() as u64);
         let sealed = Tick(replacing.sealed().0.max(lap_ago));
         let mut entering = Reading::NONE;
         for tick in sealed.0..span.to.0 {
-            let hits = self.seal(self.geometry.place(Tick(tick)));
+            let hits = self.seal(geometry, geometry.place(Tick(tick)));
             if tick >= span.first.0 {
                 entering = entering.plus(hits);
             }
         }
         replacing.set_sealed(sealed.max(span.to));
-        let place = self.geometry.place(span.to);
-        let open = self.slots.read(&self.geometry, place);
+        let place = geometry.place(span.to);
+        let open = self.slots.read(geometry, place);
         let quiet = settled == announced;
         let closed = match replacing.extendable_to(span) {
             // The last sum, with the ticks closed since, without those that have left the span. What is read of these
             // is what the sum holds of them, if no hit into a closed tick has been announced meanwhile.
             Some((old, sum)) if quiet && old.state == [announced] && old.span.to >= sealed => {
-                let leaving = self.slots.sum_before(&self.geometry, old.span.first, span.first);
+                let leaving = self.slots.sum_before(geometry, old.span.first, span.first);
                 let unchanged = leaving.exact && self.rare.announced.load(Ordering::Acquire) == announced;
                 (unchanged || mutated!(RingLeavingUnchecked))
                     .then(|| Reading { count: sum.closed - leaving.count + entering.count, exact: entering.exact })
             }
             _ => None,
         };
-        let closed = closed
-            .unwrap_or_else(|| self.slots.sum_before(&self.geometry, span.first, sealed.min(span.to)).plus(entering));
+        let closed =
+            closed.unwrap_or_else(|| self.slots.sum_before(geometry, span.first, sealed.min(span.to)).plus(entering));
         if closed.exact && quiet {
             replacing.set(Key { span, state: [announced] }, Sum { closed: closed.count, open: place });
         }
@@ -286,32 +301,32 @@ impl Ring {
     }
 
     /// Turns over the seal of the slot at `place` and reads it in the same step.
-    fn seal(&self, place: Place) -> Reading {
+    fn seal(&self, geometry: &Geometry, place: Place) -> Reading {
         let slot = self.slots.at(place.index);
         let word = if mutated!(RingNoSeal) {
             slot.load(Ordering::Acquire)
         } else {
-            slot.fetch_xor(self.geometry.seal(), Ordering::AcqRel)
+            slot.fetch_xor(geometry.seal(), Ordering::AcqRel)
         };
-        reading(&self.geometry, place, word)
+        reading(geometry, place, word)
     }
 
     /// The ticks that have hits.
-    pub fn cells(&self) -> impl Iterator<Item = Cell> + '_ {
-        self.slots.cells(&self.geometry)
+    pub fn cells<'a>(&'a self, geometry: &'a Geometry) -> impl Iterator<Item = Cell> + 'a {
+        self.slots.cells(geometry)
     }
 
     /// What became of all hits since the ring was made.
-    pub fn outcomes(&self) -> Outcomes {
+    pub fn outcomes(&self, geometry: &Geometry) -> Outcomes {
         let mut outcomes = self.rare.tally.read();
-        for cell in self.cells() {
+        for cell in self.cells(geometry) {
             outcomes.add(Outcome::Counted, cell.count);
         }
         outcomes
     }
 
     /// Forgets all hits, but not what became of them.
-    pub fn reset(&self) {
+    pub fn reset(&self, geometry: &Geometry) {
         let replacing = loop {
             match self.memory.replace() {
                 Some(replacing) => break replacing,
@@ -321,9 +336,9 @@ impl Ring {
         replacing.clear();
         self.closed.store(Tick(0), Ordering::Release);
         self.rare.newest.store(Tick(0), Ordering::Release);
-        for index in 0..self.geometry.slots() {
+        for index in 0..geometry.slots() {
             let word = self.slots.at(index).swap(0, Ordering::AcqRel);
-            self.rare.tally.add(Outcome::Counted, word & self.geometry.max_count());
+            self.rare.tally.add(Outcome::Counted, word & geometry.max_count());
         }
     }
 

@@ -45,8 +45,6 @@ pub const DEFAULT_MAX_HITS: u64 = 1 << 20;
 /// A log of hits in microseconds.
 #[derive(Debug)]
 pub struct Sliding {
-    /// The layout that was asked for, in ticks.
-    geometry: Geometry,
     /// Microseconds a tick.
     grain: u64,
     slots: usize,
@@ -131,13 +129,12 @@ impl Sliding {
     const MAX_COUNT: u64 = i64::MAX as u64 >> 22;
 
     /// A log without hits in `shards` shards (0: as many as suit this machine).
-    pub fn new(geometry: Geometry, max_hits: u64, shards: usize) -> Self {
+    pub fn new(geometry: &Geometry, max_hits: u64, shards: usize) -> Self {
         let shards = match shards {
             0 => (2 * std::thread::available_parallelism().map_or(4, usize::from)).next_power_of_two().min(64),
             given => given,
         };
         Self {
-            geometry,
             grain: geometry.resolution().width().as_micros() as u64,
             slots: geometry.slots() + 1,
             max_hits,
@@ -145,11 +142,6 @@ impl Sliding {
             shards: (0..shards).map(|_| CachePadded::new(Mutex::new(Shard::default()))).collect(),
             tally: Tally::default(),
         }
-    }
-
-    /// The layout that was asked for.
-    pub fn geometry(&self) -> &Geometry {
-        &self.geometry
     }
 
     /// The width of the ticks that hits and queries are given in.
@@ -287,6 +279,33 @@ impl Sliding {
         let (entries, hits) = slot.clear();
         self.entries.fetch_sub(entries - kept, Ordering::Relaxed);
         hits
+    }
+
+    /// Drops the entries of the ticks before `tick`; answers how many hits they were.
+    ///
+    /// For those who know that nobody asks for these ticks again: queries over them are expired from then on, and late
+    /// hits into them are counted as if nothing had been there.
+    pub fn prune_before(&self, tick: Tick) -> u64 {
+        let slots = self.slots as u64;
+        let mut removed = 0;
+        for shard in &self.shards {
+            let mut shard = shard.lock();
+            for (index, slot) in shard.slots.iter_mut().enumerate() {
+                if !slot.log.is_empty() && slot.lap * slots + (index as u64) < tick.0 {
+                    let hits = self.recycle(slot, 0);
+                    self.tally.add(Outcome::Counted, hits);
+                    slot.log = Vec::new();
+                    slot.dropped = true;
+                    removed += hits;
+                }
+            }
+        }
+        removed
+    }
+
+    /// How many entries there are.
+    pub fn entries(&self) -> u64 {
+        self.entries.load(Ordering::Relaxed)
     }
 
     /// Notes hits that were refused before they came to the log.

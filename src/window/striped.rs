@@ -40,7 +40,6 @@ use crate::window::{Cell, Reading, Span};
 /// A counter with a stripe for each thread.
 #[derive(Debug)]
 pub struct Striped {
-    geometry: Geometry,
     /// Which life of the counter this is; a reset begins the next.
     generation: AtomicU64,
     stripes: Table<Stripe>,
@@ -48,63 +47,64 @@ pub struct Striped {
     shared: Once<Ring>,
 }
 
+impl Default for Striped {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Striped {
     /// A counter without hits.
-    pub fn new(geometry: Geometry) -> Self {
-        Self { geometry, generation: AtomicU64::new(0), stripes: Table::new(), shared: Once::new() }
-    }
-
-    /// The layout of each stripe.
-    pub fn geometry(&self) -> &Geometry {
-        &self.geometry
+    pub fn new() -> Self {
+        Self { generation: AtomicU64::new(0), stripes: Table::new(), shared: Once::new() }
     }
 
     /// Counts `amount` hits at `tick`, if this thread has a stripe, `tick` is current in it and has room: the short way
     /// of [`record`](Self::record). Otherwise it changes nothing.
     #[inline(always)]
-    pub fn record_current(&self, tick: Tick, amount: u64) -> bool {
+    pub fn record_current(&self, geometry: &Geometry, tick: Tick, amount: u64) -> bool {
         let generation = self.generation.load(Ordering::Acquire);
         match threads::cached().and_then(|id| self.stripes.near(id)) {
-            Some(stripe) => stripe.record_current(&self.geometry, generation, tick, amount),
+            Some(stripe) => stripe.record_current(geometry, generation, tick, amount),
             None => false,
         }
     }
 
     /// Counts `amount` hits at `tick`.
     #[inline(never)]
-    pub fn record(&self, tick: Tick, amount: u64) -> Outcome {
+    pub fn record(&self, geometry: &Geometry, tick: Tick, amount: u64) -> Outcome {
         match threads::current() {
-            Some(id) => self.record_as(id, tick, amount),
-            None => self.shared().record(tick, amount),
+            Some(id) => self.record_as(geometry, id, tick, amount),
+            None => self.shared(geometry).record(geometry, tick, amount),
         }
     }
 
     /// Counts `amount` hits at `tick` as the thread that owns `id`.
-    pub fn record_as(&self, id: usize, tick: Tick, amount: u64) -> Outcome {
+    pub fn record_as(&self, geometry: &Geometry, id: usize, tick: Tick, amount: u64) -> Outcome {
         let generation = self.generation.load(Ordering::Acquire);
         match self.stripes.get(id) {
-            Some(stripe) => stripe.record(&self.geometry, generation, tick, amount),
-            None => match self.stripes.get_or_insert_with(id, || Stripe::new(&self.geometry, generation)) {
-                Some(stripe) => stripe.record(&self.geometry, generation, tick, amount),
-                None => self.shared().record(tick, amount),
+            Some(stripe) => stripe.record(geometry, generation, tick, amount),
+            None => match self.stripes.get_or_insert_with(id, || Stripe::new(geometry, generation)) {
+                Some(stripe) => stripe.record(geometry, generation, tick, amount),
+                None => self.shared(geometry).record(geometry, tick, amount),
             },
         }
     }
 
-    fn shared(&self) -> &Ring {
-        self.shared.get_or_make(|| Ring::new(self.geometry))
+    fn shared(&self, geometry: &Geometry) -> &Ring {
+        self.shared.get_or_make(|| Ring::new(geometry))
     }
 
     /// Notes hits that were refused before they came to a stripe.
-    pub fn refuse(&self, outcome: Outcome, amount: u64) {
+    pub fn refuse(&self, geometry: &Geometry, outcome: Outcome, amount: u64) {
         let generation = self.generation.load(Ordering::Acquire);
         match threads::current()
-            .and_then(|id| self.stripes.get_or_insert_with(id, || Stripe::new(&self.geometry, generation)))
+            .and_then(|id| self.stripes.get_or_insert_with(id, || Stripe::new(geometry, generation)))
         {
             Some(stripe) => {
                 let _ = stripe.refuse(outcome, amount);
             }
-            None => self.shared().refuse(outcome, amount),
+            None => self.shared(geometry).refuse(outcome, amount),
         }
     }
 
@@ -117,23 +117,23 @@ impl Striped {
 
     /// The hits of `span`, if they can be had by reading one slot a stripe, exactly, and no shared ring is in use.
     #[inline]
-    pub fn recall(&self, span: Span) -> Option<u64> {
+    pub fn recall(&self, geometry: &Geometry, span: Span) -> Option<u64> {
         let generation = self.generation.load(Ordering::Acquire);
         if self.shared.get().is_some() {
             return None;
         }
         if self.stripes.len() == 1 {
-            return self.stripes.near(0)?.recall(&self.geometry, generation, span);
+            return self.stripes.near(0)?.recall(geometry, generation, span);
         }
-        self.recall_all(generation, span)
+        self.recall_all(geometry, generation, span)
     }
 
     #[inline(never)]
-    fn recall_all(&self, generation: u64, span: Span) -> Option<u64> {
+    fn recall_all(&self, geometry: &Geometry, generation: u64, span: Span) -> Option<u64> {
         let mut count = 0;
         for id in 0..self.stripes.len() {
             if let Some(stripe) = self.stripes.get(id) {
-                count += stripe.recall(&self.geometry, generation, span)?;
+                count += stripe.recall(geometry, generation, span)?;
             }
         }
         Some(count)
@@ -141,31 +141,33 @@ impl Striped {
 
     /// The hits of `span`; with `remember` the sums are kept for the next query, which must not be for a span that ends
     /// in the future.
-    pub fn sum(&self, span: Span, remember: bool) -> Reading {
+    pub fn sum(&self, geometry: &Geometry, span: Span, remember: bool) -> Reading {
         let generation = self.generation.load(Ordering::Acquire);
-        let stripes = self.stripes.iter().map(|stripe| stripe.sum(&self.geometry, generation, span, remember));
-        let shared = self.shared.get().into_iter().map(|ring| ring.sum(span, remember));
+        let stripes = self.stripes.iter().map(|stripe| stripe.sum(geometry, generation, span, remember));
+        let shared = self.shared.get().into_iter().map(|ring| ring.sum(geometry, span, remember));
         stripes.chain(shared).fold(Reading::NONE, Reading::plus)
     }
 
     /// The ticks that have hits, stripe by stripe: a tick may come several times.
-    pub fn cells(&self) -> impl Iterator<Item = Cell> + '_ {
+    pub fn cells<'a>(&'a self, geometry: &'a Geometry) -> impl Iterator<Item = Cell> + 'a {
         let generation = self.generation.load(Ordering::Acquire);
-        let stripes = self.stripes.iter().flat_map(move |stripe| stripe.cells(&self.geometry, generation));
-        stripes.chain(self.shared.get().into_iter().flat_map(Ring::cells))
+        let stripes = self.stripes.iter().flat_map(move |stripe| stripe.cells(geometry, generation));
+        stripes.chain(self.shared.get().into_iter().flat_map(|ring| ring.cells(geometry)))
     }
 
     /// What became of all hits since the counter was made.
-    pub fn outcomes(&self) -> Outcomes {
-        let stripes = self.stripes.iter().map(|stripe| stripe.outcomes(&self.geometry));
-        stripes.chain(self.shared.get().into_iter().map(Ring::outcomes)).fold(Outcomes::default(), Outcomes::plus)
+    pub fn outcomes(&self, geometry: &Geometry) -> Outcomes {
+        let stripes = self.stripes.iter().map(|stripe| stripe.outcomes(geometry));
+        stripes
+            .chain(self.shared.get().into_iter().map(|ring| ring.outcomes(geometry)))
+            .fold(Outcomes::default(), Outcomes::plus)
     }
 
     /// Forgets all hits, but not what became of them. Each stripe is emptied by its owner's next hit.
-    pub fn reset(&self) {
+    pub fn reset(&self, geometry: &Geometry) {
         self.generation.fetch_add(1, Ordering::AcqRel);
         if let Some(ring) = self.shared.get() {
-            ring.reset();
+            ring.reset(geometry);
         }
     }
 

@@ -118,7 +118,7 @@ impl Run {
 const NOW: When = When::From { windows: 0, slots: 0, ticks: 0, within: Within::Same };
 
 fn run(strategy: Strategy, geometry: Geometry, start: u128, steps: &[Step]) -> Result<(), TestCaseError> {
-    let pair = Pair { counter: crate::oracle::counter(strategy, geometry), oracle: Oracle::new(strategy, geometry) };
+    let pair = Pair { counter: crate::oracle::counter(&strategy, geometry), oracle: Oracle::new(&strategy, geometry) };
     let mut run = Run { pair, now: start, left_behind: Vec::new() };
     for (i, step) in steps.iter().enumerate() {
         run.step(step).map_err(|e| TestCaseError::fail(format!("{strategy:?} {geometry:?} step {i} {step:?}: {e}")))?;
@@ -157,7 +157,7 @@ fn a_slot_is_filled_to_the_hit() {
     for strategy in STRATEGIES {
         for geometry in GEOMETRIES {
             let mut pair =
-                Pair { counter: crate::oracle::counter(strategy, geometry), oracle: Oracle::new(strategy, geometry) };
+                Pair { counter: crate::oracle::counter(&strategy, geometry), oracle: Oracle::new(&strategy, geometry) };
             let most = pair.oracle.rules.most;
             let start = 1_000 * pair.oracle.rules.tick * u128::from(pair.oracle.rules.slots);
             let amounts = [most + 1, most, 1, u64::MAX];

@@ -184,7 +184,7 @@ proptest! {
             .resolution(Duration::from_micros(micros))
             .window(Duration::from_micros(micros * window))
             .slack(slack)
-            .strategy(strategy)
+            .strategy(strategy.clone())
             .clock(clock.clone());
         let most = u64::from(slack) * micros;
         if let Some(part) = skew {
@@ -194,7 +194,7 @@ proptest! {
         // Whole ticks, and no more than the slack.
         let ticks = most * skew.unwrap_or(1_000) / 1_000 / micros;
         prop_assert_eq!(counter.max_skew(), Some(Duration::from_micros(ticks * micros)));
-        let oracle = Oracle::new(strategy, geometry);
+        let oracle = Oracle::new(&strategy, geometry);
         let skew = ticks * oracle.rules.grains();
         let mut run = Run { pair: Pair { counter, oracle }, clock, latest: 0, newest: 0, skew, forwards: true };
         for (i, &step) in steps.iter().enumerate() {

@@ -120,11 +120,16 @@ struct Fleet {
 
 impl Fleet {
     fn new(strategies: [Strategy; COUNTERS], (tick, window): (u64, u64), slacks: [u32; COUNTERS]) -> Self {
-        let mut fleet =
-            Self { strategy: strategies[0], logs: Vec::new(), replicas: 0, members: Vec::new(), snapshots: Vec::new() };
+        let mut fleet = Self {
+            strategy: strategies[0].clone(),
+            logs: Vec::new(),
+            replicas: 0,
+            members: Vec::new(),
+            snapshots: Vec::new(),
+        };
         for (strategy, slack) in strategies.into_iter().zip(slacks) {
             let geometry = (tick, window, slack);
-            let member = fleet.member(counter(strategy, geometry), Rules::new(strategy, geometry), Known::default());
+            let member = fleet.member(counter(&strategy, geometry), Rules::new(&strategy, geometry), Known::default());
             fleet.members.push(member);
         }
         fleet
@@ -267,8 +272,8 @@ impl Fleet {
         for who in 0..COUNTERS {
             let from = &self.members[who];
             let (snapshot, known) = (from.counter.snapshot(), self.known(who));
-            let rules_of_restored = Rules::new(self.strategy, (rules.tick as u64 / 1_000, rules.window, 3));
-            let restored = counter(self.strategy, (rules.tick as u64 / 1_000, rules.window, 3));
+            let rules_of_restored = Rules::new(&self.strategy, (rules.tick as u64 / 1_000, rules.window, 3));
+            let restored = counter(&self.strategy, (rules.tick as u64 / 1_000, rules.window, 3));
             for at in (0..8).chain(60..75).chain(rules.window as i64 - 2..rules.window as i64 + 10) {
                 self.check(who, self.nanos(at * 1_000 + 500), rules.window)?;
             }

@@ -11,17 +11,19 @@
 //! * `spawn` stores to a word of its own before the thread's first load (loom issues 166 and 392: without, executions
 //!   are skipped).
 
+mod endpoint;
 mod ids;
+mod morris;
 mod ring;
 mod sliding;
 mod slot;
+mod sparse;
 mod striped;
 mod table;
 
-use hitring::window::Span;
 use hitring::window::geometry::Geometry;
-use hitring::window::ring::Ring;
-use hitring::{Outcome, Tick};
+use hitring::window::{Cell, Reading, Span};
+use hitring::{Outcome, Outcomes, Tick};
 use std::time::Duration;
 
 /// A ring of `slots` seconds of which the last `window` can be asked for.
@@ -34,7 +36,87 @@ fn span(first: u64, to: u64) -> Span {
     Span { first: Tick(first), to: Tick(to) }
 }
 
+/// A ring with its layout.
+struct Ring {
+    geometry: Geometry,
+    ring: hitring::window::ring::Ring,
+}
+
+impl Ring {
+    fn new(geometry: Geometry) -> Self {
+        Self { geometry, ring: hitring::window::ring::Ring::new(&geometry) }
+    }
+
+    fn record(&self, tick: Tick, amount: u64) -> Outcome {
+        self.ring.record(&self.geometry, tick, amount)
+    }
+
+    fn sum(&self, span: Span, remember: bool) -> Reading {
+        self.ring.sum(&self.geometry, span, remember)
+    }
+
+    fn recall(&self, span: Span) -> Option<u64> {
+        self.ring.recall(&self.geometry, span)
+    }
+
+    fn cells(&self) -> impl Iterator<Item = Cell> + '_ {
+        self.ring.cells(&self.geometry)
+    }
+
+    fn outcomes(&self) -> Outcomes {
+        self.ring.outcomes(&self.geometry)
+    }
+
+    fn reset(&self) {
+        self.ring.reset(&self.geometry);
+    }
+}
+
+/// Stripes with their layout.
+struct Striped {
+    geometry: Geometry,
+    striped: hitring::window::striped::Striped,
+}
+
+impl Striped {
+    fn new(geometry: Geometry) -> Self {
+        Self { geometry, striped: hitring::window::striped::Striped::new() }
+    }
+
+    fn record(&self, tick: Tick, amount: u64) -> Outcome {
+        self.striped.record(&self.geometry, tick, amount)
+    }
+
+    fn record_as(&self, id: usize, tick: Tick, amount: u64) -> Outcome {
+        self.striped.record_as(&self.geometry, id, tick, amount)
+    }
+
+    fn sum(&self, span: Span, remember: bool) -> Reading {
+        self.striped.sum(&self.geometry, span, remember)
+    }
+
+    fn recall(&self, span: Span) -> Option<u64> {
+        self.striped.recall(&self.geometry, span)
+    }
+
+    fn cells(&self) -> impl Iterator<Item = Cell> + '_ {
+        self.striped.cells(&self.geometry)
+    }
+
+    fn outcomes(&self) -> Outcomes {
+        self.striped.outcomes(&self.geometry)
+    }
+
+    fn reset(&self) {
+        self.striped.reset(&self.geometry);
+    }
+}
+
 /// Counts as `HitCounter` does: the short way if there is one, else the long one.
 fn record(ring: &Ring, tick: u64, amount: u64) -> Outcome {
-    if ring.record_current(Tick(tick), amount) { Outcome::Counted } else { ring.record(Tick(tick), amount) }
+    if ring.ring.record_current(&ring.geometry, Tick(tick), amount) {
+        Outcome::Counted
+    } else {
+        ring.record(Tick(tick), amount)
+    }
 }

@@ -1,10 +1,9 @@
 //! The shared ring's remembered sums: never low, never high, never going down, with hits into closed ticks beside.
 
 use hitring::mutant::Mutant;
-use hitring::window::ring::Ring;
 use hitring::{Outcome, Tick};
 
-use super::{geometry, record, span};
+use super::{Ring, geometry, record, span};
 use crate::explorer::{Arc, check, check_within, fails, spawn};
 
 const INEXACT: &str = "the count is not exact";

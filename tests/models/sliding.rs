@@ -13,7 +13,7 @@ const DOWN: &str = "the count went down";
 
 /// A log of four slots (three and the one that partial ticks take) in two shards, with hits of lap 0.
 fn used() -> Arc<Sliding> {
-    let log = Sliding::new(geometry(2, 3), 100, 2);
+    let log = Sliding::new(&geometry(2, 3), 100, 2);
     for tick in 0..4 {
         let _ = log.record_as(0, Tick(tick * SECOND), 7);
     }
@@ -66,7 +66,7 @@ fn two_shards() {
 
 /// Two threads of different shards want the last free entry: the bound holds, and one of them is refused.
 fn bound() {
-    let log = Arc::new(Sliding::new(geometry(2, 3), 1, 2));
+    let log = Arc::new(Sliding::new(&geometry(2, 3), 1, 2));
     let threads = [0, 1].map(|id| {
         let log = Arc::clone(&log);
         spawn(move || log.record_as(id, Tick(5 * SECOND), 1))

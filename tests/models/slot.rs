@@ -2,9 +2,8 @@
 
 use hitring::Outcome;
 use hitring::mutant::Mutant;
-use hitring::window::ring::Ring;
 
-use super::{geometry, record, span};
+use super::{Ring, geometry, record, span};
 use crate::explorer::{Arc, check, fails, spawn};
 
 const LOST: &str = "a hit was lost or invented";

@@ -2,10 +2,9 @@
 
 use hitring::mutant::Mutant;
 use hitring::threads::Ids;
-use hitring::window::striped::Striped;
 use hitring::{Outcome, Tick};
 
-use super::{geometry, span};
+use super::{Striped, geometry, span};
 use crate::explorer::{Arc, check, check_within, fails, spawn};
 
 const INEXACT: &str = "the count is not exact";

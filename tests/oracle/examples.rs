@@ -6,7 +6,7 @@ const SECONDS: Geometry = (1_000_000, 300, 20);
 const EXACT: fn(u128) -> Answer = |count| Answer { count, left: count, gone: false };
 
 fn seconds(strategy: Strategy) -> Oracle {
-    Oracle::new(strategy, SECONDS)
+    Oracle::new(&strategy, SECONDS)
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn a_clone_keeps_what_is_gone_and_has_slots_of_its_own() {
 
 #[test]
 fn a_slot_holds_what_its_word_has_left() {
-    let most = |strategy, geometry| Rules::new(strategy, geometry).most;
+    let most = |strategy, geometry| Rules::new(&strategy, geometry).most;
     assert_eq!(most(Strategy::Ring, SECONDS), (1 << 33) - 1);
     assert_eq!(most(Strategy::Striped, (1_000, 300, 20)), (1 << 23) - 1);
     let mut oracle = seconds(Strategy::Ring);

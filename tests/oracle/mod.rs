@@ -54,12 +54,12 @@ pub struct Rules {
 }
 
 impl Rules {
-    pub fn new(strategy: Strategy, (micros, window, slack): Geometry) -> Self {
+    pub fn new(strategy: &Strategy, (micros, window, slack): Geometry) -> Self {
         let tick = u128::from(micros) * 1_000;
         let ring = (window + u64::from(slack)).max(64);
         match strategy {
             // One slot more, for a span that begins within a tick.
-            Strategy::Sliding { max_hits } => {
+            &Strategy::Sliding { max_hits } => {
                 Self { tick, grain: 1_000, window, slots: ring + 1, most: (1 << 41) - 1, room: max_hits }
             }
             _ => {
@@ -238,7 +238,7 @@ pub struct Oracle {
 }
 
 impl Oracle {
-    pub fn new(strategy: Strategy, geometry: Geometry) -> Self {
+    pub fn new(strategy: &Strategy, geometry: Geometry) -> Self {
         let rules = Rules::new(strategy, geometry);
         Self { rules, own: Log::new(rules), copied: Vec::new(), told: [0; 5] }
     }
@@ -314,12 +314,12 @@ pub fn allows(answer: Answer, told: &Result<u64, QueryError>) -> bool {
 }
 
 /// A counter of the geometry, without a clock.
-pub fn counter(strategy: Strategy, (micros, window, slack): Geometry) -> HitCounter {
+pub fn counter(strategy: &Strategy, (micros, window, slack): Geometry) -> HitCounter {
     HitCounter::builder()
         .resolution(Duration::from_micros(micros))
         .window(Duration::from_micros(micros * window))
         .slack(slack)
-        .strategy(strategy)
+        .strategy(strategy.clone())
         .build()
         .expect("every geometry of the tests is valid")
 }

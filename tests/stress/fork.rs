@@ -45,14 +45,15 @@ fn of_child(counter: &HitCounter, reset: bool) -> Snapshot {
 #[test]
 fn a_child_counts_on_by_itself() {
     for strategy in STRATEGIES {
-        let counter = HitCounter::builder().window(MINUTE).strategy(strategy).build().expect("a valid geometry");
+        let counter =
+            HitCounter::builder().window(MINUTE).strategy(strategy.clone()).build().expect("a valid geometry");
         assert!(counter.record_at(at(1_000), 3).is_counted());
         let child = of_child(&counter, false);
         assert_eq!(child.hits(), 10, "{strategy}");
         assert_eq!(counter.count_at(at(1_001), MINUTE), Ok(3), "{strategy}: the parent has not changed");
         assert_eq!(counter.merge(&child), Err(SnapshotError::Forked), "{strategy}");
         assert_eq!(counter.count_at(at(1_001), MINUTE), Ok(3), "{strategy}");
-        let fresh = HitCounter::builder().window(MINUTE).strategy(strategy).build().expect("a valid geometry");
+        let fresh = HitCounter::builder().window(MINUTE).strategy(strategy.clone()).build().expect("a valid geometry");
         fresh.merge(&child).expect("a counter that has none of these hits takes them");
         assert_eq!(fresh.count_at(at(1_001), MINUTE), Ok(10), "{strategy}");
         assert_eq!(fresh.merge(&counter.snapshot()), Err(SnapshotError::Forked), "{strategy}");
@@ -62,7 +63,8 @@ fn a_child_counts_on_by_itself() {
 #[test]
 fn a_child_that_begins_anew_can_be_merged() {
     for strategy in STRATEGIES {
-        let counter = HitCounter::builder().window(MINUTE).strategy(strategy).build().expect("a valid geometry");
+        let counter =
+            HitCounter::builder().window(MINUTE).strategy(strategy.clone()).build().expect("a valid geometry");
         assert!(counter.record_at(at(1_000), 3).is_counted());
         let child = of_child(&counter, true);
         assert_eq!(child.hits(), 7, "{strategy}");

@@ -15,7 +15,7 @@ use hitring::{HitCounter, Strategy, Timestamp};
 const STRATEGIES: [Strategy; 3] = [Strategy::Striped, Strategy::Ring, Strategy::SLIDING];
 
 /// How often to repeat what takes `rounds` ordinarily.
-fn rounds(rounds: usize) -> usize {
+pub fn rounds(rounds: usize) -> usize {
     let times = std::env::var("HITRING_STRESS").ok().and_then(|times| times.parse().ok()).unwrap_or(1);
     if cfg!(hitring_tsan) { rounds.div_ceil(10) * times } else { rounds * times }
 }
@@ -28,7 +28,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// A counter of a minute whose every slot has been used by an older lap.
 fn used(strategy: Strategy) -> HitCounter {
-    let counter = HitCounter::builder().window(MINUTE).strategy(strategy).build().expect("a valid geometry");
+    let counter = HitCounter::builder().window(MINUTE).strategy(strategy.clone()).build().expect("a valid geometry");
     let slots = counter.slots() as u64;
     for second in 0..slots {
         assert!(counter.record_at(at(second), 1_000).is_counted());
@@ -37,7 +37,7 @@ fn used(strategy: Strategy) -> HitCounter {
 }
 
 /// Runs `body` in `threads` threads that begin together, and answers what they answer.
-fn together<T: Send>(threads: usize, body: impl Fn(usize) -> T + Sync) -> Vec<T> {
+pub fn together<T: Send>(threads: usize, body: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let waiting = AtomicUsize::new(threads);
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..threads)

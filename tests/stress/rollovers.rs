@@ -9,7 +9,7 @@ use super::{MINUTE, STRATEGIES, at, rounds, together, used};
 fn no_hit_is_lost_or_invented_at_rollovers() {
     for strategy in STRATEGIES {
         for round in 0..rounds(40) as u64 {
-            let counter = used(strategy);
+            let counter = used(strategy.clone());
             let start = counter.slots() as u64 * (round % 3 + 1);
             together(4, |thread| {
                 for second in start..start + 60 {
@@ -34,7 +34,7 @@ fn no_hit_is_lost_or_invented_at_rollovers() {
 fn answers_for_one_time_never_go_down_and_stay_between_begun_and_returned() {
     for strategy in STRATEGIES {
         for _ in 0..rounds(15) {
-            let counter = used(strategy);
+            let counter = used(strategy.clone());
             let start = counter.slots() as u64 * 2;
             let (begun, returned, done) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
             together(4, |thread| {
@@ -75,7 +75,7 @@ fn answers_for_one_time_never_go_down_and_stay_between_begun_and_returned() {
 fn a_reset_drops_what_was_before_and_keeps_what_comes_after() {
     for strategy in STRATEGIES {
         for _ in 0..rounds(60) {
-            let counter = used(strategy);
+            let counter = used(strategy.clone());
             let start = counter.slots() as u64 * 2;
             for _ in 0..50 {
                 assert!(counter.record_at(at(start), 1).is_counted());

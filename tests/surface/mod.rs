@@ -99,7 +99,7 @@ fn the_example_of_leetcode_362() {
 #[test]
 fn amounts_are_counted_whole_or_not_at_all() {
     for strategy in [Strategy::Striped, Strategy::Ring, Strategy::SLIDING] {
-        let counter = HitCounter::builder().strategy(strategy).build().expect("valid");
+        let counter = HitCounter::builder().strategy(strategy.clone()).build().expect("valid");
         let at = Timestamp::from(5u32);
         assert_eq!(counter.record_at(at, 0), Outcome::Counted);
         assert_eq!(counter.record_at(at, u64::MAX), Outcome::Saturated);
@@ -114,7 +114,7 @@ fn amounts_are_counted_whole_or_not_at_all() {
 #[test]
 fn the_first_and_the_last_second_there_are() {
     for strategy in [Strategy::Striped, Strategy::Ring, Strategy::SLIDING] {
-        let counter = HitCounter::builder().strategy(strategy).build().expect("valid");
+        let counter = HitCounter::builder().strategy(strategy.clone()).build().expect("valid");
         assert_eq!(counter.record_at(Timestamp::ZERO, 2), Outcome::Counted);
         assert_eq!(counter.count_at(Timestamp::ZERO, 300 * SECOND), Ok(2));
         assert_eq!(counter.record_at(Timestamp::MAX, 3), Outcome::Counted);
@@ -159,10 +159,10 @@ fn a_clone_goes_on_from_the_tick_of_its_original() {
 
 #[test]
 fn strategies_by_name() {
-    for name in ["striped", "ring", "sliding"] {
+    for name in ["striped", "ring", "fixed", "sliding", "morris", "adaptive"] {
         let strategy: Strategy = name.parse().expect("a name");
         assert_eq!(strategy.to_string(), name);
     }
     let unknown = "deque".parse::<Strategy>().expect_err("no such strategy").to_string();
-    assert!(unknown.contains("\"striped\", \"ring\" or \"sliding\""), "{unknown}");
+    assert!(unknown.contains("\"striped\", \"ring\", \"fixed\""), "{unknown}");
 }

@@ -1,20 +1,24 @@
 //! [`HitCounter`]: one window, one clock, one strategy.
 
-use std::collections::BTreeMap;
+mod exchange;
+
 use std::fmt;
 use std::time::Duration;
 
+use self::exchange::Ledger;
 use crate::builder::Builder;
 use crate::clock::{Clock, TickClock};
 use crate::copied::Copied;
-use crate::counter::{Counter, Strategy};
-use crate::error::{QueryError, SnapshotError};
+use crate::counter::Counter;
+use crate::error::QueryError;
+use crate::form::Form;
 use crate::outcome::{Outcome, Outcomes};
-use crate::snapshot::{Cells, Snapshot};
-use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering};
-use crate::time::{Tick, Timestamp};
-use crate::window::{Cell, Reading, Span};
-use crate::writer::{Replica, Writer};
+use crate::strategy::Strategy;
+use crate::sync::{AtomicU64, Mutex, Ordering};
+use crate::time::{Resolution, Tick, Timestamp};
+use crate::window::geometry::Geometry;
+use crate::window::sparse::Added;
+use crate::window::{Reading, Span};
 
 /// Counts hits from any thread and answers how many there were in the last N seconds.
 ///
@@ -50,31 +54,13 @@ pub struct HitCounter {
     guarded: bool,
     /// Ticks are seconds and nothing is held against the clock: hits may go to the counter as they are.
     plain: bool,
+    geometry: Geometry,
     counter: Counter,
     /// The window in ticks of the counter's grain.
     window: u64,
     /// How many other writers' cells have been merged in; read by every query, so that those without pay one load.
     merged: AtomicU64,
     ledger: Mutex<Ledger>,
-}
-
-/// What only rare operations need.
-#[derive(Debug)]
-struct Ledger {
-    writer: Writer,
-    /// The process that `writer` counts in. A forked child counts on under a writer of its own.
-    process: u32,
-    /// Whether this is a forked child's copy that has not been reset since: a reset then only drops the copy, and does
-    /// not begin an epoch, which would empty the parent's counter when the two are merged.
-    forked: bool,
-    /// The writers whose hits were inherited over forks, and are among the counter's own.
-    inherited: Vec<Writer>,
-    epoch: u64,
-    others: BTreeMap<Writer, Copied>,
-    /// Tallies of other writers' counters; they outlive a reset.
-    tallies: BTreeMap<Replica, Outcomes>,
-    /// The largest tallies ever answered: while a slot is being reused its hits are missing from a sum for a moment.
-    floor: Outcomes,
 }
 
 /// The hits of one tick.
@@ -98,23 +84,21 @@ impl HitCounter {
         Builder::default()
     }
 
-    pub(crate) fn from_parts(clock: TickClock, guarded: bool, counter: Counter) -> Self {
-        let geometry = counter.geometry();
+    pub(crate) fn from_parts(clock: TickClock, guarded: bool, geometry: Geometry, counter: Counter) -> Self {
         let window = geometry.resolution().width() * geometry.window();
-        let window = counter.grain().ticks(window).expect("a tick is a whole number of grains");
-        let writer = Writer { replica: Replica::new(), generation: 0 };
-        let ledger = Ledger {
-            writer,
-            process: std::process::id(),
-            forked: false,
-            inherited: Vec::new(),
-            epoch: 0,
-            others: BTreeMap::new(),
-            tallies: BTreeMap::new(),
-            floor: Outcomes::default(),
-        };
-        let plain = !guarded && counter.grain().is_second();
-        Self { clock, guarded, plain, counter, window, merged: AtomicU64::new(0), ledger: Mutex::new(ledger) }
+        let grain = counter.input(&geometry);
+        let window = grain.ticks(window).expect("a tick is a whole number of grains");
+        let plain = !guarded && grain.is_second();
+        Self {
+            clock,
+            guarded,
+            plain,
+            geometry,
+            counter,
+            window,
+            merged: AtomicU64::new(0),
+            ledger: Mutex::new(Ledger::new()),
+        }
     }
 
     /// Counts `amount` hits now.
@@ -130,7 +114,20 @@ impl HitCounter {
 
     #[inline(always)]
     fn record_tick(&self, tick: Tick, amount: u64) -> Outcome {
-        if self.counter.record_current(tick, amount) { Outcome::Counted } else { self.counter.record(tick, amount) }
+        if self.counter.record_current(&self.geometry, tick, amount) {
+            Outcome::Counted
+        } else {
+            self.record_any(tick, amount)
+        }
+    }
+
+    #[inline(never)]
+    fn record_any(&self, tick: Tick, amount: u64) -> Outcome {
+        match self.counter.record(&self.geometry, tick, amount) {
+            Added::Done(outcome) => outcome,
+            // Only the sparse form of a registry's endpoint is ever full in this sense.
+            Added::Full => Outcome::Refused,
+        }
     }
 
     /// Counts `amount` hits at `at`.
@@ -148,10 +145,10 @@ impl HitCounter {
     fn record_at_other(&self, at: Timestamp, amount: u64) -> Outcome {
         let tick = self.clock.tick(at);
         if self.guarded && tick.0 > self.clock.now().0.saturating_add(self.clock.skew()) && amount > 0 {
-            self.counter.refuse(Outcome::Future, amount);
+            self.counter.refuse(&self.geometry, Outcome::Future, amount);
             return Outcome::Future;
         }
-        self.counter.record(tick, amount)
+        self.record_any(tick, amount)
     }
 
     /// The hits of the whole window up to now.
@@ -264,10 +261,10 @@ impl HitCounter {
     }
 
     fn buckets_to(&self, to: Tick, last: Duration) -> Result<Vec<Bucket>, QueryError> {
-        let resolution = self.counter.geometry().resolution();
+        let resolution = self.geometry.resolution();
         let ticks = resolution.ticks(last).ok_or(QueryError::NotWhole { last, resolution: resolution.width() })?;
         let grains = self.ticks(last)?;
-        let width = self.counter.grain().ticks(resolution.width()).expect("a tick is a whole number of grains");
+        let width = self.grain().ticks(resolution.width()).expect("a tick is a whole number of grains");
         let newest = to.0 / width;
         let mut buckets = Vec::new();
         for tick in (newest + 1).saturating_sub(ticks)..=newest {
@@ -309,33 +306,32 @@ impl HitCounter {
 
     fn tallies(&self, ledger: &mut Ledger) -> Outcomes {
         let others = ledger.tallies.values().fold(Outcomes::default(), |sum, &tally| sum.plus(tally));
-        ledger.floor = ledger.floor.max(self.counter.outcomes().plus(others));
+        ledger.floor = ledger.floor.max(self.counter.outcomes(&self.geometry).plus(others));
         ledger.floor
     }
 
     /// The number of slots of a ring: window and slack in ticks, at least 64.
     #[must_use]
     pub fn slots(&self) -> usize {
-        self.counter.slots()
+        self.form().slots as usize
     }
 
     /// The window.
     #[must_use]
     pub fn window(&self) -> Duration {
-        let geometry = self.counter.geometry();
-        geometry.resolution().width() * geometry.window()
+        self.geometry.resolution().width() * self.geometry.window()
     }
 
     /// The width of a tick.
     #[must_use]
     pub fn resolution(&self) -> Duration {
-        self.counter.geometry().resolution().width()
+        self.geometry.resolution().width()
     }
 
     /// The slack, in slots.
     #[must_use]
     pub fn slack(&self) -> u32 {
-        self.counter.geometry().slack()
+        self.geometry.slack()
     }
 
     /// The strategy.
@@ -351,7 +347,7 @@ impl HitCounter {
     }
 
     fn skew(&self) -> Duration {
-        self.counter.grain().start(Tick(self.clock.skew())).as_duration()
+        self.grain().start(Tick(self.clock.skew())).as_duration()
     }
 
     /// Where the time comes from.
@@ -367,137 +363,19 @@ impl HitCounter {
         size_of::<Self>() + self.counter.bytes() + others
     }
 
-    /// Forgets all hits and begins a new epoch; snapshots taken before can no longer be merged.
-    ///
-    /// Hits whose call returned before are gone, hits whose call begins after are counted; one that is being recorded
-    /// meanwhile may be either. In a forked child the first reset only drops what was inherited, so that the child's
-    /// snapshots can be merged with the parent's.
-    pub fn reset(&self) {
-        let mut ledger = self.ledger();
-        let epoch = ledger.epoch + u64::from(!ledger.forked);
-        self.begin_epoch(&mut ledger, epoch);
+    /// The width of the ticks that the counter is given.
+    fn grain(&self) -> Resolution {
+        self.counter.input(&self.geometry)
     }
 
-    fn begin_epoch(&self, ledger: &mut MutexGuard<'_, Ledger>, epoch: u64) {
-        self.counter.reset();
-        ledger.epoch = epoch;
-        ledger.writer.generation += 1;
-        ledger.forked = false;
-        ledger.inherited.clear();
-        ledger.others.clear();
-        self.merged.store(0, Ordering::Release);
-    }
-
-    /// What the counter holds, as absolute counts that can be merged anywhere, any number of times.
-    #[must_use]
-    pub fn snapshot(&self) -> Snapshot {
-        let mut ledger = self.ledger();
-        let _ = self.tallies(&mut ledger);
-        let mut cells = vec![Cells {
-            writer: ledger.writer,
-            slots: self.counter.slots() as u64,
-            cells: in_order(self.counter.cells()),
-            dropped: self.counter.dropped(),
-        }];
-        cells.extend(ledger.others.iter().map(|(&writer, copied)| Cells {
-            writer,
-            slots: copied.slots(),
-            cells: copied.cells(),
-            dropped: copied.dropped(),
-        }));
-        let others = ledger.tallies.values().fold(Outcomes::default(), |sum, &tally| sum.plus(tally));
-        let mut tallies = ledger.tallies.clone();
-        tallies.insert(ledger.writer.replica, ledger.floor.minus(others));
-        Snapshot {
-            resolution: self.resolution(),
-            grain: self.counter.grain().width(),
-            window: self.window(),
-            slack: self.slack(),
-            epoch: ledger.epoch,
-            inherited: ledger.inherited.clone(),
-            cells,
-            tallies,
-        }
-    }
-
-    /// Adds the hits of another counter, as `snapshot` knows them. Merging the same snapshot again changes nothing, and
-    /// a later one of the same counter adds just what is new.
-    ///
-    /// A snapshot of a later epoch (after a reset there) empties this counter first.
-    ///
-    /// # Errors
-    /// [`SnapshotError::OtherGeometry`] unless resolution, window and kind of strategy are the same;
-    /// [`SnapshotError::OlderEpoch`] if this counter was reset since; [`SnapshotError::Forked`] if the snapshot comes from
-    /// the other side of a fork and holds hits that this counter has itself. Nothing is changed then.
-    pub fn merge(&self, snapshot: &Snapshot) -> Result<(), SnapshotError> {
-        let other = |what| Err(SnapshotError::OtherGeometry { what });
-        if snapshot.resolution != self.resolution() {
-            return other(format!("resolution {:?}, not {:?}", snapshot.resolution, self.resolution()));
-        }
-        if snapshot.window != self.window() {
-            return other(format!("window {:?}, not {:?}", snapshot.window, self.window()));
-        }
-        let grain = self.counter.grain().width();
-        if snapshot.grain != grain {
-            return other(format!("times to {:?}, not {grain:?}", snapshot.grain));
-        }
-        let mut ledger = self.ledger();
-        if snapshot.epoch < ledger.epoch {
-            return Err(SnapshotError::OlderEpoch { theirs: snapshot.epoch, ours: ledger.epoch });
-        }
-        let counts = |writer: &Writer| *writer == ledger.writer || ledger.others.contains_key(writer);
-        let ours_too =
-            snapshot.cells.iter().map(|theirs| &theirs.writer).any(|writer| ledger.inherited.contains(writer));
-        if snapshot.epoch == ledger.epoch && (snapshot.inherited.iter().any(counts) || ours_too) {
-            return Err(SnapshotError::Forked);
-        }
-        if snapshot.epoch > ledger.epoch {
-            self.begin_epoch(&mut ledger, snapshot.epoch);
-        }
-        let grains = self.counter.grain().ticks(self.resolution()).expect("a tick is a whole number of grains");
-        for theirs in &snapshot.cells {
-            // Our own cells hold at least what a copy of them does.
-            if theirs.writer == ledger.writer || theirs.cells.is_empty() && theirs.dropped.is_empty() {
-                continue;
-            }
-            let copied = ledger.others.entry(theirs.writer).or_insert_with(|| Copied::new(theirs.slots, grains));
-            copied.merge(&theirs.cells, &theirs.dropped);
-        }
-        for (&replica, &tally) in &snapshot.tallies {
-            if replica != ledger.writer.replica {
-                let ours = ledger.tallies.entry(replica).or_default();
-                *ours = ours.max(tally);
-            }
-        }
-        for writer in &snapshot.inherited {
-            if !ledger.inherited.contains(writer) {
-                ledger.inherited.push(*writer);
-            }
-        }
-        self.merged.store(ledger.others.len() as u64, Ordering::Release);
-        Ok(())
-    }
-
-    /// The ledger, under a writer of this process.
-    ///
-    /// A forked child has its parent's hits in its own slots and counts on in them. It becomes a writer of its own, whose
-    /// hits include the inherited ones; merging them with the parent's would count those twice, so they are noted.
-    fn ledger(&self) -> MutexGuard<'_, Ledger> {
-        let mut ledger = self.ledger.lock();
-        let process = std::process::id();
-        if ledger.process != process {
-            let parent = std::mem::replace(&mut ledger.writer, Writer { replica: Replica::new(), generation: 0 });
-            ledger.inherited.push(parent);
-            ledger.forked = true;
-            ledger.process = process;
-        }
-        ledger
+    fn form(&self) -> Form {
+        self.counter.form(&self.geometry)
     }
 
     /// How many grains `last` is.
     #[inline]
     fn ticks(&self, last: Duration) -> Result<u64, QueryError> {
-        let grain = self.counter.grain();
+        let grain = self.grain();
         let ticks = grain.ticks(last).ok_or(QueryError::NotWhole { last, resolution: grain.width() })?;
         if ticks > self.window {
             return Err(QueryError::LongerThanWindow { last, window: self.window() });
@@ -508,7 +386,11 @@ impl HitCounter {
     /// The hits of the `ticks` that end with `to`, if the last query's sum serves.
     #[inline(always)]
     fn recall(&self, to: Tick, ticks: u64) -> Option<u64> {
-        if self.merged.load(Ordering::Acquire) == 0 { self.counter.recall(Span::ending(to, ticks)?) } else { None }
+        if self.merged.load(Ordering::Acquire) == 0 {
+            self.counter.recall(&self.geometry, Span::ending(to, ticks)?)
+        } else {
+            None
+        }
     }
 
     /// The hits of the `ticks` that end with `to`; `remember` is asked whether the next query may use the sum.
@@ -517,7 +399,7 @@ impl HitCounter {
     }
 
     fn sum_span(&self, span: Span, remember: bool) -> Reading {
-        let reading = self.counter.sum(span, remember);
+        let reading = self.counter.sum(&self.geometry, span, remember);
         if self.merged.load(Ordering::Acquire) == 0 {
             return reading;
         }
@@ -528,28 +410,15 @@ impl HitCounter {
     /// Whether a query at `to` may leave a sum behind: one in the future would make every hit before it a hit into a
     /// closed tick. Without a clock to go by, the future begins after the tick that follows the newest hit.
     fn is_past(&self, to: Tick) -> bool {
-        to <= if self.guarded { self.clock.now() } else { Tick(self.counter.newest().0 + 1) }
+        to <= if self.guarded { self.clock.now() } else { Tick(self.counter.newest(&self.geometry).0 + 1) }
     }
 
     #[cold]
     fn expired(&self, to: Tick, ticks: u64) -> QueryError {
-        let grain = self.counter.grain();
+        let grain = self.grain();
         let last = grain.start(Tick(ticks)).as_duration();
         QueryError::WindowExpired { at: grain.start(to), last }
     }
-}
-
-/// Cells by tick, each tick once.
-fn in_order(mut cells: Vec<Cell>) -> Vec<Cell> {
-    cells.sort_unstable();
-    cells.dedup_by(|next, kept| {
-        let same = next.tick == kept.tick;
-        if same {
-            kept.count = kept.count.saturating_add(next.count);
-        }
-        same
-    });
-    cells
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a rate is a float")]
@@ -560,17 +429,6 @@ fn per_second(count: u64, last: Duration) -> f64 {
 impl Default for HitCounter {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-/// A counter with the same configuration, clock and hits, that counts on by itself.
-impl Clone for HitCounter {
-    fn clone(&self) -> Self {
-        let geometry = *self.counter.geometry();
-        let counter = Counter::new(self.counter.strategy(), geometry);
-        let clone = Self::from_parts(self.clock.copy(), self.guarded, counter);
-        clone.merge(&self.snapshot()).expect("a clone has the geometry and no epoch of its own");
-        clone
     }
 }
 

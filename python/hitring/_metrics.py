@@ -1,0 +1,53 @@
+"""What a registry tells of itself."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = ["Metrics", "StrategyOf"]
+
+
+class Metrics(NamedTuple):
+    """What a registry holds, and what became of the hits it was given.
+
+    All numbers but those of what is held only grow, also over removals and prunes; a restore replaces them.
+    """
+
+    total_hits: int
+    """Hits that were counted, those of merged and restored registries included; of ``morris`` endpoints an estimate."""
+    endpoints_count: int
+    """Endpoints there are."""
+    pruned_events: int
+    """Hits that were dropped by pruning."""
+    pruned_endpoints: int
+    """Endpoints that were pruned."""
+    memory_entries: int
+    """Cells, timestamps and registers that hold something."""
+    memory_bytes: int
+    """About how many bytes all that takes."""
+    strategy: str
+    """The name of the strategy of new endpoints."""
+    late: int
+    """Hits that were refused because their tick was gone."""
+    future: int
+    """Hits that were refused because they lay too far ahead of the clock."""
+    saturated: int
+    """Hits that were refused because they did not fit into their tick."""
+    refused: int
+    """Hits that were refused for want of room, or by a counter whose endpoint is gone."""
+    dropped_events: int
+    """Events that were not delivered because a subscriber was too slow."""
+
+
+class StrategyOf(NamedTuple):
+    """How an endpoint's hits are counted."""
+
+    strategy: str
+    """Its strategy, by name."""
+    shape: str | None
+    """What takes its hits if it is adaptive (``few``, ``sparse``, ``ring`` or ``striped``); else ``None``."""
+    why: str
+    """Why that."""
+
+
+Metrics.__module__ = StrategyOf.__module__ = "hitring"

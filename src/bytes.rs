@@ -1,0 +1,210 @@
+//! The frame of everything that leaves as bytes, and numbers in it.
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 8 | `HITRING\0` |
+//! | 2 | format version: 1 |
+//! | 2 | kind, see [`Kind`] |
+//! | 8 | length of all the bytes |
+//! | ... | the body, by kind |
+//! | 4 | CRC-32 (IEEE) of all bytes before it |
+//!
+//! Integers are little-endian. What is read is never believed: a number of items is checked against the bytes that are
+//! left before anything is allocated for them.
+
+use crate::error::SnapshotError;
+use crate::writer::{Replica, Writer};
+
+const MAGIC: [u8; 8] = *b"HITRING\0";
+const VERSION: u16 = 1;
+const LENGTH_AT: usize = 12;
+const CHECKSUM: usize = 4;
+
+/// What the bytes are of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+pub enum Kind {
+    /// A [`Snapshot`](crate::Snapshot) of a hit counter.
+    Counter = 1,
+    /// A `RegistrySnapshot`.
+    Registry = 2,
+}
+
+impl Kind {
+    fn of(number: u16) -> Option<Self> {
+        [Self::Counter, Self::Registry].into_iter().find(|kind| *kind as u16 == number)
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Counter => "HitCounter",
+            Self::Registry => "Registry",
+        }
+    }
+}
+
+/// Bytes that are being written.
+#[derive(Debug)]
+pub struct Out(Vec<u8>);
+
+impl Out {
+    /// A frame of `kind` that has no body yet.
+    pub fn new(kind: Kind) -> Self {
+        let mut out = Self(Vec::new());
+        out.bytes(&MAGIC);
+        out.u16(VERSION);
+        out.u16(kind as u16);
+        out.u64(0);
+        out
+    }
+
+    /// The whole frame.
+    pub fn finish(mut self) -> Vec<u8> {
+        let length = (self.0.len() + CHECKSUM) as u64;
+        self.0[LENGTH_AT..LENGTH_AT + 8].copy_from_slice(&length.to_le_bytes());
+        let checksum = crc32fast::hash(&self.0);
+        self.0.extend(checksum.to_le_bytes());
+        self.0
+    }
+
+    /// Bytes as they are.
+    pub fn bytes(&mut self, bytes: &[u8]) {
+        self.0.extend(bytes);
+    }
+
+    /// Two bytes.
+    pub fn u16(&mut self, number: u16) {
+        self.0.extend(number.to_le_bytes());
+    }
+
+    /// Four bytes.
+    pub fn u32(&mut self, number: u32) {
+        self.0.extend(number.to_le_bytes());
+    }
+
+    /// Eight bytes.
+    pub fn u64(&mut self, number: u64) {
+        self.0.extend(number.to_le_bytes());
+    }
+
+    /// A number of items, in four bytes. There are never as many as do not fit: they would not fit into memory.
+    pub fn many(&mut self, items: usize) {
+        self.u32(items as u32);
+    }
+
+    /// A text of up to 65,535 bytes: its length in two bytes, and itself.
+    #[cfg(not(any(hitring_loom, hitring_shuttle)))]
+    pub fn text(&mut self, text: &str) {
+        self.u16(text.len() as u16);
+        self.bytes(text.as_bytes());
+    }
+
+    /// Sixteen bytes.
+    pub fn replica(&mut self, replica: Replica) {
+        self.u64(replica.process);
+        self.u64(replica.sequence);
+    }
+
+    /// Twenty-four bytes.
+    pub fn writer(&mut self, writer: Writer) {
+        self.replica(writer.replica);
+        self.u64(writer.generation);
+    }
+}
+
+/// Bytes that are being read.
+#[derive(Debug)]
+pub struct In<'a>(&'a [u8]);
+
+impl<'a> In<'a> {
+    /// The body of a frame of `kind`.
+    ///
+    /// # Errors
+    /// [`SnapshotError`] unless `bytes` are exactly such a frame.
+    pub fn open(bytes: &'a [u8], kind: Kind) -> Result<Self, SnapshotError> {
+        let mut header = Self(bytes);
+        let begins = bytes.len().min(MAGIC.len());
+        if bytes[..begins] != MAGIC[..begins] || bytes.is_empty() {
+            return Err(SnapshotError::Foreign);
+        }
+        let _: [u8; MAGIC.len()] = header.take()?;
+        let version = header.u16()?;
+        if version != VERSION {
+            return Err(if version > VERSION {
+                SnapshotError::Newer { version, supported: VERSION }
+            } else {
+                SnapshotError::Invalid { what: "format version" }
+            });
+        }
+        let found = header.u16()?;
+        if header.u64()? != bytes.len() as u64 {
+            return Err(SnapshotError::Truncated);
+        }
+        let (body, checksum) = bytes.split_last_chunk::<CHECKSUM>().ok_or(SnapshotError::Truncated)?;
+        if crc32fast::hash(body) != u32::from_le_bytes(*checksum) {
+            return Err(SnapshotError::Corrupt);
+        }
+        match Kind::of(found) {
+            Some(found) if found == kind => {
+                let read = bytes.len() - header.0.len();
+                body.get(read..).map(Self).ok_or(SnapshotError::Truncated)
+            }
+            Some(found) => Err(SnapshotError::OtherKind { found: found.name(), wanted: kind.name() }),
+            None => Err(SnapshotError::Invalid { what: "kind" }),
+        }
+    }
+
+    /// Whether everything has been read.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn take<const N: usize>(&mut self) -> Result<[u8; N], SnapshotError> {
+        let (taken, rest) = self.0.split_first_chunk().ok_or(SnapshotError::Truncated)?;
+        self.0 = rest;
+        Ok(*taken)
+    }
+
+    /// Two bytes.
+    pub fn u16(&mut self) -> Result<u16, SnapshotError> {
+        self.take().map(u16::from_le_bytes)
+    }
+
+    /// Four bytes.
+    pub fn u32(&mut self) -> Result<u32, SnapshotError> {
+        self.take().map(u32::from_le_bytes)
+    }
+
+    /// Eight bytes.
+    pub fn u64(&mut self) -> Result<u64, SnapshotError> {
+        self.take().map(u64::from_le_bytes)
+    }
+
+    /// A number of items of at least `least` bytes each, which are there.
+    pub fn many(&mut self, least: usize) -> Result<usize, SnapshotError> {
+        let items = self.u32()? as usize;
+        if items > self.0.len() / least {
+            return Err(SnapshotError::Truncated);
+        }
+        Ok(items)
+    }
+
+    /// A text, see [`Out::text`].
+    #[cfg(not(any(hitring_loom, hitring_shuttle)))]
+    pub fn text(&mut self) -> Result<&'a str, SnapshotError> {
+        let length = usize::from(self.u16()?);
+        let (text, rest) = self.0.split_at_checked(length).ok_or(SnapshotError::Truncated)?;
+        self.0 = rest;
+        std::str::from_utf8(text).map_err(|_| SnapshotError::Invalid { what: "text" })
+    }
+
+    /// Sixteen bytes.
+    pub fn replica(&mut self) -> Result<Replica, SnapshotError> {
+        Ok(Replica { process: self.u64()?, sequence: self.u64()? })
+    }
+
+    /// Twenty-four bytes.
+    pub fn writer(&mut self) -> Result<Writer, SnapshotError> {
+        Ok(Writer { replica: self.replica()?, generation: self.u64()? })
+    }
+}

@@ -1,0 +1,189 @@
+//! How an endpoint and its generations go, and the handles that keep them.
+//!
+//! The module above says when what may go, and why nothing is lost with it.
+
+use super::{ADAPTIVE, Endpoint, FEW, Generation, Gone, Head, LOCKED, REMOVED, REPLACED, Shared, TAGS, Unlinked};
+use super::{is_behind, last_tick};
+use crate::copied::Copied;
+use crate::form::Measure;
+use crate::mutant::mutated;
+use crate::outcome::Outcome;
+use crate::sync::{Ordering, relax};
+use crate::time::{Resolution, Tick};
+
+impl Endpoint {
+    /// One more handle.
+    ///
+    /// # Errors
+    /// [`Gone`], and then there is none more.
+    pub fn acquire(&self) -> Result<(), Gone> {
+        let mut uses = self.uses.fetch_add(1, Ordering::AcqRel);
+        while uses & LOCKED != 0 {
+            relax();
+            uses = self.uses.load(Ordering::Acquire);
+        }
+        match self.gone() {
+            None => Ok(()),
+            Some(gone) => {
+                self.release();
+                Err(gone)
+            }
+        }
+    }
+
+    /// One handle more, where there is one already.
+    pub fn acquire_another(&self) {
+        self.uses.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Whether there is a handle.
+    pub fn is_used(&self) -> bool {
+        self.uses.load(Ordering::Acquire) & !(LOCKED | ADAPTIVE) != 0
+    }
+
+    /// One handle less.
+    pub fn release(&self) {
+        self.uses.fetch_sub(1, Ordering::Release);
+    }
+
+    /// Does `work` while there is no handle and can be none; `None` if there is one, or somebody else does so.
+    fn without_handles<R>(&self, work: impl FnOnce() -> R) -> Option<R> {
+        if mutated!(EndpointIgnoresHandles) {
+            return Some(work());
+        }
+        let uses = self.uses.load(Ordering::Relaxed) & ADAPTIVE;
+        self.uses.compare_exchange(uses, uses | LOCKED, Ordering::AcqRel, Ordering::Relaxed).ok()?;
+        let done = work();
+        self.uses.fetch_and(!LOCKED, Ordering::AcqRel);
+        Some(done)
+    }
+
+    /// Whether all hits lie at least one ring behind `horizon`.
+    fn is_behind(&self, shared: Shared<'_>, horizon: Tick) -> bool {
+        is_behind(self.newest(shared), shared.geometry, horizon)
+    }
+
+    /// Ends the endpoint if it has no handle and all its hits lie at least one ring behind `horizon`; `None` if not, else
+    /// how many cells and hits it still held.
+    pub fn end_if_idle(&self, shared: Shared<'_>, horizon: Tick) -> Option<u64> {
+        self.without_handles(|| {
+            if !self.is_behind(shared, horizon) || !self.gate.try_close() {
+                return None;
+            }
+            // Looked at again: whoever left the gate before it closed may have brought a hit.
+            if !self.is_behind(shared, horizon) && !mutated!(EndpointDropsUnseen) {
+                self.gate.reopen();
+                return None;
+            }
+            if !self.gate.try_seal() {
+                self.gate.reopen();
+                return None;
+            }
+            Some(self.end(Gone::Removed, shared))
+        })?
+    }
+
+    /// Ends the endpoint if it has no handle, whatever it holds.
+    pub fn end_if_unused(&self, shared: Shared<'_>) -> Option<u64> {
+        self.without_handles(|| self.end(Gone::Removed, shared))
+    }
+
+    /// Ends the endpoint: no hit whose call begins later is taken. Answers how many hits it held.
+    pub fn end(&self, how: Gone, shared: Shared<'_>) -> u64 {
+        self.gate.seal();
+        let tag = if how == Gone::Removed { REMOVED } else { REPLACED };
+        while !mutated!(EndpointEndsQuietly) {
+            let head = self.head();
+            if head.has(REMOVED | REPLACED) || self.exchange(head, head.with(tag)) {
+                break;
+            }
+        }
+        let own = self.in_line().cells(shared.geometry).map(|cell| cell.count).fold(0, u64::saturating_add);
+        let held = |g: &Generation| match g.counter.form(shared.geometry).measure {
+            Measure::Count => g.counter.cells(shared.geometry).iter().map(|cell| cell.count).sum::<u64>(),
+            Measure::Morris { .. } => g.counter.outcomes(shared.geometry).counted,
+        };
+        let own = self.generations().map(held).fold(own, u64::saturating_add);
+        let Some(others) = self.others.get() else { return own };
+        others.lock().values().map(Copied::hits).fold(own, u64::saturating_add)
+    }
+
+    /// Takes those generations out of the chain whose hits all lie at least one ring behind `horizon`, and drops what else
+    /// is as far behind. Answers how many hits were dropped and the generations, which may be freed when everybody who
+    /// came by name before has left.
+    pub fn prune(&self, shared: Shared<'_>, horizon: Tick) -> (u64, Vec<Unlinked>) {
+        let mut removed = 0;
+        let before = Tick((horizon.0 + 1).saturating_sub(shared.geometry.slots() as u64));
+        for generation in self.generations() {
+            removed += generation.counter.prune(before);
+        }
+        if removed > 0 {
+            self.forget_before(before);
+        }
+        if let Some(others) = self.others.get() {
+            others.lock().retain(|_, copied| {
+                let form = copied.form();
+                let micros = Resolution::MICROSECOND.tick(shared.geometry.resolution().start(before));
+                let grain = if form.grain < shared.geometry.resolution().width() { micros } else { Tick(0) };
+                let behind = is_behind(last_tick(form, copied.newest(), shared.geometry), shared.geometry, horizon);
+                !behind && (grain.0 == 0 || copied.prune_before(grain))
+            });
+        }
+        let unlinked = self.without_handles(|| self.unlink(shared, horizon, &mut removed)).unwrap_or_default();
+        (removed, unlinked)
+    }
+
+    fn unlink(&self, shared: Shared<'_>, horizon: Tick, removed: &mut u64) -> Vec<Unlinked> {
+        let mut unlinked = Vec::new();
+        let head = self.head();
+        // Whoever comes in later sees a head at least as new as this one.
+        if !self.gate.is_empty() && !mutated!(EndpointDropsInside) {
+            return unlinked;
+        }
+        // SAFETY: as in `record_current`; only this thread unlinks, as it alone holds `uses` locked.
+        let mut before = unsafe { head.chain().as_ref() };
+        if head.has(FEW) {
+            while let Some(first) = before.filter(|g| g.is_behind(shared, horizon)) {
+                let (seen, rest) = (self.head(), first.next.load(Ordering::Acquire));
+                let is_first = std::ptr::eq(seen.chain(), first) && seen.has(FEW);
+                if !is_first || !self.exchange(seen, Head(rest).with(seen.0.addr() & TAGS)) {
+                    return unlinked;
+                }
+                unlinked.push(self.take_leave(first, shared, removed));
+                // SAFETY: as above.
+                before = unsafe { rest.as_ref() };
+            }
+        }
+        while let Some(previous) = before {
+            let next = previous.next.load(Ordering::Acquire);
+            // SAFETY: as above.
+            before = unsafe { next.as_ref() };
+            if let Some(generation) = before.filter(|g| g.is_behind(shared, horizon)) {
+                previous.next.store(generation.next.load(Ordering::Acquire), Ordering::Release);
+                unlinked.push(self.take_leave(generation, shared, removed));
+                before = Some(previous);
+            }
+        }
+        unlinked
+    }
+
+    /// Notes what is to be known of a generation that has just been unlinked.
+    fn take_leave(&self, generation: &Generation, shared: Shared<'_>, removed: &mut u64) -> Unlinked {
+        let (counter, geometry) = (&generation.counter, shared.geometry);
+        let outcomes = counter.outcomes(geometry);
+        for (outcome, amount) in Outcome::ALL.into_iter().zip(outcomes.to_array()) {
+            if amount > 0 {
+                shared.tally.add(outcome, amount);
+            }
+        }
+        let cells = counter.cells(geometry);
+        if let Some(newest) = cells.iter().map(|cell| last_tick(counter.form(geometry), cell.tick, geometry)).max() {
+            self.forget_before(Tick(newest.0 + 1));
+        }
+        self.forget_before(counter.forgotten());
+        if counter.form(geometry).measure == Measure::Count {
+            *removed += cells.iter().map(|cell| cell.count).sum::<u64>();
+        }
+        Unlinked(std::ptr::from_ref(generation).cast_mut())
+    }
+}

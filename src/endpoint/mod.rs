@@ -1,0 +1,484 @@
+//! What is counted under one name: a chain of generations, of which one takes the hits.
+//!
+//! ```text
+//! head --> Generation 7 (ring) --> Generation 3 (16 cells) --> end        the first takes the hits
+//! head --> few cells in line,      Generation 7 --> Generation 3          with FEW set: the cells in line take them
+//! ```
+//!
+//! A swap, a promotion and a demotion are one exchange of `head`. The hits stay where they are: every query adds up the
+//! cells in line and all generations, each hit is in exactly one of them, and nothing is ever moved. A generation leaves
+//! the chain when all its hits have left the window.
+//!
+//! | head | hits go to | who moves it |
+//! |---|---|---|
+//! | generation | it | swap, promotion: to a new generation in front of it |
+//! | chain, `FEW` | the cells in line | a hit that finds them full: to a new generation in front of the chain |
+//! | `REMOVED` set | nowhere; the endpoint is gone | remove, prune, for good |
+//! | `REPLACED` set | the endpoint of the same name that the registry has instead | restore, for good |
+//!
+//! # Two ways in
+//! The **short way** adds to a tick that has hits already, in the generation that `head` names. The **long way** brings new
+//! ticks; it passes the `Gate` first and reads `head` behind it.
+//!
+//! # When a generation may go
+//! A thread that read `head` long ago may still write to a generation that has been swapped out. It is dropped when
+//! 1. it is not the first any more, and the gate was seen empty after that: nobody who may know it is on the long way;
+//! 2. all its hits lie at least one ring behind. The short way adds only to ticks that have hits, so what a straggler may
+//!    still bring lies as far behind.
+//!
+//! So no other thread's ring is ever frozen, folded or emptied, striped ones included. An idle endpoint is dropped by the
+//! same rule, with the gate sealed: a hit that comes too late is turned away and goes to a new endpoint of the name.
+//! (Mutants `EndpointDropsUnseen`, `EndpointDropsInside`.)
+//!
+//! # Memory
+//! Dropping from the chain frees nothing: short ways and readers may still be inside. Those who come by name are seen by
+//! the registry's collector. Those who hold a handle are not, so nothing is unlinked while there is a handle: `uses` counts
+//! them, and unlinking locks it at 0.
+//!
+//! # Guarantees
+//! | method | progress | steps |
+//! |---|---|---|
+//! | `record_current` | that of the strategy | two loads more |
+//! | `record` | that of the strategy, and lock-free over swaps: it starts again when another thread changed `head` | two read-modify-writes more |
+//! | `sum`, `cells`, `newest` | that of the strategies; one lock where hits of other registries were merged in | the cells in line and one load a generation more |
+//! | `acquire` | waits while generations are being unlinked (bounded by the chain) | one read-modify-write |
+//! | all others | lock-free | |
+
+mod leaving;
+mod reading;
+
+use std::collections::BTreeMap;
+
+pub use reading::{Exported, Own};
+
+use crate::copied::Copied;
+use crate::counter::Counter;
+use crate::error::ConfigError;
+use crate::form::Form;
+use crate::gate::Gate;
+use crate::moment::{Query, When};
+use crate::mutant::mutated;
+use crate::outcome::{Outcome, Tally};
+use crate::strategy::Strategy;
+use crate::sync::{AtomicPtr, AtomicU64, Mutex, Ordering, Typed};
+use crate::table::Once;
+use crate::time::Tick;
+use crate::window::Cell;
+use crate::window::geometry::Geometry;
+use crate::window::sparse::{Added, Sparse};
+use crate::writer::Writer;
+
+/// How many cells an endpoint has in line.
+#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+pub const FEW_CELLS: usize = 4;
+/// Models need few.
+#[cfg(any(hitring_loom, hitring_shuttle))]
+pub const FEW_CELLS: usize = 2;
+
+/// What all endpoints of a registry share.
+#[derive(Clone, Copy, Debug)]
+pub struct Shared<'a> {
+    /// The layout of all counters.
+    pub geometry: &'a Geometry,
+    /// Where hits are noted that no counter holds any more, or ever held.
+    pub tally: &'a Tally,
+    /// The next generation's number.
+    pub generations: &'a AtomicU64,
+}
+
+impl Shared<'_> {
+    fn next_generation(&self) -> u64 {
+        self.generations.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The tick of the resolution in which the input tick `tick` of `counter` lies.
+    fn tick(&self, counter: &Counter, tick: Tick) -> Tick {
+        self.geometry.resolution().tick(counter.input(self.geometry).start(tick))
+    }
+}
+
+/// One life of a counter.
+#[derive(Debug)]
+pub struct Generation {
+    number: u64,
+    counter: Counter,
+    /// The one before it.
+    next: AtomicPtr<Generation>,
+}
+
+/// The endpoint takes no hits any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gone {
+    /// It was removed or pruned.
+    Removed,
+    /// The registry was restored, and has another one of the name if the snapshot had one.
+    Replaced,
+}
+
+/// What takes an adaptive endpoint's hits, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Shape {
+    /// A few cells within the endpoint: hits in at most 4 ticks of the window.
+    Few,
+    /// 16 cells: there were hits in more than 4 ticks.
+    Sparse,
+    /// A ring: there were hits in more than 16 ticks, or more in one than a cell holds.
+    Ring,
+    /// A stripe for each thread: threads were in each other's way.
+    Striped,
+    /// What was asked for; the endpoint is not adaptive.
+    Asked,
+}
+
+/// Generations that were unlinked and may still be read by those who came by name.
+#[derive(Debug)]
+pub struct Unlinked(pub *mut Generation);
+
+/// See the module's header.
+#[derive(Debug)]
+pub struct Endpoint {
+    head: AtomicPtr<Generation>,
+    gate: Gate,
+    /// How many handles there are, and two flags.
+    uses: AtomicU64,
+    /// Which of the name's lives this is: removing begins a higher one.
+    epoch: u64,
+    /// The generation of the cells in line.
+    first: u64,
+    few: [AtomicU64; FEW_CELLS],
+    /// The first tick that is still known.
+    forgotten: Typed<Tick>,
+    /// Cells that came from other registries.
+    others: Once<Mutex<BTreeMap<Writer, Copied>>>,
+}
+
+const FEW: usize = 1;
+const REMOVED: usize = 2;
+const REPLACED: usize = 4;
+const TAGS: usize = FEW | REMOVED | REPLACED;
+
+const LOCKED: u64 = 1 << 63;
+const ADAPTIVE: u64 = 1 << 62;
+
+/// A value of `head`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Head(*mut Generation);
+
+impl Head {
+    fn has(self, tag: usize) -> bool {
+        self.0.addr() & tag != 0
+    }
+
+    fn with(self, tag: usize) -> Self {
+        Self(self.0.map_addr(|address| address | tag))
+    }
+
+    fn chain(self) -> *mut Generation {
+        self.0.map_addr(|address| address & !TAGS)
+    }
+}
+
+impl Endpoint {
+    /// An endpoint without hits.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if the strategy does not suit the geometry.
+    pub fn new(strategy: &Strategy, epoch: u64, forgotten: Tick, shared: Shared<'_>) -> Result<Self, ConfigError> {
+        let adaptive = *strategy == Strategy::Adaptive;
+        let endpoint = Self {
+            head: AtomicPtr::new(Head(std::ptr::null_mut()).with(FEW).0),
+            gate: Gate::new(),
+            uses: AtomicU64::new(if adaptive { ADAPTIVE } else { 0 }),
+            epoch,
+            first: shared.next_generation(),
+            few: std::array::from_fn(|_| AtomicU64::new(0)),
+            forgotten: Typed::new(forgotten),
+            others: Once::new(),
+        };
+        if !adaptive {
+            let generation = Generation::boxed(Counter::new(strategy, shared.geometry)?, std::ptr::null_mut(), shared);
+            endpoint.head.store(Box::into_raw(generation), Ordering::Release);
+        }
+        Ok(endpoint)
+    }
+
+    /// Which of the name's lives this is.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// The first tick that is still known.
+    pub fn forgotten(&self) -> Tick {
+        self.forgotten.load(Ordering::Acquire)
+    }
+
+    #[inline(always)]
+    fn in_line(&self) -> Sparse<'_> {
+        Sparse { words: &self.few, forgotten: &self.forgotten }
+    }
+
+    #[inline(always)]
+    fn head(&self) -> Head {
+        Head(self.head.load(Ordering::Acquire))
+    }
+
+    fn exchange(&self, seen: Head, new: Head) -> bool {
+        self.head.compare_exchange(seen.0, new.0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+
+    /// Counts `amount` hits at `tick`, if the tick has hits and room: the short way of [`record`](Self::record).
+    /// Otherwise it changes nothing.
+    #[inline(always)]
+    pub fn record_current(&self, geometry: &Geometry, tick: Tick, amount: u64) -> bool {
+        let head = self.head();
+        if head.has(TAGS) {
+            return self.record_current_few(head, geometry, tick, amount);
+        }
+        // SAFETY: without tags `head` is a generation, and the caller holds a handle or the collector's guard, under
+        // which none is freed.
+        unsafe { &*head.0 }.counter.record_current(geometry, tick, amount)
+    }
+
+    #[inline(never)]
+    fn record_current_few(&self, head: Head, geometry: &Geometry, tick: Tick, amount: u64) -> bool {
+        !head.has(REMOVED | REPLACED) && self.in_line().record_current(geometry, tick, amount)
+    }
+
+    /// Counts `amount` hits at `when`.
+    pub fn record(&self, shared: Shared<'_>, when: When<'_>, amount: u64) -> Result<Outcome, Gone> {
+        if amount == 0 {
+            return self.gone().map_or(Ok(Outcome::Counted), Err);
+        }
+        if !self.gate.enter() {
+            return Err(self.gone().unwrap_or(Gone::Removed));
+        }
+        let outcome = loop {
+            let head = self.head();
+            if let Some(gone) = Self::gone_by(head) {
+                break Err(gone);
+            }
+            let added = if head.has(FEW) {
+                let note = |outcome, amount| shared.tally.add(outcome, amount);
+                self.in_line().record(shared.geometry, when.tick(), amount, note)
+            } else {
+                // SAFETY: as in `record_current`.
+                let counter = &unsafe { &*head.0 }.counter;
+                counter.record(shared.geometry, when.input(counter), amount)
+            };
+            match added {
+                Added::Done(outcome) => {
+                    self.relieve(head, shared);
+                    break Ok(outcome);
+                }
+                Added::Full => self.promote(head, shared),
+            }
+        };
+        self.gate.leave();
+        outcome
+    }
+
+    fn gone_by(head: Head) -> Option<Gone> {
+        if head.has(REMOVED) {
+            Some(Gone::Removed)
+        } else if head.has(REPLACED) {
+            Some(Gone::Replaced)
+        } else {
+            None
+        }
+    }
+
+    /// Why no hits are taken any more, if so.
+    pub fn gone(&self) -> Option<Gone> {
+        Self::gone_by(self.head())
+    }
+
+    /// Grows: the next larger shape in front of what was full. Whoever is quicker wins.
+    fn promote(&self, head: Head, shared: Shared<'_>) {
+        let counter = match head.has(FEW) {
+            true => Counter::sparse(),
+            false => Counter::Ring(crate::window::ring::Ring::new(shared.geometry)),
+        };
+        self.push(head, counter, shared);
+    }
+
+    /// Gives an adaptive endpoint stripes if threads are in each other's way in its ring.
+    fn relieve(&self, head: Head, shared: Shared<'_>) {
+        if head.has(FEW) {
+            return;
+        }
+        // SAFETY: as in `record_current`.
+        if let Counter::Ring(ring) = &unsafe { &*head.0 }.counter
+            && ring.is_crowded()
+            && self.is_adaptive()
+        {
+            self.push(head, Counter::Striped(Box::default()), shared);
+        }
+    }
+
+    /// Puts a new generation in front, if `head` is still what it was.
+    fn push(&self, head: Head, counter: Counter, shared: Shared<'_>) -> bool {
+        let former = if mutated!(EndpointSwapForgets) { std::ptr::null_mut() } else { head.chain() };
+        let generation = Box::into_raw(Generation::boxed(counter, former, shared));
+        let pushed = self.exchange(head, Head(generation));
+        if !pushed {
+            // SAFETY: the exchange failed, so nobody else has ever seen it.
+            drop(unsafe { Box::from_raw(generation) });
+        }
+        pushed
+    }
+
+    /// Whether the strategy is adaptive.
+    pub fn is_adaptive(&self) -> bool {
+        self.uses.load(Ordering::Acquire) & ADAPTIVE != 0
+    }
+
+    /// The strategy that was asked for.
+    pub fn strategy(&self) -> Strategy {
+        let head = self.head();
+        if self.is_adaptive() || head.chain().is_null() {
+            return Strategy::Adaptive;
+        }
+        // SAFETY: as in `record_current`.
+        unsafe { &*head.chain() }.counter.strategy()
+    }
+
+    /// What takes the hits, and why.
+    pub fn shape(&self) -> Shape {
+        let head = self.head();
+        if !self.is_adaptive() {
+            return Shape::Asked;
+        }
+        if head.has(FEW) || head.chain().is_null() {
+            return Shape::Few;
+        }
+        // SAFETY: as in `record_current`.
+        match unsafe { &*head.chain() }.counter {
+            Counter::Sparse(_) => Shape::Sparse,
+            Counter::Striped(_) => Shape::Striped,
+            _ => Shape::Ring,
+        }
+    }
+
+    /// Lets a new generation of `strategy` take the hits. Answers what it was before, or `None` if it is that already.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if the strategy does not suit the geometry; nothing was changed.
+    pub fn swap(&self, strategy: &Strategy, shared: Shared<'_>) -> Result<Option<Strategy>, ConfigError> {
+        loop {
+            let head = self.head();
+            let old = self.strategy();
+            if old == *strategy || head.has(REMOVED | REPLACED) {
+                return Ok(None);
+            }
+            // The flag is off before a ring is put in front that must not grow, and on after.
+            let swapped = if *strategy == Strategy::Adaptive {
+                let swapped = self.exchange(head, head.with(FEW));
+                if swapped {
+                    self.uses.fetch_or(ADAPTIVE, Ordering::AcqRel);
+                }
+                swapped
+            } else {
+                let counter = Counter::new(strategy, shared.geometry)?;
+                self.uses.fetch_and(!ADAPTIVE, Ordering::AcqRel);
+                self.push(head, counter, shared)
+            };
+            if swapped {
+                return Ok(Some(old));
+            }
+        }
+    }
+
+    /// Lets the cells in line take the hits of an adaptive endpoint again, if they would do for those of the last
+    /// window; answers whether it did.
+    pub fn demote(&self, shared: Shared<'_>, query: &Query<'_>) -> bool {
+        let head = self.head();
+        if !self.is_adaptive() || head.has(TAGS) {
+            return false;
+        }
+        let Ok(Some(span)) = query.ticks() else { return false };
+        let busy = |generation: &Generation| {
+            let cells = generation.counter.cells(shared.geometry);
+            cells.iter().filter(|cell| span.first <= cell.tick).count()
+        };
+        self.generations().map(busy).sum::<usize>() <= FEW_CELLS / 2 && self.exchange(head, head.with(FEW))
+    }
+
+    fn generations(&self) -> impl Iterator<Item = &Generation> {
+        let mut next = self.head().chain();
+        std::iter::from_fn(move || {
+            // SAFETY: null, or a generation in the chain; as in `record_current`.
+            let generation = unsafe { next.as_ref() }?;
+            next = generation.next.load(Ordering::Acquire);
+            Some(generation)
+        })
+    }
+
+    /// Whether there is a former generation whose hits all lie at least one ring behind `horizon`.
+    pub fn has_former_behind(&self, shared: Shared<'_>, horizon: impl FnOnce() -> Tick) -> bool {
+        let current = usize::from(!self.head().has(FEW));
+        let mut former = self.generations().skip(current).peekable();
+        former.peek().is_some() && {
+            let horizon = horizon();
+            former.any(|generation| generation.is_behind(shared, horizon))
+        }
+    }
+
+    /// Reads the endpoint's first word: whoever walks over many asks for that of several at once, so that they wait for
+    /// memory together.
+    pub fn touch(&self) -> usize {
+        self.head().0.addr()
+    }
+
+    /// Takes in cells of another writer. Merging the same again changes nothing.
+    pub fn merge(&self, writer: Writer, form: Form, cells: &[Cell], dropped: &[Tick]) {
+        let mut others = self.others.get_or_make(|| Mutex::new(BTreeMap::new())).lock();
+        others.entry(writer).or_insert_with(|| Copied::new(form)).merge(cells, dropped);
+    }
+
+    /// Notes that ticks before `forgotten` are not known.
+    pub fn forget_before(&self, forgotten: Tick) {
+        self.forgotten.raise(forgotten, Ordering::Release);
+    }
+}
+
+impl Generation {
+    fn boxed(counter: Counter, next: *mut Self, shared: Shared<'_>) -> Box<Self> {
+        Box::new(Self { number: shared.next_generation(), counter, next: AtomicPtr::new(next) })
+    }
+
+    fn is_behind(&self, shared: Shared<'_>, horizon: Tick) -> bool {
+        let newest = shared.tick(&self.counter, self.counter.newest(shared.geometry));
+        is_behind(newest, shared.geometry, horizon)
+    }
+}
+
+impl Drop for Endpoint {
+    fn drop(&mut self) {
+        let mut next = self.head().chain();
+        while !next.is_null() {
+            // SAFETY: `&mut self`: nobody else is here, and what is in the chain came from `Box::into_raw`.
+            let generation = unsafe { Box::from_raw(next) };
+            next = generation.next.load(Ordering::Acquire);
+        }
+    }
+}
+
+// SAFETY: the chain is owned like a `Box`, and is only changed through atomics.
+unsafe impl Send for Endpoint {}
+// SAFETY: as above; counters are `Sync`.
+unsafe impl Sync for Endpoint {}
+
+fn is_behind(newest: Tick, geometry: &Geometry, horizon: Tick) -> bool {
+    newest.0 + geometry.slots() as u64 <= horizon.0
+}
+
+/// The last tick of the resolution that a cell at `tick` may have hits of.
+fn last_tick(form: Form, tick: Tick, geometry: &Geometry) -> Tick {
+    let width = geometry.resolution().width();
+    if form.grain > width {
+        let buckets = (form.grain.as_nanos() / width.as_nanos()) as u64;
+        return if tick.0 == 0 { tick } else { Tick(tick.0 * buckets + buckets - 1) };
+    }
+    if form.grain < width { Tick(tick.0 / form.grains) } else { tick }
+}

@@ -1,0 +1,189 @@
+//! What an endpoint answers: the cells in line, all generations, and the cells of others, added up.
+//!
+//! A reader takes `head` first and then whatever lies behind it. A hit that returned before lies in a generation that was
+//! in the chain then, and leaves it only when it is out of every window.
+
+use std::collections::BTreeMap;
+
+use super::{Endpoint, Generation, Shared, last_tick};
+use crate::copied::Copied;
+use crate::counter::Counter;
+use crate::error::QueryError;
+use crate::form::{Form, Measure};
+use crate::hits::{Accuracy, Hits};
+use crate::moment::Query;
+use crate::outcome::{Outcome, Outcomes};
+use crate::sketch::morris::Base;
+use crate::strategy::Strategy;
+use crate::time::Tick;
+use crate::window::geometry::Geometry;
+use crate::window::{Cell, Reading, in_order};
+use crate::writer::{Replica, Writer};
+
+impl Endpoint {
+    /// The hits of the query.
+    ///
+    /// # Errors
+    /// [`QueryError::WindowExpired`] and [`QueryError::NotWhole`].
+    pub fn sum(&self, shared: Shared<'_>, query: &Query<'_>) -> Result<Hits, QueryError> {
+        let geometry = shared.geometry;
+        let mut hits = Hits::NONE;
+        if self.is_adaptive() {
+            // Whatever there is to add up: ticks cannot answer for parts of them.
+            let _ = query.ticks()?;
+        }
+        // The newest generation first: whoever saw a hit in it, and asks again, must not miss it.
+        for generation in self.generations() {
+            let counter = &generation.counter;
+            let Some(span) = query.span(counter)? else { continue };
+            let remember = || query.remembers(|| self.newest(shared));
+            let reading = match counter.recall(geometry, span) {
+                Some(count) => Reading::exact(count),
+                None => counter.sum(geometry, span, remember()),
+            };
+            if !reading.exact {
+                return Err(query.expired());
+            }
+            hits = hits.plus(Hits::new(reading.count, accuracy(counter)));
+        }
+        if let Some(span) = query.touched() {
+            let reading = self.in_line().sum(geometry, span);
+            if !reading.exact {
+                return Err(query.expired());
+            }
+            if reading.count > 0 {
+                // Ticks cannot answer for parts of them.
+                let _ = query.ticks()?;
+                hits = hits.plus(Hits::exact(reading.count));
+            }
+        }
+        match self.others.get() {
+            Some(others) => others.lock().values().try_fold(hits, |hits, copied| {
+                let Some(span) = query.cells(&copied.form())? else { return Ok(hits) };
+                let reading = copied.sum(span);
+                if !reading.exact {
+                    return Err(query.expired());
+                }
+                Ok(hits.plus(Hits::new(reading.count, accuracy_of(copied.form(), geometry))))
+            }),
+            None => Ok(hits),
+        }
+    }
+
+    /// The newest tick of the resolution that has a hit.
+    pub fn newest(&self, shared: Shared<'_>) -> Tick {
+        let counters = self.generations().map(|g| shared.tick(&g.counter, g.counter.newest(shared.geometry)));
+        let own = counters.chain([self.in_line().newest(shared.geometry)]).max().unwrap_or_default();
+        let Some(others) = self.others.get() else { return own };
+        let newest = |copied: &Copied| last_tick(copied.form(), copied.newest(), shared.geometry);
+        others.lock().values().map(newest).fold(own, Tick::max)
+    }
+
+    /// What became of all hits that went into this endpoint and are not noted elsewhere.
+    pub fn outcomes(&self, shared: Shared<'_>) -> Outcomes {
+        let mut outcomes = Outcomes::default();
+        for cell in self.in_line().cells(shared.geometry) {
+            outcomes.add(Outcome::Counted, cell.count);
+        }
+        self.generations().map(|g| g.counter.outcomes(shared.geometry)).fold(outcomes, Outcomes::plus)
+    }
+
+    /// How many cells, timestamps and registers hold something.
+    pub fn entries(&self, shared: Shared<'_>) -> u64 {
+        let own = self.in_line().cells(shared.geometry).count() as u64;
+        let own = self.generations().map(|g| g.counter.entries(shared.geometry)).fold(own, u64::saturating_add);
+        self.others.get().map_or(own, |others| own + others.lock().values().map(|c| c.len() as u64).sum::<u64>())
+    }
+
+    /// The bytes the endpoint takes, its name and its place in the registry not included.
+    pub fn bytes(&self) -> usize {
+        let generation = |g: &Generation| size_of::<Generation>() - size_of::<Counter>() + g.counter.bytes();
+        let own = size_of::<Self>() + self.generations().map(generation).sum::<usize>();
+        self.others.get().map_or(own, |others| own + others.lock().values().map(Copied::bytes).sum::<usize>())
+    }
+
+    /// Everything that is held, generation by generation, the own ones by their numbers.
+    pub fn export(&self, shared: Shared<'_>) -> Exported {
+        let geometry = shared.geometry;
+        let own_of = |g: &Generation| Own {
+            number: g.number,
+            form: g.counter.form(geometry),
+            ever: g.counter.ever(),
+            cells: in_order(g.counter.cells(geometry)),
+            dropped: g.counter.dropped(),
+            forgotten: g.counter.forgotten(),
+        };
+        let mut own: Vec<Own> = self.generations().map(own_of).collect();
+        let few = in_order(self.in_line().cells(geometry).collect());
+        if !few.is_empty() {
+            let (form, ever, dropped) = (few_form(geometry), 0, Vec::new());
+            own.push(Own { number: self.first, form, ever, cells: few, dropped, forgotten: Tick(0) });
+        }
+        let others = self.others.get().map(|others| others.lock().clone()).unwrap_or_default();
+        let forgotten = own.iter().map(|own| own.forgotten).fold(self.forgotten(), Tick::max);
+        Exported { own, others, forgotten }
+    }
+
+    /// The replicas whose cells were merged in.
+    pub fn merged_replicas(&self) -> Vec<Replica> {
+        let Some(others) = self.others.get() else { return Vec::new() };
+        others.lock().keys().map(|writer| writer.replica).collect()
+    }
+
+    /// The cells of the live generation `number`, if it is this endpoint's.
+    pub fn live(&self, number: u64, shared: Shared<'_>) -> Option<Vec<Cell>> {
+        if number == self.first {
+            return Some(in_order(self.in_line().cells(shared.geometry).collect()));
+        }
+        let generation = self.generations().find(|g| g.number == number)?;
+        Some(in_order(generation.counter.cells(shared.geometry)))
+    }
+}
+
+/// What an endpoint holds.
+#[derive(Debug)]
+pub struct Exported {
+    /// Of its own generations.
+    pub own: Vec<Own>,
+    /// Of others.
+    pub others: BTreeMap<Writer, Copied>,
+    /// The first tick that is known.
+    pub forgotten: Tick,
+}
+
+/// What a generation holds.
+#[derive(Debug)]
+pub struct Own {
+    /// The generation.
+    pub number: u64,
+    /// How the cells are to be read.
+    pub form: Form,
+    /// The all-time Morris register.
+    pub ever: u64,
+    /// Its cells, each tick once.
+    pub cells: Vec<Cell>,
+    /// Ticks whose hits were dropped for room.
+    pub dropped: Vec<Tick>,
+    forgotten: Tick,
+}
+
+fn few_form(geometry: &Geometry) -> Form {
+    let grain = geometry.resolution().width();
+    Form { grain, slots: geometry.slots() as u64, grains: 1, measure: Measure::Count }
+}
+
+fn accuracy(counter: &Counter) -> Accuracy {
+    match counter.strategy() {
+        Strategy::Fixed { window_size } => Accuracy::Buckets { window_size },
+        Strategy::Morris { base } => Accuracy::Estimate { error: base.error() },
+        _ => Accuracy::Exact,
+    }
+}
+
+fn accuracy_of(form: Form, geometry: &Geometry) -> Accuracy {
+    match form.measure {
+        Measure::Morris { base } => Accuracy::Estimate { error: Base::new(base).map_or(1.0, Base::error) },
+        Measure::Count if form.grain > geometry.resolution().width() => Accuracy::Buckets { window_size: form.grain },
+        Measure::Count => Accuracy::Exact,
+    }
+}

@@ -1,0 +1,32 @@
+//! Events: what happens in a registry, told to whoever subscribed.
+//!
+//! | file | concept |
+//! |---|---|
+//! | `event` | [`Event`], its [`EventKind`], and an [`EventSet`] of kinds |
+//! | `bus` | [`Bus`]: from the recorders to every listener's queue |
+//! | `listener` | [`Listener`]: a queue that its owner empties |
+//! | `subscription` | [`Subscription`]: a thread that empties a queue into a callback |
+//!
+//! # What holds
+//! - **Nobody subscribed: one relaxed load.** [`Bus::watched`] is all that a recorder pays.
+//! - **A recorder never waits for a listener.** Queues are bounded; what does not fit is dropped and counted, at the
+//!   listener and at the bus. The only lock on the way covers the copying of one `Arc`.
+//! - **Order.** A listener gets the events of one thread in the order in which the thread emitted them, whichever of
+//!   them were dropped.
+//! - **Who began to listen before a hit was recorded hears of it**, if recording began after `listen` or `subscribe`
+//!   returned, in the same thread or one that knows of the return by synchronising with it.
+//! - **Metrics are coalesced.** A record only says that the figures have changed; the listener fetches them when it
+//!   gets to it. Between two fetches any number of records say so once. The fetch that follows a record includes it.
+//! - **Forks.** A child has no listeners: its threads emit to nobody, the listeners and subscriptions that it inherited
+//!   are closed, and dropping them touches nothing. It may listen anew. As long as it does not, a child of a process
+//!   that had listeners pays one system call for each event of a kind that its parent listened to.
+
+mod bus;
+mod event;
+mod listener;
+mod subscription;
+
+pub use bus::Bus;
+pub use event::{Event, EventKind, EventSet, UnknownEvent};
+pub use listener::{Listener, Received};
+pub use subscription::Subscription;

@@ -1,0 +1,89 @@
+//! A gate that is closed only when nobody is inside.
+//!
+//! Writers pass it before they bring a tick that has no hits yet. Whoever wants to drop what is behind it closes it,
+//! looks once more, and then seals it for good, unless somebody came in between.
+//!
+//! | word | state | a writer enters | the closer |
+//! |---|---|---|---|
+//! | `n` | open, `n` inside | `n + 1` | `n = 0`: may go to `closing`; else gives up |
+//! | `closing`, 0 inside | somebody looks | takes `closing` away and is inside | may go to `sealed` by one exchange, which fails if a writer entered, even if it has left again |
+//! | `sealed` | for good | is turned away | |
+//!
+//! A writer that is inside when the gate is sealed by [`seal`](Gate::seal) stays there; later ones are turned away.
+//!
+//! If the writer's entry comes before the closer's exchange to `closing`, it either is still inside (and the closer
+//! gives up), or it has left, by a release that this exchange acquires: the closer sees what it wrote. If it comes
+//! after, it takes `closing` away, and the closer does not seal. (Mutant `GateKeepsClosing`.)
+//!
+//! **Progress.** Every method is wait-free: at most two read-modify-writes, none repeated.
+
+use crate::mutant::mutated;
+use crate::sync::{AtomicU64, Ordering};
+
+const SEALED: u64 = 1 << 63;
+const CLOSING: u64 = 1 << 62;
+const INSIDE: u64 = CLOSING - 1;
+
+/// See the module's header.
+#[derive(Debug)]
+pub struct Gate(AtomicU64);
+
+impl Gate {
+    /// An open gate.
+    pub fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    /// Goes in, unless the gate is sealed. Whoever went in must [`leave`](Self::leave).
+    #[must_use]
+    pub fn enter(&self) -> bool {
+        let before = self.0.fetch_add(1, Ordering::AcqRel);
+        if before & SEALED != 0 {
+            self.leave();
+            return false;
+        }
+        if before & CLOSING != 0 && !mutated!(GateKeepsClosing) {
+            self.0.fetch_and(!CLOSING, Ordering::AcqRel);
+        }
+        true
+    }
+
+    /// Goes out.
+    pub fn leave(&self) {
+        self.0.fetch_sub(1, Ordering::Release);
+    }
+
+    /// Begins to close the gate, if it is open and nobody is inside.
+    #[must_use]
+    pub fn try_close(&self) -> bool {
+        self.0.compare_exchange(0, CLOSING, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+
+    /// Seals a gate that is closing; false if somebody entered meanwhile, and then it is open.
+    #[must_use]
+    pub fn try_seal(&self) -> bool {
+        self.0.compare_exchange(CLOSING, SEALED, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+
+    /// Opens a gate that is closing.
+    pub fn reopen(&self) {
+        self.0.fetch_and(!CLOSING, Ordering::AcqRel);
+    }
+
+    /// Seals the gate, whoever is inside.
+    pub fn seal(&self) {
+        self.0.fetch_or(SEALED, Ordering::AcqRel);
+    }
+
+    /// Whether nobody is inside at this moment. Whoever enters later sees what the caller did before.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.fetch_add(0, Ordering::AcqRel) & INSIDE == 0
+    }
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,105 @@
+//! [`Hits`]: a count that says how exact it is.
+
+use std::fmt;
+use std::time::Duration;
+
+/// How exact a count is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Accuracy {
+    /// As many as were counted.
+    Exact,
+    /// Whole buckets of the fixed strategy: hits of the span and at most those within one bucket of its ends.
+    Buckets {
+        /// The widest bucket.
+        window_size: Duration,
+    },
+    /// An estimate.
+    Estimate {
+        /// Its relative standard error: two thirds of all estimates are no further off than that.
+        error: f64,
+    },
+}
+
+/// How many hits, and how exactly that is known.
+///
+/// ```
+/// use hitring::{Registry, Strategy};
+/// use std::time::Duration;
+///
+/// let registry = Registry::builder().strategy(Strategy::morris(0.05)?).build()?;
+/// registry.record_hit("/home", 1_000)?;
+/// let hits = registry.query_hits("/home", Duration::from_secs(60))?;
+/// assert!(!hits.is_exact() && (600..1_400).contains(&hits.count));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Hits {
+    /// The number of hits.
+    pub count: u64,
+    /// How exact it is.
+    pub accuracy: Accuracy,
+}
+
+impl Hits {
+    /// None, exactly.
+    pub const NONE: Self = Self::exact(0);
+
+    /// `count` hits, exactly.
+    #[must_use]
+    pub const fn exact(count: u64) -> Self {
+        Self { count, accuracy: Accuracy::Exact }
+    }
+
+    /// `count` hits, as exact as that.
+    #[must_use]
+    pub const fn new(count: u64, accuracy: Accuracy) -> Self {
+        Self { count, accuracy }
+    }
+
+    /// Whether it is as many as were counted.
+    #[must_use]
+    pub fn is_exact(self) -> bool {
+        self.accuracy == Accuracy::Exact
+    }
+
+    /// The hits of both, as exact as the less exact one. (The relative error of a sum of independent estimates is no
+    /// larger than the largest of theirs.)
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        use Accuracy::{Buckets, Estimate, Exact};
+        // Nothing added is nothing blurred.
+        if other == Self::NONE {
+            return self;
+        }
+        let accuracy = match (self.accuracy, other.accuracy) {
+            (Estimate { error: ours }, Estimate { error: theirs }) => Estimate { error: ours.max(theirs) },
+            (estimate @ Estimate { .. }, _) | (_, estimate @ Estimate { .. }) => estimate,
+            (Buckets { window_size: ours }, Buckets { window_size: theirs }) => {
+                Buckets { window_size: ours.max(theirs) }
+            }
+            (buckets @ Buckets { .. }, Exact) | (Exact, buckets @ Buckets { .. }) => buckets,
+            (Exact, Exact) => Exact,
+        };
+        Self { count: self.count.saturating_add(other.count), accuracy }
+    }
+}
+
+impl PartialEq<u64> for Hits {
+    fn eq(&self, count: &u64) -> bool {
+        self.count == *count
+    }
+}
+
+impl From<Hits> for u64 {
+    fn from(hits: Hits) -> Self {
+        hits.count
+    }
+}
+
+impl fmt::Display for Hits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.count.fmt(f)
+    }
+}

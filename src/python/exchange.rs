@@ -1,0 +1,102 @@
+//! What leaves a registry and comes into it: copies, pickles, snapshots, files.
+//!
+//! A pickle is the configuration and a snapshot; unpickling restores it into a registry of its own. So is a deep copy.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyTuple};
+
+use crate::error::SnapshotError;
+use crate::python::bytes;
+use crate::python::configured;
+use crate::python::errors::{self, Class};
+use crate::python::registry::PyRegistry;
+use crate::registry::Registry;
+use crate::registry_snapshot::RegistrySnapshot;
+
+/// What a pickle holds of a registry's configuration: resolution in microseconds, window in ticks, slack, strategy, skew in
+/// ticks, the most endpoints, what happens when there are as many. No float blurs it.
+type Configuration = (u64, u32, u32, String, Option<u32>, usize, String);
+
+/// Hands the snapshot that `value` holds to `take`.
+pub fn take_in(
+    value: &Bound<'_, PyAny>,
+    take: impl FnOnce(&RegistrySnapshot) -> Result<(), SnapshotError>,
+) -> PyResult<()> {
+    let bytes = bytes::snapshot(value)?;
+    let taken = RegistrySnapshot::from_bytes(bytes.as_bytes()).and_then(|snapshot| take(&snapshot));
+    taken.map_err(|error| errors::snapshot(value.py(), &error))
+}
+
+/// Writes a snapshot to the file at `path`. Others go on while the disk works.
+pub fn save(py: Python<'_>, registry: &Registry, path: PathBuf) -> PyResult<()> {
+    let bytes = registry.snapshot().to_bytes();
+    py.detach(|| crate::file::write(&path, &bytes)).map_err(|error| errors::file(&error, &path))
+}
+
+/// Restores the snapshot in the file at `path`.
+pub fn load(py: Python<'_>, registry: &Registry, path: PathBuf) -> PyResult<()> {
+    let bytes = py.detach(|| std::fs::read(&path)).map_err(|error| errors::file(&error, &path))?;
+    let taken = RegistrySnapshot::from_bytes(&bytes).and_then(|snapshot| registry.restore(&snapshot));
+    taken.map_err(|error| errors::snapshot(py, &error))
+}
+
+/// What a pickle is made of.
+pub fn reduce<'py>(registry: &PyRegistry, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
+    let of = &registry.registry;
+    let resolution = of.resolution();
+    // Both are whole numbers of ticks, and not too many for a u32.
+    let ticks = |span: Duration| (span.as_nanos() / resolution.as_nanos()) as u32;
+    let configuration: Configuration = (
+        resolution.as_micros() as u64,
+        ticks(of.window()),
+        of.slack(),
+        of.strategy().to_text(),
+        of.max_skew().map(ticks),
+        of.max_endpoints(),
+        configured::when_full_name(of.when_full()).to_owned(),
+    );
+    let snapshot = PyBytes::new(py, &of.snapshot().to_bytes());
+    let clock = registry.clock.as_ref().map(|clock| clock.bind(py));
+    let state = (configuration, clock, snapshot);
+    Ok((py.import("hitring._hitring")?.getattr("_restore_registry")?, state.into_pyobject(py)?))
+}
+
+/// The registry that was pickled.
+#[pyfunction]
+pub fn _restore_registry(
+    py: Python<'_>,
+    configuration: Configuration,
+    clock: Option<Bound<'_, PyAny>>,
+    snapshot: &Bound<'_, PyAny>,
+) -> PyResult<PyRegistry> {
+    let (resolution, window, slack, strategy, max_skew, max_endpoints, when_full) = configuration;
+    let resolution = Duration::from_micros(resolution);
+    let builder = Registry::builder()
+        .resolution(resolution)
+        .window(resolution * window)
+        .slack(slack)
+        .strategy(strategy.parse().map_err(|error| Class::Config.error(py, error))?)
+        .max_endpoints(max_endpoints)
+        .when_full(configured::when_full(when_full.into_pyobject(py)?.as_any())?);
+    let builder = match max_skew {
+        Some(max_skew) => builder.max_skew(resolution * max_skew),
+        None => builder,
+    };
+    let restored = PyRegistry::build(py, builder, clock)?;
+    take_in(snapshot, |snapshot| restored.registry.restore(snapshot))?;
+    Ok(restored)
+}
+
+/// A copy with a clock of its own.
+pub fn deepcopy(registry: &PyRegistry, memo: &Bound<'_, PyAny>) -> PyResult<PyRegistry> {
+    let py = memo.py();
+    let deepcopy = |clock: &Py<PyAny>| py.import("copy")?.getattr("deepcopy")?.call1((clock, memo));
+    let clock = registry.clock.as_ref().map(deepcopy).transpose()?;
+    let copy = PyRegistry::build(py, registry.builder(), clock)?;
+    let restored = copy.registry.restore(&registry.registry.snapshot());
+    restored.map_err(|error| errors::snapshot(py, &error))?;
+    Ok(copy)
+}

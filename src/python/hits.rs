@@ -1,0 +1,33 @@
+//! Counts, as Python has them: an `int`, or an `Estimate` (`hitring/_estimate.py`), which is an `int` too.
+
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+
+use crate::error::QueryError;
+use crate::hits::{Accuracy, Hits};
+use crate::python::errors;
+
+/// `count` as exact as it is.
+///
+/// # Errors
+/// None but for want of memory.
+pub fn number(py: Python<'_>, hits: Hits) -> PyResult<Bound<'_, PyAny>> {
+    match hits.accuracy {
+        Accuracy::Estimate { error } => estimate(py, hits.count, error),
+        Accuracy::Exact | Accuracy::Buckets { .. } => Ok(hits.count.into_pyobject(py)?.into_any()),
+    }
+}
+
+/// The same of an answer that may have none.
+pub fn answer(py: Python<'_>, hits: Result<Hits, QueryError>) -> PyResult<Bound<'_, PyAny>> {
+    number(py, hits.map_err(|error| errors::query(py, &error))?)
+}
+
+#[cold]
+fn estimate(py: Python<'_>, count: u64, error: f64) -> PyResult<Bound<'_, PyAny>> {
+    static ESTIMATE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let class = ESTIMATE
+        .get_or_try_init(py, || py.import("hitring._estimate")?.getattr("Estimate").map(Bound::unbind))?
+        .bind(py);
+    class.call1((count, error))
+}

@@ -1,0 +1,508 @@
+//! `Registry`: each method converts, calls and converts.
+//!
+//! Only waiting for a disk (`save`, `load`) releases the GIL. Walks over all endpoints (`metrics`, `top`, `total`,
+//! `snapshot`, `restore`, `merge`, `prune`) hold it, although a million endpoints take a tenth of a second: they hold locks
+//! of the registry too, and if another thread forked the process meanwhile, the child would wait for those for ever. Without
+//! a GIL the registry is what keeps threads apart.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBytes, PyIterator, PyList, PyString, PyTuple};
+
+use crate::error::ConfigError;
+use crate::hits::Hits;
+use crate::python::clock::clock;
+use crate::python::configured::{configured, last, number, slots, when_full, when_full_name};
+use crate::python::counter::PyCounter;
+use crate::python::endpoint::{name, text};
+use crate::python::errors::{self, Class};
+use crate::python::events::{Listener, callable, kinds};
+use crate::python::exchange;
+use crate::python::given::Given;
+use crate::python::hits;
+use crate::python::number::{or_one, type_name};
+use crate::python::outcome::member;
+use crate::python::strategy::{self, shape, strategy};
+use crate::python::time::{self, seconds};
+use crate::registry::{Metrics, Registry, RegistryBuilder};
+use crate::time::Timestamp;
+
+/// How many events wait for a subscriber by default.
+const CAPACITY: usize = 1_024;
+
+/// Counts hits by endpoint.
+#[pyclass(frozen, weakref, module = "hitring", name = "Registry")]
+#[derive(Debug)]
+pub struct PyRegistry {
+    pub registry: Registry,
+    /// The clock that was given.
+    pub clock: Option<Py<PyAny>>,
+}
+
+impl PyRegistry {
+    pub fn build(py: Python<'_>, builder: RegistryBuilder, with_clock: Option<Bound<'_, PyAny>>) -> PyResult<Self> {
+        let builder = match &with_clock {
+            Some(given) => builder.clock(clock(given)?),
+            None => builder,
+        };
+        let registry = builder.build().map_err(|error| Class::Config.error(py, error))?;
+        Ok(Self { registry, clock: with_clock.map(Bound::unbind) })
+    }
+
+    /// A builder of this registry's configuration, but for the clock.
+    pub fn builder(&self) -> RegistryBuilder {
+        let builder = Registry::builder()
+            .window(self.registry.window())
+            .resolution(self.registry.resolution())
+            .slack(self.registry.slack())
+            .strategy(self.registry.strategy())
+            .max_endpoints(self.registry.max_endpoints())
+            .when_full(self.registry.when_full());
+        match self.registry.max_skew() {
+            Some(max_skew) => builder.max_skew(max_skew),
+            None => builder,
+        }
+    }
+
+    /// The hits of some endpoints, each once. By name: of a name that was pruned it is known that nothing is known.
+    fn total_of(&self, endpoints: &Bound<'_, PyAny>, past: Duration, at: Option<Timestamp>) -> PyResult<Hits> {
+        let py = endpoints.py();
+        let not_names = || {
+            PyTypeError::new_err(format!(
+                "endpoints must be an iterable of names, not {}; for those that begin alike give prefix",
+                type_name(endpoints)
+            ))
+        };
+        if endpoints.is_instance_of::<PyString>() || endpoints.is_instance_of::<PyBytes>() {
+            return Err(not_names());
+        }
+        let mut names = BTreeSet::new();
+        for (index, endpoint) in endpoints.try_iter().map_err(|_| not_names())?.enumerate() {
+            names.insert(name(&endpoint?, &format!("endpoints[{index}]"))?.into_owned());
+        }
+        let mut total = Hits::NONE;
+        for name in names {
+            let hits = match at {
+                Some(at) => self.registry.query_hits_at(&name, at, past),
+                None => self.registry.query_hits(&name, past),
+            };
+            total = total.plus(hits.map_err(|error| errors::query(py, &error))?);
+        }
+        Ok(total)
+    }
+
+    /// A thread that calls `callback` with what `listener` hears.
+    fn subscription<'py>(listener: Listener, callback: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let py = callback.py();
+        py.import("hitring._events")?.getattr("Subscription")?.call1((Bound::new(py, listener)?, callback))
+    }
+}
+
+/// The time that `value` is; `None` is now.
+fn moment(value: Option<&Bound<'_, PyAny>>, name: &str) -> PyResult<Option<Timestamp>> {
+    value.map(|value| time::timestamp(value, name)).transpose()
+}
+
+#[pymethods]
+impl PyRegistry {
+    #[new]
+    #[pyo3(
+        signature = (
+            window = Given::NOTHING, *, resolution = Given::NOTHING, slack = Given::NOTHING,
+            strategy = Given::NOTHING, max_endpoints = Given::NOTHING, when_full = Given::NOTHING,
+            max_skew = None, clock = None,
+        ),
+        text_signature = "(window=300, *, resolution=1, slack=20, strategy='ring', max_endpoints=100000, \
+            when_full='refuse', max_skew=None, clock=None)"
+    )]
+    #[expect(clippy::too_many_arguments, reason = "they are Python's, by name")]
+    fn new(
+        py: Python<'_>,
+        window: Given<'_>,
+        resolution: Given<'_>,
+        slack: Given<'_>,
+        strategy: Given<'_>,
+        max_endpoints: Given<'_>,
+        when_full: Given<'_>,
+        max_skew: Option<Bound<'_, PyAny>>,
+        clock: Option<Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        let mut builder = Registry::builder();
+        if let Some(window) = window.0 {
+            builder = builder.window(configured(&window, "window")?);
+        }
+        if let Some(resolution) = resolution.0 {
+            builder = builder.resolution(configured(&resolution, "resolution")?);
+        }
+        if let Some(given) = slack.0 {
+            builder = builder.slack(slots(&given)?);
+        }
+        if let Some(given) = strategy.0 {
+            builder = builder.strategy(self::strategy(&given)?);
+        }
+        if let Some(given) = max_endpoints.0 {
+            builder = builder.max_endpoints(number(&given, "max_endpoints")?);
+        }
+        if let Some(given) = when_full.0 {
+            builder = builder.when_full(self::when_full(&given)?);
+        }
+        if let Some(max_skew) = max_skew {
+            builder = builder.max_skew(configured(&max_skew, "max_skew")?);
+        }
+        Self::build(py, builder, clock)
+    }
+
+    /// Count `amount` hits of `endpoint` at `timestamp`, or now.
+    #[pyo3(
+        signature = (endpoint, timestamp = None, amount = Given::NOTHING),
+        text_signature = "($self, endpoint, timestamp=None, amount=1)"
+    )]
+    fn record_hit<'py>(
+        &self,
+        endpoint: &Bound<'py, PyAny>,
+        timestamp: Option<&Bound<'py, PyAny>>,
+        amount: Given<'_>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let (at, amount) = (moment(timestamp, "timestamp")?, or_one(&amount)?);
+        let (py, endpoint) = (endpoint.py(), name(endpoint, "endpoint")?);
+        let outcome = match at {
+            Some(at) => self.registry.record_hit_at(&endpoint, at, amount),
+            None => self.registry.record_hit(&endpoint, amount),
+        };
+        Ok(member(py, outcome.map_err(|error| errors::endpoint(py, &error))?))
+    }
+
+    /// The hits of `endpoint` in the `last_seconds` up to `at`, or now.
+    #[pyo3(signature = (endpoint, last_seconds = None, at = None))]
+    fn query_hits<'py>(
+        &self,
+        endpoint: &Bound<'py, PyAny>,
+        last_seconds: Option<&Bound<'py, PyAny>>,
+        at: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let past = last(last_seconds, "last_seconds", self.registry.window())?;
+        let (at, py, endpoint) = (moment(at, "at")?, endpoint.py(), name(endpoint, "endpoint")?);
+        hits::answer(
+            py,
+            match at {
+                Some(at) => self.registry.query_hits_at(&endpoint, at, past),
+                None => self.registry.query_hits(&endpoint, past),
+            },
+        )
+    }
+
+    /// A handle of `endpoint`, which is made if there is none.
+    #[pyo3(signature = (endpoint, strategy = None))]
+    fn counter(&self, endpoint: &Bound<'_, PyAny>, strategy: Option<&Bound<'_, PyAny>>) -> PyResult<PyCounter> {
+        let (py, endpoint) = (endpoint.py(), name(endpoint, "endpoint")?);
+        let handle = match strategy {
+            Some(given) => self.registry.counter_with(&endpoint, &self::strategy(given)?),
+            None => self.registry.counter(&endpoint),
+        };
+        let handle = handle.map_err(|error| errors::endpoint(py, &error))?;
+        Ok(PyCounter { handle, window: self.registry.window() })
+    }
+
+    /// The hits of all endpoints, or of some, in the `last_seconds` up to `at`, or now.
+    #[pyo3(signature = (last_seconds = None, *, prefix = None, endpoints = None, at = None))]
+    fn total<'py>(
+        &self,
+        py: Python<'py>,
+        last_seconds: Option<&Bound<'py, PyAny>>,
+        prefix: Option<&Bound<'py, PyAny>>,
+        endpoints: Option<&Bound<'py, PyAny>>,
+        at: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let past = last(last_seconds, "last_seconds", self.registry.window())?;
+        let at = moment(at, "at")?;
+        let total = match (prefix, endpoints) {
+            (Some(_), Some(_)) => {
+                return Err(PyTypeError::new_err("prefix and endpoints both say of what; give one of them"));
+            }
+            (None, Some(endpoints)) => return hits::number(py, self.total_of(endpoints, past, at)?),
+            (Some(prefix), None) => {
+                let prefix = text(prefix, "prefix")?;
+                self.registry.total_where(at, past, |name| name.starts_with(&*prefix))
+            }
+            (None, None) => self.registry.total_where(at, past, |_| true),
+        };
+        hits::answer(py, total)
+    }
+
+    /// The `n` endpoints with the most hits in the `last_seconds` up to `at`, or now.
+    #[pyo3(signature = (n, last_seconds = None, at = None))]
+    fn top<'py>(
+        &self,
+        n: &Bound<'py, PyAny>,
+        last_seconds: Option<&Bound<'py, PyAny>>,
+        at: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Vec<(String, Bound<'py, PyAny>)>> {
+        let (py, n) = (n.py(), number(n, "n")?);
+        let past = last(last_seconds, "last_seconds", self.registry.window())?;
+        let top = match moment(at, "at")? {
+            Some(at) => self.registry.top_at(n, at, past),
+            None => self.registry.top(n, past),
+        };
+        let top = top.map_err(|error| errors::query(py, &error))?;
+        top.into_iter().map(|(name, hits)| Ok((name, hits::number(py, hits)?))).collect()
+    }
+
+    /// The names of all endpoints, in order.
+    fn endpoints(&self) -> Vec<String> {
+        self.registry.endpoints()
+    }
+
+    /// Remove an endpoint with its hits.
+    fn remove(&self, endpoint: &Bound<'_, PyAny>) -> PyResult<bool> {
+        Ok(self.registry.remove(&name(endpoint, "endpoint")?))
+    }
+
+    /// Remove every endpoint.
+    fn clear(&self) {
+        self.registry.clear();
+    }
+
+    fn __contains__(&self, endpoint: &Bound<'_, PyAny>) -> PyResult<bool> {
+        Ok(self.registry.contains(&name(endpoint, "endpoint")?))
+    }
+
+    fn __len__(&self) -> usize {
+        self.registry.len()
+    }
+
+    fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyIterator>> {
+        PyList::new(py, self.registry.endpoints())?.try_iter()
+    }
+
+    /// Let `strategy` take the hits of all endpoints, or of one.
+    #[pyo3(signature = (strategy, endpoint = None))]
+    fn swap_strategy(&self, strategy: &Bound<'_, PyAny>, endpoint: Option<&Bound<'_, PyAny>>) -> PyResult<usize> {
+        let (py, strategy) = (strategy.py(), self::strategy(strategy)?);
+        let config = |error: ConfigError| Class::Config.error(py, error);
+        match endpoint {
+            Some(given) => {
+                let endpoint = name(given, "endpoint")?;
+                self.registry.swap_endpoint(&endpoint, &strategy).map(usize::from).map_err(config)
+            }
+            None => self.registry.swap_strategy(&strategy).map_err(config),
+        }
+    }
+
+    /// The strategy of an endpoint, what takes its hits, and why.
+    fn strategy_of<'py>(&self, endpoint: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let py = endpoint.py();
+        let Some((strategy, shape)) = self.registry.strategy_of(&name(endpoint, "endpoint")?) else {
+            return Ok(None);
+        };
+        let (shape, why) = self::shape(shape);
+        let class = py.import("hitring._metrics")?.getattr("StrategyOf")?;
+        class.call1((strategy::text(&strategy), shape, why)).map(Some)
+    }
+
+    /// Drop every endpoint whose hits have all left the window.
+    #[pyo3(signature = (now = None))]
+    fn prune(&self, now: Option<&Bound<'_, PyAny>>) -> PyResult<usize> {
+        Ok(match moment(now, "now")? {
+            Some(now) => self.registry.prune_at(now),
+            None => self.registry.prune(),
+        })
+    }
+
+    /// What the registry has done and holds.
+    fn metrics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let Metrics {
+            total_hits,
+            endpoints_count,
+            pruned_events,
+            pruned_endpoints,
+            memory_entries,
+            memory_bytes,
+            strategy,
+            late,
+            future,
+            saturated,
+            refused,
+            dropped_events,
+        } = self.registry.metrics();
+        let held = (total_hits, endpoints_count, pruned_events, pruned_endpoints, memory_entries, memory_bytes);
+        let rest = (strategy, late, future, saturated, refused, dropped_events);
+        let fields = held.into_pyobject(py)?.into_sequence().concat(rest.into_pyobject(py)?.as_sequence())?;
+        py.import("hitring._metrics")?.getattr("Metrics")?.call1(fields.to_tuple()?)
+    }
+
+    /// Call `callback` with every event of the kinds in `events`.
+    #[pyo3(
+        signature = (callback, events = None, *, capacity = Given::NOTHING),
+        text_signature = "($self, callback, events=None, *, capacity=1024)"
+    )]
+    fn subscribe<'py>(
+        slf: &Bound<'py, Self>,
+        callback: &Bound<'py, PyAny>,
+        events: Option<&Bound<'py, PyAny>>,
+        capacity: Given<'_>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        callable(callback)?;
+        let capacity = capacity.0.map_or(Ok(CAPACITY), |capacity| number(&capacity, "capacity"))?;
+        let listener = slf.get().registry.listen(kinds(events)?, capacity);
+        let listener = listener.map_err(|error| Class::Config.error(slf.py(), error))?;
+        Self::subscription(Listener::new(slf, listener, None)?, callback)
+    }
+
+    /// Call `callback` when the hits of an endpoint reach `limit`.
+    fn on_threshold<'py>(
+        slf: &Bound<'py, Self>,
+        endpoint_or_glob: &Bound<'py, PyAny>,
+        last_seconds: &Bound<'py, PyAny>,
+        limit: &Bound<'py, PyAny>,
+        callback: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        callable(callback)?;
+        let (py, registry) = (slf.py(), &slf.get().registry);
+        let config = |error: ConfigError| Class::Config.error(py, error);
+        let pattern = name(endpoint_or_glob, "endpoint_or_glob")?;
+        let last = configured(last_seconds, "last_seconds")?;
+        let watch = registry.watch(&pattern, last, number(limit, "limit")? as u64).map_err(config)?;
+        let listening = || {
+            let listener = registry.listen(crate::events::EventKind::ThresholdCrossed.into(), CAPACITY);
+            let listener = listener.map_err(|error| Class::Config.error(py, error))?;
+            Self::subscription(Listener::new(slf, listener, Some(watch))?, callback)
+        };
+        listening().inspect_err(|_| _ = registry.unwatch(watch))
+    }
+
+    /// What the registry holds, as bytes that can be restored and merged.
+    fn snapshot<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.registry.snapshot().to_bytes())
+    }
+
+    /// Replace everything by a snapshot.
+    fn restore(&self, snapshot: &Bound<'_, PyAny>) -> PyResult<()> {
+        exchange::take_in(snapshot, |snapshot| self.registry.restore(snapshot))
+    }
+
+    /// Add the hits of another registry's snapshot.
+    fn merge(&self, snapshot: &Bound<'_, PyAny>) -> PyResult<()> {
+        exchange::take_in(snapshot, |snapshot| self.registry.merge(snapshot))
+    }
+
+    /// Write a snapshot to a file.
+    fn save(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
+        exchange::save(py, &self.registry, path)
+    }
+
+    /// Restore the snapshot in a file.
+    fn load(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
+        exchange::load(py, &self.registry, path)
+    }
+
+    /// The longest span that can be asked for, in seconds.
+    #[getter]
+    fn window<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        seconds(py, self.registry.window())
+    }
+
+    /// The width of a tick, in seconds.
+    #[getter]
+    fn resolution<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        seconds(py, self.registry.resolution())
+    }
+
+    /// How many slots there are beyond the window.
+    #[getter]
+    fn slack(&self) -> u32 {
+        self.registry.slack()
+    }
+
+    /// The strategy of new endpoints, by name.
+    #[getter(strategy)]
+    fn its_strategy(&self) -> String {
+        strategy::text(&self.registry.strategy())
+    }
+
+    /// The most endpoints there may be.
+    #[getter]
+    fn max_endpoints(&self) -> usize {
+        self.registry.max_endpoints()
+    }
+
+    /// What happens when there are as many.
+    #[getter(when_full)]
+    fn when_it_is_full(&self) -> &'static str {
+        when_full_name(self.registry.when_full())
+    }
+
+    /// How far ahead of the clock a hit may be stamped, in seconds; None if that is not checked.
+    #[getter]
+    fn max_skew<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        self.registry.max_skew().map(|skew| seconds(py, skew)).transpose()
+    }
+
+    /// The clock that was given.
+    #[getter(clock)]
+    fn its_clock<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        self.clock.as_ref().map(|clock| clock.bind(py).clone())
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let (registry, defaults) = (&self.registry, Registry::new());
+        let mut repr = format!("Registry(window={}", self.window(py)?.repr()?);
+        // Writing to a String does not fail.
+        if registry.resolution() != defaults.resolution() {
+            let _ = write!(repr, ", resolution={}", self.resolution(py)?.repr()?);
+        }
+        if registry.slack() != defaults.slack() {
+            let _ = write!(repr, ", slack={}", self.slack());
+        }
+        if registry.strategy() != defaults.strategy() {
+            let _ = write!(repr, ", strategy='{}'", self.its_strategy());
+        }
+        if registry.max_endpoints() != defaults.max_endpoints() {
+            let _ = write!(repr, ", max_endpoints={}", self.max_endpoints());
+        }
+        if registry.when_full() != defaults.when_full() {
+            let _ = write!(repr, ", when_full='{}'", self.when_it_is_full());
+        }
+        let by_default = self.clock.as_ref().map(|_| registry.resolution() * registry.slack());
+        if let Some(max_skew) = registry.max_skew().filter(|&skew| Some(skew) != by_default) {
+            let _ = write!(repr, ", max_skew={}", seconds(py, max_skew)?.repr()?);
+        }
+        if let Some(clock) = &self.clock {
+            let _ = write!(repr, ", clock={}", clock.bind(py).repr()?);
+        }
+        repr.push(')');
+        Ok(repr)
+    }
+
+    fn __sizeof__(slf: &Bound<'_, Self>) -> PyResult<usize> {
+        let object: usize = slf.get_type().getattr("__basicsize__")?.extract()?;
+        Ok(object + slf.get().registry.metrics().memory_bytes as usize)
+    }
+
+    /// The same configuration, clock and hits; it counts on by itself.
+    fn __copy__(&self, py: Python<'_>) -> Self {
+        Self { registry: self.registry.clone(), clock: self.clock.as_ref().map(|clock| clock.clone_ref(py)) }
+    }
+
+    /// As `__copy__`, with a copy of the clock.
+    fn __deepcopy__(&self, memo: &Bound<'_, PyAny>) -> PyResult<Self> {
+        exchange::deepcopy(self, memo)
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
+        exchange::reduce(self, py)
+    }
+}
+
+/// The process's registry.
+#[pyfunction]
+pub fn default_registry(py: Python<'_>) -> PyResult<Py<PyRegistry>> {
+    static DEFAULT: PyOnceLock<Py<PyRegistry>> = PyOnceLock::new();
+    let made = DEFAULT.get_or_try_init(py, || Py::new(py, PyRegistry { registry: Registry::new(), clock: None }))?;
+    Ok(made.clone_ref(py))
+}

@@ -1,0 +1,168 @@
+//! `Strategy`, and what is taken for one: an instance, or a name with its option or without.
+
+use std::hash::{Hash, Hasher};
+
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyFloat, PyString};
+
+use crate::endpoint::Shape;
+use crate::python::configured::{configured, number};
+use crate::python::errors::Class;
+use crate::python::given::Given;
+use crate::python::number::{Integer, integer, type_name};
+use crate::python::time::seconds;
+use crate::strategy::Strategy;
+
+/// How hits are counted.
+#[pyclass(frozen, weakref, module = "hitring", name = "Strategy")]
+#[derive(Debug)]
+pub struct PyStrategy(Strategy);
+
+#[pymethods]
+impl PyStrategy {
+    /// One ring for all threads.
+    #[staticmethod]
+    const fn ring() -> Self {
+        Self(Strategy::Ring)
+    }
+
+    /// A ring for each thread.
+    #[staticmethod]
+    const fn striped() -> Self {
+        Self(Strategy::Striped)
+    }
+
+    /// Whole buckets.
+    #[staticmethod]
+    #[pyo3(signature = (window_size = Given::NOTHING), text_signature = "(window_size=60)")]
+    fn fixed(window_size: Given<'_>) -> PyResult<Self> {
+        let Some(window_size) = window_size.0 else { return Ok(Self(Strategy::FIXED)) };
+        Ok(Self(Strategy::Fixed { window_size: configured(&window_size, "window_size")? }))
+    }
+
+    /// Every hit at its exact time.
+    #[staticmethod]
+    #[pyo3(signature = (max_hits = Given::NOTHING), text_signature = "(max_hits=1048576)")]
+    fn sliding(max_hits: Given<'_>) -> PyResult<Self> {
+        let Some(max_hits) = max_hits.0 else { return Ok(Self(Strategy::SLIDING)) };
+        Ok(Self(Strategy::Sliding { max_hits: number(&max_hits, "max_hits")? as u64 }))
+    }
+
+    /// Estimates.
+    #[staticmethod]
+    #[pyo3(signature = (error = None, *, base = None))]
+    fn morris(py: Python<'_>, error: Option<Bound<'_, PyAny>>, base: Option<Bound<'_, PyAny>>) -> PyResult<Self> {
+        let strategy = match (error, base) {
+            (Some(_), Some(_)) => {
+                return Err(PyValueError::new_err("error and base say the same; give one of them"));
+            }
+            (Some(error), None) => Strategy::morris(real(&error, "error")?),
+            (None, Some(base)) => Strategy::morris_base(real(&base, "base")?),
+            (None, None) => Strategy::morris(0.05),
+        };
+        Ok(Self(strategy.map_err(|error| Class::Config.error(py, error))?))
+    }
+
+    /// Few cells at first, then a ring, then stripes.
+    #[staticmethod]
+    const fn adaptive() -> Self {
+        Self(Strategy::Adaptive)
+    }
+
+    /// The strategy's name.
+    #[getter]
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    /// The options, by name.
+    #[getter]
+    fn options<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let options = PyDict::new(py);
+        match &self.0 {
+            Strategy::Fixed { window_size } => options.set_item("window_size", seconds(py, *window_size)?)?,
+            Strategy::Sliding { max_hits } => options.set_item("max_hits", max_hits)?,
+            Strategy::Morris { base } => options.set_item("base", base.get())?,
+            _ => {}
+        }
+        Ok(options)
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let option = match self.options(py)?.iter().next() {
+            Some((name, value)) => format!("{name}={}", value.repr()?),
+            None => String::new(),
+        };
+        Ok(format!("Strategy.{}({option})", self.name()))
+    }
+
+    fn __eq__(&self, other: &Bound<'_, PyAny>) -> Option<bool> {
+        // `None` becomes `NotImplemented`.
+        other.cast::<Self>().ok().map(|other| self.0 == other.get().0)
+    }
+
+    fn __hash__(&self) -> u64 {
+        let mut hasher = std::hash::DefaultHasher::new();
+        self.0.to_text().hash(&mut hasher);
+        hasher.finish()
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, (String,))> {
+        Ok((py.import("hitring._hitring")?.getattr("_restore_strategy")?, (self.0.to_text(),)))
+    }
+}
+
+/// The strategy that was pickled.
+#[pyfunction]
+pub fn _restore_strategy(py: Python<'_>, text: &str) -> PyResult<PyStrategy> {
+    Ok(PyStrategy(text.parse().map_err(|error| Class::Config.error(py, error))?))
+}
+
+/// The strategy that `value` is or names.
+///
+/// # Errors
+/// `TypeError` if it is neither a `Strategy` nor a `str`, `ConfigError` if there is none of that name.
+pub fn strategy(value: &Bound<'_, PyAny>) -> PyResult<Strategy> {
+    if let Ok(strategy) = value.cast::<PyStrategy>() {
+        return Ok(strategy.get().0.clone());
+    }
+    let Ok(name) = value.cast::<PyString>() else {
+        return Err(PyTypeError::new_err(format!(
+            "strategy must be a name, as 'ring', or a hitring.Strategy, not {}",
+            type_name(value)
+        )));
+    };
+    name.to_cow()?.parse().map_err(|error| Class::Config.error(value.py(), error))
+}
+
+/// The text that [`strategy`] reads as `strategy`: its name, with the option only if that is not the usual one.
+pub fn text(strategy: &Strategy) -> String {
+    let name = strategy.name();
+    if name.parse().as_ref() == Ok(strategy) { name.to_owned() } else { strategy.to_text() }
+}
+
+/// What takes an endpoint's hits, if it is adaptive, and why.
+pub const fn shape(shape: Shape) -> (Option<&'static str>, &'static str) {
+    match shape {
+        Shape::Few => (Some("few"), "hits in at most 4 ticks of the window"),
+        Shape::Sparse => (Some("sparse"), "hits in more than 4 ticks"),
+        Shape::Ring => (Some("ring"), "hits in more than 16 ticks, or more in one tick than a cell holds"),
+        Shape::Striped => (Some("striped"), "threads were in each other's way"),
+        Shape::Asked => (None, "asked for"),
+    }
+}
+
+/// A number that need not be whole.
+fn real(value: &Bound<'_, PyAny>, name: &str) -> PyResult<f64> {
+    if let Ok(float) = value.cast::<PyFloat>() {
+        return Ok(float.value());
+    }
+    match integer(value)? {
+        #[expect(clippy::cast_precision_loss, reason = "what is possible is far below")]
+        Some(Integer::Fits(whole)) => Ok(whole as f64),
+        Some(Integer::Below) => Ok(f64::NEG_INFINITY),
+        Some(Integer::Above) => Ok(f64::INFINITY),
+        None => Err(PyTypeError::new_err(format!("{name} must be a number, not {}", type_name(value)))),
+    }
+}

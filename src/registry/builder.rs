@@ -1,0 +1,143 @@
+//! Building a [`Registry`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Registry;
+use super::core::Core;
+use crate::clock::Clock;
+use crate::error::ConfigError;
+use crate::moment::Times;
+use crate::strategy::Strategy;
+use crate::time::Resolution;
+use crate::window::geometry::Geometry;
+
+/// What happens to the hit of a new endpoint when there is room for no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum WhenFull {
+    /// It is `Refused`, unless an endpoint is idle and can be pruned.
+    #[default]
+    Refuse,
+    /// The endpoint that has been idle for longest and has no handle goes, with its hits.
+    Prune,
+}
+
+/// The parts of a [`Registry`] before it is built.
+///
+/// ```
+/// use hitring::{Registry, Strategy, WhenFull};
+/// use std::time::Duration;
+///
+/// let registry = Registry::builder()
+///     .window(Duration::from_secs(60))
+///     .strategy(Strategy::Adaptive)
+///     .max_endpoints(1_000_000)
+///     .when_full(WhenFull::Prune)
+///     .build()?;
+/// assert_eq!(registry.max_endpoints(), 1_000_000);
+/// # Ok::<(), hitring::ConfigError>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct RegistryBuilder {
+    window: Duration,
+    resolution: Duration,
+    slack: u32,
+    strategy: Strategy,
+    max_endpoints: usize,
+    when_full: WhenFull,
+    max_skew: Option<Duration>,
+    clock: Option<Clock>,
+}
+
+impl Default for RegistryBuilder {
+    fn default() -> Self {
+        Self {
+            window: Duration::from_secs(300),
+            resolution: Duration::from_secs(1),
+            slack: 20,
+            strategy: Strategy::Ring,
+            max_endpoints: 100_000,
+            when_full: WhenFull::default(),
+            max_skew: None,
+            clock: None,
+        }
+    }
+}
+
+impl RegistryBuilder {
+    /// The longest span a query may cover, 300 seconds by default: a whole number of ticks, 1 to 2^20 of them.
+    pub fn window(mut self, window: Duration) -> Self {
+        self.window = window;
+        self
+    }
+
+    /// The width of a tick, one second by default: a whole number of microseconds, at least one millisecond.
+    pub fn resolution(mut self, resolution: Duration) -> Self {
+        self.resolution = resolution;
+        self
+    }
+
+    /// How many slots there are beyond the window, 20 by default; see [`Builder::slack`](crate::Builder::slack).
+    pub fn slack(mut self, slack: u32) -> Self {
+        self.slack = slack;
+        self
+    }
+
+    /// How the hits of endpoints are counted that are not given a strategy of their own: rings by default.
+    pub fn strategy(mut self, strategy: Strategy) -> Self {
+        self.strategy = strategy;
+        self
+    }
+
+    /// The most endpoints there may be, 100,000 by default.
+    pub fn max_endpoints(mut self, max_endpoints: usize) -> Self {
+        self.max_endpoints = max_endpoints;
+        self
+    }
+
+    /// What happens when there are as many; by default further ones are refused.
+    pub fn when_full(mut self, when_full: WhenFull) -> Self {
+        self.when_full = when_full;
+        self
+    }
+
+    /// How far ahead of the clock a hit may be stamped, and how far back the clock may step before ticks follow it;
+    /// rounded down to whole ticks, at most the slack, which is also the default. Giving it, or a clock, makes hits from
+    /// the future refused.
+    pub fn max_skew(mut self, max_skew: Duration) -> Self {
+        self.max_skew = Some(max_skew);
+        self
+    }
+
+    /// Where the time comes from; the system clock by default. Giving a clock, even the system's, makes hits from the
+    /// future refused, and lets [`prune`](Registry::prune) go by it.
+    pub fn clock(mut self, clock: impl Into<Clock>) -> Self {
+        self.clock = Some(clock.into());
+        self
+    }
+
+    /// The registry.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if the parts do not fit together; it says which and what would.
+    pub fn build(self) -> Result<Registry, ConfigError> {
+        let resolution = Resolution::new(self.resolution)?;
+        let geometry = Geometry::new(resolution, self.window, self.slack)?;
+        self.strategy.check(&geometry)?;
+        if self.max_endpoints == 0 {
+            return Err(ConfigError::NoEndpoints);
+        }
+        let limit = resolution.width() * self.slack;
+        let max_skew = self.max_skew.unwrap_or(limit);
+        if max_skew > limit {
+            return Err(ConfigError::SkewBeyondSlack { max_skew, limit });
+        }
+        let whole = u32::try_from(max_skew.as_nanos() / resolution.width().as_nanos()).unwrap_or(self.slack);
+        let guarded = self.clock.is_some() || self.max_skew.is_some();
+        let times = Times::new(&self.clock.unwrap_or_default(), resolution, resolution.width() * whole, guarded);
+        let core = Core::new(geometry, times, self.strategy, self.max_endpoints, self.when_full);
+        Ok(Registry { core: Arc::new(core) })
+    }
+}

@@ -1,0 +1,352 @@
+//! What leaves a registry and comes into it: snapshot, merge, restore, clone.
+//!
+//! A snapshot holds absolute cells under the writers who counted them. So it may be merged anywhere, any number of times
+//! and in any order:
+//!
+//! | their cells are of | become |
+//! |---|---|
+//! | an endpoint of a lower epoch than ours, or than we removed it in | nothing: they were removed |
+//! | a higher epoch | ours ends, and its successor has theirs |
+//! | the same epoch, a writer we do not know | a copy under that writer |
+//! | a writer of whom we have a copy | the larger count of each tick |
+//! | a generation that is alive here | nothing, as we have at least as much; more than we have is a lie, and refused |
+//!
+//! Everything is checked before anything is changed.
+//!
+//! A restore replaces everything: endpoints, totals, what was removed. The restored hits stay under their own writers, and
+//! this registry goes on under a replica of its own. Hits that are recorded while it is restored may be in or not.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use super::Registry;
+use super::core::Core;
+use super::ledger::Ledger;
+use crate::endpoint::{Endpoint, Gone};
+use crate::error::SnapshotError;
+use crate::events::{Event, EventKind};
+use crate::form::{Form, Measure};
+use crate::registry_snapshot::{EndpointCells, RegistrySnapshot, Removed, WriterCells};
+use crate::strategy::Strategy;
+use crate::window::fixed::Fixed;
+use crate::writer::{Replica, Writer};
+
+impl Registry {
+    /// What the registry holds, as absolute counts that can be merged anywhere, any number of times.
+    #[must_use]
+    pub fn snapshot(&self) -> RegistrySnapshot {
+        let snapshot = self.core.snapshot();
+        self.core
+            .watch
+            .emit(EventKind::SnapshotTaken, || Event::SnapshotTaken { endpoints_count: snapshot.endpoints() as u64 });
+        snapshot
+    }
+
+    /// Replaces everything the registry holds by `snapshot`, totals included. What is recorded from then on is counted in
+    /// new generations. Handles go on with the endpoints of their names; those of names that the snapshot has not answer
+    /// `Refused`.
+    ///
+    /// # Errors
+    /// [`SnapshotError::OtherGeometry`] unless resolution and window are the same; [`SnapshotError::NoRoom`] if it has more
+    /// endpoints than there may be. Nothing is changed then.
+    pub fn restore(&self, snapshot: &RegistrySnapshot) -> Result<(), SnapshotError> {
+        self.core.restore(snapshot)?;
+        self.core.watch.emit(EventKind::SnapshotRestored, || Event::SnapshotRestored);
+        self.core.watch.changed();
+        Ok(())
+    }
+
+    /// Adds the hits of another registry, as `snapshot` knows them. Merging the same snapshot again changes nothing, and a
+    /// later one adds just what is new.
+    ///
+    /// # Errors
+    /// As [`restore`](Self::restore); [`SnapshotError::Own`] if the snapshot is this registry's own and its generations are
+    /// still counting, or claims more of them than there is; [`SnapshotError::Forked`] if it comes from the other side of a
+    /// fork. Nothing is changed then.
+    pub fn merge(&self, snapshot: &RegistrySnapshot) -> Result<(), SnapshotError> {
+        self.core.merge(snapshot)?;
+        self.core.watch.changed();
+        Ok(())
+    }
+
+    /// Writes a [`snapshot`](Self::snapshot) to the file at `path`, whole or not at all.
+    ///
+    /// # Errors
+    /// What the system says; a file that was there before is as it was.
+    pub fn snapshot_to(&self, path: impl AsRef<Path>) -> std::io::Result<()> {
+        crate::file::write(path.as_ref(), &self.snapshot().to_bytes())
+    }
+}
+
+/// A registry with the same configuration, clock and hits, that counts on by itself.
+impl Clone for Registry {
+    fn clone(&self) -> Self {
+        let core = &self.core;
+        let clone =
+            Core::new(*core.geometry(), core.times().copy(), core.strategy(), core.max_endpoints(), core.when_full());
+        clone.restore(&core.snapshot()).expect("a copy has the geometry and the room");
+        Self { core: Arc::new(clone) }
+    }
+}
+
+impl Core {
+    pub fn snapshot(&self) -> RegistrySnapshot {
+        let mut ledger = self.ledger();
+        let shared = self.shared();
+        let guard = self.guard();
+        let others = ledger.totals.values().fold(crate::totals::Totals::default(), |sum, &totals| sum.plus(totals));
+        let own = self.totals(&mut ledger).minus(others);
+        let mut endpoints: Vec<EndpointCells> = Vec::with_capacity(self.len());
+        for (name, endpoint) in self.all(&guard).filter(|(_, endpoint)| endpoint.gone().is_none()) {
+            let exported = endpoint.export(shared);
+            let mut writers: Vec<WriterCells> = Vec::new();
+            for own in exported.own {
+                if own.cells.is_empty() && own.dropped.is_empty() && own.ever == 0 {
+                    continue;
+                }
+                let writer = Writer { replica: ledger.replica, generation: own.number };
+                let (form, ever, cells, dropped) = (own.form, own.ever, own.cells, own.dropped);
+                writers.push(WriterCells { writer, form, ever, cells, dropped });
+            }
+            for (writer, copied) in exported.others {
+                let (form, cells, dropped) = (copied.form(), copied.cells(), copied.dropped());
+                writers.push(WriterCells { writer, form, ever: 0, cells, dropped });
+            }
+            endpoints.push(EndpointCells {
+                name: name.into(),
+                epoch: endpoint.epoch(),
+                forgotten: exported.forgotten,
+                strategy: endpoint.strategy().to_text(),
+                writers,
+            });
+        }
+        endpoints.sort_unstable_by(|a, b| a.name.as_bytes().cmp(b.name.as_bytes()));
+        let mut totals = ledger.totals.clone();
+        totals.insert(ledger.replica, own);
+        let graves = self.graves.lock();
+        RegistrySnapshot {
+            resolution: self.geometry().resolution().width(),
+            window: self.window(),
+            slack: self.geometry().slack(),
+            strategy: self.strategy().to_text(),
+            epoch: graves.epoch,
+            origin: ledger.replica,
+            inherited: ledger.inherited.clone(),
+            forgotten: self.aging.forgotten(),
+            endpoints,
+            removed: graves
+                .removed
+                .iter()
+                .map(|(name, &(epoch, at))| Removed { name: name.clone(), epoch, at })
+                .collect(),
+            totals,
+        }
+    }
+
+    /// What is asked of every snapshot.
+    fn check(&self, snapshot: &RegistrySnapshot) -> Result<(), SnapshotError> {
+        let other = |what| Err(SnapshotError::OtherGeometry { what });
+        let (resolution, window) = (self.geometry().resolution().width(), self.window());
+        if snapshot.resolution != resolution {
+            return other(format!("resolution {:?}, not {resolution:?}", snapshot.resolution));
+        }
+        if snapshot.window != window {
+            return other(format!("window {:?}, not {window:?}", snapshot.window));
+        }
+        for cells in snapshot.endpoints.iter().flat_map(|endpoint| &endpoint.writers) {
+            self.check_form(&cells.form)?;
+        }
+        Ok(())
+    }
+
+    /// Whether cells of `form` can be counted here.
+    fn check_form(&self, form: &Form) -> Result<(), SnapshotError> {
+        let resolution = self.geometry().resolution().width();
+        let grains = (resolution.as_nanos() / form.grain.as_nanos().max(1)) as u64;
+        let suits = if form.grain < resolution {
+            form.grain == crate::time::Resolution::MICROSECOND.width() && form.grains == grains
+        } else if form.grain > resolution {
+            form.grains == 1 && form.measure == Measure::Count && Fixed::check(self.geometry(), form.grain).is_ok()
+        } else {
+            form.grains == 1
+        };
+        if suits { Ok(()) } else { Err(SnapshotError::OtherGeometry { what: format!("cells of {:?}", form.grain) }) }
+    }
+
+    /// The strategy of a text, or the registry's own if it is one that only its maker knows.
+    fn strategy_of(&self, text: &str) -> Strategy {
+        let known = text.parse::<Strategy>().ok().filter(|strategy| strategy.check(self.geometry()).is_ok());
+        known.unwrap_or_else(|| self.strategy())
+    }
+
+    pub fn restore(&self, snapshot: &RegistrySnapshot) -> Result<(), SnapshotError> {
+        self.check(snapshot)?;
+        if snapshot.endpoints.len() > self.max_endpoints() {
+            let (endpoints, max_endpoints) = (snapshot.endpoints.len(), self.max_endpoints());
+            return Err(SnapshotError::NoRoom { endpoints, max_endpoints });
+        }
+        let mut ledger = self.ledger();
+        let kept: BTreeSet<&str> = snapshot.endpoints.iter().map(|endpoint| &*endpoint.name).collect();
+        {
+            let guard = self.guard();
+            for (name, endpoint) in self.all(&guard) {
+                let how = if kept.contains(name) { Gone::Replaced } else { Gone::Removed };
+                let _ = endpoint.end(how, self.shared());
+                self.take_out(name, endpoint);
+            }
+        }
+        self.set_strategy(&self.strategy_of(&snapshot.strategy));
+        self.aging.forget_before(snapshot.forgotten);
+        {
+            let mut graves = self.graves.lock();
+            graves.epoch = graves.epoch.max(snapshot.epoch);
+            graves.removed = removed_of(snapshot);
+        }
+        ledger.inherited.clone_from(&snapshot.inherited);
+        ledger.totals.clone_from(&snapshot.totals);
+        let own = self.own_totals();
+        ledger.begin(own);
+        for theirs in &snapshot.endpoints {
+            // A hit may have made an endpoint of the name meanwhile; then the restored cells come to its own.
+            let endpoint = self.endpoint_for(theirs)?;
+            take_in(&endpoint, theirs);
+        }
+        Ok(())
+    }
+
+    pub fn merge(&self, snapshot: &RegistrySnapshot) -> Result<(), SnapshotError> {
+        self.check(snapshot)?;
+        let mut ledger = self.ledger();
+        self.check_writers(snapshot, &ledger)?;
+        let new = snapshot.endpoints.iter().filter(|theirs| self.find(&theirs.name).is_none()).count();
+        if self.len() + new > self.max_endpoints() {
+            let (endpoints, max_endpoints) = (self.len() + new, self.max_endpoints());
+            return Err(SnapshotError::NoRoom { endpoints, max_endpoints });
+        }
+        for theirs in &snapshot.removed {
+            self.bury(theirs);
+        }
+        for theirs in &snapshot.endpoints {
+            if theirs.epoch < self.epoch_of_removed(&theirs.name) {
+                continue;
+            }
+            if let Some(ours) = self.find(&theirs.name)
+                && ours.epoch() < theirs.epoch
+            {
+                // First, so that a hit that comes now makes no endpoint of an older epoch.
+                self.note_epoch(&theirs.name, theirs.epoch, self.times().tick());
+                let _ = ours.end(Gone::Removed, self.shared());
+                self.take_out(&theirs.name, &ours);
+            }
+            let endpoint = self.endpoint_for(theirs)?;
+            if endpoint.epoch() == theirs.epoch {
+                self.take_in_others(&endpoint, theirs, ledger.replica);
+            }
+        }
+        {
+            let mut graves = self.graves.lock();
+            graves.epoch = graves.epoch.max(snapshot.epoch);
+        }
+        self.aging.forget_before(snapshot.forgotten);
+        for (&replica, &totals) in &snapshot.totals {
+            if replica != ledger.replica {
+                let ours = ledger.totals.entry(replica).or_default();
+                *ours = ours.max(totals);
+            }
+        }
+        for &replica in &snapshot.inherited {
+            if !ledger.inherited.contains(&replica) {
+                ledger.inherited.push(replica);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether what `snapshot` says of who counted what can be true.
+    fn check_writers(&self, snapshot: &RegistrySnapshot, ledger: &Ledger) -> Result<(), SnapshotError> {
+        if snapshot.origin == ledger.replica {
+            return Err(SnapshotError::Own);
+        }
+        let mut known: BTreeSet<Replica> = [ledger.replica].into();
+        {
+            let guard = self.guard();
+            for (_, endpoint) in self.all(&guard) {
+                known.extend(endpoint.merged_replicas());
+            }
+        }
+        let theirs = snapshot.endpoints.iter().flat_map(|endpoint| &endpoint.writers).map(|cells| cells.writer.replica);
+        let ours_too = theirs.clone().any(|replica| ledger.inherited.contains(&replica));
+        if snapshot.inherited.iter().any(|replica| known.contains(replica)) || ours_too {
+            return Err(SnapshotError::Forked);
+        }
+        for endpoint in &snapshot.endpoints {
+            let Some(ours) = self.find(&endpoint.name) else { continue };
+            for cells in endpoint.writers.iter().filter(|cells| cells.writer.replica == ledger.replica) {
+                let Some(live) = ours.live(cells.writer.generation, self.shared()) else { continue };
+                let live: BTreeMap<_, _> = live.into_iter().map(|cell| (cell.tick, cell.count)).collect();
+                // What is gone here was recycled; only more than there is can be no copy.
+                let more = |cell: &&crate::window::Cell| live.get(&cell.tick).is_some_and(|&count| count < cell.count);
+                if cells.cells.iter().any(|cell| more(&cell)) {
+                    return Err(SnapshotError::Own);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes in the cells of others, but not those of generations that are alive here.
+    fn take_in_others(&self, endpoint: &Endpoint, theirs: &EndpointCells, ours: Replica) {
+        endpoint.forget_before(theirs.forgotten);
+        for cells in &theirs.writers {
+            let alive = cells.writer.replica == ours && endpoint.live(cells.writer.generation, self.shared()).is_some();
+            if !alive {
+                endpoint.merge(cells.writer, cells.form, &cells.cells, &cells.dropped);
+            }
+        }
+    }
+
+    /// Ends what `removed` says was removed.
+    fn bury(&self, removed: &Removed) {
+        self.note_epoch(&removed.name, removed.epoch, removed.at);
+        if let Some(ours) = self.find(&removed.name)
+            && ours.epoch() < removed.epoch
+        {
+            let _ = ours.end(Gone::Removed, self.shared());
+            self.take_out(&removed.name, &ours);
+        }
+    }
+
+    /// The endpoint that `theirs` belongs to, made if there is none.
+    fn endpoint_for(&self, theirs: &EndpointCells) -> Result<Arc<Endpoint>, SnapshotError> {
+        let no_room = || SnapshotError::NoRoom { endpoints: self.len() + 1, max_endpoints: self.max_endpoints() };
+        let guard = self.guard();
+        if let Some(endpoint) = self.find(&theirs.name) {
+            return Ok(endpoint);
+        }
+        if !self.take_room() {
+            return Err(no_room());
+        }
+        let strategy = self.strategy_of(&theirs.strategy);
+        let made = Endpoint::new(&strategy, theirs.epoch, theirs.forgotten, self.shared());
+        let Ok(endpoint) = made else {
+            self.give_room();
+            return Err(SnapshotError::Invalid { what: "strategy" });
+        };
+        Ok(self.insert(&theirs.name, endpoint, &guard).unwrap_or_else(|other| {
+            self.give_room();
+            other
+        }))
+    }
+}
+
+fn take_in(endpoint: &Endpoint, theirs: &EndpointCells) {
+    endpoint.forget_before(theirs.forgotten);
+    for cells in &theirs.writers {
+        endpoint.merge(cells.writer, cells.form, &cells.cells, &cells.dropped);
+    }
+}
+
+fn removed_of(snapshot: &RegistrySnapshot) -> BTreeMap<Box<str>, (u64, crate::time::Tick)> {
+    snapshot.removed.iter().map(|removed| (removed.name.clone(), (removed.epoch, removed.at))).collect()
+}

@@ -1,0 +1,137 @@
+//! [`Handle`]: one endpoint of a registry, without looking its name up.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::core::Core;
+use crate::endpoint::{Endpoint, Gone, Shape};
+use crate::error::{EndpointError, QueryError};
+use crate::hits::Hits;
+use crate::outcome::Outcome;
+use crate::strategy::Strategy;
+use crate::time::Timestamp;
+
+/// One endpoint of a [`Registry`](crate::Registry): records and counts as fast as a [`HitCounter`](crate::HitCounter).
+///
+/// It keeps its endpoint from being pruned. When the endpoint is removed, it answers `Refused` and no hits, for good; a
+/// new handle is of the new endpoint. When the registry is restored it goes on with the endpoint of its name, by name.
+///
+/// ```
+/// use hitring::{Outcome, Registry};
+/// use std::time::Duration;
+///
+/// let registry = Registry::new();
+/// let home = registry.counter("/home")?;
+/// assert_eq!(home.record(2), Outcome::Counted);
+/// assert_eq!(home.count()?, 2);
+/// registry.remove("/home");
+/// assert_eq!(home.record(1), Outcome::Refused);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Handle {
+    core: Arc<Core>,
+    endpoint: Arc<Endpoint>,
+    name: Arc<str>,
+}
+
+impl Handle {
+    pub(super) fn new(core: &Arc<Core>, name: &str, strategy: Option<&Strategy>) -> Result<Self, EndpointError> {
+        loop {
+            let endpoint = core.find_or_create(name, strategy)?;
+            if endpoint.acquire().is_ok() {
+                return Ok(Self { core: Arc::clone(core), endpoint, name: name.into() });
+            }
+            core.drop_gone(name, &endpoint);
+        }
+    }
+
+    /// The endpoint's name.
+    #[must_use]
+    pub fn endpoint(&self) -> &str {
+        &self.name
+    }
+
+    /// Counts `amount` hits now. See [`HitCounter::record`](crate::HitCounter::record).
+    #[inline]
+    pub fn record(&self, amount: u64) -> Outcome {
+        match self.core.record_into(&self.endpoint, &self.name, amount) {
+            Ok(outcome) => outcome,
+            Err(gone) => self.record_gone(gone, None, amount),
+        }
+    }
+
+    /// Counts `amount` hits at `at`.
+    pub fn record_at(&self, at: Timestamp, amount: u64) -> Outcome {
+        match self.core.record_into_at(&self.endpoint, &self.name, at, amount) {
+            Ok(outcome) => outcome,
+            Err(gone) => self.record_gone(gone, Some(at), amount),
+        }
+    }
+
+    #[cold]
+    fn record_gone(&self, gone: Gone, at: Option<Timestamp>, amount: u64) -> Outcome {
+        let again = match (gone, at) {
+            (Gone::Removed, _) => None,
+            (Gone::Replaced, None) => self.core.record_known_now(&self.name, amount),
+            (Gone::Replaced, Some(at)) => self.core.record_known_at(&self.name, at, amount),
+        };
+        again.unwrap_or_else(|| {
+            self.core.note(Outcome::Refused, amount);
+            Outcome::Refused
+        })
+    }
+
+    /// The hits of the whole window up to now.
+    ///
+    /// # Errors
+    /// As [`Registry::query_hits`](crate::Registry::query_hits).
+    pub fn count(&self) -> Result<Hits, QueryError> {
+        self.count_last(self.core.window())
+    }
+
+    /// The hits of the `last` up to now.
+    ///
+    /// # Errors
+    /// As [`Registry::query_hits`](crate::Registry::query_hits).
+    pub fn count_last(&self, last: Duration) -> Result<Hits, QueryError> {
+        self.core.sum_of(&self.endpoint, &self.name, &self.core.query_now(last)?)
+    }
+
+    /// The hits in `(at - last, at]`.
+    ///
+    /// # Errors
+    /// As [`Registry::query_hits`](crate::Registry::query_hits).
+    pub fn count_at(&self, at: Timestamp, last: Duration) -> Result<Hits, QueryError> {
+        self.core.sum_of(&self.endpoint, &self.name, &self.core.query_at(at, last)?)
+    }
+
+    /// Whether hits are still taken: the endpoint was not removed.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        match self.endpoint.gone() {
+            None => true,
+            Some(Gone::Removed) => false,
+            Some(Gone::Replaced) => self.core.with(&self.name, |_| ()).is_some(),
+        }
+    }
+
+    /// The strategy, and what takes the hits if that is adaptive.
+    #[must_use]
+    pub fn strategy(&self) -> (Strategy, Shape) {
+        (self.endpoint.strategy(), self.endpoint.shape())
+    }
+}
+
+impl Clone for Handle {
+    fn clone(&self) -> Self {
+        self.endpoint.acquire_another();
+        Self { core: Arc::clone(&self.core), endpoint: Arc::clone(&self.endpoint), name: Arc::clone(&self.name) }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.endpoint.release();
+    }
+}

@@ -1,0 +1,68 @@
+//! [`Metrics`]: what a registry has done and holds.
+
+use super::Registry;
+use super::core::Core;
+
+/// What a registry holds, and what became of the hits it was given. The names are seed words of hit counters; all numbers
+/// but those of what is held only grow, also over removals and prunes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Metrics {
+    /// Hits that were counted, those of merged and restored registries included. Of `morris` endpoints it is an estimate.
+    pub total_hits: u64,
+    /// Endpoints there are.
+    pub endpoints_count: u64,
+    /// Hits that were dropped by pruning.
+    pub pruned_events: u64,
+    /// Endpoints that were pruned.
+    pub pruned_endpoints: u64,
+    /// Cells, timestamps and registers that hold something.
+    pub memory_entries: u64,
+    /// About how many bytes all that takes.
+    pub memory_bytes: u64,
+    /// The strategy of new endpoints.
+    pub strategy: String,
+    /// Hits that were refused because their tick was gone.
+    pub late: u64,
+    /// Hits that were refused because they lay in the future.
+    pub future: u64,
+    /// Hits that were refused because they did not fit into their tick.
+    pub saturated: u64,
+    /// Hits that were refused because there was no room for their endpoint or in its log, or by a handle whose endpoint is
+    /// gone.
+    pub refused: u64,
+    /// Events that were not delivered because a subscriber was too slow.
+    pub dropped_events: u64,
+}
+
+/// What an endpoint takes besides itself: its place in the map, the map's entry, the head of its `Arc`.
+const BESIDES: usize = 18 + size_of::<(Box<str>, usize)>() + 16;
+
+impl Core {
+    pub fn metrics(&self) -> Metrics {
+        let mut ledger = self.ledger();
+        let totals = self.totals(&mut ledger);
+        let shared = self.shared();
+        let guard = self.guard();
+        let (mut memory_entries, mut memory_bytes) = (0, size_of::<Registry>() + size_of::<Self>());
+        for (name, endpoint) in self.all(&guard) {
+            memory_entries += endpoint.entries(shared);
+            memory_bytes += endpoint.bytes() + name.len() + BESIDES;
+        }
+        let [total_hits, late, future, saturated, refused] = totals.outcomes.to_array();
+        Metrics {
+            total_hits,
+            endpoints_count: self.len() as u64,
+            pruned_events: totals.pruned_events,
+            pruned_endpoints: totals.pruned_endpoints,
+            memory_entries,
+            memory_bytes: memory_bytes as u64,
+            strategy: self.strategy().name().to_owned(),
+            late,
+            future,
+            saturated,
+            refused,
+            dropped_events: self.watch.dropped(),
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! [`Totals`]: what a replica has counted, refused and pruned in all.
+
+use crate::outcome::Outcomes;
+
+/// What a replica has counted, refused and pruned in all. The numbers only grow, so that copies merge by the larger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Totals {
+    /// What became of the hits.
+    pub outcomes: Outcomes,
+    /// Hits that pruning dropped.
+    pub pruned_events: u64,
+    /// Endpoints that were pruned.
+    pub pruned_endpoints: u64,
+}
+
+impl Totals {
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        self.with(other, Outcomes::plus, u64::saturating_add)
+    }
+
+    /// What is left without `other`.
+    #[must_use]
+    pub fn minus(self, other: Self) -> Self {
+        self.with(other, Outcomes::minus, u64::saturating_sub)
+    }
+
+    /// The larger of both, number by number.
+    #[must_use]
+    pub fn max(self, other: Self) -> Self {
+        self.with(other, Outcomes::max, Ord::max)
+    }
+
+    fn with(self, other: Self, outcomes: fn(Outcomes, Outcomes) -> Outcomes, number: fn(u64, u64) -> u64) -> Self {
+        Self {
+            outcomes: outcomes(self.outcomes, other.outcomes),
+            pruned_events: number(self.pruned_events, other.pruned_events),
+            pruned_endpoints: number(self.pruned_endpoints, other.pruned_endpoints),
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! A few cells, for the many endpoints that have few hits.
+//!
+//! A ring has a slot for each tick of its window, most of them empty where there is little traffic. Here a handful of
+//! words hold the ticks that do have hits; when they do not suffice the caller is told, and grows into a ring.
+//!
+//! ```text
+//! 63                      26  25                   0      (ticks of a second)
+//! +-------------------------+-----------------------+
+//! |          tick           |         count         |     0: empty
+//! +-------------------------+-----------------------+
+//! ```
+//!
+//! | the word | a hit of tick `t` | a query |
+//! |---|---|---|
+//! | holds `t` | adds its amount; if the sum does not fit: [`Full`](Added::Full) | counts it, if the span has `t` |
+//! | is empty | takes it, if no word holds `t` | nothing |
+//! | holds a tick at least one ring behind `t` | takes it, if no word holds `t` or is empty; what was there is forgotten | counts it, if the span has that tick |
+//! | holds another tick | leaves it; if there is no other word: `Full` | the same |
+//!
+//! `forgotten` is the first tick that is still known. It is raised **before** the exchange that takes a word from an
+//! older tick: whoever sees the new word also sees that the old tick is gone, so a query over it is expired and never
+//! silently low. (Mutant `SparseForgetsLate`.) A hit before `forgotten` is late.
+//!
+//! Two threads may bring the same new tick at once, each into a word of its own. Both words count; a word never changes
+//! to another tick while that tick is younger than a ring, so no hit is lost or moved.
+//!
+//! A hit that saw `forgotten` before it was raised may still bring a tick that is being forgotten. Such a tick lies a
+//! whole ring behind another hit, out of every window that has that hit.
+//!
+//! # Guarantees
+//! | method | progress | steps |
+//! |---|---|---|
+//! | `record_current`, `record` | lock-free: a lost exchange means that another hit came in | one load a word, one exchange |
+//! | `sum`, `cells`, `newest` | wait-free | one load a word, one more |
+//!
+//! A reader beside writers sees every hit whose call returned before it began and none that began after it ended.
+
+use crate::mutant::mutated;
+use crate::outcome::Outcome;
+use crate::sync::{AtomicU64, Ordering, Typed};
+use crate::time::Tick;
+use crate::window::geometry::Geometry;
+use crate::window::{Cell, Reading, Span};
+
+/// What became of a hit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Added {
+    /// Counted or refused.
+    Done(Outcome),
+    /// There is no room; nothing was changed.
+    Full,
+}
+
+/// The words, wherever they are kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Sparse<'a> {
+    /// Cells.
+    pub words: &'a [AtomicU64],
+    /// The first tick that is still known.
+    pub forgotten: &'a Typed<Tick>,
+}
+
+impl Sparse<'_> {
+    /// Counts `amount` hits at `tick`, if that tick has hits and room: the short way of [`record`](Self::record).
+    /// Otherwise it changes nothing.
+    #[inline(always)]
+    pub fn record_current(&self, geometry: &Geometry, tick: Tick, amount: u64) -> bool {
+        self.add(geometry, tick, amount) == Some(true)
+    }
+
+    /// Adds to the tick's word: `None` if no word holds it, false if the sum does not fit.
+    #[inline(always)]
+    fn add(&self, geometry: &Geometry, tick: Tick, amount: u64) -> Option<bool> {
+        for slot in self.words {
+            let mut word = slot.load(Ordering::Acquire);
+            while word != 0 && geometry.sparse_tick(word) == tick {
+                if amount > geometry.sparse_max() - (word & geometry.sparse_max()) {
+                    return Some(false);
+                }
+                if mutated!(SlotLoadStore) {
+                    slot.store(word + amount, Ordering::Release);
+                    return Some(true);
+                }
+                match slot.compare_exchange_weak(word, word + amount, Ordering::AcqRel, Ordering::Acquire) {
+                    Ok(_) => return Some(true),
+                    Err(seen) => word = seen,
+                }
+            }
+        }
+        None
+    }
+
+    /// Counts `amount` hits, more than none, at `tick`. Hits that are forgotten for it, and a refusal, are told to `note`.
+    pub fn record(&self, geometry: &Geometry, tick: Tick, amount: u64, note: impl Fn(Outcome, u64)) -> Added {
+        loop {
+            match self.add(geometry, tick, amount) {
+                Some(true) => return Added::Done(Outcome::Counted),
+                Some(false) => return Added::Full,
+                None if amount > geometry.sparse_max() => return Added::Full,
+                None => {}
+            }
+            if tick < self.forgotten.load(Ordering::Acquire) {
+                note(Outcome::Late, amount);
+                return Added::Done(Outcome::Late);
+            }
+            let Some((slot, word)) = self.free(geometry, tick) else { return Added::Full };
+            let old = geometry.sparse_tick(word);
+            let forget = || self.forgotten.raise(Tick(old.0 + 1), Ordering::Release);
+            if word != 0 && !mutated!(SparseForgetsLate) {
+                forget();
+            }
+            let new = geometry.sparse_word(tick, amount);
+            if mutated!(SlotLoadStore) {
+                slot.store(new, Ordering::Release);
+                return Added::Done(Outcome::Counted);
+            }
+            if slot.compare_exchange(word, new, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+                if word != 0 {
+                    note(Outcome::Counted, word & geometry.sparse_max());
+                    if mutated!(SparseForgetsLate) {
+                        forget();
+                    }
+                }
+                return Added::Done(Outcome::Counted);
+            }
+        }
+    }
+
+    /// An empty word, else the one with the oldest tick at least one ring behind `tick`; and what it held.
+    fn free(&self, geometry: &Geometry, tick: Tick) -> Option<(&AtomicU64, u64)> {
+        let mut oldest: Option<(&AtomicU64, u64)> = None;
+        for slot in self.words {
+            let word = slot.load(Ordering::Acquire);
+            if word == 0 {
+                return Some((slot, 0));
+            }
+            let gone = geometry.sparse_tick(word).0 + geometry.slots() as u64 <= tick.0;
+            if gone && oldest.is_none_or(|(_, before)| word < before) {
+                oldest = Some((slot, word));
+            }
+        }
+        oldest
+    }
+
+    /// The newest tick that has a hit.
+    pub fn newest(&self, geometry: &Geometry) -> Tick {
+        let tick = |word: &AtomicU64| geometry.sparse_tick(word.load(Ordering::Acquire));
+        self.words.iter().map(tick).max().unwrap_or_default()
+    }
+
+    /// The hits of `span`.
+    #[inline]
+    pub fn sum(&self, geometry: &Geometry, span: Span) -> Reading {
+        let mut count = 0;
+        for slot in self.words {
+            let word = slot.load(Ordering::Acquire);
+            let tick = geometry.sparse_tick(word);
+            if span.first <= tick && tick <= span.to {
+                count += word & geometry.sparse_max();
+            }
+        }
+        // After the words, see the header.
+        Reading { count, exact: self.forgotten.load(Ordering::Acquire) <= span.first }
+    }
+
+    /// The ticks that have hits; one may come twice, its hits then add up.
+    pub fn cells(&self, geometry: &Geometry) -> impl Iterator<Item = Cell> {
+        self.words
+            .iter()
+            .map(|slot| slot.load(Ordering::Acquire))
+            .filter(|&word| word != 0)
+            .map(|word| Cell { tick: geometry.sparse_tick(word), count: word & geometry.sparse_max() })
+    }
+}

@@ -1,0 +1,271 @@
+//! An endpoint: swap, promotion, prune, remove, snapshot and handles, each against a hit.
+
+use std::time::Duration;
+
+use hitring::endpoint::{Endpoint, Gone, Shared, Unlinked};
+use hitring::moment::{Query, Times};
+use hitring::mutant::Mutant;
+use hitring::outcome::Tally;
+use hitring::sync::AtomicU64;
+use hitring::window::geometry::Geometry;
+use hitring::{Clock, ManualClock, Outcome, Resolution, Strategy, Tick, Timestamp};
+
+use super::geometry;
+use crate::explorer::{Arc, JoinHandle, ModelWord, Ordering, check_within, fails, spawn};
+
+const LOST: &str = "a hit was lost or invented";
+const DOWN: &str = "a count went down";
+const TOOK: &str = "an endpoint that is gone took a hit";
+const PRUNED: &str = "an endpoint with a handle was pruned";
+
+/// An endpoint and what it shares with others. A ring has three slots, windows have two ticks.
+struct Scene {
+    geometry: Geometry,
+    tally: Tally,
+    generations: AtomicU64,
+    times: Times,
+    endpoint: Endpoint,
+    unlinked: std::sync::Mutex<Vec<Unlinked>>,
+}
+
+// SAFETY: the pointers in it are only freed, when the scene is dropped.
+unsafe impl Send for Scene {}
+// SAFETY: as above.
+unsafe impl Sync for Scene {}
+
+impl Scene {
+    /// An endpoint of `strategy` with hits in ticks 1 and 2.
+    fn used(strategy: &Strategy) -> Arc<Self> {
+        let second = Resolution::new(Duration::from_secs(1)).expect("one second is a resolution");
+        let (geometry, tally, generations) = (geometry(2, 3), Tally::default(), AtomicU64::new(0));
+        let shared = Shared { geometry: &geometry, tally: &tally, generations: &generations };
+        let endpoint = Endpoint::new(strategy, 0, Tick(0), shared).expect("the strategy suits every geometry");
+        let clock = Clock::from(ManualClock::new(Timestamp::ZERO));
+        let times = Times::new(&clock, second, Duration::ZERO, false);
+        let scene = Self { geometry, tally, generations, times, endpoint, unlinked: std::sync::Mutex::default() };
+        for tick in [1, 2] {
+            assert_eq!(scene.record(tick), Ok(Outcome::Counted));
+        }
+        Arc::new(scene)
+    }
+
+    fn shared(&self) -> Shared<'_> {
+        Shared { geometry: &self.geometry, tally: &self.tally, generations: &self.generations }
+    }
+
+    /// Counts one hit as a registry does: the short way if there is one, else the long one.
+    fn record(&self, tick: u32) -> Result<Outcome, Gone> {
+        if self.endpoint.record_current(&self.geometry, Tick(tick.into()), 1) {
+            return Ok(Outcome::Counted);
+        }
+        self.endpoint.record(self.shared(), self.times.at(Timestamp::from(tick)), 1)
+    }
+
+    /// The hits of the two ticks that end with `tick`.
+    fn count(&self, tick: u32) -> u64 {
+        let when = self.times.at(Timestamp::from(tick));
+        let query =
+            Query::new(when, Duration::from_secs(2), &self.geometry).expect("a window is no longer than itself");
+        self.endpoint.sum(self.shared(), &query.of_all()).expect("the window was not recycled").count
+    }
+
+    fn prune(&self, horizon: u64) {
+        let (_, unlinked) = self.endpoint.prune(self.shared(), Tick(horizon));
+        self.unlinked.lock().expect("nobody panics under the lock").extend(unlinked);
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        for Unlinked(generation) in self.unlinked.get_mut().expect("nobody panics under the lock").drain(..) {
+            // SAFETY: it came from a box, was unlinked once, and nobody is left who could see it.
+            drop(unsafe { Box::from_raw(generation) });
+        }
+    }
+}
+
+fn writer(scene: &Arc<Scene>, tick: u32) -> JoinHandle<Result<Outcome, Gone>> {
+    let scene = Arc::clone(scene);
+    spawn(move || scene.record(tick))
+}
+
+/// A hit, a swap, and a reader.
+fn swap() {
+    let scene = Scene::used(&Strategy::Ring);
+    let writer = writer(&scene, 3);
+    let swapper = {
+        let scene = Arc::clone(&scene);
+        spawn(move || {
+            let old = scene.endpoint.swap(&Strategy::Fixed { window_size: Duration::from_secs(1) }, scene.shared());
+            assert_eq!(old, Ok(Some(Strategy::Ring)));
+        })
+    };
+    let reader = {
+        let scene = Arc::clone(&scene);
+        spawn(move || {
+            let (first, second) = (scene.count(3), scene.count(3));
+            assert!((1..=2).contains(&first) && second <= 2, "{LOST}: {first}, {second}");
+            assert!(first <= second, "{DOWN}");
+        })
+    };
+    assert_eq!(writer.join().expect("a model thread ends"), Ok(Outcome::Counted));
+    swapper.join().expect("a model thread ends");
+    reader.join().expect("a model thread ends");
+    assert_eq!(scene.count(3), 2, "{LOST}");
+}
+
+/// The two cells in line are full; two threads bring tick 3, for which neither is a ring behind.
+fn promotion() {
+    let scene = Scene::used(&Strategy::Adaptive);
+    let writers = [writer(&scene, 3), writer(&scene, 3)];
+    for writer in writers {
+        assert_eq!(writer.join().expect("a model thread ends"), Ok(Outcome::Counted));
+    }
+    assert_eq!(scene.count(3), 3, "{LOST}");
+}
+
+/// An idle endpoint is pruned while a hit comes.
+fn prune() {
+    let scene = Scene::used(&Strategy::Ring);
+    let writer = writer(&scene, 8);
+    let pruner = {
+        let scene = Arc::clone(&scene);
+        spawn(move || scene.endpoint.end_if_idle(scene.shared(), Tick(8)))
+    };
+    let counted = writer.join().expect("a model thread ends").is_ok();
+    let ended = pruner.join().expect("a model thread ends").is_some();
+    assert!(!(counted && ended), "{LOST}");
+    assert!(counted || ended, "a hit was turned away by an endpoint that lives");
+}
+
+/// A generation is dropped after a swap while a hit comes that may have seen it.
+fn drop_generation() {
+    let scene = Scene::used(&Strategy::Ring);
+    let writer = writer(&scene, 8);
+    let pruner = {
+        let scene = Arc::clone(&scene);
+        spawn(move || {
+            let old = scene.endpoint.swap(&Strategy::Fixed { window_size: Duration::from_secs(1) }, scene.shared());
+            assert_eq!(old, Ok(Some(Strategy::Ring)));
+            scene.prune(8);
+        })
+    };
+    assert_eq!(writer.join().expect("a model thread ends"), Ok(Outcome::Counted));
+    pruner.join().expect("a model thread ends");
+    assert_eq!(scene.count(8), 1, "{LOST}");
+}
+
+/// A handle records while the endpoint is removed, and afterwards.
+fn remove() {
+    let scene = Scene::used(&Strategy::Ring);
+    let removed = Arc::new(ModelWord::new(0));
+    let handle = {
+        let (scene, removed) = (Arc::clone(&scene), Arc::clone(&removed));
+        spawn(move || {
+            let was_removed = removed.load(Ordering::Acquire) == 1;
+            let recorded = scene.record(2);
+            assert!(!was_removed || recorded == Err(Gone::Removed), "{TOOK}");
+        })
+    };
+    let remover = {
+        let scene = Arc::clone(&scene);
+        spawn(move || {
+            let _ = scene.endpoint.end(Gone::Removed, scene.shared());
+            removed.store(1, Ordering::Release);
+        })
+    };
+    handle.join().expect("a model thread ends");
+    remover.join().expect("a model thread ends");
+    assert_eq!(scene.record(2), Err(Gone::Removed), "{TOOK}");
+}
+
+/// Somebody takes a handle while the endpoint is pruned.
+fn handle() {
+    let scene = Scene::used(&Strategy::Ring);
+    let user = {
+        let scene = Arc::clone(&scene);
+        spawn(move || {
+            if scene.endpoint.acquire().is_ok() {
+                assert_eq!(scene.record(2), Ok(Outcome::Counted), "{PRUNED}");
+            }
+        })
+    };
+    let pruner = {
+        let scene = Arc::clone(&scene);
+        spawn(move || {
+            let _ = scene.endpoint.end_if_idle(scene.shared(), Tick(8));
+        })
+    };
+    user.join().expect("a model thread ends");
+    pruner.join().expect("a model thread ends");
+}
+
+/// Two snapshots while hits make the endpoint grow.
+fn snapshot() {
+    let scene = Scene::used(&Strategy::Adaptive);
+    let writer = {
+        let scene = Arc::clone(&scene);
+        // The one cell of the next shape takes tick 3, a ring takes tick 4.
+        spawn(move || [3, 4].map(|tick| assert_eq!(scene.record(tick), Ok(Outcome::Counted))))
+    };
+    let taker = {
+        let scene = Arc::clone(&scene);
+        spawn(move || {
+            let cells = || {
+                let own = scene.endpoint.export(scene.shared()).own;
+                own.into_iter().flat_map(|own| own.cells.into_iter().map(move |cell| (own.number, cell)))
+            };
+            let first: Vec<_> = cells().collect();
+            let later: Vec<_> = cells().collect();
+            for (number, cell) in first.into_iter().filter(|(_, cell)| cell.tick >= Tick(2)) {
+                let same = later.iter().find(|(n, c)| *n == number && c.tick == cell.tick);
+                assert!(same.is_some_and(|(_, c)| c.count >= cell.count), "{DOWN}: {cell:?} {later:?}");
+            }
+        })
+    };
+    writer.join().expect("a model thread ends");
+    taker.join().expect("a model thread ends");
+}
+
+#[test]
+fn a_swap_loses_no_hit() {
+    check_within(2, swap);
+    fails(Mutant::EndpointSwapForgets, LOST, swap);
+}
+
+#[test]
+fn a_promotion_loses_no_hit() {
+    check_within(3, promotion);
+    fails(Mutant::EndpointSwapForgets, LOST, promotion);
+}
+
+#[test]
+fn a_pruned_endpoint_held_no_hit_of_the_window() {
+    check_within(3, prune);
+    fails(Mutant::GateKeepsClosing, LOST, prune);
+    fails(Mutant::EndpointDropsUnseen, LOST, prune);
+}
+
+#[test]
+fn a_dropped_generation_held_no_hit_of_the_window() {
+    check_within(3, drop_generation);
+    fails(Mutant::EndpointDropsInside, LOST, drop_generation);
+}
+
+#[test]
+fn a_removed_endpoint_takes_no_hit() {
+    check_within(3, remove);
+    fails(Mutant::EndpointEndsQuietly, TOOK, remove);
+}
+
+#[test]
+fn a_handle_keeps_its_endpoint() {
+    check_within(3, handle);
+    fails(Mutant::EndpointIgnoresHandles, PRUNED, handle);
+}
+
+#[test]
+fn a_snapshot_never_takes_back() {
+    check_within(2, snapshot);
+    fails(Mutant::EndpointSwapForgets, DOWN, snapshot);
+}

@@ -1,0 +1,148 @@
+//! Snapshots of registries as bytes: what is broken, foreign or forged is refused, and nothing is changed.
+
+use std::time::Duration;
+
+use hitring::{HitCounter, Registry, RegistrySnapshot, Snapshot, SnapshotError, Strategy};
+use proptest::prelude::*;
+
+use super::{START, at};
+
+/// A registry with something of everything.
+fn full() -> Registry {
+    let registry = Registry::builder().window(Duration::from_secs(60)).build().expect("a minute is possible");
+    let strategies = [
+        Strategy::Ring,
+        Strategy::Adaptive,
+        Strategy::FIXED,
+        Strategy::Sliding { max_hits: 3 },
+        Strategy::morris_base(2.0).expect("the seed's base"),
+    ];
+    for (index, strategy) in strategies.iter().enumerate() {
+        let handle = registry.counter_with(&format!("/{index}"), strategy).expect("there is room");
+        for second in 0..4 {
+            let _ = handle.record_at(at(START + 100 * second), 3);
+        }
+    }
+    let _ = registry.record_hit("/removed", 1);
+    registry.remove("/removed");
+    registry.clone()
+}
+
+/// Makes length and checksum fit again.
+fn mend(bytes: &mut [u8]) {
+    if bytes.len() < 24 {
+        return;
+    }
+    let length = bytes.len() as u64;
+    bytes[12..20].copy_from_slice(&length.to_le_bytes());
+    let body = bytes.len() - 4;
+    let checksum = crc(&bytes[..body]);
+    bytes[body..].copy_from_slice(&checksum.to_le_bytes());
+}
+
+/// CRC-32 (IEEE), bit by bit.
+fn crc(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0u32, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg()))
+    })
+}
+
+#[test]
+fn bytes_hold_the_snapshot() {
+    let snapshot = full().snapshot();
+    let bytes = snapshot.to_bytes();
+    let read = RegistrySnapshot::from_bytes(&bytes).expect("bytes that were just made");
+    assert_eq!((&read, read.to_bytes()), (&snapshot, bytes));
+    assert_eq!((read.endpoints(), read.window(), read.resolution().as_secs()), (5, Duration::from_secs(60), 1));
+}
+
+#[test]
+fn a_small_endpoint_takes_few_bytes() {
+    let registry = Registry::builder().strategy(Strategy::Adaptive).build().expect("the defaults are possible");
+    for index in 0..10_000 {
+        for second in 0..2 {
+            let _ = registry.record_hit_at(&format!("/api/v1/items/{index:06}"), at(START + second), 1);
+        }
+    }
+    let bytes = registry.snapshot().to_bytes().len();
+    // Of which 20 are the name.
+    assert!(bytes < 103 * 10_000, "{bytes}");
+}
+
+#[test]
+fn whatever_is_missing_or_flipped_is_refused() {
+    let bytes = full().snapshot().to_bytes();
+    for length in 0..bytes.len() {
+        let error = RegistrySnapshot::from_bytes(&bytes[..length]).expect_err("something is missing");
+        let expected = if length == 0 { SnapshotError::Foreign } else { SnapshotError::Truncated };
+        assert_eq!(error, expected, "{length} bytes");
+    }
+    for index in 0..bytes.len() {
+        for bit in 0..8 {
+            let mut flipped = bytes.clone();
+            flipped[index] ^= 1 << bit;
+            assert!(RegistrySnapshot::from_bytes(&flipped).is_err(), "bit {bit} of byte {index}");
+        }
+    }
+    let mut longer = bytes;
+    longer.push(0);
+    assert_eq!(RegistrySnapshot::from_bytes(&longer).err(), Some(SnapshotError::Truncated));
+}
+
+#[test]
+fn snapshots_of_other_things_say_what_they_are() {
+    let (registry, counter) = (Registry::new().snapshot().to_bytes(), HitCounter::new().snapshot().to_bytes());
+    let other = |found, wanted| Some(SnapshotError::OtherKind { found, wanted });
+    assert_eq!(RegistrySnapshot::from_bytes(&counter).err(), other("HitCounter", "Registry"));
+    assert_eq!(Snapshot::from_bytes(&registry).err(), other("Registry", "HitCounter"));
+    let mut newer = registry.clone();
+    newer[8] = 9;
+    let newer = RegistrySnapshot::from_bytes(&newer).err();
+    assert_eq!(newer, Some(SnapshotError::Newer { version: 9, supported: 1 }));
+    assert_eq!(RegistrySnapshot::from_bytes(b"PK\x03\x04").err(), Some(SnapshotError::Foreign));
+}
+
+#[test]
+fn files_are_written_whole() {
+    let path = std::env::temp_dir().join(format!("hitring-registry-{}", std::process::id()));
+    let registry = full();
+    registry.snapshot_to(&path).expect("temporary files can be written");
+    let restored = Registry::builder().window(Duration::from_secs(60)).build().expect("a minute is possible");
+    let bytes = std::fs::read(&path).expect("the file is there");
+    restored.restore(&RegistrySnapshot::from_bytes(&bytes).expect("a whole file")).expect("both are alike");
+    assert_eq!(restored.endpoints(), registry.endpoints());
+    std::fs::remove_file(path).expect("it is ours");
+}
+
+proptest! {
+    /// A forged body with the right checksum: an error or a snapshot, never a panic or a huge allocation; and what is read
+    /// can be merged or is refused, without harm to what is there.
+    #[test]
+    fn forged_bodies_do_no_harm(
+        edits in prop::collection::vec((any::<prop::sample::Index>(), prop_oneof![Just(0u8), Just(255), any::<u8>()]), 1..6),
+        cut in prop::option::of(any::<prop::sample::Index>()),
+    ) {
+        let mut bytes = full().snapshot().to_bytes();
+        for (index, value) in edits {
+            let index = 20 + index.index(bytes.len() - 24);
+            bytes[index] = value;
+        }
+        if let Some(cut) = cut {
+            bytes.truncate(24 + cut.index(bytes.len() - 24));
+        }
+        mend(&mut bytes);
+        if let Ok(snapshot) = RegistrySnapshot::from_bytes(&bytes) {
+            prop_assert_eq!(RegistrySnapshot::from_bytes(&snapshot.to_bytes()), Ok(snapshot.clone()));
+            let registry = Registry::builder().window(Duration::from_secs(60)).build().expect("a minute is possible");
+            let _ = registry.record_hit_at("/0", at(START), 7);
+            let before = registry.metrics();
+            if registry.merge(&snapshot).is_err() {
+                prop_assert_eq!(registry.metrics(), before);
+            }
+            let _ = (registry.total_at(at(START + 300), Duration::from_secs(60)), registry.snapshot(), registry.prune());
+            let _ = registry.restore(&snapshot);
+            registry.remove("/0");
+            let _ = registry.record_hit_at("/0", at(START + 300), 7);
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! Registries, seen from outside.
+//!
+//! * [`conformance`]: one battery for every strategy, against a list of all hits;
+//! * [`fleet`]: registries that record, swap, remove, prune, snapshot, restore, merge and clone in any order;
+//! * [`behaviour`]: what the documentation promises, one by one;
+//! * [`bytes`]: snapshots that are broken, foreign or forged;
+//! * [`threads`]: real threads against swaps, prunes, removals and evictions.
+
+mod behaviour;
+mod bytes;
+mod conformance;
+mod custom;
+mod fleet;
+mod threads;
+
+use hitring::Timestamp;
+
+/// Seconds since 1970.
+fn at(secs: u64) -> Timestamp {
+    Timestamp::try_from(secs).expect("a time of the tests is before the year 10000")
+}
+
+/// A usual time.
+const START: u64 = 1_700_000_000;
