@@ -1,0 +1,69 @@
+//! Any bytes as a snapshot: an error, or a snapshot that is written as it was read and harms nobody.
+//!
+//! Length and checksum are made to fit, so that what lies behind them is reached: of the input, all but the first byte
+//! is the frame's body; the first says of which kind.
+
+#![no_main]
+
+use std::time::Duration;
+
+use hitring::{HitCounter, Registry, RegistrySnapshot, Snapshot, Timestamp};
+use libfuzzer_sys::fuzz_target;
+
+fn frame(kind: u16, body: &[u8]) -> Vec<u8> {
+    let mut frame = Vec::from(*b"HITRING\0");
+    frame.extend(1u16.to_le_bytes());
+    frame.extend(kind.to_le_bytes());
+    frame.extend((body.len() as u64 + 24).to_le_bytes());
+    frame.extend(body);
+    frame.extend(crc32fast::hash(&frame).to_le_bytes());
+    frame
+}
+
+fn registry(window: Duration, resolution: Duration) -> Option<Registry> {
+    Registry::builder().window(window).resolution(resolution).max_endpoints(64).build().ok()
+}
+
+fn of_registry(bytes: &[u8]) {
+    let Ok(snapshot) = RegistrySnapshot::from_bytes(bytes) else { return };
+    let again = RegistrySnapshot::from_bytes(&snapshot.to_bytes()).expect("what was written can be read");
+    assert_eq!(again, snapshot);
+    // A window of many ticks takes long to ask about; the parser does not care.
+    if snapshot.window() > snapshot.resolution() * 1_000 {
+        return;
+    }
+    let Some(registry) = registry(snapshot.window(), snapshot.resolution()) else { return };
+    let _ = registry.record_hit("a", 1);
+    let merged = registry.merge(&snapshot);
+    if merged.is_err() {
+        assert_eq!(registry.endpoints(), ["a"]);
+    }
+    let again = registry.merge(&snapshot);
+    assert_eq!(merged.is_ok(), again.is_ok(), "merging again changes nothing");
+    let _ = (registry.total(registry.window()), registry.metrics(), registry.prune(), registry.snapshot().to_bytes());
+    let _ = registry.restore(&snapshot);
+    let _ = (registry.record_hit("a", 1), registry.total(registry.window()), registry.remove("a"));
+}
+
+fn of_counter(bytes: &[u8]) {
+    let Ok(snapshot) = Snapshot::from_bytes(bytes) else { return };
+    assert_eq!(snapshot.to_bytes(), bytes);
+    if snapshot.window() > snapshot.resolution() * 1_000 {
+        return;
+    }
+    let counter = HitCounter::builder().window(snapshot.window()).resolution(snapshot.resolution()).build();
+    let Ok(counter) = counter else { return };
+    let _ = counter.merge(&snapshot);
+    let _ = (counter.get_hits(Timestamp::MAX), counter.count(), counter.outcomes(), counter.snapshot().to_bytes());
+}
+
+fuzz_target!(|input: &[u8]| {
+    let _ = (Snapshot::from_bytes(input), RegistrySnapshot::from_bytes(input));
+    if let Some((kind, body)) = input.split_first() {
+        if kind % 2 == 0 {
+            of_registry(&frame(2, body));
+        } else {
+            of_counter(&frame(1, body));
+        }
+    }
+});
