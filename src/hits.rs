@@ -65,13 +65,16 @@ impl Hits {
     }
 
     /// The hits of both, as exact as the less exact one. (The relative error of a sum of independent estimates is no
-    /// larger than the largest of theirs.)
+    /// larger than the largest of theirs.) No hits at all blur nothing: a bucket or register that counted none says so
+    /// exactly.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         use Accuracy::{Buckets, Estimate, Exact};
-        // Nothing added is nothing blurred.
-        if other == Self::NONE {
+        if other.count == 0 {
             return self;
+        }
+        if self.count == 0 {
+            return other;
         }
         let accuracy = match (self.accuracy, other.accuracy) {
             (Estimate { error: ours }, Estimate { error: theirs }) => Estimate { error: ours.max(theirs) },

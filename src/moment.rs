@@ -144,6 +144,13 @@ impl<'a> Query<'a> {
         Ok(Span::ending(self.when.tick(), ticks))
     }
 
+    /// # Errors
+    /// [`QueryError::NotWhole`] if a counter that is given times to the microsecond, or else one that is not, could not be
+    /// asked.
+    pub fn check(&self, exact_to_the_microsecond: bool) -> Result<(), QueryError> {
+        if exact_to_the_microsecond { self.micros().map(drop) } else { self.ticks().map(drop) }
+    }
+
     /// The span in ticks of the resolution, widened to whole ticks.
     pub fn touched(&self) -> Option<Span> {
         let width = self.resolution.width().as_nanos();

@@ -11,7 +11,7 @@ class               also a              raised by
 ``RegistryFull``    ``RuntimeError``    ``Registry.counter``, when there is no room for another endpoint
 ==================  ==================  =======================================================
 
-A timestamp, an amount or an endpoint that is none is a plain ``ValueError``, or a ``TypeError`` if it is of a wrong type.
+A timestamp, an amount or an endpoint that is none is a plain ``ValueError``, or a ``TypeError`` if its type is wrong.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 //! A reader takes `head` first and then whatever lies behind it. A hit that returned before lies in a generation that was
 //! in the chain then, and leaves it only when it is out of every window.
 
+use std::cell::LazyCell;
 use std::collections::BTreeMap;
 
 use super::{Endpoint, Generation, Shared, last_tick};
@@ -32,14 +33,15 @@ impl Endpoint {
             // Whatever there is to add up: ticks cannot answer for parts of them.
             let _ = query.ticks()?;
         }
+        // Asked of all generations, so once.
+        let remember = LazyCell::new(|| query.remembers(|| self.newest(shared)));
         // The newest generation first: whoever saw a hit in it, and asks again, must not miss it.
         for generation in self.generations() {
             let counter = &generation.counter;
             let Some(span) = query.span(counter)? else { continue };
-            let remember = || query.remembers(|| self.newest(shared));
             let reading = match counter.recall(geometry, span) {
                 Some(count) => Reading::exact(count),
-                None => counter.sum(geometry, span, remember()),
+                None => counter.sum(geometry, span, *remember),
             };
             if !reading.exact {
                 return Err(query.expired());

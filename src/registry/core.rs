@@ -379,15 +379,20 @@ impl Core {
             Some(hits) => hits,
             // Of a name that was pruned nothing is known up to then.
             None if query.touched().is_some_and(|span| span.first < self.aging.forgotten()) => Err(query.expired()),
-            None => Ok(Hits::NONE),
+            None => self.none(query),
         }
+    }
+
+    /// The hits of nobody: what cannot be asked of an endpoint is not answered without one either.
+    pub fn none(&self, query: &Query<'_>) -> Result<Hits, QueryError> {
+        query.check(matches!(self.strategy(), Strategy::Sliding { .. } | Strategy::Custom(_))).map(|()| Hits::NONE)
     }
 
     /// The hits of an endpoint of which the caller has a handle.
     pub fn sum_of(&self, endpoint: &Endpoint, name: &str, query: &Query<'_>) -> Result<Hits, QueryError> {
         match endpoint.gone() {
             None => endpoint.sum(self.shared(), query),
-            Some(Gone::Removed) => Ok(Hits::NONE),
+            Some(Gone::Removed) => self.none(query),
             Some(Gone::Replaced) => self.sum(name, query),
         }
     }
@@ -428,8 +433,8 @@ impl Core {
         let (shared, query) = (self.shared(), query.of_all());
         // The least of those kept is on top: fewer hits, then the later name.
         let mut best: BinaryHeap<Reverse<Ranked<'_>>> = BinaryHeap::new();
-        if n == 0 {
-            return Ok(Vec::new());
+        if n == 0 || self.len() == 0 {
+            return self.none(&query).map(|_| Vec::new());
         }
         self.walk(&guard, |name, endpoint| {
             let hits = endpoint.sum(shared, &query)?;

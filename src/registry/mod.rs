@@ -175,6 +175,9 @@ impl Registry {
     }
 
     fn total_of(&self, query: &Query<'_>, mut wanted: impl FnMut(&str) -> bool) -> Result<Hits, QueryError> {
+        if self.is_empty() {
+            return self.core.none(query);
+        }
         let mut total = Hits::NONE;
         self.core.each(|name, endpoint| {
             if wanted(name) {

@@ -439,3 +439,23 @@ fn a_threshold_is_told_once_each_time_it_is_crossed() {
     assert_eq!(wrong(MINUTE * 2, 1), ConfigError::ThresholdTooLong { last: MINUTE * 2, window: MINUTE });
     assert!(matches!(wrong(Duration::from_millis(1_500), 1), ConfigError::WindowNotWhole { .. }));
 }
+
+#[test]
+fn a_span_that_cannot_be_asked_for_is_refused_whether_there_is_an_endpoint_or_not() {
+    let half = Duration::from_millis(500);
+    let refused = |told: Result<_, QueryError>| assert!(matches!(told, Err(QueryError::NotWhole { .. })), "{told:?}");
+    let registry = Registry::new();
+    for _ in 0..2 {
+        refused(registry.query_hits("/a", half).map(drop));
+        refused(registry.query_hits("/nobody", half).map(drop));
+        refused(registry.total(half).map(drop));
+        refused(registry.top(3, half).map(drop));
+        assert_eq!(registry.record_hit("/a", 1), Ok(Outcome::Counted));
+    }
+    let removed = registry.counter("/b").expect("there is room");
+    assert!(registry.remove("/b"));
+    refused(removed.count_last(half).map(drop));
+    let exact = Registry::builder().strategy(Strategy::SLIDING).build().expect("it is possible");
+    assert!(exact.query_hits("/nobody", half).is_ok());
+    assert!(exact.total(half).is_ok());
+}

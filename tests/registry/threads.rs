@@ -29,7 +29,8 @@ fn swaps_lose_no_hit() {
         together(4, |thread| {
             if thread == 3 {
                 let mut turn = 0;
-                while done.load(Ordering::Acquire) < 3 {
+                // Each swap that was used keeps a generation for as long as the window: not endlessly many.
+                while done.load(Ordering::Acquire) < 3 && turn < 2_000 {
                     turn += 1;
                     let strategy = &strategies[turn % 4];
                     if turn % 2 == 0 {
