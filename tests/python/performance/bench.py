@@ -15,6 +15,7 @@ import argparse
 import array
 import collections
 import importlib
+import itertools
 import pathlib
 import platform
 import statistics
@@ -25,7 +26,7 @@ import timeit
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from hitring import HitCounter, ManualClock, __version__
+from hitring import HitCounter, ManualClock, Registry, __version__
 from hitring._hitring import _FastFloor, _Floor
 from oracles import BucketCounter, QueueCounter
 
@@ -45,6 +46,22 @@ class LockedQueue:
             self.times.append(now)
             while self.times and self.times[0] <= now - 300:
                 self.times.popleft()
+
+
+class NamedQueues:
+    """The same, by name."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.times = collections.defaultdict(collections.deque)
+
+    def record(self, name):
+        now = time.time()
+        with self.lock:
+            times = self.times[name]
+            times.append(now)
+            while times and times[0] <= now - 300:
+                times.popleft()
 
 
 def counter(strategy="striped", **options):
@@ -70,6 +87,30 @@ def hitring_rows():
     yield "hit(float)", "hitring, striped", "counter.hit(ts)", {"counter": counter(), "ts": NOW + 0.5}, 1
     batch = {"counter": counter(), "many": many}
     yield "record_many(array), a hit", "hitring, striped", "counter.record_many(many)", batch, len(many)
+
+
+def registry_rows():
+    """Hits by name over 1,000 endpoints, whose names are the same objects each time, as those of routes are."""
+    names = itertools.cycle([f"/api/v1/endpoint/{number:04}" for number in range(1_000)])
+    call = "record_hit(name)"
+    yield call, "the next name alone", "next(names)", {"next": next, "names": names}, 1
+    for label, floor in (("empty, PyO3", _Floor()), ("empty, entered as hitring", _FastFloor())):
+        yield call, label, "floor.record_hit(next(names))", {"floor": floor, "names": names}, 1
+    for strategy in ("ring", "striped", "adaptive"):
+        registry = Registry(strategy=strategy)
+        globals_ = {"registry": registry, "names": names}
+        yield call, f"hitring, {strategy}", "registry.record_hit(next(names))", globals_, 1
+        yield "record()", f"hitring, handle of {strategy}", "handle.record()", {"handle": registry.counter("/")}, 1
+    yield (
+        call,
+        "dict of deques, lock and clock",
+        "queues.record(next(names))",
+        {"queues": NamedQueues(), "names": names},
+        1,
+    )
+    if prometheus := found("prometheus_client"):
+        labelled = prometheus.Counter("hits_by_path", "Hits", ["path"], registry=None)
+        yield call, "prometheus_client", "counter.labels(next(names)).inc()", {"counter": labelled, "names": names}, 1
 
 
 def textbook_rows():
@@ -126,7 +167,7 @@ def main():
     repeats, target = (7, 0.002) if options.quick else (41, 0.01)
 
     loop = ("", "the loop", "pass", {}, 1)
-    rows = [loop, *hitring_rows(), *textbook_rows(), *other_rows()]
+    rows = [loop, *hitring_rows(), *registry_rows(), *textbook_rows(), *other_rows()]
     runs = measure(rows, repeats, target)
     empty = statistics.median(runs[0])
     # The loop costs a call only where a call is one run of it.
