@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import pickle
+import queue
 import subprocess
 import sys
 import sysconfig
@@ -50,6 +51,21 @@ def count_from_threads() -> None:
     assert pickle.loads(pickle.dumps(counter)).count_at(1_000) == 40_000
 
 
+def count_by_endpoint() -> None:
+    told = queue.Queue()
+    registry = hitring.Registry(strategy="adaptive", clock=hitring.ManualClock(1_000))
+    with registry.subscribe(lambda name, fields: told.put((name, fields["endpoint"])), "hit_recorded"):
+        assert registry.record_hit("/home", None, 2) is hitring.Outcome.COUNTED
+        assert told.get(timeout=10) == ("hit_recorded", "/home")
+    registry.swap_strategy(hitring.Strategy.morris(base=2))
+    assert registry.counter("/home").count() == 2
+    other = hitring.Registry(clock=hitring.ManualClock(1_000))
+    for _ in range(2):
+        other.merge(registry.snapshot())
+    assert other.top(1) == [("/home", 2)]
+    assert other.metrics().endpoints_count == len(other) == 1
+
+
 def replay_a_log() -> None:
     program = pathlib.Path(sysconfig.get_path("scripts"), "hitring" + (".exe" if os.name == "nt" else ""))
     with tempfile.TemporaryDirectory() as folder:
@@ -68,7 +84,7 @@ def keep_the_gil_off() -> None:
 
 
 if __name__ == "__main__":
-    for check in (count_as_leetcode_does, count_from_threads, replay_a_log, keep_the_gil_off):
+    for check in (count_as_leetcode_does, count_from_threads, count_by_endpoint, replay_a_log, keep_the_gil_off):
         check()
         print("ok:", check.__name__.replace("_", " "))
     print(f"hitring {hitring.__version__} works on {sys.version.split()[0]}, {sysconfig.get_platform()}")
