@@ -459,3 +459,53 @@ fn a_span_that_cannot_be_asked_for_is_refused_whether_there_is_an_endpoint_or_no
     assert!(exact.query_hits("/nobody", half).is_ok());
     assert!(exact.total(half).is_ok());
 }
+
+/// A removal may be forgotten when there were many and it is long ago; the epoch of the endpoint that came after is not.
+#[test]
+fn epochs_are_told_apart_without_their_removals() {
+    let (builder, clock) = clocked();
+    let (ours, theirs) = (builder.clone().max_endpoints(2).build().expect("it is possible"), Registry::builder());
+    let theirs = theirs.window(MINUTE).clock(clock.clone()).build().expect("it is possible");
+    for name in ["/a", "/b", "/c"] {
+        assert_eq!(record(&ours, name, 1), Outcome::Counted);
+        assert!(ours.remove(name));
+    }
+    for minute in 0..3 {
+        assert_eq!(record(&ours, "/a", 1), Outcome::Counted, "{minute}");
+        clock.advance(MINUTE).expect("before 9999");
+        ours.prune();
+    }
+    record(&ours, "/a", 10);
+    record(&theirs, "/a", 100);
+    let (later, earlier) = (ours.snapshot(), theirs.snapshot());
+    ours.merge(&earlier).expect("it can be merged");
+    assert_eq!(count(&ours, "/a"), 10, "what is of an earlier epoch does not come back");
+    theirs.merge(&later).expect("it can be merged");
+    assert_eq!(count(&theirs, "/a"), 10, "what is of a later epoch takes its place");
+}
+
+#[test]
+fn a_busy_adaptive_endpoint_keeps_its_ring() {
+    let (builder, clock) = clocked();
+    let registry = builder.strategy(Strategy::Adaptive).build().expect("it is possible");
+    for second in 0..200 {
+        record(&registry, "/busy", 3);
+        clock.advance(Duration::from_secs(1)).expect("before 9999");
+        registry.prune();
+        if second > 30 {
+            assert_eq!(registry.strategy_of("/busy"), Some((Strategy::Adaptive, Shape::Ring)), "{second}");
+        }
+    }
+}
+
+#[test]
+fn who_was_hit_since_is_not_the_idlest_any_more() {
+    let (builder, clock) = clocked();
+    let registry = builder.max_endpoints(3).when_full(WhenFull::Prune).build().expect("it is possible");
+    let mut hit = |name| {
+        clock.advance(Duration::from_secs(1)).expect("before 9999");
+        assert_eq!(record(&registry, name, 1), Outcome::Counted);
+    };
+    ["/a", "/b", "/c", "/d", "/b", "/e"].into_iter().for_each(&mut hit);
+    assert_eq!(registry.endpoints(), ["/b", "/d", "/e"]);
+}
