@@ -509,3 +509,20 @@ fn who_was_hit_since_is_not_the_idlest_any_more() {
     ["/a", "/b", "/c", "/d", "/b", "/e"].into_iter().for_each(&mut hit);
     assert_eq!(registry.endpoints(), ["/b", "/d", "/e"]);
 }
+
+/// A window that begins within a bucket touches one bucket more than fit into it.
+#[test]
+fn the_whole_window_can_be_asked_for_in_buckets() {
+    let (window, window_size) = (Duration::from_secs(200), Duration::from_secs(2));
+    let strategy = Strategy::Fixed { window_size };
+    let clock = ManualClock::new(at(START));
+    let registry = Registry::builder().window(window).slack(0).strategy(strategy).clock(clock.clone());
+    let registry = registry.build().expect("it is possible");
+    for second in 0..500 {
+        record(&registry, "/a", 1);
+        let hits = registry.query_hits("/a", window).expect("nothing of the window was recycled");
+        let least = (second + 1).min(200);
+        assert!((least..=least + 1).contains(&hits.count), "{second}: {hits:?}");
+        clock.advance(Duration::from_secs(1)).expect("before 9999");
+    }
+}
