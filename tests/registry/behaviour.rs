@@ -526,3 +526,20 @@ fn the_whole_window_can_be_asked_for_in_buckets() {
         clock.advance(Duration::from_secs(1)).expect("before 9999");
     }
 }
+
+#[test]
+fn what_left_with_a_former_strategy_is_expired_and_not_nothing() {
+    let (builder, clock) = clocked();
+    let registry = builder.build().expect("it is possible");
+    let then = clock.now();
+    record(&registry, "/a", 5);
+    registry.swap_strategy(&Strategy::SLIDING).expect("it suits");
+    for _ in 0..10 {
+        clock.advance(MINUTE).expect("before 9999");
+        record(&registry, "/a", 1);
+        registry.prune();
+    }
+    let told = registry.query_hits_at("/a", then, MINUTE);
+    assert!(matches!(told, Err(QueryError::WindowExpired { .. })), "{told:?}");
+    assert_eq!(count(&registry, "/a"), 1);
+}

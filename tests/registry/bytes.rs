@@ -146,3 +146,29 @@ proptest! {
         }
     }
 }
+
+/// A copy of this process's memory that went on elsewhere would say so: it is refused, though it came by way of another.
+#[test]
+fn more_hits_of_a_life_that_goes_on_here_than_there_are_is_refused() {
+    const HITS: u64 = 123_456_789;
+    let minute = Registry::builder().window(Duration::from_secs(60));
+    let (ours, theirs) = (minute.clone().build(), minute.build());
+    let (ours, theirs) = (ours.expect("a minute is possible"), theirs.expect("a minute is possible"));
+    let _ = ours.record_hit_at("/a", at(START), HITS);
+    theirs.merge(&ours.snapshot()).expect("it can be merged");
+    let mut bytes = theirs.snapshot().to_bytes();
+    ours.merge(&RegistrySnapshot::from_bytes(&bytes).expect("as it was made")).expect("it says what is known");
+    for (claimed, refused) in [(HITS - 1, false), (HITS + 1, true)] {
+        // Cells first: the totals may say the same number.
+        let place =
+            bytes.windows(8).position(|word| [HITS, HITS - 1].map(u64::to_le_bytes).iter().any(|of| of == word));
+        let place = place.expect("the cell is in the bytes");
+        bytes[place..place + 8].copy_from_slice(&claimed.to_le_bytes());
+        mend(&mut bytes);
+        let forged = RegistrySnapshot::from_bytes(&bytes).expect("it is well formed");
+        let told = ours.merge(&forged);
+        assert_eq!(told == Err(SnapshotError::Own), refused, "{claimed}: {told:?}");
+        let hits = ours.query_hits_at("/a", at(START), Duration::from_secs(60)).expect("nothing was recycled");
+        assert_eq!(hits, HITS);
+    }
+}
