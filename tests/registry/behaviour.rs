@@ -430,6 +430,10 @@ fn a_threshold_is_told_once_each_time_it_is_crossed() {
     clock.advance(Duration::from_secs(10)).expect("before 9999");
     hit("/api/a", 5);
     assert!(matches!(received(&events), Event::ThresholdCrossed { hits: 5, .. }));
+    // The next endpoint of the name has crossed nothing yet.
+    assert!(registry.remove("/api/a"));
+    hit("/api/a", 6);
+    assert!(matches!(received(&events), Event::ThresholdCrossed { hits: 6, .. }));
     threshold.close();
     hit("/api/b", 50);
     assert!(events.try_recv().is_err());
