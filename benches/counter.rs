@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_types, clippy::disallowed_methods, missing_docs)]
 
+mod row;
 mod rows;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};

@@ -5,9 +5,11 @@
 
 #![allow(clippy::disallowed_types, clippy::disallowed_methods, missing_docs)]
 
+mod medians;
+mod row;
 mod rows;
 
-use std::collections::BTreeMap;
+use medians::Medians;
 
 const ROUNDS: usize = 31;
 
@@ -16,31 +18,9 @@ fn main() {
     if !std::env::args().any(|arg| arg == "--bench") {
         return;
     }
-    let rows = rows::all();
-    let mut nanos: BTreeMap<(&str, usize), Vec<f64>> = BTreeMap::new();
-    for round in 0..=ROUNDS {
-        for row in &rows {
-            let n: u64 = if row.name.contains("query") { 20_000 } else { 200_000 };
-            #[expect(clippy::cast_precision_loss, reason = "a figure")]
-            let per_call = row.time(n).as_nanos() as f64 / n as f64;
-            // The first round only warms up.
-            if round > 0 {
-                nanos.entry((row.name, row.threads)).or_default().push(per_call);
-            }
-        }
-    }
-    let figure = |name: &str, threads: usize| {
-        let Some(all) = nanos.iter().find(|((n, t), _)| *n == name && *t == threads).map(|(_, all)| all) else {
-            panic!("there is no row {name} with {threads} threads");
-        };
-        let mut all = all.clone();
-        all.sort_by(f64::total_cmp);
-        all[all.len() / 2]
-    };
-    println!("{:48} {:>8} {:>10}", "row (median of 31 rounds)", "threads", "ns a call");
-    for row in &rows {
-        println!("{:48} {:>8} {:>10.2}", row.name, row.threads, figure(row.name, row.threads));
-    }
+    let medians = Medians::of(&rows::all(), ROUNDS, |row| if row.name.contains("query") { 20_000 } else { 200_000 });
+    medians.print();
+    let figure = |name: &str, threads: usize| medians.get(name, threads);
     let add = figure("fetch_add", 1);
     let new_tick = |name: &str, record: &str| figure(name, 1) - figure(record, 1);
     println!("\n{:72} {:>8}", "ratio of this run", "");

@@ -1,62 +1,15 @@
-//! The rows that both benches measure: each is a loop that a number of threads run at once.
+//! The rows of one counter, for `counter` and `figures`.
 //!
 //! Baselines stand beside hitring's rows, so that every figure can be read as a ratio of one run.
 
 use std::collections::VecDeque;
 use std::hint::black_box;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use hitring::{Clock, HitCounter, Strategy, Timestamp};
 
-/// Something to measure: `run(thread, n)` does it `n` times.
-pub struct Row {
-    /// What is done.
-    pub name: &'static str,
-    /// How many threads do it at once.
-    pub threads: usize,
-    /// Does it `n` times in a thread.
-    pub run: Box<dyn Fn(usize, u64) + Sync>,
-}
-
-impl Row {
-    fn new(name: &'static str, threads: usize, run: impl Fn(usize, u64) + Sync + 'static) -> Self {
-        Self { name, threads, run: Box::new(run) }
-    }
-
-    /// How long it takes to do it `n` times in every thread at once: the slowest thread, from a spinning line on.
-    pub fn time(&self, n: u64) -> Duration {
-        if self.threads == 1 {
-            let start = Instant::now();
-            (self.run)(0, n);
-            return start.elapsed();
-        }
-        let ready = AtomicUsize::new(0);
-        std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..self.threads)
-                .map(|thread| {
-                    let ready = &ready;
-                    scope.spawn(move || {
-                        (self.run)(thread, n / 100 + 1);
-                        ready.fetch_add(1, Ordering::AcqRel);
-                        while ready.load(Ordering::Acquire) < self.threads {
-                            std::hint::spin_loop();
-                        }
-                        let start = Instant::now();
-                        (self.run)(thread, n);
-                        start.elapsed()
-                    })
-                })
-                .collect();
-            threads.into_iter().map(|t| t.join().expect("a row does not panic")).max().unwrap_or_default()
-        })
-    }
-}
-
-/// On its own cache line, as any counter in use is.
-#[repr(align(128))]
-struct Alone<T>(T);
+use crate::row::{Alone, Row, coarse};
 
 const NOW: u32 = 1_700_000_000;
 
@@ -160,19 +113,4 @@ pub fn all() -> Vec<Row> {
         }));
     }
     rows
-}
-
-/// What the counter's own clock reading costs, without the counter.
-fn coarse() -> i64 {
-    #[cfg(target_os = "linux")]
-    {
-        let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: `now` is a valid timespec for the call to fill.
-        unsafe { libc::clock_gettime(libc::CLOCK_REALTIME_COARSE, &raw mut now) };
-        now.tv_sec
-    }
-    #[cfg(not(target_os = "linux"))]
-    {
-        Clock::System.now().secs() as i64
-    }
 }
