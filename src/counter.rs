@@ -64,11 +64,13 @@ pub struct Cells {
     retired: AtomicU64,
     /// Hits that were late.
     late: AtomicU64,
+    /// See [`sparse::CROWDED`](crate::window::sparse::CROWDED).
+    marks: AtomicU64,
 }
 
 impl Cells {
     fn sparse(&self) -> Sparse<'_> {
-        Sparse { words: &self.words, forgotten: &self.forgotten }
+        Sparse { words: &self.words, forgotten: &self.forgotten, marks: &self.marks }
     }
 
     fn record(&self, geometry: &Geometry, tick: Tick, amount: u64) -> Added {
@@ -116,7 +118,7 @@ impl Counter {
     pub fn sparse() -> Self {
         let words = std::array::from_fn(|_| AtomicU64::new(0));
         let word = || AtomicU64::new(0);
-        Self::Sparse(Cells { words, forgotten: Typed::new(Tick(0)), retired: word(), late: word() })
+        Self::Sparse(Cells { words, forgotten: Typed::new(Tick(0)), retired: word(), late: word(), marks: word() })
     }
 
     /// The strategy and its options; adaptive for what only that uses.

@@ -33,7 +33,7 @@ impl Random {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (((mixed ^ (mixed >> 31)) >> 32) * n as u64 >> 32) as usize
+        ((((mixed ^ (mixed >> 31)) >> 32) * n as u64) >> 32) as usize
     }
 
     /// `len` endpoints out of `n`, each as likely.

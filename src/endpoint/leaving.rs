@@ -2,7 +2,9 @@
 //!
 //! The module above says when what may go, and why nothing is lost with it.
 
-use super::{ADAPTIVE, Endpoint, FEW, Generation, Gone, Head, LOCKED, REMOVED, REPLACED, Shared, TAGS, Unlinked};
+use super::{
+    ADAPTIVE, CROWDED, Endpoint, FEW, Generation, Gone, Head, LOCKED, REMOVED, REPLACED, Shared, TAGS, Unlinked,
+};
 use super::{is_behind, last_tick};
 use crate::copied::Copied;
 use crate::form::Measure;
@@ -38,7 +40,7 @@ impl Endpoint {
 
     /// Whether there is a handle.
     pub fn is_used(&self) -> bool {
-        self.uses.load(Ordering::Acquire) & !(LOCKED | ADAPTIVE) != 0
+        self.uses.load(Ordering::Acquire) & !(LOCKED | ADAPTIVE | CROWDED) != 0
     }
 
     /// One handle less.
@@ -51,7 +53,7 @@ impl Endpoint {
         if mutated!(EndpointIgnoresHandles) {
             return Some(work());
         }
-        let uses = self.uses.load(Ordering::Relaxed) & ADAPTIVE;
+        let uses = self.uses.load(Ordering::Relaxed) & (ADAPTIVE | CROWDED);
         self.uses.compare_exchange(uses, uses | LOCKED, Ordering::AcqRel, Ordering::Relaxed).ok()?;
         let done = work();
         self.uses.fetch_and(!LOCKED, Ordering::AcqRel);

@@ -65,7 +65,7 @@ use crate::table::Once;
 use crate::time::Tick;
 use crate::window::Cell;
 use crate::window::geometry::Geometry;
-use crate::window::sparse::{Added, Sparse};
+use crate::window::sparse::{Added, CROWDED, Sparse};
 use crate::writer::Writer;
 
 /// How many cells an endpoint has in line.
@@ -158,6 +158,7 @@ const REMOVED: usize = 2;
 const REPLACED: usize = 4;
 const TAGS: usize = FEW | REMOVED | REPLACED;
 
+// Beside them in `uses`: `CROWDED` of the cells in line.
 const LOCKED: u64 = 1 << 63;
 const ADAPTIVE: u64 = 1 << 62;
 
@@ -215,7 +216,7 @@ impl Endpoint {
 
     #[inline(always)]
     fn in_line(&self) -> Sparse<'_> {
-        Sparse { words: &self.few, forgotten: &self.forgotten }
+        Sparse { words: &self.few, forgotten: &self.forgotten, marks: &self.uses }
     }
 
     #[inline(always)]
@@ -293,11 +294,13 @@ impl Endpoint {
         Self::gone_by(self.head())
     }
 
-    /// Grows: the next larger shape in front of what was full. Whoever is quicker wins.
+    /// Grows: the next larger shape in front of what was full, or the ring at once where threads were in each other's way.
+    /// Whoever is quicker wins.
     fn promote(&self, head: Head, shared: Shared<'_>) {
-        let counter = match head.has(FEW) {
-            true => Counter::sparse(),
-            false => Counter::Ring(crate::window::ring::Ring::new(shared.geometry)),
+        let counter = if head.has(FEW) && !self.in_line().is_crowded() {
+            Counter::sparse()
+        } else {
+            Counter::Ring(crate::window::ring::Ring::new(shared.geometry))
         };
         self.push(head, counter, shared);
     }
@@ -373,6 +376,7 @@ impl Endpoint {
             }
             // The flag is off before a ring is put in front that must not grow, and on after.
             let swapped = if *strategy == Strategy::Adaptive {
+                self.uses.fetch_and(!CROWDED, Ordering::Relaxed);
                 let swapped = self.exchange(head, head.with(FEW));
                 if swapped {
                     self.uses.fetch_or(ADAPTIVE, Ordering::AcqRel);
@@ -401,7 +405,11 @@ impl Endpoint {
             let cells = generation.counter.cells(shared.geometry);
             cells.iter().filter(|cell| span.first <= cell.tick).count()
         };
-        self.generations().map(busy).sum::<usize>() <= FEW_CELLS / 2 && self.exchange(head, head.with(FEW))
+        if self.generations().map(busy).sum::<usize>() > FEW_CELLS / 2 {
+            return false;
+        }
+        self.uses.fetch_and(!CROWDED, Ordering::Relaxed);
+        self.exchange(head, head.with(FEW))
     }
 
     fn generations(&self) -> impl Iterator<Item = &Generation> {

@@ -87,6 +87,18 @@ impl Bus {
         self.wanted.load(Ordering::Relaxed)
     }
 
+    /// Whether anybody is to be told of hits: of each, of what they change, or of thresholds that they cross. One relaxed
+    /// load.
+    #[must_use]
+    #[inline]
+    pub fn wants_hits(&self) -> bool {
+        const OF_HITS: u64 = EventKind::HitRecorded.bit()
+            | EventKind::MetricsUpdated.bit()
+            | EventKind::ThresholdCrossed.bit()
+            | Bus::THRESHOLDS;
+        self.watched() & OF_HITS != 0
+    }
+
     /// Whether anybody listens to `kind`.
     #[must_use]
     #[inline]

@@ -170,11 +170,13 @@ impl Core {
     #[inline(always)]
     pub fn record_into(&self, endpoint: &Endpoint, name: &str, amount: u64) -> Result<Outcome, Gone> {
         let tick = self.times.tick();
-        if self.watch.is_nobody() && endpoint.record_current(&self.geometry, tick, amount) {
-            Ok(Outcome::Counted)
-        } else {
-            self.record_long(endpoint, name, self.times.now(tick), amount)
+        if !endpoint.record_current(&self.geometry, tick, amount) {
+            return self.record_long(endpoint, name, self.times.now(tick), amount);
         }
+        if self.watch.wants_hits() {
+            self.tell(endpoint, name, self.times.now(tick), amount);
+        }
+        Ok(Outcome::Counted)
     }
 
     pub fn record_into_at(&self, endpoint: &Endpoint, name: &str, at: Timestamp, amount: u64) -> Result<Outcome, Gone> {
@@ -183,10 +185,13 @@ impl Core {
             self.note(Outcome::Future, amount);
             return Ok(Outcome::Future);
         }
-        if self.watch.is_nobody() && endpoint.record_current(&self.geometry, when.tick(), amount) {
-            return Ok(Outcome::Counted);
+        if !endpoint.record_current(&self.geometry, when.tick(), amount) {
+            return self.record_long(endpoint, name, when, amount);
         }
-        self.record_long(endpoint, name, when, amount)
+        if self.watch.wants_hits() {
+            self.tell(endpoint, name, when, amount);
+        }
+        Ok(Outcome::Counted)
     }
 
     #[inline(never)]
@@ -197,11 +202,19 @@ impl Core {
             if endpoint.has_former_behind(self.shared(), || self.horizon()) {
                 self.prune_former(endpoint);
             }
-            if !self.watch.is_nobody() {
-                self.watch.counted(self, endpoint, name, when, amount);
+            if self.watch.wants_hits() {
+                self.tell(endpoint, name, when, amount);
             }
         }
         Ok(outcome)
+    }
+
+    /// Tells of hits that were counted.
+    #[cold]
+    fn tell(&self, endpoint: &Endpoint, name: &str, when: When<'_>, amount: u64) {
+        if amount > 0 {
+            self.watch.counted(self, endpoint, name, when, amount);
+        }
     }
 
     #[inline]

@@ -27,10 +27,10 @@ impl Watch {
         Self { bus: Arc::new(Bus::new()), thresholds: Thresholds::new() }
     }
 
-    /// Whether nobody wants to know anything: all that a recorder asks.
+    /// Whether anybody wants to know of hits: all that a recorder asks.
     #[inline(always)]
-    pub fn is_nobody(&self) -> bool {
-        self.bus.watched() == 0
+    pub fn wants_hits(&self) -> bool {
+        self.bus.wants_hits()
     }
 
     pub fn emit(&self, kind: EventKind, make: impl FnOnce() -> Event) {

@@ -12,7 +12,7 @@
 //!
 //! | the word | a hit of tick `t` | a query |
 //! |---|---|---|
-//! | holds `t` | adds its amount; if the sum does not fit: [`Full`](Added::Full) | counts it, if the span has `t` |
+//! | holds `t` | adds its amount; if the sum does not fit, or others are quicker: [`Full`](Added::Full) | counts it, if the span has `t` |
 //! | is empty | takes it, if no word holds `t` | nothing |
 //! | holds a tick at least one ring behind `t` | takes it, if no word holds `t` or is empty; what was there is forgotten | counts it, if the span has that tick |
 //! | holds another tick | leaves it; if there is no other word: `Full` | the same |
@@ -23,6 +23,10 @@
 //!
 //! Two threads may bring the same new tick at once, each into a word of its own. Both words count; a word never changes
 //! to another tick while that tick is younger than a ring, so no hit is lost or moved.
+//!
+//! **Crowded** words ([`CROWDED`]) are full for everybody: a hit that lost several exchanges in a row to others says so,
+//! since threads that are in each other's way do better in another counter. The bit is a hint: whoever sees it late, or
+//! sets it late, makes the caller grow a little later or sooner.
 //!
 //! A hit that saw `forgotten` before it was raised may still bring a tick that is being forgotten. Such a tick lies a
 //! whole ring behind another hit, out of every window that has that hit.
@@ -58,7 +62,15 @@ pub struct Sparse<'a> {
     pub words: &'a [AtomicU64],
     /// The first tick that is still known.
     pub forgotten: &'a Typed<Tick>,
+    /// Has [`CROWDED`], and whatever else its owner keeps there.
+    pub marks: &'a AtomicU64,
 }
+
+/// The bit that says that threads are in each other's way.
+pub const CROWDED: u64 = 1 << 61;
+
+/// How many exchanges in a row a hit may lose before it says so. Models have no patience.
+const PATIENCE: u32 = if cfg!(any(hitring_loom, hitring_shuttle)) { 0 } else { 3 };
 
 impl Sparse<'_> {
     /// Counts `amount` hits at `tick`, if that tick has hits and room: the short way of [`record`](Self::record).
@@ -68,9 +80,15 @@ impl Sparse<'_> {
         self.add(geometry, tick, amount) == Some(true)
     }
 
-    /// Adds to the tick's word: `None` if no word holds it, false if the sum does not fit.
+    /// Whether threads were in each other's way.
+    pub fn is_crowded(&self) -> bool {
+        self.marks.load(Ordering::Relaxed) & CROWDED != 0
+    }
+
+    /// Adds to the tick's word: `None` if no word holds it, false if the sum does not fit, or others are quicker.
     #[inline(always)]
     fn add(&self, geometry: &Geometry, tick: Tick, amount: u64) -> Option<bool> {
+        let mut lost = 0;
         for slot in self.words {
             let mut word = slot.load(Ordering::Acquire);
             while word != 0 && geometry.sparse_tick(word) == tick {
@@ -83,7 +101,15 @@ impl Sparse<'_> {
                 }
                 match slot.compare_exchange_weak(word, word + amount, Ordering::AcqRel, Ordering::Acquire) {
                     Ok(_) => return Some(true),
-                    Err(seen) => word = seen,
+                    Err(seen) => {
+                        // Not if it failed for no reason, as some targets' exchanges may.
+                        lost += u32::from(seen != word);
+                        if lost > PATIENCE {
+                            self.marks.fetch_or(CROWDED, Ordering::Relaxed);
+                            return Some(false);
+                        }
+                        word = seen;
+                    }
                 }
             }
         }
@@ -93,6 +119,9 @@ impl Sparse<'_> {
     /// Counts `amount` hits, more than none, at `tick`. Hits that are forgotten for it, and a refusal, are told to `note`.
     pub fn record(&self, geometry: &Geometry, tick: Tick, amount: u64, note: impl Fn(Outcome, u64)) -> Added {
         loop {
+            if self.is_crowded() {
+                return Added::Full;
+            }
             match self.add(geometry, tick, amount) {
                 Some(true) => return Added::Done(Outcome::Counted),
                 Some(false) => return Added::Full,

@@ -11,7 +11,7 @@ use hitring::window::geometry::Geometry;
 use hitring::{Clock, ManualClock, Outcome, Resolution, Strategy, Tick, Timestamp};
 
 use super::geometry;
-use crate::explorer::{Arc, JoinHandle, ModelWord, Ordering, check_within, fails, spawn};
+use crate::explorer::{Arc, JoinHandle, ModelWord, Ordering, check, check_within, fails, spawn};
 
 const LOST: &str = "a hit was lost or invented";
 const DOWN: &str = "a count went down";
@@ -112,6 +112,16 @@ fn swap() {
     swapper.join().expect("a model thread ends");
     reader.join().expect("a model thread ends");
     assert_eq!(scene.count(3), 2, "{LOST}");
+}
+
+/// Two threads hit one cell at once. Who loses the exchange makes the endpoint grow, and counts there.
+fn crowding() {
+    let scene = Scene::used(&Strategy::Adaptive);
+    let writers = [writer(&scene, 2), writer(&scene, 2)];
+    for writer in writers {
+        assert_eq!(writer.join().expect("a model thread ends"), Ok(Outcome::Counted));
+    }
+    assert_eq!(scene.count(2), 4, "{LOST}");
 }
 
 /// The two cells in line are full; two threads bring tick 3, for which neither is a ring behind.
@@ -225,6 +235,12 @@ fn snapshot() {
     };
     writer.join().expect("a model thread ends");
     taker.join().expect("a model thread ends");
+}
+
+#[test]
+fn threads_in_each_others_way_lose_no_hit() {
+    check(crowding);
+    fails(Mutant::SlotLoadStore, LOST, crowding);
 }
 
 #[test]

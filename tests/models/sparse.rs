@@ -16,13 +16,14 @@ struct Cells {
     geometry: Geometry,
     words: [AtomicU64; 2],
     forgotten: Typed<Tick>,
+    marks: AtomicU64,
 }
 
 impl Cells {
     /// A ring has three slots; ticks 1 and 2 have seven hits each.
     fn used() -> Arc<Self> {
         let words = std::array::from_fn(|_| AtomicU64::new(0));
-        let cells = Self { geometry: geometry(2, 3), words, forgotten: Typed::new(Tick(0)) };
+        let cells = Self { geometry: geometry(2, 3), words, forgotten: Typed::new(Tick(0)), marks: AtomicU64::new(0) };
         for tick in [1, 2] {
             assert_eq!(cells.record(tick, 7), Added::Done(Outcome::Counted));
         }
@@ -30,7 +31,7 @@ impl Cells {
     }
 
     fn sparse(&self) -> Sparse<'_> {
-        Sparse { words: &self.words, forgotten: &self.forgotten }
+        Sparse { words: &self.words, forgotten: &self.forgotten, marks: &self.marks }
     }
 
     fn record(&self, tick: u64, amount: u64) -> Added {
