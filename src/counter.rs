@@ -342,6 +342,14 @@ impl Counter {
         }
     }
 
+    /// How many hits records have pushed out since this was last asked, where each hit is kept by itself.
+    pub fn take_pushed_out(&self) -> u64 {
+        match self {
+            Self::Sliding(sliding) => sliding.take_pushed_out(),
+            _ => 0,
+        }
+    }
+
     /// Drops what left every window before `tick` of the resolution, where that frees memory; answers how many hits
     /// that were.
     pub fn prune(&self, tick: Tick) -> u64 {

@@ -18,7 +18,7 @@ class Metrics(NamedTuple):
     endpoints_count: int
     """Endpoints there are."""
     pruned_events: int
-    """Hits that were dropped by pruning."""
+    """Hits that were pruned: of idle endpoints, and those that newer ones pushed out of a ``sliding`` log."""
     pruned_endpoints: int
     """Endpoints that were pruned."""
     memory_entries: int

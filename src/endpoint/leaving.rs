@@ -102,7 +102,10 @@ impl Endpoint {
         }
         let own = self.in_line().cells(shared.geometry).map(|cell| cell.count).fold(0, u64::saturating_add);
         let held = |g: &Generation| match g.counter.form(shared.geometry).measure {
-            Measure::Count => g.counter.cells(shared.geometry).iter().map(|cell| cell.count).sum::<u64>(),
+            Measure::Count => {
+                let cells = g.counter.cells(shared.geometry);
+                g.counter.take_pushed_out() + cells.iter().map(|cell| cell.count).sum::<u64>()
+            }
             Measure::Morris { .. } => g.counter.outcomes(shared.geometry).counted,
         };
         let own = self.generations().map(held).fold(own, u64::saturating_add);
@@ -110,17 +113,29 @@ impl Endpoint {
         others.lock().values().map(Copied::hits).fold(own, u64::saturating_add)
     }
 
+    /// How many hits records have pushed out since this was last asked, where each hit is kept by itself.
+    pub fn take_pushed_out(&self) -> u64 {
+        let head = self.head();
+        if head.has(TAGS) {
+            return 0;
+        }
+        // SAFETY: as in `record_current`.
+        unsafe { &*head.0 }.counter.take_pushed_out()
+    }
+
     /// Takes those generations out of the chain whose hits all lie at least one ring behind `horizon`, and drops what else
     /// is as far behind. Answers how many hits were dropped and the generations, which may be freed when everybody who
     /// came by name before has left.
     pub fn prune(&self, shared: Shared<'_>, horizon: Tick) -> (u64, Vec<Unlinked>) {
-        let mut removed = 0;
+        let (mut removed, mut pruned) = (0, 0);
         let before = Tick((horizon.0 + 1).saturating_sub(shared.geometry.slots() as u64));
         for generation in self.generations() {
-            removed += generation.counter.prune(before);
+            removed += generation.counter.take_pushed_out();
+            pruned += generation.counter.prune(before);
         }
-        if removed > 0 {
+        if pruned > 0 {
             self.forget_before(before);
+            removed += pruned;
         }
         if let Some(others) = self.others.get() {
             others.lock().retain(|_, copied| {
@@ -184,7 +199,7 @@ impl Endpoint {
         }
         self.forget_before(counter.forgotten());
         if counter.form(geometry).measure == Measure::Count {
-            *removed += cells.iter().map(|cell| cell.count).sum::<u64>();
+            *removed += counter.take_pushed_out() + cells.iter().map(|cell| cell.count).sum::<u64>();
         }
         Unlinked(std::ptr::from_ref(generation).cast_mut())
     }

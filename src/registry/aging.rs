@@ -98,6 +98,12 @@ impl Core {
         }
     }
 
+    /// Notes, and tells, that hits of an endpoint were dropped since they left the window.
+    pub fn note_pruned(&self, name: &str, removed: u64) {
+        self.aging.note(removed, 0);
+        self.watch.emit(EventKind::Pruned, || Event::Pruned { endpoint: name.into(), removed });
+    }
+
     /// Prunes what lies a ring behind `horizon`; answers how many endpoints went.
     pub fn prune(&self, horizon: Tick) -> usize {
         let guard = self.guard();
@@ -124,8 +130,7 @@ impl Core {
             };
             self.retire(&guard, unlinked);
             if removed > 0 {
-                self.aging.note(removed, 0);
-                self.watch.emit(EventKind::Pruned, || Event::Pruned { endpoint: name.into(), removed });
+                self.note_pruned(name, removed);
             }
             Ok(())
         });

@@ -202,6 +202,10 @@ impl Core {
             if endpoint.has_former_behind(self.shared(), || self.horizon()) {
                 self.prune_former(endpoint);
             }
+            let removed = endpoint.take_pushed_out();
+            if removed > 0 {
+                self.note_pruned(name, removed);
+            }
             if self.watch.wants_hits() {
                 self.tell(endpoint, name, when, amount);
             }

@@ -12,7 +12,8 @@ pub struct Metrics {
     pub total_hits: u64,
     /// Endpoints there are.
     pub endpoints_count: u64,
-    /// Hits that were dropped by pruning.
+    /// Hits that were dropped by pruning: those of idle endpoints and of former strategies, and those that newer ones pushed
+    /// out of a `sliding` log. (Slots of rings are used again, which drops nothing that was kept.)
     pub pruned_events: u64,
     /// Endpoints that were pruned.
     pub pruned_endpoints: u64,

@@ -52,6 +52,8 @@ pub struct Sliding {
     entries: AtomicU64,
     shards: Box<[CachePadded<Mutex<Shard>>]>,
     tally: Tally,
+    /// Hits that a record pushed out, since they were last asked for.
+    pushed_out: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -141,6 +143,7 @@ impl Sliding {
             entries: AtomicU64::new(0),
             shards: (0..shards).map(|_| CachePadded::new(Mutex::new(Shard::default()))).collect(),
             tally: Tally::default(),
+            pushed_out: AtomicU64::new(0),
         }
     }
 
@@ -226,7 +229,7 @@ impl Sliding {
         let slot = &mut shard.slots[index];
         if slot.lap != lap {
             let hits = self.recycle(slot, u64::from(has_entry));
-            self.tally.add(Outcome::Counted, hits);
+            self.push_out(hits);
             (slot.lap, slot.dropped) = (lap, false);
         }
         slot.add(within, amount);
@@ -268,10 +271,23 @@ impl Sliding {
         for (index, slot) in shard.slots.iter_mut().enumerate() {
             if !slot.log.is_empty() && slot.lap * slots + index as u64 + slots <= tick {
                 let hits = self.recycle(slot, 0);
-                self.tally.add(Outcome::Counted, hits);
+                self.push_out(hits);
                 slot.dropped = true;
             }
         }
+    }
+
+    /// Notes hits whose slot a newer hit took, or whose entries it needed.
+    fn push_out(&self, hits: u64) {
+        if hits > 0 {
+            self.tally.add(Outcome::Counted, hits);
+            self.pushed_out.fetch_add(hits, Ordering::Relaxed);
+        }
+    }
+
+    /// How many hits records have pushed out since this was last asked.
+    pub fn take_pushed_out(&self) -> u64 {
+        if self.pushed_out.load(Ordering::Relaxed) == 0 { 0 } else { self.pushed_out.swap(0, Ordering::Relaxed) }
     }
 
     /// Empties `slot` and gives all its entries but `kept` back; answers how many hits they were.

@@ -575,3 +575,28 @@ fn a_hot_adaptive_endpoint_is_striped_by_itself() {
     assert_eq!(registry.strategy_of("/hot"), Some((Strategy::Adaptive, Shape::Striped)));
     assert_eq!(registry.metrics().total_hits, hits);
 }
+
+/// As the seed has it: a sliding log drops, on a record, what left the window, and says so.
+#[test]
+fn a_sliding_log_prunes_as_it_records() {
+    let (builder, clock) = clocked();
+    let registry = builder.strategy(Strategy::SLIDING).build().expect("it is possible");
+    let listener = registry.listen(EventKind::Pruned.into(), 1_000).expect("it is possible");
+    for _ in 0..200 {
+        record(&registry, "/a", 3);
+        clock.advance(Duration::from_secs(1)).expect("before 9999");
+    }
+    let metrics = registry.metrics();
+    assert_eq!(metrics.total_hits, 600);
+    assert_eq!(metrics.pruned_events + 3 * metrics.memory_entries, 600, "{metrics:?}");
+    let mut told = 0;
+    while let Received::Event(Event::Pruned { endpoint, removed }) = listener.try_recv() {
+        assert_eq!(&*endpoint, "/a");
+        told += removed;
+    }
+    assert_eq!((told, listener.dropped()), (metrics.pruned_events, 0));
+    // What the log dropped before is not counted again when the endpoint goes.
+    clock.advance(MINUTE * 10).expect("before 9999");
+    assert_eq!(registry.prune(), 1);
+    assert_eq!(registry.metrics().pruned_events, 600);
+}
