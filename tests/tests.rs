@@ -3,6 +3,8 @@
 #![cfg(not(any(hitring_loom, hitring_shuttle)))]
 
 mod conformance;
+#[cfg(feature = "cli")]
+mod demo;
 mod events;
 mod floors;
 mod merge;

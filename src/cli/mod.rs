@@ -10,6 +10,7 @@
 //! Nothing here ends the process: [`run`] returns the code, so the same program also runs inside a Python interpreter.
 //! A command is one module with an `Args` and a `run`, one variant of `Command`, one arm of `Command::run`.
 
+mod demo;
 mod escape;
 mod failure;
 mod log;
@@ -35,12 +36,14 @@ struct Program {
 
 #[derive(Subcommand)]
 enum Command {
+    Demo(demo::Args),
     Replay(replay::Args),
 }
 
 impl Command {
     fn run(self) -> Result<(), Failure> {
         match self {
+            Command::Demo(args) => demo::run(args),
             Command::Replay(args) => replay::run(args),
         }
     }
