@@ -116,6 +116,8 @@ pub fn be_child(arguments: &[String]) {
 fn filled<T: ByName>(fill: Fill) -> String {
     let clock = ManualClock::new(Timestamp::from(START));
     let mut name = String::with_capacity(32);
+    // So that the program's own pages are there before it begins.
+    T::new(Clock::System).add("/home", 1);
     let before = resident().expect("the parent has looked");
     let counters = T::new(Clock::from(clock.clone()));
     for second in 0..fill.seconds {

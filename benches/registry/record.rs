@@ -28,14 +28,20 @@ struct Rows {
 /// Measures, prints and judges the rows.
 pub fn measure(report: &mut Report) {
     let Rows { rows, shapes, _prunes } = rows();
-    let medians = Medians::of(&rows, 31, |_| 200_000);
+    // Two threads never begin at quite the same time: they are given long enough for it not to matter.
+    let medians = Medians::of(&rows, 31, |row| if row.threads == 1 { 200_000 } else { 500_000 });
     medians.print();
     println!(
         "\nBy name: random draws from {ENDPOINTS} names of 23 bytes. Beside hitring nothing has a window or a clock."
     );
     for (what, handle, shape) in &shapes {
         let (_, found) = handle.strategy();
-        assert_eq!(found, *shape, "{what}: not the shape that was to be measured");
+        if found != *shape {
+            report.doubt(format!("{what}: {found:?} cells took the hits, which was to be {shape:?}"));
+        }
+    }
+    if medians.get("fetch_add, both on one", 2) < 1.5 * medians.get("fetch_add", 1) {
+        report.doubt("two threads did not run at once: their figures mean nothing");
     }
     let one = |name: &str| medians.get(name, 1);
     let rate = |ours: &str, theirs: &str| medians.get(theirs, 2) / medians.get(ours, 2);
@@ -58,8 +64,12 @@ pub fn measure(report: &mut Report) {
     );
     report.at_least(
         "two threads, rate of one hot adaptive endpoint / of two HitCounters",
-        rate("handle of one hot endpoint, adaptive", "HitCounters, one each, striped"),
+        rate("handle of one hot endpoint, adaptive from a ring", "HitCounters, one each, striped"),
         0.9,
+    );
+    report.figure(
+        "two threads, the same while the endpoint is in its few cells",
+        rate("handle of one hot endpoint, adaptive in few cells", "HitCounters, one each, striped"),
     );
     report.figure(
         "a subscriber to another kind of event costs a hit by handle, ns",
@@ -212,6 +222,12 @@ fn rows() -> Rows {
             words[thread].0.fetch_add(1, Ordering::Relaxed);
         }
     }));
+    let word = Alone(AtomicU64::new(0));
+    rows.push(Row::new("fetch_add, both on one", 2, move |_, n| {
+        for _ in 0..n {
+            word.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }));
     rows.push(of_counters("HitCounters, one each, ring", 2, two(Strategy::Ring)));
     rows.push(of_counters("HitCounters, one each, striped", 2, two(Strategy::Striped)));
     for (name, registry) in [
@@ -221,10 +237,14 @@ fn rows() -> Rows {
         rows.push(of_handles(name, 2, ["/home", "/about"].map(|endpoint| handle(&registry, endpoint)).into()));
     }
     rows.push(of_counters("HitCounter of both, ring", 2, vec![counter(Strategy::Ring)]));
-    let hot = registry(Strategy::Adaptive, Clock::System);
-    rows.push(of_handles("handle of one hot endpoint, adaptive", 2, vec![handle(&hot, "/hot")]));
-    // It becomes striped by itself, in the round that warms up.
-    shapes.push(("one hot endpoint", handle(&hot, "/hot"), Shape::Striped));
+    for (name, registry, shape) in [
+        // It becomes striped by itself, in the round that warms up.
+        ("handle of one hot endpoint, adaptive from a ring", in_rings(&["/hot".to_owned()]), Shape::Striped),
+        ("handle of one hot endpoint, adaptive in few cells", in_few_cells(), Shape::Few),
+    ] {
+        shapes.push((name, handle(&registry, "/hot"), shape));
+        rows.push(of_handles(name, 2, vec![handle(&registry, "/hot")]));
+    }
 
     let draws = Draws::new();
     let order = draws.clone();

@@ -4,6 +4,7 @@
 #[derive(Default)]
 pub struct Report {
     lines: Vec<(String, f64, String)>,
+    doubts: Vec<String>,
 }
 
 impl Report {
@@ -24,11 +25,19 @@ impl Report {
         self.lines.push((what.into(), figure, String::new()));
     }
 
+    /// Why a figure of this run is not what it is said to be.
+    pub fn doubt(&mut self, why: impl Into<String>) {
+        self.doubts.push(why.into());
+    }
+
     /// Prints all.
     pub fn print(&self) {
         println!("\n{:80} {:>9}", "of this run", "");
         for (what, figure, verdict) in &self.lines {
             println!("{what:80} {figure:>9.2}   {verdict}");
+        }
+        for why in &self.doubts {
+            println!("NOT TO BE TRUSTED: {why}");
         }
     }
 }
