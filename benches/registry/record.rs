@@ -32,7 +32,7 @@ pub fn measure(report: &mut Report) {
     let medians = Medians::of(&rows, 31, |row| if row.threads == 1 { 200_000 } else { 500_000 });
     medians.print();
     println!(
-        "\nBy name: random draws from {ENDPOINTS} names of 23 bytes. Beside hitring nothing has a window or a clock."
+        "\nBy name: {ENDPOINTS} names of 23 bytes, drawn at random if not said otherwise. Beside hitring nothing has a window or a clock."
     );
     for (what, handle, shape) in &shapes {
         let (_, found) = handle.strategy();
@@ -94,6 +94,10 @@ fn by_name(kind: &str) -> String {
     format!("by name: {kind}")
 }
 
+fn in_turn(kind: &str) -> String {
+    format!("by name, one after the other: {kind}")
+}
+
 fn counter(strategy: Strategy) -> HitCounter {
     HitCounter::builder().strategy(strategy).build().expect("the defaults are valid")
 }
@@ -145,16 +149,23 @@ fn in_few_cells() -> Registry {
     builder.build().expect("300 ticks of an hour are possible")
 }
 
-/// Random draws from names.
+/// Names in an order.
 #[derive(Clone)]
-struct Draws {
+struct Order {
     names: Arc<Vec<String>>,
     order: Arc<Vec<u16>>,
 }
 
-impl Draws {
-    fn new() -> Self {
-        let order = Random::new().uniform(ENDPOINTS, ORDER);
+impl Order {
+    fn random() -> Self {
+        Self::in_order(Random::new().uniform(ENDPOINTS, ORDER))
+    }
+
+    fn in_turn() -> Self {
+        Self::in_order((0..ENDPOINTS).cycle().take(ORDER).collect())
+    }
+
+    fn in_order(order: Vec<u16>) -> Self {
         Self { names: Arc::new(names(ENDPOINTS.into())), order: Arc::new(order) }
     }
 
@@ -167,13 +178,13 @@ impl Draws {
         }
     }
 
-    fn row<T: ByName>(&self, kind: &str, threads: usize, counters: T) -> Row {
+    fn row<T: ByName>(&self, name: impl Into<String>, threads: usize, counters: T) -> Row {
         for name in self.names.iter() {
             counters.add(name, 1);
         }
-        let draws = self.clone();
-        Row::new(by_name(kind), threads, move |thread, n| {
-            draws.each(thread, n, |index| counters.add(&draws.names[index], 1));
+        let drawn = self.clone();
+        Row::new(name, threads, move |thread, n| {
+            drawn.each(thread, n, |index| counters.add(&drawn.names[index], 1));
         })
     }
 }
@@ -246,43 +257,46 @@ fn rows() -> Rows {
         rows.push(of_handles(name, 2, vec![handle(&registry, "/hot")]));
     }
 
-    let draws = Draws::new();
-    let order = draws.clone();
+    let order = Order::random();
+    let drawn = order.clone();
     rows.push(Row::new("the order alone", 1, move |thread, n| {
-        order.each(thread, n, |index| {
-            black_box(order.names[index].as_bytes()[0]);
+        drawn.each(thread, n, |index| {
+            black_box(drawn.names[index].as_bytes()[0]);
         });
     }));
     let counters: Vec<_> = (0..ENDPOINTS).map(|_| counter(Strategy::Ring)).collect();
-    let order = draws.clone();
+    let drawn = order.clone();
     rows.push(Row::new("HitCounters, 1,000, ring", 1, move |thread, n| {
-        order.each(thread, n, |index| {
+        drawn.each(thread, n, |index| {
             let _ = black_box(counters[index].record(1));
         });
     }));
     let ring = registry(Strategy::Ring, Clock::System);
-    let handles: Vec<_> = draws.names.iter().map(|name| handle(&ring, name)).collect();
-    let order = draws.clone();
+    let handles: Vec<_> = order.names.iter().map(|name| handle(&ring, name)).collect();
+    let drawn = order.clone();
     rows.push(Row::new("handles of 1,000, ring", 1, move |thread, n| {
-        order.each(thread, n, |index| {
+        drawn.each(thread, n, |index| {
             let _ = black_box(handles[index].record(1));
         });
     }));
+    let turns = Order::in_turn();
+    rows.push(turns.row(in_turn(Ring::NAME), 1, Ring::new(Clock::System)));
+    rows.push(turns.row(in_turn(Dash::NAME), 1, Dash::new(Clock::System)));
     for threads in [1, 2] {
-        rows.push(draws.row(Ring::NAME, threads, Ring::new(Clock::System)));
+        rows.push(order.row(by_name(Ring::NAME), threads, Ring::new(Clock::System)));
         for (kind, registry, shape) in [
-            ("hitring, adaptive in rings", in_rings(&draws.names), Shape::Ring),
+            ("hitring, adaptive in rings", in_rings(&order.names), Shape::Ring),
             ("hitring, adaptive in few cells", in_few_cells(), Shape::Few),
         ] {
             // Two threads may well be in each other's way now and then.
             if threads == 1 {
-                shapes.push((kind, handle(&registry, &draws.names[0]), shape));
+                shapes.push((kind, handle(&registry, &order.names[0]), shape));
             }
-            rows.push(draws.row(kind, threads, Adaptive(registry)));
+            rows.push(order.row(by_name(kind), threads, Adaptive(registry)));
         }
-        rows.push(draws.row(Dash::NAME, threads, Dash::new(Clock::System)));
-        rows.push(draws.row(Metrics::NAME, threads, Metrics::new(Clock::System)));
-        rows.push(draws.row(Prometheus::NAME, threads, Prometheus::new(Clock::System)));
+        rows.push(order.row(by_name(Dash::NAME), threads, Dash::new(Clock::System)));
+        rows.push(order.row(by_name(Metrics::NAME), threads, Metrics::new(Clock::System)));
+        rows.push(order.row(by_name(Prometheus::NAME), threads, Prometheus::new(Clock::System)));
     }
     Rows { rows, shapes, _prunes: prunes }
 }
