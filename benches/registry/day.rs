@@ -6,7 +6,7 @@
 //! hit, read in sequence.
 //!
 //! "In a burst" the same hits come as fast as they can, by the system's clock: nearly every hit then meets a tick that has
-//! hits, which in a day only those of popular endpoints do.
+//! hits. In a day every second hit is its endpoint's first in the second.
 //!
 //! A tenth of the day is measured, which is 28 windows, and taken ten times. It is cut into pieces that all rows take in
 //! turn.
