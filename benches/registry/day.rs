@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use hitring::{Clock, Handle, Registry, Strategy, Timestamp};
+use hitring::{Clock, Handle, HitCounter, Registry, Strategy, Timestamp};
 use prometheus::IntCounter;
 
 use crate::by_name::{Adaptive, ByName, Dash, Metrics, Prometheus, Ring, registry};
@@ -110,7 +110,18 @@ fn taken(day: &Day) -> Vec<Taker<'_>> {
 }
 
 fn takers(day: &Day) -> Vec<Taker<'_>> {
+    let (clock, counted_by) = Time::Day.clocks();
+    let counter = || HitCounter::builder().strategy(Strategy::Ring).clock(counted_by.clone()).build();
+    let none = || Time::None.clocks().0;
     vec![
+        held(
+            day,
+            "HitCounters, ring",
+            clock,
+            || counter().expect("the defaults are valid"),
+            |counter| _ = black_box(counter.record(1)),
+            |counter| counter.outcomes().counted,
+        ),
         by_handles(day, "handles, ring", Strategy::Ring, Time::Day),
         by_handles(day, "handles, adaptive", Strategy::Adaptive, Time::Day),
         by_name::<Ring>(day, Time::Day),
@@ -122,6 +133,7 @@ fn takers(day: &Day) -> Vec<Taker<'_>> {
         held(
             day,
             "fetch_add, 10,000 words",
+            none(),
             AtomicU64::default,
             |word| _ = word.fetch_add(1, Ordering::Relaxed),
             |word| word.load(Ordering::Relaxed),
@@ -129,6 +141,7 @@ fn takers(day: &Day) -> Vec<Taker<'_>> {
         held(
             day,
             "prometheus, held IntCounters",
+            none(),
             || IntCounter::new("hits", "Hits.").expect("a valid name"),
             IntCounter::inc,
             IntCounter::get,
@@ -211,11 +224,11 @@ fn by_name<T: ByName>(day: &Day, time: Time) -> Taker<'_> {
 fn held<'a, C: 'a>(
     day: &'a Day,
     name: &str,
+    clock: DayClock,
     make: impl Fn() -> C,
     hit: impl Fn(&C) + 'a,
     read: impl Fn(&C) -> u64 + 'a,
 ) -> Taker<'a> {
-    let (clock, _) = Time::None.clocks();
     let counters: Rc<Vec<C>> = Rc::new((0..ENDPOINTS).map(|_| make()).collect());
     let counted = Rc::clone(&counters);
     Taker {

@@ -68,8 +68,15 @@ pub fn measure(report: &mut Report) {
         rate("handle of one hot endpoint, adaptive from a ring", "HitCounters, one each, striped"),
         0.9,
     );
+    for (two, one_thread) in [
+        ("handles of two endpoints, ring", "handle, ring"),
+        ("handle of one hot endpoint, adaptive from a ring", "handle, striped"),
+    ] {
+        let alone = one(one_thread) / medians.get(two, 2);
+        report.figure(format!("two threads, each / one alone: {two}"), alone);
+    }
     report.figure(
-        "two threads, the same while the endpoint is in its few cells",
+        "two threads, rate of one hot endpoint in its few cells / of two HitCounters",
         rate("handle of one hot endpoint, adaptive in few cells", "HitCounters, one each, striped"),
     );
     report.figure(
