@@ -4,9 +4,18 @@
 //! [`TickClock`] turns it into ticks for one counter and keeps them from running backwards.
 //!
 //! # The system clock
-//! On Linux the coarse real-time clock is read (3 ns; it moves every 1 to 10 ms), unless a tick is narrower than twice
-//! its step: then the precise one is (20 ns and more). No thread ticks in the background, so a fork needs no care.
-//! Elsewhere the standard library's `SystemTime` is read.
+//! On Linux the coarse real-time clock is read (it moves every 1 to 10 ms), unless a tick is narrower than twice its
+//! step: then the precise one is. No thread ticks in the background, so a fork needs no care. Elsewhere the standard
+//! library's `SystemTime` is read.
+//!
+//! | read | moves every | costs | read for |
+//! |---|---|---|---|
+//! | whole seconds of the coarse clock, by glibc's `time` | second | 2 ns | ticks of a second, on Linux with glibc |
+//! | the coarse clock | 1 to 10 ms | 3 to 6 ns | other ticks, down to two of its steps |
+//! | the precise clock | | 20 ns and more | narrower ticks, and all of them elsewhere |
+//!
+//! `time` and the coarse clock are the same clock with glibc (elsewhere `time` may read the precise one, and then ticks of
+//! two counters could be told apart for some milliseconds).
 //!
 //! # Steps of the clock
 //! | the clock | ticks |
@@ -57,6 +66,22 @@ impl SystemClock {
             }
         }
         self.now()
+    }
+
+    /// The seconds of [`coarse`](Self::coarse), where they can be had for less.
+    #[inline]
+    fn coarse_seconds(self) -> u64 {
+        #[cfg(all(target_os = "linux", target_env = "gnu"))]
+        {
+            // SAFETY: `time` writes nothing when it is given no place for it.
+            let seconds = unsafe { libc::time(std::ptr::null_mut()) };
+            if let Ok(seconds) = u64::try_from(seconds)
+                && seconds <= Timestamp::MAX.secs()
+            {
+                return seconds;
+            }
+        }
+        self.coarse().secs()
     }
 
     /// The step of the coarse clock, where there is one.
@@ -180,6 +205,17 @@ impl fmt::Debug for Clock {
     }
 }
 
+/// What a [`TickClock`] reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    /// The system's, in seconds.
+    Seconds,
+    /// The system's, coarsely.
+    Coarse,
+    /// The clock as it is.
+    Clock,
+}
+
 /// The ticks of a [`Clock`] for one counter.
 ///
 /// `latest` is the newest tick handed out. It is written once a tick, so that reading it costs no cache miss; a
@@ -188,7 +224,7 @@ impl fmt::Debug for Clock {
 pub struct TickClock {
     clock: Clock,
     resolution: Resolution,
-    precise: bool,
+    source: Source,
     skew: u64,
     latest: Typed<Tick>,
 }
@@ -196,8 +232,14 @@ pub struct TickClock {
 impl TickClock {
     /// Ticks of `resolution` by `clock`, which may step back by `skew` ticks before the ticks follow it.
     pub fn new(clock: Clock, resolution: Resolution, skew: u64) -> Self {
-        let precise = SystemClock::coarse_step().is_none_or(|step| resolution.width() < step * 2);
-        Self { clock, resolution, precise, skew, latest: Typed::new(Tick(0)) }
+        let is_fine = || SystemClock::coarse_step().is_none_or(|step| resolution.width() < step * 2);
+        let source = match clock {
+            Clock::System if is_fine() => Source::Clock,
+            Clock::System if resolution.is_second() => Source::Seconds,
+            Clock::System => Source::Coarse,
+            Clock::Manual(_) | Clock::Custom(_) => Source::Clock,
+        };
+        Self { clock, resolution, source, skew, latest: Typed::new(Tick(0)) }
     }
 
     /// The same ticks by the same clock, for another counter.
@@ -230,13 +272,14 @@ impl TickClock {
     /// tick that another thread entered meanwhile.
     #[inline]
     pub fn now(&self) -> Tick {
-        let time = match &self.clock {
-            Clock::System if !self.precise => SystemClock.coarse(),
-            clock => clock.now(),
-        };
-        let tick = self.resolution.tick(time);
+        let tick = if self.source == Source::Seconds { Tick(SystemClock.coarse_seconds()) } else { self.read() };
         let latest = self.latest.load(Ordering::Relaxed);
         if tick == latest { tick } else { self.turn(tick, latest) }
+    }
+
+    #[inline(never)]
+    fn read(&self) -> Tick {
+        self.resolution.tick(if self.source == Source::Coarse { SystemClock.coarse() } else { self.clock.now() })
     }
 
     #[cold]
@@ -282,6 +325,27 @@ mod tests {
         let step = SystemClock::coarse_step().unwrap_or_default() + Duration::from_millis(500);
         assert!(coarse.as_duration() <= precise.as_duration() + step);
         assert!(precise.as_duration() <= coarse.as_duration() + step);
+    }
+
+    #[test]
+    fn its_seconds_are_the_coarse_clocks() {
+        for _ in 0..1_000 {
+            let before = SystemClock.coarse().secs();
+            let seconds = SystemClock.coarse_seconds();
+            assert!((before..=SystemClock.coarse().secs()).contains(&seconds), "{before} {seconds}");
+        }
+    }
+
+    #[test]
+    fn each_width_reads_the_clock_that_suits_it() {
+        let source = |resolution, clock: Clock| TickClock::new(clock, resolution, 0).source;
+        let seconds = |width| Resolution::new(Duration::from_secs(width)).expect("a resolution");
+        assert_eq!(source(Resolution::MICROSECOND, Clock::System), Source::Clock);
+        assert_eq!(source(seconds(1), ManualClock::new(at(1)).into()), Source::Clock);
+        if SystemClock::coarse_step().is_some() {
+            assert_eq!(source(seconds(1), Clock::System), Source::Seconds);
+            assert_eq!(source(seconds(2), Clock::System), Source::Coarse);
+        }
     }
 
     #[test]

@@ -71,7 +71,7 @@ pub struct Bus {
 
 impl Bus {
     /// The bit of [`Bus::watched`] that is set while there are thresholds to check.
-    pub const THRESHOLDS: u64 = 1 << 63;
+    pub const THRESHOLDS: u64 = 1 << 31;
 
     /// A bus that nobody listens to.
     #[must_use]

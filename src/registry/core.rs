@@ -166,17 +166,38 @@ impl Core {
 
     // ------------------------------------------------------------------------------------------------------ recording
 
-    /// Counts in `endpoint`, of which the caller has a handle or the guard.
+    /// The tick now.
     #[inline(always)]
-    pub fn record_into(&self, endpoint: &Endpoint, name: &str, amount: u64) -> Result<Outcome, Gone> {
-        let tick = self.times.tick();
-        if !endpoint.record_current(&self.geometry, tick, amount) {
-            return self.record_long(endpoint, name, self.times.now(tick), amount);
+    pub fn tick(&self) -> Tick {
+        self.times.tick()
+    }
+
+    /// Counts in `endpoint`, of which the caller has a handle or the guard, if the tick has hits there, with room for
+    /// these, and nobody wants to know of them. Otherwise it changes nothing, and [`record_other`](Self::record_other) is
+    /// the way.
+    #[inline(always)]
+    pub fn record_short(&self, endpoint: &Endpoint, tick: Tick, amount: u64) -> bool {
+        !self.watch.wants_hits() && endpoint.record_current(&self.geometry, tick, amount)
+    }
+
+    /// Counts in `endpoint`, of which the caller has a handle or the guard, what has no short way.
+    #[inline(never)]
+    pub fn record_other(&self, endpoint: &Endpoint, name: &str, tick: Tick, amount: u64) -> Result<Outcome, Gone> {
+        let when = self.times.now(tick);
+        if self.watch.wants_hits() && endpoint.record_current(&self.geometry, tick, amount) {
+            self.tell(endpoint, name, when, amount);
+            return Ok(Outcome::Counted);
         }
-        if self.watch.wants_hits() {
-            self.tell(endpoint, name, self.times.now(tick), amount);
+        self.record_long(endpoint, name, when, amount)
+    }
+
+    #[inline(always)]
+    fn record_into(&self, endpoint: &Endpoint, name: &str, amount: u64) -> Result<Outcome, Gone> {
+        let tick = self.tick();
+        if self.record_short(endpoint, tick, amount) {
+            return Ok(Outcome::Counted);
         }
-        Ok(Outcome::Counted)
+        self.record_other(endpoint, name, tick, amount)
     }
 
     pub fn record_into_at(&self, endpoint: &Endpoint, name: &str, at: Timestamp, amount: u64) -> Result<Outcome, Gone> {
@@ -194,7 +215,6 @@ impl Core {
         Ok(Outcome::Counted)
     }
 
-    #[inline(never)]
     fn record_long(&self, endpoint: &Endpoint, name: &str, when: When<'_>, amount: u64) -> Result<Outcome, Gone> {
         let outcome = endpoint.record(self.shared(), when, amount)?;
         if outcome.is_counted() && amount > 0 {
@@ -214,7 +234,7 @@ impl Core {
     }
 
     /// Tells of hits that were counted.
-    #[cold]
+    #[inline(never)]
     fn tell(&self, endpoint: &Endpoint, name: &str, when: When<'_>, amount: u64) {
         if amount > 0 {
             self.watch.counted(self, endpoint, name, when, amount);

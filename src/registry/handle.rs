@@ -9,7 +9,7 @@ use crate::error::{EndpointError, QueryError};
 use crate::hits::Hits;
 use crate::outcome::Outcome;
 use crate::strategy::Strategy;
-use crate::time::Timestamp;
+use crate::time::{Tick, Timestamp};
 
 /// One endpoint of a [`Registry`](crate::Registry): records and counts as fast as a [`HitCounter`](crate::HitCounter).
 ///
@@ -55,7 +55,17 @@ impl Handle {
     /// Counts `amount` hits now. See [`HitCounter::record`](crate::HitCounter::record).
     #[inline]
     pub fn record(&self, amount: u64) -> Outcome {
-        match self.core.record_into(&self.endpoint, &self.name, amount) {
+        let tick = self.core.tick();
+        if self.core.record_short(&self.endpoint, tick, amount) {
+            Outcome::Counted
+        } else {
+            self.record_other(tick, amount)
+        }
+    }
+
+    #[inline(never)]
+    fn record_other(&self, tick: Tick, amount: u64) -> Outcome {
+        match self.core.record_other(&self.endpoint, &self.name, tick, amount) {
             Ok(outcome) => outcome,
             Err(gone) => self.record_gone(gone, None, amount),
         }
