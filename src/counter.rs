@@ -342,6 +342,15 @@ impl Counter {
         }
     }
 
+    /// Reads a word of each cache line that a sum reads in line, so that the caller waits for those of several counters
+    /// at once.
+    pub fn touch(&self) -> usize {
+        match self {
+            Self::Ring(ring) => ring.touch(),
+            _ => 0,
+        }
+    }
+
     /// How many hits records have pushed out since this was last asked, where each hit is kept by itself.
     pub fn take_pushed_out(&self) -> u64 {
         match self {

@@ -438,6 +438,12 @@ impl Endpoint {
         self.head().0.addr()
     }
 
+    /// The same for the current generation, which lies behind that word.
+    pub fn touch_generation(&self) -> usize {
+        // SAFETY: as in `record_current`, without the tags.
+        unsafe { self.head().chain().as_ref() }.map_or(0, |generation| generation.counter.touch())
+    }
+
     /// Takes in cells of another writer. Merging the same again changes nothing.
     pub fn merge(&self, writer: Writer, form: Form, cells: &[Cell], dropped: &[Tick]) {
         let mut others = self.others.get_or_make(|| Mutex::new(BTreeMap::new())).lock();

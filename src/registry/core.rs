@@ -455,8 +455,10 @@ impl Core {
             if batch.is_empty() {
                 return Ok(());
             }
-            let touched = batch.iter().map(|(_, endpoint)| endpoint.touch()).fold(0, usize::wrapping_add);
-            std::hint::black_box(touched);
+            for touch in [Endpoint::touch, Endpoint::touch_generation] {
+                let touched = batch.iter().map(|(_, endpoint)| touch(endpoint)).fold(0, usize::wrapping_add);
+                std::hint::black_box(touched);
+            }
             for &(name, endpoint) in &batch {
                 if endpoint.gone().is_none() {
                     visit(name, endpoint)?;

@@ -228,6 +228,12 @@ impl Ring {
         self.rare.tally.add(outcome, amount);
     }
 
+    /// Reads a word of each cache line but those of the slots.
+    pub fn touch(&self) -> usize {
+        let words = [&self.rare.announced, &self.rare.lost];
+        words.iter().map(|word| word.load(Ordering::Relaxed) as usize).fold(0, usize::wrapping_add)
+    }
+
     /// The newest tick that has a hit.
     pub fn newest(&self) -> Tick {
         self.rare.newest.load(Ordering::Acquire)
@@ -254,6 +260,8 @@ impl Ring {
         {
             return self.close(geometry, span, &replacing);
         }
+        // Whoever remembers nothing often asks many rings in turn, none of which is in the cache.
+        self.slots.touch();
         self.slots.sum(geometry, span)
     }
 

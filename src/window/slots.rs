@@ -169,6 +169,16 @@ impl Slots {
         })
     }
 
+    /// Reads a word of each cache line: a processor waits for more of these at a time than of the lines of a sum, which it
+    /// has to add up on the way.
+    pub fn touch(&self) {
+        if cfg!(any(hitring_loom, hitring_shuttle)) {
+            return; // Loads that nobody looks at are of no interest, and a model has to try each.
+        }
+        let touched = self.lines.iter().map(|line| line.0[0].load(Ordering::Relaxed)).fold(0, u64::wrapping_add);
+        std::hint::black_box(touched);
+    }
+
     /// The bytes of the slots.
     pub fn bytes(&self) -> usize {
         size_of_val(&*self.lines)
