@@ -81,6 +81,11 @@ impl SystemClock {
                 return seconds;
             }
         }
+        self.seconds_of_coarse()
+    }
+
+    #[inline(never)]
+    fn seconds_of_coarse(self) -> u64 {
         self.coarse().secs()
     }
 
@@ -283,6 +288,7 @@ impl TickClock {
     }
 
     #[cold]
+    #[inline(never)]
     fn turn(&self, tick: Tick, latest: Tick) -> Tick {
         if tick > latest {
             self.latest.raise(tick, Ordering::Relaxed);

@@ -53,7 +53,8 @@ impl Handle {
     }
 
     /// Counts `amount` hits now. See [`HitCounter::record`](crate::HitCounter::record).
-    #[inline]
+    // Always, or it is not where it is used often: saving registers for a call is a fifth of the work.
+    #[inline(always)]
     pub fn record(&self, amount: u64) -> Outcome {
         let tick = self.core.tick();
         if self.core.record_short(&self.endpoint, tick, amount) {

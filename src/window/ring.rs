@@ -88,6 +88,15 @@ struct Rare {
 /// So many lost exchanges in a tick say that threads are in each other's way.
 const CROWDED: u64 = 256;
 
+/// What became of a short way's exchange.
+enum Step {
+    Added,
+    /// It was not tried: the tick is closed, or has no hits or no room.
+    Closed,
+    /// The slot held this by then.
+    Lost(u64),
+}
+
 impl Ring {
     /// A ring without hits.
     pub fn new(geometry: &Geometry) -> Self {
@@ -106,36 +115,60 @@ impl Ring {
     }
 
     /// Counts `amount` hits at `tick`, if that is an open tick that has hits, with room for these: the short way of
-    /// [`record`](Self::record), one exchange that is not repeated. Otherwise it changes nothing.
+    /// [`record`](Self::record). Otherwise it changes nothing.
+    ///
+    /// What is in line is the one exchange that an uncontended hit needs, and no call that would have to keep its registers.
     #[inline(always)]
     pub fn record_current(&self, geometry: &Geometry, tick: Tick, amount: u64) -> bool {
         let place = geometry.place(tick);
         let slot = self.slots.at(place.index);
+        match self.add(geometry, place, slot, tick, amount, slot.load(Ordering::Acquire)) {
+            Step::Added => true,
+            Step::Closed => false,
+            Step::Lost(_) => self.record_contended(geometry, tick, amount),
+        }
+    }
+
+    /// As [`record_current`](Self::record_current), after an exchange was lost.
+    #[cold]
+    #[inline(never)]
+    fn record_contended(&self, geometry: &Geometry, tick: Tick, amount: u64) -> bool {
+        let place = geometry.place(tick);
+        let slot = self.slots.at(place.index);
         let mut word = slot.load(Ordering::Acquire);
-        loop {
-            let count = (word & !geometry.seal()).wrapping_sub(place.base);
-            let max = geometry.max_count();
-            if mutated!(SlotFetchAdd) && (1..=max).contains(&count) {
-                slot.fetch_add(amount, Ordering::AcqRel);
-                return true;
+        // From the first in a crowd it is the long way, where somebody may look after the crowd.
+        while !self.lose() {
+            match self.add(geometry, place, slot, tick, amount, word) {
+                Step::Added => return true,
+                Step::Closed => return false,
+                Step::Lost(seen) => word = seen,
             }
-            // The order of the loads matters: `closed` after the word.
-            let open =
-                count.wrapping_sub(1) < max && amount <= max - count && tick >= self.closed.load(Ordering::Relaxed);
-            if !open {
-                return false;
-            }
-            match exchange(slot, word, word + amount) {
-                Ok(()) => {
-                    if tick < self.closed.load(Ordering::Relaxed) && !mutated!(RingNoAnnounce) {
-                        self.announce_after();
-                    }
-                    return true;
+        }
+        false
+    }
+
+    /// Adds `amount` to `word`, which the slot of `tick` held, if the tick is open and has hits and room.
+    #[inline(always)]
+    fn add(&self, geometry: &Geometry, place: Place, slot: &AtomicU64, tick: Tick, amount: u64, word: u64) -> Step {
+        let count = (word & !geometry.seal()).wrapping_sub(place.base);
+        let max = geometry.max_count();
+        if mutated!(SlotFetchAdd) && (1..=max).contains(&count) {
+            slot.fetch_add(amount, Ordering::AcqRel);
+            return Step::Added;
+        }
+        // The order of the loads matters: `closed` after the word.
+        let open = count.wrapping_sub(1) < max && amount <= max - count && tick >= self.closed.load(Ordering::Relaxed);
+        if !open {
+            return Step::Closed;
+        }
+        match exchange(slot, word, word + amount) {
+            Ok(()) => {
+                if tick < self.closed.load(Ordering::Relaxed) && !mutated!(RingNoAnnounce) {
+                    self.announce_after();
                 }
-                Err(seen) if !self.lose() => word = seen,
-                // The long way, where somebody may look after the crowd.
-                Err(_) => return false,
+                Step::Added
             }
+            Err(seen) => Step::Lost(seen),
         }
     }
 
