@@ -172,11 +172,12 @@ impl Ring {
         }
     }
 
-    /// Notes a lost exchange; answers whether the ring has just become crowded.
+    /// Notes a lost exchange; answers whether the ring has just become crowded. In a crowd it only looks: one more word that
+    /// all of them write would make it worse.
     #[cold]
     #[inline(never)]
     fn lose(&self) -> bool {
-        self.rare.lost.fetch_add(1, Ordering::Relaxed) == CROWDED
+        self.rare.lost.load(Ordering::Relaxed) <= CROWDED && self.rare.lost.fetch_add(1, Ordering::Relaxed) == CROWDED
     }
 
     /// Whether threads are in each other's way: so many exchanges were lost in the newest tick.

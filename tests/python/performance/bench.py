@@ -149,15 +149,23 @@ def found(package, *submodules):
 
 
 def measure(rows, repeats, target):
-    """For each row, nanoseconds a call of every run."""
+    """For each row, nanoseconds a call of every run.
+
+    The rows take turns, so each finds the caches full of the others' and runs for a while before it is timed.
+    """
     timers = []
     for _, _, statement, names, each in rows:
         timer = timeit.Timer(statement, globals={"ts": NOW, **names})
-        timer.timeit(100)
+        # Until every name has an endpoint.
+        timer.timeit(100 if each > 1 else 1_000)
         number = 1 + int(target / max(timer.timeit(200) / 200, 1e-9))
         timers.append((timer, number, each))
-    runs = ([timer.timeit(number) / number / each * 1e9 for timer, number, each in timers] for _ in range(repeats))
-    return list(zip(*runs))
+
+    def took(timer, number, each):
+        timer.timeit(1 + number // 5)
+        return timer.timeit(number) / number / each * 1e9
+
+    return list(zip(*([took(*timer) for timer in timers] for _ in range(repeats))))
 
 
 def main():
