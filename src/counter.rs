@@ -351,6 +351,16 @@ impl Counter {
         }
     }
 
+    /// How many cells from `first` on there are, up to `most`: it stops there.
+    pub fn cells_since(&self, geometry: &Geometry, first: Tick, most: usize) -> usize {
+        let since = |cell: &Cell| first <= cell.tick;
+        match self {
+            Self::Striped(striped) => striped.cells(geometry).filter(since).take(most).count(),
+            Self::Ring(ring) => ring.cells(geometry).filter(since).take(most).count(),
+            other => other.cells(geometry).iter().filter(|cell| since(cell)).take(most).count(),
+        }
+    }
+
     /// How many hits records have pushed out since this was last asked, where each hit is kept by itself.
     pub fn take_pushed_out(&self) -> u64 {
         match self {

@@ -401,11 +401,12 @@ impl Endpoint {
             return false;
         }
         let Ok(Some(span)) = query.ticks() else { return false };
-        let busy = |generation: &Generation| {
-            let cells = generation.counter.cells(shared.geometry);
-            cells.iter().filter(|cell| span.first <= cell.tick).count()
-        };
-        if self.generations().map(busy).sum::<usize>() > FEW_CELLS / 2 {
+        let most = FEW_CELLS / 2;
+        let busy = self.generations().try_fold(0, |busy, generation| {
+            let busy = busy + generation.counter.cells_since(shared.geometry, span.first, most + 1 - busy);
+            if busy > most { None } else { Some(busy) }
+        });
+        if busy.is_none() {
             return false;
         }
         self.uses.fetch_and(!CROWDED, Ordering::Relaxed);
