@@ -28,17 +28,28 @@ pub enum Kind {
     Counter = 1,
     /// A `RegistrySnapshot`.
     Registry = 2,
+    /// A [`GCounter`](crate::GCounter).
+    GCounter = 3,
+    /// A `TopK` of texts.
+    TopK = 4,
+    /// A [`Morris`](crate::Morris).
+    Morris = 5,
 }
 
 impl Kind {
     fn of(number: u16) -> Option<Self> {
-        [Self::Counter, Self::Registry].into_iter().find(|kind| *kind as u16 == number)
+        [Self::Counter, Self::Registry, Self::GCounter, Self::TopK, Self::Morris]
+            .into_iter()
+            .find(|kind| *kind as u16 == number)
     }
 
     const fn name(self) -> &'static str {
         match self {
             Self::Counter => "HitCounter",
             Self::Registry => "Registry",
+            Self::GCounter => "GCounter",
+            Self::TopK => "TopK",
+            Self::Morris => "Morris",
         }
     }
 }
@@ -93,9 +104,15 @@ impl Out {
     }
 
     /// A text of up to 65,535 bytes: its length in two bytes, and itself.
-    #[cfg(not(any(hitring_loom, hitring_shuttle)))]
     pub fn text(&mut self, text: &str) {
         self.u16(text.len() as u16);
+        self.bytes(text.as_bytes());
+    }
+
+    /// A text of up to 2^32 - 1 bytes: its length in four bytes, and itself.
+    #[cfg(not(any(hitring_loom, hitring_shuttle)))]
+    pub fn long_text(&mut self, text: &str) {
+        self.many(text.len());
         self.bytes(text.as_bytes());
     }
 
@@ -190,9 +207,19 @@ impl<'a> In<'a> {
     }
 
     /// A text, see [`Out::text`].
-    #[cfg(not(any(hitring_loom, hitring_shuttle)))]
     pub fn text(&mut self) -> Result<&'a str, SnapshotError> {
         let length = usize::from(self.u16()?);
+        self.text_of(length)
+    }
+
+    /// A text, see [`Out::long_text`].
+    #[cfg(not(any(hitring_loom, hitring_shuttle)))]
+    pub fn long_text(&mut self) -> Result<&'a str, SnapshotError> {
+        let length = self.u32()? as usize;
+        self.text_of(length)
+    }
+
+    fn text_of(&mut self, length: usize) -> Result<&'a str, SnapshotError> {
         let (text, rest) = self.0.split_at_checked(length).ok_or(SnapshotError::Truncated)?;
         self.0 = rest;
         std::str::from_utf8(text).map_err(|_| SnapshotError::Invalid { what: "text" })

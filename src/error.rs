@@ -6,6 +6,7 @@
 //! | building a counter, watching a threshold | [`ConfigError`] |
 //! | asking for a count | [`QueryError`] |
 //! | reading or merging a snapshot | [`SnapshotError`] |
+//! | making or merging a sketch | [`SketchError`] |
 //! | subscribing to events | [`SubscribeError`] |
 //!
 //! Recording has no error: it answers an [`Outcome`](crate::Outcome).
@@ -374,6 +375,57 @@ impl fmt::Display for SnapshotError {
 }
 
 impl Error for SnapshotError {}
+
+/// Why a sketch cannot be made, or two of them cannot be merged. Nothing was changed.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum SketchError {
+    /// The name of a replica has 1 to 1,024 bytes. Shorten or hash it.
+    ReplicaName {
+        /** How many were given. */
+        length: usize,
+    },
+    /// A sample or list has room for 1 to 2^20 items.
+    Size {
+        /** What was asked for. */
+        given: usize,
+    },
+    /// Samples of different sizes. Build both with the same `k`.
+    OtherSize {
+        /** The other's. */
+        theirs: usize,
+        /** This one's. */
+        ours: usize,
+    },
+    /// Approximate counts of different bases. Build both with the same error or base.
+    OtherBase {
+        /** The other's. */
+        theirs: f64,
+        /** This one's. */
+        ours: f64,
+    },
+}
+
+impl fmt::Display for SketchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ReplicaName { length } => {
+                write!(f, "the name of a replica has 1 to 1,024 bytes of UTF-8, not {length}; shorten or hash it")
+            }
+            Self::Size { given } => write!(f, "room for {given} items is not possible; give a k from 1 to 1048576"),
+            Self::OtherSize { theirs, ours } => {
+                write!(f, "a sample of k = {theirs} does not go into one of k = {ours}; build both with the same k")
+            }
+            Self::OtherBase { theirs, ours } => write!(
+                f,
+                "an approximate count of base {theirs} does not add to one of base {ours}; build both with the same \
+                 error or base"
+            ),
+        }
+    }
+}
+
+impl Error for SketchError {}
 
 /// Why nobody can be told of events.
 #[derive(Clone, Debug, PartialEq, Eq)]

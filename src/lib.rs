@@ -27,8 +27,8 @@
 //!
 //! | floor | modules |
 //! |---|---|
-//! | 0 | `sync`, `mutant`, [`error`](TimeError), `time`, `clock`, `threads`, `table`, `per_process` |
-//! | 1 | [`outcome`](Outcome), `writer`, `form`, [`window`], [`sketch`], [`hits`](Hits), `gate`, `totals`, `bytes`, `file` |
+//! | 0 | `sync`, `mutant`, `stamp`, [`error`](TimeError), `time`, `clock`, `threads`, `table`, `per_process` |
+//! | 1 | [`outcome`](Outcome), `writer`, `form`, `bytes`, [`merge`](Merge), `life`, [`g_counter`](GCounter), [`window`], [`sketch`], [`hits`](Hits), `gate`, `totals`, `file` |
 //! | 2 | [`strategy`](Strategy), [`counter`], [`moment`], `copied`, [`endpoint`], `snapshot`, `registry_snapshot`, `builder`, `hit_counter` |
 //! | 3 | [`events`](Event), `threshold`, [`registry`](Registry) |
 //! | 6 | `cli`, `python` |
@@ -55,9 +55,13 @@ pub mod events;
 mod file;
 #[doc(hidden)]
 pub mod form;
+#[doc(hidden)]
+pub mod g_counter;
 mod gate;
 mod hit_counter;
 mod hits;
+mod life;
+mod merge;
 #[doc(hidden)]
 pub mod moment;
 #[doc(hidden)]
@@ -73,6 +77,7 @@ mod registry_snapshot;
 #[doc(hidden)]
 pub mod sketch;
 mod snapshot;
+mod stamp;
 mod strategy;
 #[doc(hidden)]
 pub mod sync;
@@ -98,19 +103,27 @@ mod python;
 pub use builder::Builder;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use endpoint::Shape;
-pub use error::{ConfigError, EndpointError, QueryError, SnapshotError, SubscribeError, TimeError};
+pub use error::{ConfigError, EndpointError, QueryError, SketchError, SnapshotError, SubscribeError, TimeError};
 #[cfg(not(any(hitring_loom, hitring_shuttle)))]
 pub use events::{Event, EventKind, EventSet, Listener, Received, Subscription, UnknownEvent};
+pub use g_counter::GCounter;
 pub use hit_counter::{Bucket, HitCounter};
 pub use hits::{Accuracy, Hits};
+pub use merge::{Merge, PerWriter};
 pub use outcome::{Outcome, Outcomes};
 #[cfg(not(any(hitring_loom, hitring_shuttle)))]
 pub use registry::{Handle, Metrics, Registry, RegistryBuilder, Threshold, WhenFull};
 #[cfg(not(any(hitring_loom, hitring_shuttle)))]
 pub use registry_snapshot::RegistrySnapshot;
+pub use sketch::bottom_k::BottomK;
+pub use sketch::morris_counter::Morris;
+pub use sketch::reservoir::Reservoir;
+#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+pub use sketch::top_k::TopK;
 pub use snapshot::Snapshot;
 pub use strategy::{CustomCounter, CustomStrategy, Strategy, StrategyError};
 pub use time::{Resolution, Tick, Timestamp};
+pub use writer::{Replica, Writer};
 
 /// The README's examples are compiled and run with the others.
 #[cfg(doctest)]

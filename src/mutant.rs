@@ -57,6 +57,14 @@ pub enum Mutant {
     TableRelaxedPublish,
     /// A reader uses a remembered sum without checking that it was not being replaced meanwhile.
     RecallUnchecked,
+    /// A word of one writer's is raised by a load and a store, though any thread of the process may raise it.
+    LifeLoadStore,
+    /// A copy of a G-Counter goes on under the generation of its original.
+    CopyKeepsGeneration,
+    /// An add that passes over a chosen position of a reservoir does not say so.
+    ReservoirForgetsPassed,
+    /// An add of a chosen position takes its place even from a later one.
+    ReservoirTakesBack,
 }
 
 #[cfg(any(hitring_loom, hitring_shuttle))]

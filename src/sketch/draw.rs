@@ -5,25 +5,18 @@
 //!
 //! # Forks
 //! A child that went on with its parent's generators would draw what its parent draws, and their errors would add up
-//! instead of averaging out. So each generator carries the *stamp* of the process that seeded it:
-//!
-//! | generator's stamp | process's stamp | a draw |
-//! |---|---|---|
-//! | the same | not 0 | goes on |
-//! | any | 0: nobody has drawn in this process | gives the process a new random stamp, then as below |
-//! | another, or none | not 0 | seeds the generator anew |
-//!
-//! On Linux the process's stamp lies in a page of its own that the kernel hands to a child emptied
-//! (`MADV_WIPEONFORK`, since 4.14), so a fork resets it and a draw pays one load that every core has in its cache.
-//! Elsewhere, and where the kernel gives no such page, the stamp is the process's number: a system call a draw on some.
+//! instead of averaging out. So each generator carries the [stamp](crate::stamp)
+//! of the process that seeded it, and is seeded anew where that is another: one load a draw.
 //!
 //! **Progress.** Wait-free; a thread's first draw in a process makes a system call or two.
 
 use std::cell::RefCell;
-use std::hash::BuildHasher;
 
-use rand::rngs::{SmallRng, SysRng};
-use rand::{Rng, SeedableRng, TryRng};
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+
+use crate::stamp;
+use crate::sync::{AtomicU64, Ordering};
 
 struct Generator {
     /// Of the process that seeded it; 0 before that.
@@ -39,10 +32,16 @@ thread_local! {
 /// A number drawn evenly from `(0, 1]`, in steps of 2^-64 near 0: the chance of an increment may be as small as 2^-63.
 #[inline]
 pub fn unit() -> f64 {
+    to_unit(word())
+}
+
+/// A number drawn evenly from all words.
+#[inline]
+pub fn word() -> u64 {
     GENERATOR.with_borrow_mut(|generator| {
         let stamp = stamp::read();
         match &mut generator.random {
-            Some(random) if generator.stamp == stamp && stamp != 0 => to_unit(random.next_u64()),
+            Some(random) if generator.stamp == stamp && stamp != 0 => random.next_u64(),
             _ => seed(generator),
         }
     })
@@ -50,9 +49,9 @@ pub fn unit() -> f64 {
 
 #[cold]
 #[inline(never)]
-fn seed(generator: &mut Generator) -> f64 {
-    let mut random = SmallRng::from_seed(system_bytes());
-    let drawn = to_unit(random.next_u64());
+fn seed(generator: &mut Generator) -> u64 {
+    let mut random = SmallRng::from_seed(stamp::system_bytes());
+    let drawn = random.next_u64();
     *generator = Generator { stamp: stamp::read_or_make(), random: Some(random) };
     drawn
 }
@@ -64,70 +63,60 @@ pub fn to_unit(word: u64) -> f64 {
     (word as f64 + 1.0) * STEP
 }
 
-/// Random bytes of the system's; without those, hashes under the keys that the standard library draws for itself.
-fn system_bytes() -> [u8; 32] {
-    let mut bytes = [0; 32];
-    if SysRng.try_fill_bytes(&mut bytes).is_err() {
-        let hashes = std::hash::RandomState::new();
-        for (i, word) in bytes.as_chunks_mut::<8>().0.iter_mut().enumerate() {
-            *word = hashes.hash_one((std::process::id(), i)).to_le_bytes();
-        }
-    }
-    bytes
+/// Where a sketch's numbers come from.
+#[derive(Debug)]
+pub enum Source {
+    /// The generator of the thread that draws.
+    Threads,
+    /// A seed: the same numbers in the same order each time, whichever threads draw them. SplitMix64 (Steele, Lea and
+    /// Flood, "Fast Splittable Pseudorandom Number Generators", 2014), whose state is a counter, so that a draw is one
+    /// `fetch_add`. Forked processes go on alike.
+    Seed(AtomicU64),
 }
 
-/// The stamp of the process.
-mod stamp {
-    use crate::sync::{Ordering, process};
-
-    #[cfg(not(target_os = "linux"))]
-    fn word() -> Option<&'static process::AtomicU64> {
-        None
+impl Source {
+    /// By `seed`, if one is given.
+    #[must_use]
+    pub fn new(seed: Option<u64>) -> Self {
+        seed.map_or(Self::Threads, |seed| Self::Seed(AtomicU64::new(seed)))
     }
 
-    /// The word that is 0 again in a child, if the system has such words.
-    #[cfg(target_os = "linux")]
+    /// A number drawn evenly from all words.
     #[inline]
-    fn word() -> Option<&'static process::AtomicU64> {
-        static WORD: std::sync::OnceLock<Option<&process::AtomicU64>> = std::sync::OnceLock::new();
-        *WORD.get_or_init(map)
+    pub fn word(&self) -> u64 {
+        match self {
+            Self::Threads => word(),
+            // `Relaxed`: no other word is read by it.
+            Self::Seed(state) => mix(state.fetch_add(STEP, Ordering::Relaxed)),
+        }
     }
 
-    #[cfg(target_os = "linux")]
-    fn map() -> Option<&'static process::AtomicU64> {
-        const BYTES: usize = size_of::<process::AtomicU64>();
-        let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
-        // SAFETY: a new mapping that overlaps nothing; the kernel rounds it up to a page.
-        let page = unsafe { libc::mmap(std::ptr::null_mut(), BYTES, access, kind, -1, 0) };
-        if page == libc::MAP_FAILED {
-            return None;
-        }
-        // SAFETY: the page was mapped above, and nothing is in it yet.
-        if unsafe { libc::madvise(page, BYTES, libc::MADV_WIPEONFORK) } != 0 {
-            // SAFETY: the page was mapped above, and nobody knows of it.
-            unsafe { libc::munmap(page, BYTES) };
-            return None;
-        }
-        // SAFETY: the page is zeroed, aligned, and never unmapped from here on; only this word is in it.
-        Some(unsafe { &*page.cast::<process::AtomicU64>() })
-    }
-
-    /// The stamp of this process; 0 when nobody has drawn in it.
+    /// A number drawn evenly from `(0, 1]`.
     #[inline]
-    pub fn read() -> u64 {
-        // A child begins with one thread, and what it sees of the page was emptied before it ran: `Relaxed`.
-        word().map_or_else(|| u64::from(std::process::id()), |word| word.load(Ordering::Relaxed))
+    pub fn unit(&self) -> f64 {
+        to_unit(self.word())
     }
 
-    /// The same, given now if nobody has drawn in it.
-    pub fn read_or_make() -> u64 {
-        let stamp = read();
-        let Some(word) = word().filter(|_| stamp == 0) else { return stamp };
-        // Random, as the number of the process might be an ancestor's again.
-        let random = super::system_bytes().into_iter().fold(0, |all, byte| all << 8 | u64::from(byte));
-        let made = random.max(1);
-        word.compare_exchange(0, made, Ordering::Relaxed, Ordering::Relaxed).map_or_else(|theirs| theirs, |_| made)
+    /// A source of other numbers, by a seed that is drawn here if this has one.
+    #[must_use]
+    pub fn split(&self) -> Self {
+        match self {
+            Self::Threads => Self::Threads,
+            Self::Seed(_) => Self::new(Some(self.word())),
+        }
     }
+}
+
+/// 2^64 divided by the golden ratio: the steps visit every word.
+const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// The finalizer of SplitMix64: each bit of the answer depends on each of `word`.
+#[must_use]
+pub fn mix(word: u64) -> u64 {
+    let word = word.wrapping_add(STEP);
+    let word = (word ^ word >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let word = (word ^ word >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    word ^ word >> 31
 }
 
 #[cfg(all(test, not(any(hitring_loom, hitring_shuttle))))]
@@ -140,6 +129,16 @@ mod tests {
         assert_eq!(to_unit(u64::MAX), 1.0);
         let mean = (0..100_000).map(|_| unit()).sum::<f64>() / 1e5;
         assert!((mean - 0.5).abs() < 5.0 * (1.0f64 / 12.0 / 1e5).sqrt(), "{mean}");
+    }
+
+    #[test]
+    fn a_seed_gives_the_same_numbers_and_splits_into_others() {
+        let drawn = |source: Source| (0..8).map(|_| source.word()).collect::<Vec<_>>();
+        assert_eq!(drawn(Source::new(Some(7))), drawn(Source::new(Some(7))));
+        assert_ne!(drawn(Source::new(Some(7))), drawn(Source::new(Some(8))));
+        assert_ne!(drawn(Source::new(Some(7)).split()), drawn(Source::new(Some(7))));
+        // The published sequence of SplitMix64 from seed 1234567.
+        assert_eq!(drawn(Source::new(Some(1_234_567)))[..2], [6_457_827_717_110_365_317, 3_203_168_211_198_807_973]);
     }
 
     #[test]

@@ -24,6 +24,7 @@
 //! register sooner than a smaller one; the ring depends on it.
 
 use crate::error::ConfigError;
+use crate::mutant::mutated;
 
 /// The smallest base, of the smallest error.
 const LEAST_BASE: f64 = 1.000_002;
@@ -132,6 +133,33 @@ impl Base {
             }
         }
         register
+    }
+}
+
+/// The numbers that decide a hit: the first is kept when the hit decides again (`morris_ring`, "by the same number").
+#[derive(Debug)]
+pub struct Kept<'a, D> {
+    first: Option<f64>,
+    draw: &'a mut D,
+}
+
+impl<'a, D: FnMut() -> f64> Kept<'a, D> {
+    /// None drawn yet.
+    pub fn new(draw: &'a mut D) -> Self {
+        Self { first: None, draw }
+    }
+
+    /// [`Base::advance`] by these numbers.
+    #[inline]
+    pub fn advance(&mut self, base: Base, register: u64, amount: u64) -> u64 {
+        let Self { first, draw } = self;
+        if mutated!(MorrisDrawsAnew) {
+            *first = None;
+        }
+        let mut is_first = true;
+        base.advance(register, amount, &mut || {
+            if std::mem::take(&mut is_first) { *first.get_or_insert_with(&mut **draw) } else { draw() }
+        })
     }
 }
 

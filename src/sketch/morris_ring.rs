@@ -67,7 +67,7 @@ use crate::error::ConfigError;
 use crate::mutant::mutated;
 use crate::outcome::{Outcome, Outcomes, Tally};
 use crate::sketch::draw;
-use crate::sketch::morris::Base;
+use crate::sketch::morris::{Base, Kept};
 use crate::sync::{AtomicU64, Ordering, Typed};
 use crate::time::Tick;
 use crate::window::geometry::Geometry;
@@ -163,30 +163,6 @@ impl Layout {
         } else {
             View::Recycled
         }
-    }
-}
-
-/// The numbers that decide a hit: the first is kept when the hit decides again.
-struct Kept<'a, D> {
-    first: Option<f64>,
-    draw: &'a mut D,
-}
-
-impl<'a, D: FnMut() -> f64> Kept<'a, D> {
-    fn new(draw: &'a mut D) -> Self {
-        Self { first: None, draw }
-    }
-
-    #[inline]
-    fn advance(&mut self, base: Base, register: u64, amount: u64) -> u64 {
-        let Self { first, draw } = self;
-        if mutated!(MorrisDrawsAnew) {
-            *first = None;
-        }
-        let mut is_first = true;
-        base.advance(register, amount, &mut || {
-            if std::mem::take(&mut is_first) { *first.get_or_insert_with(&mut **draw) } else { draw() }
-        })
     }
 }
 

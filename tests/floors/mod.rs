@@ -5,8 +5,22 @@ use std::path::{Path, PathBuf};
 /// Modules by floor; a file may use its own floor's other modules only below, or its own folder. Order within a floor
 /// counts, too: a module uses only those before it.
 const FLOORS: [&[&str]; 5] = [
-    &["sync", "mutant", "error_time", "clock", "threads", "table", "per_process"],
-    &["outcome", "writer", "form", "window", "sketch", "hits", "gate", "totals", "bytes", "file"],
+    &["sync", "mutant", "stamp", "error_time", "clock", "threads", "table", "per_process"],
+    &[
+        "outcome",
+        "writer",
+        "form",
+        "bytes",
+        "merge",
+        "life",
+        "g_counter",
+        "window",
+        "sketch",
+        "hits",
+        "gate",
+        "totals",
+        "file",
+    ],
     &["strategy", "counter", "moment", "copied", "endpoint", "snapshot", "registry_snapshot", "builder_hit_counter"],
     &["events", "threshold", "registry"],
     &["cli", "python"],
