@@ -19,9 +19,14 @@
 //! # Several streams
 //! [`Summary::fold`] (Agarwal, Cormode, Huang, Phillips, Wei and Yi, "Mergeable Summaries", 2012): counts add, errors add. A
 //! stream that does not list the item adds its floor to both, as it may have had so many. The `k` largest stay, and the floor
-//! of the fold is the sum of floors, or the largest count that was left out if that is more. The bounds above hold, with
-//! `floor <= n / k` for what is in no list; an item with more than `2 n / k` hits is always among the `k`. Folding adds, so
-//! it is no join: a fold is read and thrown away.
+//! `f` of the fold is the sum `s` of floors, or the largest count that was left out if that is more.
+//!
+//! The bounds above hold for the fold of `n` hits in all, and for folds of folds: what was left out has at most `f`, and
+//! `f <= n / k`. For write `c - f` for what a count has above the floor: in one list these add up to `n - k f`, so in
+//! several to `n - k s`. Leaving out the `k + 1`th, which has `l` above `s`, leaves at most `n - k s - l`; measured from
+//! `f = s + l` instead of `s` that is `k l` less, at most `n - k f`; and none is negative.
+//!
+//! Folding adds, so it is no join: a fold is read and thrown away, or travels as one writer's.
 //!
 //! # Layout
 //! Entries in the order they came; a heap of their indices, the smallest count first; a hash map from item to index. An add

@@ -9,7 +9,7 @@
 //! Each thread adds to one of 16 lists, by its number; each list has a lock. Up to 16 threads meet no other adder there: an
 //! add takes a lock that is free and in the core's cache, a look-up and O(log k) steps. More threads share. A reader folds
 //! the lists, one lock after the other, so it stops an adder for the time of copying one list. The fold's bounds are those
-//! of one list of all hits: what is not listed has at most `n / k`.
+//! of one list of all `n` hits: an item with more than `n / k` of them is listed, and no count is off by more than `n / k`.
 //!
 //! There is no path without a lock. **Progress:** `add` waits for at most the adders of the same list and one reader.
 //!

@@ -12,8 +12,10 @@
 //!   are skipped).
 
 mod endpoint;
+mod g_counter;
 mod ids;
 mod morris;
+mod reservoir;
 mod ring;
 mod sliding;
 mod slot;

@@ -6,7 +6,7 @@ use hitring::mutant::Mutant;
 use hitring::sketch::morris::Base;
 use hitring::sketch::morris_ring::MorrisRing;
 use hitring::window::geometry::Geometry;
-use hitring::{Outcome, Tick};
+use hitring::{Morris, Outcome, Tick};
 
 use super::{geometry, span};
 use crate::explorer::{Arc, JoinHandle, check, fails, spawn};
@@ -139,6 +139,45 @@ fn reader() {
     };
     end(threads.into_iter().chain([reader]));
     assert_eq!(registers.register(tick), 4, "{LOST}");
+}
+
+/// The same in a [`Morris`], which has the register alone: two hits by `numbers`, after `before` others.
+fn counter(before: u64, numbers: &'static [f64], expected: u64) {
+    let counter = Arc::new(Morris::with_base(2.0).expect("the seed's base"));
+    (0..before).for_each(|_| assert_eq!(counter.record_with(1, &mut || 0.2), Outcome::Counted));
+    end([0, 1].map(|_| {
+        let counter = Arc::clone(&counter);
+        let mut numbers = numbers.iter();
+        spawn(move || {
+            let mut draw = || *numbers.next().unwrap_or(&1.0);
+            assert_eq!(counter.record_with(1, &mut draw), Outcome::Counted);
+        })
+    }));
+    let registers = counter.registers();
+    assert_eq!(registers.iter().map(|(_, register, ())| register).collect::<Vec<_>>(), [expected], "{BIASED}");
+}
+
+fn counter_first_hits() {
+    counter(0, &[0.9], 1);
+}
+
+fn counter_lucky() {
+    counter(1, &[0.2, 0.9], 3);
+}
+
+fn counter_unlucky() {
+    counter(1, &[0.4, 0.9], 2);
+}
+
+#[test]
+fn a_counter_decides_again_by_the_same_number() {
+    check(counter_first_hits);
+    check(counter_lucky);
+    check(counter_unlucky);
+    fails(Mutant::MorrisKeepsStep, BIASED, counter_first_hits);
+    fails(Mutant::MorrisKeepsStep, BIASED, counter_unlucky);
+    fails(Mutant::MorrisDrawsAnew, BIASED, counter_lucky);
+    fails(Mutant::LifeLoadStore, BIASED, counter_lucky);
 }
 
 #[test]
