@@ -177,18 +177,32 @@ impl<T> Reservoir<T> {
     #[doc(hidden)]
     #[inline]
     pub fn place(&self, item: T) -> u64 {
+        let position = self.take();
+        self.bring(position, item);
+        position
+    }
+
+    /// The first half of an add: takes a position.
+    #[doc(hidden)]
+    #[inline]
+    pub fn take(&self) -> u64 {
         // `Acquire`: whoever sees this process's stamp also sees the words that were emptied before it was stored.
         if self.stamp.load(Ordering::Acquire) != stamp::read() {
             self.begin();
         }
-        let position = self.seen.fetch_add(1, Ordering::Relaxed);
+        self.seen.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The second half: brings the item of a position that was taken, once, to its place, if it has one.
+    #[doc(hidden)]
+    #[inline]
+    pub fn bring(&self, position: u64, item: T) {
         let next = self.next.load(Ordering::Relaxed);
         // Positions below `k` are below every `next` but fill a place each.
         let skipped = next & 1 == 0 && position < next >> 1 && position >= self.k as u64;
         if !skipped {
             self.choose(position, item);
         }
-        position
     }
 
     #[cold]
