@@ -4,3 +4,4 @@ mod fleet;
 mod laws;
 mod nothing_lost;
 mod refused;
+mod sketches;

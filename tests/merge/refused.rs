@@ -37,7 +37,7 @@ fn answers(counter: &HitCounter) -> Vec<Result<u64, QueryError>> {
 }
 
 /// `bytes` with the checksum that belongs to them.
-fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
+pub fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
     let body = bytes.len() - 4;
     let checksum = crc32(&bytes[..body]);
     bytes[body..].copy_from_slice(&checksum.to_le_bytes());

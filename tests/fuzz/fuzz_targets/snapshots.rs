@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use hitring::{HitCounter, Registry, RegistrySnapshot, Snapshot, Timestamp};
+use hitring::{GCounter, HitCounter, Morris, Registry, RegistrySnapshot, Snapshot, Timestamp, TopK};
 use libfuzzer_sys::fuzz_target;
 
 fn frame(kind: u16, body: &[u8]) -> Vec<u8> {
@@ -57,13 +57,41 @@ fn of_counter(bytes: &[u8]) {
     let _ = (counter.get_hits(Timestamp::MAX), counter.count(), counter.outcomes(), counter.snapshot().to_bytes());
 }
 
+fn of_g_counter(bytes: &[u8]) {
+    let Ok(counter) = GCounter::from_bytes(bytes) else { return };
+    assert_eq!(counter.to_bytes(), bytes);
+    let (count, _) = (counter.count(), counter.record(1));
+    counter.merge(&GCounter::from_bytes(bytes).expect("it was read before"));
+    assert!(counter.count() >= count);
+}
+
+fn of_top_k(bytes: &[u8]) {
+    let Ok(top) = TopK::from_bytes(bytes) else { return };
+    assert_eq!(top.to_bytes(), bytes);
+    let items = top.items();
+    top.merge(&TopK::from_bytes(bytes).expect("it was read before"));
+    assert_eq!(top.items(), items, "merging again changes nothing");
+    let _ = (top.add("a", 1), top.items());
+}
+
+fn of_morris(bytes: &[u8]) {
+    let Ok(counter) = Morris::from_bytes(bytes) else { return };
+    assert_eq!(counter.to_bytes(), bytes);
+    assert!(counter.estimate().is_finite());
+    let _ = (counter.record(1), counter.merge(&Morris::from_bytes(bytes).expect("it was read before")));
+}
+
 fuzz_target!(|input: &[u8]| {
     let _ = (Snapshot::from_bytes(input), RegistrySnapshot::from_bytes(input));
     if let Some((kind, body)) = input.split_first() {
-        if kind % 2 == 0 {
-            of_registry(&frame(2, body));
-        } else {
-            of_counter(&frame(1, body));
+        let kind = u16::from(kind % 5) + 1;
+        let framed = frame(kind, body);
+        match kind {
+            1 => of_counter(&framed),
+            2 => of_registry(&framed),
+            3 => of_g_counter(&framed),
+            4 => of_top_k(&framed),
+            _ => of_morris(&framed),
         }
     }
 });
