@@ -20,6 +20,11 @@ const _: () = {
     crosses_threads::<HitCounter>();
     crosses_threads::<ManualClock>();
     crosses_threads::<Clock>();
+    crosses_threads::<hitring::GCounter>();
+    crosses_threads::<hitring::Morris>();
+    crosses_threads::<hitring::TopK>();
+    crosses_threads::<hitring::Reservoir<Vec<u8>>>();
+    crosses_threads::<hitring::BottomK<Vec<u8>>>();
 };
 
 const SECOND: Duration = Duration::from_secs(1);
