@@ -116,6 +116,7 @@ pub use registry::{Handle, Metrics, Registry, RegistryBuilder, Threshold, WhenFu
 #[cfg(not(any(hitring_loom, hitring_shuttle)))]
 pub use registry_snapshot::RegistrySnapshot;
 pub use sketch::bottom_k::BottomK;
+pub use sketch::hyperloglog::HyperLogLog;
 pub use sketch::morris_counter::Morris;
 pub use sketch::reservoir::Reservoir;
 #[cfg(not(any(hitring_loom, hitring_shuttle)))]

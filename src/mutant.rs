@@ -53,6 +53,10 @@ pub enum Mutant {
     MorrisKeepsStep,
     /// A hit that lost an exchange draws a new number, so that only the lucky must be lucky twice.
     MorrisDrawsAnew,
+    /// A register is raised by a load and a store instead of a compare-and-exchange.
+    RegisterLoadStore,
+    /// A reader takes a dense sketch for whole, without what was written into its cells meanwhile.
+    DenseForgetsCells,
     /// A new stripe becomes visible before its contents.
     TableRelaxedPublish,
     /// A reader uses a remembered sum without checking that it was not being replaced meanwhile.

@@ -28,6 +28,8 @@ use std::sync as locks;
 
 /// An atomic pointer.
 pub type AtomicPtr<T> = locks::atomic::AtomicPtr<T>;
+/// An atomic `u32`.
+pub type AtomicU32 = locks::atomic::AtomicU32;
 /// An atomic `u64`.
 pub type AtomicU64 = locks::atomic::AtomicU64;
 /// An atomic `usize`.

@@ -8,11 +8,13 @@
 //! | [`reservoir`] | `k` of the items that were added | `k` items a writer | none: each has the same chance |
 //! | [`bottom_k`] | the same, merged in any order | `k` items and tags | none: as above |
 //! | `top_k` | the most frequent items | `k` items a thread, at most 16, and `k` a writer | for each count, how much of it may be others' |
+//! | [`hyperloglog`] | how many different items | 56 bytes, then up to 6 bits a register | relative standard error of an estimate of many |
 //!
-//! [`draw`] is where their random numbers come from.
+//! [`draw`] is where random numbers come from.
 
 pub mod bottom_k;
 pub mod draw;
+pub mod hyperloglog;
 pub mod morris;
 pub mod morris_counter;
 pub mod morris_ring;

@@ -13,6 +13,7 @@
 
 mod endpoint;
 mod g_counter;
+mod hyperloglog;
 mod ids;
 mod morris;
 mod reservoir;

@@ -6,9 +6,12 @@
 mod bottom_k;
 #[cfg(all(target_os = "linux", not(hitring_tsan)))]
 mod forks;
+mod hyperloglog;
 mod morris;
 mod morris_counter;
 mod morris_ring;
+mod redis_form;
+mod redis_server;
 mod reservoir;
 mod top_k;
 
