@@ -67,6 +67,13 @@ struct Table {
     more: Once<Table>,
 }
 
+impl Table {
+    #[cold]
+    fn new(cells: usize) -> Self {
+        Self { cells: (0..cells).map(|_| AtomicU32::new(0)).collect(), more: Once::new() }
+    }
+}
+
 const fn cell(register: Register) -> u32 {
     register.index << VALUE_BITS | register.value as u32
 }
@@ -75,13 +82,16 @@ const fn register(cell: u32) -> Register {
     Register { index: cell >> VALUE_BITS, value: (cell & VALUE) as u8 }
 }
 
-/// The cells that `index` may live in, in the order in which they are taken.
+/// The cells that `index` may live in, in the order in which they are taken. A power of two of them.
+#[inline(always)]
 fn reach(cells: &[AtomicU32], index: u32) -> impl Iterator<Item = &AtomicU32> {
-    // Neighbouring indices come to lie apart; the upper half of the product chooses among any number of cells.
-    let home = ((u64::from(index.wrapping_mul(0x9e37_79b1)) * cells.len() as u64) >> 32) as usize;
-    cells[home..].iter().chain(&cells[..home]).take(REACH)
+    // Neighbouring indices come to lie apart; the upper bits of the product choose among any number of cells.
+    let home = index.wrapping_mul(0x9e37_79b1).rotate_left(cells.len().trailing_zeros()) as usize;
+    let last = cells.len() - 1;
+    (home..home + REACH.min(cells.len())).map(move |place| &cells[place & last])
 }
 
+#[inline(always)]
 fn raise_in(cells: &[AtomicU32], raised: Register) -> Raised {
     let wanted = cell(raised);
     for place in reach(cells, raised.index) {
@@ -112,29 +122,29 @@ impl Default for Sparse {
 }
 
 impl Sparse {
-    /// The sizes of the tables behind the first.
-    fn sizes(precision: Precision) -> impl Iterator<Item = usize> {
-        let most = Registers::bytes_of(precision) / 4 / size_of::<u32>();
-        std::iter::successors(Some(FIRST), |size| Some(size * GROWTH)).take_while(move |&size| size <= most)
+    /// The most cells that a table may have.
+    fn most(precision: Precision) -> usize {
+        Registers::bytes_of(precision) / 4 / size_of::<u32>()
     }
 
     /// How many registers there is room for, if they fall well.
     pub fn capacity(precision: Precision) -> usize {
-        FEW + Self::sizes(precision).sum::<usize>()
+        let sizes = std::iter::successors(Some(FIRST), |size| Some(size * GROWTH));
+        FEW + sizes.take_while(|&size| size <= Self::most(precision)).sum::<usize>()
     }
 
     /// Raises a register.
     pub fn raise(&self, precision: Precision, raised: Register) -> Raised {
         let mut in_it = raise_in(&self.few, raised);
-        let mut more = &self.more;
-        for size in Self::sizes(precision) {
-            if in_it != Raised::Full {
-                break;
-            }
-            let cells = || (0..size).map(|_| AtomicU32::new(0)).collect();
-            let table = more.get_or_make(|| Table { cells: cells(), more: Once::new() });
+        let (mut more, mut size) = (&self.more, FIRST);
+        while in_it == Raised::Full {
+            let table = match more.get() {
+                Some(table) => table,
+                None if size <= Self::most(precision) => more.get_or_make(|| Table::new(size)),
+                None => break,
+            };
             in_it = raise_in(&table.cells, raised);
-            more = &table.more;
+            (more, size) = (&table.more, size * GROWTH);
         }
         in_it
     }
