@@ -130,6 +130,9 @@ fn a_cell_beside_dense() {
     assert_eq!((value(&sketch, 1), value(&sketch, 6)), (4, 2), "{LOST}");
     assert_eq!(told[..2], [true, true], "{UNTOLD}");
     assert!(ALL[1..].iter().all(|&index| value(&sketch, index) == 1), "{LOST}");
+    // Wherever the register is: a copy has it, and to bring it again changes nothing.
+    assert_eq!(value(&HyperLogLog::clone(&sketch), 1), 4, "{LOST}");
+    assert!(!raise(&sketch, 1, 4), "a register was told to be new twice");
 }
 
 /// A merge into a sketch that is being raised, from one that is, too.

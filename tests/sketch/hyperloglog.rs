@@ -221,6 +221,12 @@ fn registers_that_can_rise_no_further_are_estimated() {
     }
     // One register is still zero, so there are not many more items than registers, whatever the others say.
     assert_eq!(sketch.count(), 174);
+    // Half of them at the largest value, half four below: computed by an implementation of its own, in Python.
+    let half = with(4);
+    for index in 0..16 {
+        half.raise(index, 57 + 4 * (index % 2) as u8).expect("possible values");
+    }
+    assert!((half.count() as f64 / 3_206_443_172_373_383_680.0 - 1.0).abs() < 1e-12, "{}", half.count());
     sketch.raise(15, 61).expect("the largest value");
     assert!(sketch.count() > 1 << 60, "{}", sketch.count());
 }
