@@ -57,6 +57,10 @@ pub enum Mutant {
     RegisterLoadStore,
     /// A reader takes a dense sketch for whole, without what was written into its cells meanwhile.
     DenseForgetsCells,
+    /// A part of a window of uniques is begun by a store instead of a compare-and-exchange.
+    PartsLoadStore,
+    /// A reader of uniques takes the sketches for all there is, without the items that came first.
+    ManyForgetsFirst,
     /// A new stripe becomes visible before its contents.
     TableRelaxedPublish,
     /// A reader uses a remembered sum without checking that it was not being replaced meanwhile.

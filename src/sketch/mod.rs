@@ -9,6 +9,7 @@
 //! | [`bottom_k`] | the same, merged in any order | `k` items and tags | none: as above |
 //! | `top_k` | the most frequent items | `k` items a thread, at most 16, and `k` a writer | for each count, how much of it may be others' |
 //! | [`hyperloglog`] | how many different items | 56 bytes, then up to 6 bits a register | relative standard error of an estimate of many |
+//! | [`uniques`] | how many different items in the last N seconds, and ever | 80 bytes, then a HyperLogLog for each sixteenth of the window | that of HyperLogLog |
 //!
 //! [`draw`] is where random numbers come from.
 
@@ -30,3 +31,4 @@ use crate::error::SketchError;
 fn size(k: usize) -> Result<usize, SketchError> {
     if (1..=1 << 20).contains(&k) { Ok(k) } else { Err(SketchError::Size { given: k }) }
 }
+pub mod uniques;

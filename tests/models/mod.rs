@@ -23,6 +23,7 @@ mod slot;
 mod sparse;
 mod striped;
 mod table;
+mod uniques;
 
 use hitring::window::geometry::Geometry;
 use hitring::window::{Cell, Reading, Span};

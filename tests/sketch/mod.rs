@@ -14,6 +14,7 @@ mod redis_form;
 mod redis_server;
 mod reservoir;
 mod top_k;
+mod uniques;
 
 use hitring::sketch::draw::to_unit;
 use hitring::sketch::morris::Base;

@@ -105,7 +105,9 @@ impl HyperLogLog {
         Precision::new(precision).map(Self::of)
     }
 
-    fn of(precision: Precision) -> Self {
+    /// A sketch of that precision.
+    #[doc(hidden)]
+    pub fn of(precision: Precision) -> Self {
         Self { sparse: Sparse::default(), dense: Once::new(), precision }
     }
 
@@ -125,8 +127,10 @@ impl HyperLogLog {
         self.put(self.precision.register(hash))
     }
 
+    /// Raises a register that an item could have made so.
+    #[doc(hidden)]
     #[inline]
-    fn put(&self, register: Register) -> bool {
+    pub fn put(&self, register: Register) -> bool {
         match self.dense.get() {
             Some(dense) => dense.raise(register) && self.is_new(register),
             None => self.put_sparse(register),

@@ -1,0 +1,198 @@
+//! The parts that have a sketch of their own, in a ring. States: see the folder's header.
+//!
+//! A sketch that was pushed out of its slot is freed when everybody who may be reading it has left: who looks into a slot
+//! holds a guard of one collector that all rings share (seize). Under the model checkers, which do not know it, what was
+//! pushed out is kept until the ring is dropped.
+
+use std::ops::RangeInclusive;
+use std::ptr;
+
+use crate::mutant::mutated;
+use crate::sketch::hyperloglog::HyperLogLog;
+use crate::sketch::hyperloglog::precision::{Precision, Register};
+use crate::sync::{AtomicPtr, Ordering};
+
+/// A part and its items.
+#[derive(Debug)]
+struct Part {
+    number: u64,
+    items: HyperLogLog,
+}
+
+/// A ring of parts.
+#[derive(Debug)]
+pub struct Slots {
+    slots: Box<[AtomicPtr<Part>]>,
+    garbage: garbage::Garbage<Part>,
+}
+
+impl Slots {
+    /// A ring of `slots` parts without items.
+    pub fn new(slots: usize) -> Self {
+        let empty = || AtomicPtr::new(ptr::null_mut());
+        Self { slots: (0..slots).map(|_| empty()).collect(), garbage: garbage::Garbage::default() }
+    }
+
+    fn slot(&self, number: u64) -> &AtomicPtr<Part> {
+        &self.slots[(number % self.slots.len() as u64) as usize]
+    }
+
+    /// Adds an item to a part, unless a newer one has its slot.
+    pub fn add(&self, precision: Precision, number: u64, item: Register) -> bool {
+        let (slot, guard) = (self.slot(number), self.garbage.enter());
+        let mut made: Option<Box<Part>> = None;
+        loop {
+            let found = slot.load(Ordering::Acquire);
+            // SAFETY: `Acquire` pairs with the exchange below, and the guard keeps what it finds from being freed.
+            match unsafe { found.as_ref() } {
+                Some(part) if part.number > number => return false,
+                Some(part) if part.number == number => {
+                    part.items.put(item);
+                    return true;
+                }
+                _ => {}
+            }
+            let part = made.take().unwrap_or_else(|| {
+                let items = HyperLogLog::of(precision);
+                items.put(item);
+                Box::new(Part { number, items })
+            });
+            let ours = Box::into_raw(part);
+            if mutated!(PartsLoadStore) {
+                slot.store(ours, Ordering::Release);
+                return true;
+            }
+            match slot.compare_exchange(found, ours, Ordering::Release, Ordering::Relaxed) {
+                Ok(_) => {
+                    // SAFETY: it was in the slot, nobody who comes later finds it there, and it is pushed out but once.
+                    unsafe { self.garbage.retire(&guard, found) };
+                    return true;
+                }
+                // SAFETY: nobody has seen it.
+                Err(_) => made = Some(unsafe { Box::from_raw(ours) }),
+            }
+        }
+    }
+
+    /// Adds the items of the parts to `union`; answers whether all of them were still there.
+    pub fn join(&self, parts: RangeInclusive<u64>, union: &HyperLogLog) -> bool {
+        let mut whole = true;
+        let _guard = self.garbage.enter();
+        for number in parts {
+            // SAFETY: as in `add`.
+            match unsafe { self.slot(number).load(Ordering::Acquire).as_ref() } {
+                Some(part) if part.number == number => union.merge(&part.items).expect("the precision is the same"),
+                Some(part) if part.number > number => whole = false,
+                _ => {}
+            }
+        }
+        whole
+    }
+
+    /// Shows every part.
+    pub fn each(&self, mut show: impl FnMut(u64, &HyperLogLog)) {
+        let _guard = self.garbage.enter();
+        for slot in &self.slots {
+            // SAFETY: as in `add`.
+            if let Some(part) = unsafe { slot.load(Ordering::Acquire).as_ref() } {
+                show(part.number, &part.items);
+            }
+        }
+    }
+
+    /// What is allocated.
+    pub fn bytes(&self) -> usize {
+        let mut bytes = size_of_val(&*self.slots);
+        self.each(|_, items| bytes += size_of::<Part>() - size_of::<HyperLogLog>() + items.bytes());
+        bytes
+    }
+}
+
+impl Drop for Slots {
+    fn drop(&mut self) {
+        for slot in &self.slots {
+            let part = slot.load(Ordering::Acquire);
+            if !part.is_null() {
+                // SAFETY: `&mut self`: nobody reads it, and it came from `Box::into_raw`.
+                drop(unsafe { Box::from_raw(part) });
+            }
+        }
+    }
+}
+
+#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+mod garbage {
+    use std::marker::PhantomData;
+    use std::sync::LazyLock;
+
+    use seize::{Collector, Guard, LocalGuard};
+
+    static COLLECTOR: LazyLock<Collector> = LazyLock::new(Collector::new);
+
+    /// What was pushed out.
+    #[derive(Debug)]
+    pub struct Garbage<T>(PhantomData<T>);
+
+    impl<T> Default for Garbage<T> {
+        fn default() -> Self {
+            Self(PhantomData)
+        }
+    }
+
+    impl<T> Garbage<T> {
+        /// Keeps what is found from now on from being freed.
+        #[expect(clippy::unused_self, reason = "the models' own needs it")]
+        pub fn enter(&self) -> LocalGuard<'static> {
+            COLLECTOR.enter()
+        }
+
+        /// Frees `of` when everybody has left who may have found it.
+        ///
+        /// # Safety
+        /// `of` is null, or came from `Box::into_raw` and can no longer be found; nobody retires it again.
+        #[expect(clippy::unused_self, reason = "the models' own needs it")]
+        pub unsafe fn retire(&self, guard: &LocalGuard<'_>, of: *mut T) {
+            if !of.is_null() {
+                // SAFETY: the caller's promise.
+                unsafe { guard.defer_retire(of, seize::reclaim::boxed) };
+            }
+        }
+    }
+}
+
+#[cfg(any(hitring_loom, hitring_shuttle))]
+mod garbage {
+    use crate::sync::Mutex;
+
+    /// What was pushed out.
+    #[derive(Debug)]
+    pub struct Garbage<T>(Mutex<Vec<Box<T>>>);
+
+    impl<T> Default for Garbage<T> {
+        fn default() -> Self {
+            Self(Mutex::new(Vec::new()))
+        }
+    }
+
+    /// Keeps nothing.
+    #[derive(Debug)]
+    pub struct Nothing;
+
+    impl<T> Garbage<T> {
+        /// Nothing is freed before the ring is.
+        pub fn enter(&self) -> Nothing {
+            Nothing
+        }
+
+        /// Keeps `of` until the ring is dropped.
+        ///
+        /// # Safety
+        /// `of` is null, or came from `Box::into_raw` and can no longer be found; nobody retires it again.
+        pub unsafe fn retire(&self, _: &Nothing, of: *mut T) {
+            if !of.is_null() {
+                // SAFETY: the caller's promise; it is freed when nobody is left.
+                self.0.lock().push(unsafe { Box::from_raw(of) });
+            }
+        }
+    }
+}
