@@ -24,6 +24,7 @@ pub mod reservoir;
 pub mod space_saving;
 #[cfg(not(any(hitring_loom, hitring_shuttle)))]
 pub mod top_k;
+pub mod uniques;
 
 use crate::error::SketchError;
 
@@ -31,4 +32,3 @@ use crate::error::SketchError;
 fn size(k: usize) -> Result<usize, SketchError> {
     if (1..=1 << 20).contains(&k) { Ok(k) } else { Err(SketchError::Size { given: k }) }
 }
-pub mod uniques;
