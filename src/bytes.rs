@@ -34,11 +34,13 @@ pub enum Kind {
     TopK = 4,
     /// A [`Morris`](crate::Morris).
     Morris = 5,
+    /// A [`WindowedUniques`](crate::WindowedUniques).
+    WindowedUniques = 8,
 }
 
 impl Kind {
     fn of(number: u16) -> Option<Self> {
-        [Self::Counter, Self::Registry, Self::GCounter, Self::TopK, Self::Morris]
+        [Self::Counter, Self::Registry, Self::GCounter, Self::TopK, Self::Morris, Self::WindowedUniques]
             .into_iter()
             .find(|kind| *kind as u16 == number)
     }
@@ -50,6 +52,7 @@ impl Kind {
             Self::GCounter => "GCounter",
             Self::TopK => "TopK",
             Self::Morris => "Morris",
+            Self::WindowedUniques => "WindowedUniques",
         }
     }
 }

@@ -94,6 +94,11 @@ pub enum ConfigError {
     },
     /// A registry for no endpoint at all.
     NoEndpoints,
+    /// Different items are told apart by 4 to 18 bits.
+    Precision {
+        /// What was asked for.
+        given: u8,
+    },
     /// A threshold over more than the window.
     ThresholdTooLong {
         /// What was asked for.
@@ -159,6 +164,7 @@ impl fmt::Display for ConfigError {
                 "buckets of {window_size:?} do not suit ticks of {resolution:?} and a window of {window:?}; give a \
                  window_size that is a multiple of the resolution and no longer than the window"
             ),
+            Self::Precision { given } => write!(f, "a precision of {given} is not possible; give one from 4 to 18"),
             Self::NoEndpoints => write!(f, "a registry needs room for at least one endpoint; raise max_endpoints"),
             Self::ThresholdTooLong { last, window } => {
                 write!(

@@ -29,7 +29,7 @@
 //! |---|---|
 //! | 0 | `sync`, `mutant`, `stamp`, [`error`](TimeError), `time`, `clock`, `threads`, `table`, `per_process` |
 //! | 1 | [`outcome`](Outcome), `writer`, `form`, `bytes`, [`merge`](Merge), `life`, [`g_counter`](GCounter), [`window`], [`sketch`], [`hits`](Hits), `gate`, `totals`, `file` |
-//! | 2 | [`strategy`](Strategy), [`counter`], [`moment`], `copied`, [`endpoint`], `snapshot`, `registry_snapshot`, `builder`, `hit_counter` |
+//! | 2 | [`strategy`](Strategy), [`counter`], [`moment`], `copied`, [`endpoint`], `snapshot`, `registry_snapshot`, `builder`, `hit_counter`, [`windowed_uniques`](WindowedUniques) |
 //! | 3 | [`events`](Event), `threshold`, [`registry`](Registry) |
 //! | 6 | `cli`, `python` |
 //!
@@ -93,6 +93,8 @@ mod time;
 mod totals;
 #[doc(hidden)]
 pub mod window;
+#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+mod windowed_uniques;
 mod writer;
 
 #[cfg(feature = "cli")]
@@ -124,6 +126,8 @@ pub use sketch::top_k::TopK;
 pub use snapshot::Snapshot;
 pub use strategy::{CustomCounter, CustomStrategy, Strategy, StrategyError};
 pub use time::{Resolution, Tick, Timestamp};
+#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+pub use windowed_uniques::{UniquesBuilder, WindowedUniques};
 pub use writer::{Replica, Writer};
 
 /// The README's examples are compiled and run with the others.

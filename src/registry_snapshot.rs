@@ -13,6 +13,7 @@
 //! | 8 | the highest epoch seen |
 //! | 16 | the replica that took it (process, sequence) |
 //! | 8 | first tick that is known of names without an endpoint |
+//! | 4 | bits that choose the register of a visitor |
 //! | 4 | number of replicas whose hits came over a fork, and for each: |
 //! | 16 | replica |
 //! | 4 | number of strategies, and for each: |
@@ -34,6 +35,10 @@
 //! | 8 + 8 | tick in grains, count or register |
 //! | 4 | number of ticks whose hits were dropped for room, and for each, ascending: |
 //! | 8 | tick of the resolution |
+//! | 4 | number of parts in which visitors came, all time among them, and for each, ascending: |
+//! | 8 | number of the part (its first tick / ticks a part) plus 1; 0, all time |
+//! | 4 | number of registers, and for each, ascending: |
+//! | 4 | index * 64 + value |
 //! | 4 | number of removed names, and for each, ascending: |
 //! | 2 + n | length and name |
 //! | 8 + 8 | the epoch that begins after it, the tick when it was removed |
@@ -48,11 +53,13 @@ use crate::bytes::{In, Kind, Out};
 use crate::error::SnapshotError;
 use crate::form::{Form, Measure};
 use crate::outcome::Outcomes;
+use crate::sketch::hyperloglog::precision::Precision;
 use crate::sketch::morris::Base;
+use crate::sketch::uniques::{self, Parts, Seen};
 use crate::time::{Resolution, Tick};
 use crate::totals::Totals;
 use crate::window::Cell;
-use crate::window::geometry::MAX_TICKS;
+use crate::window::geometry::{Geometry, MAX_TICKS};
 use crate::writer::{Replica, Writer};
 
 /// The most bytes a name may have.
@@ -74,6 +81,8 @@ pub struct RegistrySnapshot {
     pub(crate) inherited: Vec<Replica>,
     /// The first tick that is known of names without an endpoint.
     pub(crate) forgotten: Tick,
+    /// How finely visitors are told apart.
+    pub(crate) precision: Precision,
     /// In the order of their names.
     pub(crate) endpoints: Vec<EndpointCells>,
     /// In the order of their names.
@@ -90,6 +99,8 @@ pub(crate) struct EndpointCells {
     pub(crate) forgotten: Tick,
     pub(crate) strategy: String,
     pub(crate) writers: Vec<WriterCells>,
+    /// Who came, ascending.
+    pub(crate) seen: Vec<Seen>,
 }
 
 /// One writer's cells, in the order of their ticks.
@@ -148,6 +159,7 @@ impl RegistrySnapshot {
         out.u64(self.epoch);
         out.replica(self.origin);
         out.u64(self.forgotten.0);
+        out.u32(self.precision.bits().into());
         out.many(self.inherited.len());
         self.inherited.iter().for_each(|&replica| out.replica(replica));
         out.many(strategies.all.len());
@@ -180,6 +192,7 @@ impl RegistrySnapshot {
                 out.many(dropped.len());
                 dropped.iter().for_each(|tick| out.u64(tick.0));
             }
+            uniques::form::write(&endpoint.seen, &mut out);
         }
         out.many(self.removed.len());
         for Removed { name, epoch, at } in &self.removed {
@@ -209,14 +222,19 @@ impl RegistrySnapshot {
             return Err(invalid("window"));
         }
         let (epoch, origin, forgotten) = (epoch(&mut from)?, from.replica()?, known(&mut from, &resolution)?);
+        let bits = from.u32()?;
+        let precision =
+            u8::try_from(bits).ok().and_then(|bits| Precision::new(bits).ok()).ok_or(invalid("precision"))?;
+        let geometry = Geometry::new(resolution, resolution.width() * window, slack).map_err(|_| invalid("window"))?;
+        let parts = Parts::new(&geometry, precision);
         let inherited = list(&mut from, 16, In::replica)?;
         let strategies = list(&mut from, 2, |from| from.text())?;
         let strategy = strategies.first().ok_or(invalid("strategy"))?;
         let replicas = list(&mut from, 16, In::replica)?;
         let forms = list(&mut from, 32, |from| form(from, &resolution))?;
-        let tables = Tables { resolution, strategies: &strategies, replicas: &replicas, forms: &forms };
+        let tables = Tables { resolution, parts, strategies: &strategies, replicas: &replicas, forms: &forms };
         let mut endpoints: Vec<EndpointCells> = Vec::new();
-        for _ in 0..from.many(26)? {
+        for _ in 0..from.many(30)? {
             let endpoint = tables.endpoint(&mut from)?;
             if endpoints.last().is_some_and(|before| before.name.as_bytes() >= endpoint.name.as_bytes()) {
                 return Err(invalid("order of names"));
@@ -258,6 +276,7 @@ impl RegistrySnapshot {
             origin,
             inherited,
             forgotten,
+            precision,
             endpoints,
             removed,
             totals,
@@ -326,6 +345,7 @@ fn form(from: &mut In<'_>, resolution: &Resolution) -> Result<(Form, Resolution)
 /// What endpoints refer to.
 struct Tables<'a> {
     resolution: Resolution,
+    parts: Parts,
     strategies: &'a [&'a str],
     replicas: &'a [Replica],
     forms: &'a [(Form, Resolution)],
@@ -336,15 +356,16 @@ impl Tables<'_> {
         let (name, epoch, forgotten) = (name(from)?, epoch(from)?, known(from, &self.resolution)?);
         let strategy = at(self.strategies, from, "strategy")?.to_owned();
         let mut writers: Vec<WriterCells> = Vec::new();
-        let mut seen = BTreeSet::new();
+        let mut known = BTreeSet::new();
         for _ in 0..from.many(24)? {
             let cells = self.writer(from)?;
-            if !seen.insert(cells.writer) {
+            if !known.insert(cells.writer) {
                 return Err(invalid("writer"));
             }
             writers.push(cells);
         }
-        Ok(EndpointCells { name, epoch, forgotten, strategy, writers })
+        let seen = uniques::form::read(from, self.parts, &self.resolution)?;
+        Ok(EndpointCells { name, epoch, forgotten, strategy, writers, seen })
     }
 
     fn writer(&self, from: &mut In<'_>) -> Result<WriterCells, SnapshotError> {

@@ -109,7 +109,7 @@ impl Endpoint {
             Measure::Morris { .. } => g.counter.outcomes(shared.geometry).counted,
         };
         let own = self.generations().map(held).fold(own, u64::saturating_add);
-        let Some(others) = self.others.get() else { return own };
+        let Some(others) = self.others() else { return own };
         others.lock().values().map(Copied::hits).fold(own, u64::saturating_add)
     }
 
@@ -137,7 +137,7 @@ impl Endpoint {
             self.forget_before(before);
             removed += pruned;
         }
-        if let Some(others) = self.others.get() {
+        if let Some(others) = self.others() {
             others.lock().retain(|_, copied| {
                 let form = copied.form();
                 let micros = Resolution::MICROSECOND.tick(shared.geometry.resolution().start(before));

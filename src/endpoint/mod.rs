@@ -59,6 +59,7 @@ use crate::gate::Gate;
 use crate::moment::{Query, When};
 use crate::mutant::mutated;
 use crate::outcome::{Outcome, Tally};
+use crate::sketch::uniques::{Parts, Seen, Uniques};
 use crate::strategy::Strategy;
 use crate::sync::{AtomicPtr, AtomicU64, Mutex, Ordering, Typed};
 use crate::table::Once;
@@ -149,8 +150,16 @@ pub struct Endpoint {
     few: [AtomicU64; FEW_CELLS],
     /// The first tick that is still known.
     forgotten: Typed<Tick>,
+    rare: Once<Rare>,
+}
+
+/// What few endpoints have, so that the others pay a word for it.
+#[derive(Debug, Default)]
+struct Rare {
     /// Cells that came from other registries.
     others: Once<Mutex<BTreeMap<Writer, Copied>>>,
+    /// Who came, where that was said.
+    uniques: Uniques,
 }
 
 const FEW: usize = 1;
@@ -195,7 +204,7 @@ impl Endpoint {
             first: shared.next_generation(),
             few: std::array::from_fn(|_| AtomicU64::new(0)),
             forgotten: Typed::new(forgotten),
-            others: Once::new(),
+            rare: Once::new(),
         };
         if !adaptive {
             let generation = Generation::boxed(Counter::new(strategy, shared.geometry)?, std::ptr::null_mut(), shared);
@@ -447,8 +456,31 @@ impl Endpoint {
 
     /// Takes in cells of another writer. Merging the same again changes nothing.
     pub fn merge(&self, writer: Writer, form: Form, cells: &[Cell], dropped: &[Tick]) {
-        let mut others = self.others.get_or_make(|| Mutex::new(BTreeMap::new())).lock();
+        let others = &self.rare.get_or_make(Rare::default).others;
+        let mut others = others.get_or_make(|| Mutex::new(BTreeMap::new())).lock();
         others.entry(writer).or_insert_with(|| Copied::new(form)).merge(cells, dropped);
+    }
+
+    fn others(&self) -> Option<&Mutex<BTreeMap<Writer, Copied>>> {
+        self.rare.get()?.others.get()
+    }
+
+    /// Notes that the item of `hash` came at `tick`.
+    pub fn see(&self, parts: Parts, tick: Tick, hash: u64) {
+        // What is late here was counted as a hit all the same: the parts reach further back than the ring.
+        let _ = self.rare.get_or_make(Rare::default).uniques.add(parts, tick, hash);
+    }
+
+    /// Who came, if that was ever said.
+    pub fn uniques(&self) -> Option<&Uniques> {
+        Some(&self.rare.get()?.uniques)
+    }
+
+    /// Takes in who came to another registry's endpoint. Taking it in again changes nothing.
+    pub fn join_uniques(&self, parts: Parts, seen: &[Seen]) {
+        if !seen.is_empty() {
+            self.rare.get_or_make(Rare::default).uniques.join(parts, seen);
+        }
     }
 
     /// Notes that ticks before `forgotten` are not known.

@@ -6,7 +6,7 @@
 use std::cell::LazyCell;
 use std::collections::BTreeMap;
 
-use super::{Endpoint, Generation, Shared, last_tick};
+use super::{Endpoint, Generation, Rare, Shared, last_tick};
 use crate::copied::Copied;
 use crate::counter::Counter;
 use crate::error::QueryError;
@@ -15,6 +15,7 @@ use crate::hits::{Accuracy, Hits};
 use crate::moment::Query;
 use crate::outcome::{Outcome, Outcomes};
 use crate::sketch::morris::Base;
+use crate::sketch::uniques::{Seen, Uniques};
 use crate::strategy::Strategy;
 use crate::time::Tick;
 use crate::window::geometry::Geometry;
@@ -59,7 +60,7 @@ impl Endpoint {
                 hits = hits.plus(Hits::exact(reading.count));
             }
         }
-        match self.others.get() {
+        match self.others() {
             Some(others) => others.lock().values().try_fold(hits, |hits, copied| {
                 let Some(span) = query.cells(&copied.form())? else { return Ok(hits) };
                 let reading = copied.sum(span);
@@ -76,7 +77,7 @@ impl Endpoint {
     pub fn newest(&self, shared: Shared<'_>) -> Tick {
         let counters = self.generations().map(|g| shared.tick(&g.counter, g.counter.newest(shared.geometry)));
         let own = counters.chain([self.in_line().newest(shared.geometry)]).max().unwrap_or_default();
-        let Some(others) = self.others.get() else { return own };
+        let Some(others) = self.others() else { return own };
         let newest = |copied: &Copied| last_tick(copied.form(), copied.newest(), shared.geometry);
         others.lock().values().map(newest).fold(own, Tick::max)
     }
@@ -94,14 +95,16 @@ impl Endpoint {
     pub fn entries(&self, shared: Shared<'_>) -> u64 {
         let own = self.in_line().cells(shared.geometry).count() as u64;
         let own = self.generations().map(|g| g.counter.entries(shared.geometry)).fold(own, u64::saturating_add);
-        self.others.get().map_or(own, |others| own + others.lock().values().map(|c| c.len() as u64).sum::<u64>())
+        self.others().map_or(own, |others| own + others.lock().values().map(|c| c.len() as u64).sum::<u64>())
     }
 
     /// The bytes the endpoint takes, its name and its place in the registry not included.
     pub fn bytes(&self) -> usize {
         let generation = |g: &Generation| size_of::<Generation>() - size_of::<Counter>() + g.counter.bytes();
         let own = size_of::<Self>() + self.generations().map(generation).sum::<usize>();
-        self.others.get().map_or(own, |others| own + others.lock().values().map(Copied::bytes).sum::<usize>())
+        let Some(rare) = self.rare.get() else { return own };
+        let own = own + size_of::<Rare>() - size_of::<Uniques>() + rare.uniques.bytes();
+        self.others().map_or(own, |others| own + others.lock().values().map(Copied::bytes).sum::<usize>())
     }
 
     /// Everything that is held, generation by generation, the own ones by their numbers.
@@ -121,14 +124,15 @@ impl Endpoint {
             let (form, ever, dropped) = (few_form(geometry), 0, Vec::new());
             own.push(Own { number: self.first, form, ever, cells: few, dropped, forgotten: Tick(0) });
         }
-        let others = self.others.get().map(|others| others.lock().clone()).unwrap_or_default();
+        let others = self.others().map(|others| others.lock().clone()).unwrap_or_default();
         let forgotten = own.iter().map(|own| own.forgotten).fold(self.forgotten(), Tick::max);
-        Exported { own, others, forgotten }
+        let seen = self.uniques().map(Uniques::cells).unwrap_or_default();
+        Exported { own, others, seen, forgotten }
     }
 
     /// The replicas whose cells were merged in.
     pub fn merged_replicas(&self) -> Vec<Replica> {
-        let Some(others) = self.others.get() else { return Vec::new() };
+        let Some(others) = self.others() else { return Vec::new() };
         others.lock().keys().map(|writer| writer.replica).collect()
     }
 
@@ -149,6 +153,8 @@ pub struct Exported {
     pub own: Vec<Own>,
     /// Of others.
     pub others: BTreeMap<Writer, Copied>,
+    /// Who came, here and to the others.
+    pub seen: Vec<Seen>,
     /// The first tick that is known.
     pub forgotten: Tick,
 }

@@ -8,6 +8,7 @@ use super::core::Core;
 use crate::clock::Clock;
 use crate::error::ConfigError;
 use crate::moment::Times;
+use crate::sketch::hyperloglog::precision::Precision;
 use crate::strategy::Strategy;
 use crate::time::Resolution;
 use crate::window::geometry::Geometry;
@@ -44,6 +45,7 @@ pub struct RegistryBuilder {
     window: Duration,
     resolution: Duration,
     slack: u32,
+    precision: u8,
     strategy: Strategy,
     max_endpoints: usize,
     when_full: WhenFull,
@@ -57,6 +59,7 @@ impl Default for RegistryBuilder {
             window: Duration::from_secs(300),
             resolution: Duration::from_secs(1),
             slack: 20,
+            precision: Precision::REDIS.bits(),
             strategy: Strategy::Ring,
             max_endpoints: 100_000,
             when_full: WhenFull::default(),
@@ -88,6 +91,13 @@ impl RegistryBuilder {
     /// How the hits of endpoints are counted that are not given a strategy of their own: rings by default.
     pub fn strategy(mut self, strategy: Strategy) -> Self {
         self.strategy = strategy;
+        self
+    }
+
+    /// How finely the visitors of [`Registry::record_visit`] are told apart: by 4 to 18 bits, 14 by default, which makes
+    /// an estimate of many 0.81 % off. See [`HyperLogLog`](crate::HyperLogLog) for what others cost.
+    pub fn precision(mut self, precision: u8) -> Self {
+        self.precision = precision;
         self
     }
 
@@ -125,6 +135,8 @@ impl RegistryBuilder {
     pub fn build(self) -> Result<Registry, ConfigError> {
         let resolution = Resolution::new(self.resolution)?;
         let geometry = Geometry::new(resolution, self.window, self.slack)?;
+        let given = self.precision;
+        let precision = Precision::new(given).map_err(|_| ConfigError::Precision { given })?;
         self.strategy.check(&geometry)?;
         if self.max_endpoints == 0 {
             return Err(ConfigError::NoEndpoints);
@@ -137,7 +149,7 @@ impl RegistryBuilder {
         let whole = u32::try_from(max_skew.as_nanos() / resolution.width().as_nanos()).unwrap_or(self.slack);
         let guarded = self.clock.is_some() || self.max_skew.is_some();
         let times = Times::new(&self.clock.unwrap_or_default(), resolution, resolution.width() * whole, guarded);
-        let core = Core::new(geometry, times, self.strategy, self.max_endpoints, self.when_full);
+        let core = Core::new(geometry, times, precision, self.strategy, self.max_endpoints, self.when_full);
         Ok(Registry { core: Arc::new(core) })
     }
 }

@@ -32,6 +32,8 @@ use crate::events::{Event, EventKind};
 use crate::hits::Hits;
 use crate::moment::{Query, Times, When};
 use crate::outcome::{Outcome, Outcomes, Tally};
+use crate::sketch::hyperloglog::precision::Precision;
+use crate::sketch::uniques::Parts;
 use crate::strategy::Strategy;
 use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering, Typed};
 use crate::table::Table;
@@ -52,6 +54,8 @@ type Map = HashMap<Box<str>, Arc<Endpoint>, foldhash::fast::RandomState>;
 pub struct Core {
     times: Times,
     geometry: Geometry,
+    /// How the time of visitors is cut.
+    parts: Parts,
     pub(super) watch: Watch,
     map: Map,
     /// What was counted and is not held any more, and what was refused; by thread.
@@ -75,6 +79,7 @@ impl Core {
     pub fn new(
         geometry: Geometry,
         times: Times,
+        precision: Precision,
         strategy: Strategy,
         max_endpoints: usize,
         when_full: WhenFull,
@@ -87,6 +92,7 @@ impl Core {
             .build();
         Self {
             times,
+            parts: Parts::new(&geometry, precision),
             geometry,
             watch: Watch::new(),
             map,
@@ -110,6 +116,15 @@ impl Core {
 
     pub fn geometry(&self) -> &Geometry {
         &self.geometry
+    }
+
+    /// The first tick that is known of names without an endpoint.
+    pub fn forgotten(&self) -> Tick {
+        self.aging.forgotten()
+    }
+
+    pub fn parts(&self) -> Parts {
+        self.parts
     }
 
     pub fn window(&self) -> Duration {
@@ -271,7 +286,7 @@ impl Core {
     }
 
     #[cold]
-    fn record_new(
+    pub fn record_new(
         &self,
         name: &str,
         amount: u64,

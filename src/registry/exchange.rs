@@ -11,6 +11,8 @@
 //! | a writer of whom we have a copy | the larger count of each tick |
 //! | a generation that is alive here | nothing, as we have at least as much; more than we have is a lie, and refused |
 //!
+//! Visitors have no writers: a register only grows, so the larger of two is right whoever raised it.
+//!
 //! Everything is checked before anything is changed.
 //!
 //! A restore replaces everything: endpoints, totals, what was removed. The restored hits stay under their own writers, and
@@ -83,8 +85,9 @@ impl Registry {
 impl Clone for Registry {
     fn clone(&self) -> Self {
         let core = &self.core;
+        let (times, precision) = (core.times().copy(), core.parts().precision());
         let clone =
-            Core::new(*core.geometry(), core.times().copy(), core.strategy(), core.max_endpoints(), core.when_full());
+            Core::new(*core.geometry(), times, precision, core.strategy(), core.max_endpoints(), core.when_full());
         clone.restore(&core.snapshot()).expect("a copy has the geometry and the room");
         Self { core: Arc::new(clone) }
     }
@@ -119,6 +122,7 @@ impl Core {
                 forgotten: exported.forgotten,
                 strategy: endpoint.strategy().to_text(),
                 writers,
+                seen: exported.seen,
             });
         }
         endpoints.sort_unstable_by(|a, b| a.name.as_bytes().cmp(b.name.as_bytes()));
@@ -134,6 +138,7 @@ impl Core {
             origin: ledger.replica,
             inherited: ledger.inherited.clone(),
             forgotten: self.aging.forgotten(),
+            precision: self.parts().precision(),
             endpoints,
             removed: graves
                 .removed
@@ -156,6 +161,10 @@ impl Core {
         }
         for cells in snapshot.endpoints.iter().flat_map(|endpoint| &endpoint.writers) {
             self.check_form(&cells.form)?;
+        }
+        let (theirs, ours) = (snapshot.precision, self.parts().precision());
+        if theirs != ours && snapshot.endpoints.iter().any(|endpoint| !endpoint.seen.is_empty()) {
+            return other(format!("visitors told apart by {} bits, not {}", theirs.bits(), ours.bits()));
         }
         Ok(())
     }
@@ -210,6 +219,7 @@ impl Core {
         for theirs in &snapshot.endpoints {
             // A hit may have made an endpoint of the name meanwhile; then the restored cells come to its own.
             let endpoint = self.endpoint_for(theirs)?;
+            endpoint.join_uniques(self.parts(), &theirs.seen);
             take_in(&endpoint, theirs);
         }
         Ok(())
@@ -241,6 +251,7 @@ impl Core {
             }
             let endpoint = self.endpoint_for(theirs)?;
             if endpoint.epoch() == theirs.epoch {
+                endpoint.join_uniques(self.parts(), &theirs.seen);
                 self.take_in_others(&endpoint, theirs, ledger.replica);
             }
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::core::Core;
+use super::visitors::Visit;
 use crate::endpoint::{Endpoint, Gone, Shape};
 use crate::error::{EndpointError, QueryError};
 use crate::hits::Hits;
@@ -46,6 +47,19 @@ impl Handle {
         }
     }
 
+    pub(super) fn core(&self) -> &Core {
+        &self.core
+    }
+
+    /// What `ask` finds in the endpoint, or in the one that a restore put in its place; `None` if it was removed.
+    pub(super) fn with<R>(&self, ask: impl FnOnce(&Endpoint) -> R) -> Option<R> {
+        match self.endpoint.gone() {
+            None => Some(ask(&self.endpoint)),
+            Some(Gone::Removed) => None,
+            Some(Gone::Replaced) => self.core.with(&self.name, ask),
+        }
+    }
+
     /// The endpoint's name.
     #[must_use]
     pub fn endpoint(&self) -> &str {
@@ -82,11 +96,22 @@ impl Handle {
 
     #[cold]
     fn record_gone(&self, gone: Gone, at: Option<Timestamp>, amount: u64) -> Outcome {
-        let again = match (gone, at) {
-            (Gone::Removed, _) => None,
-            (Gone::Replaced, None) => self.core.record_known_now(&self.name, amount),
-            (Gone::Replaced, Some(at)) => self.core.record_known_at(&self.name, at, amount),
-        };
+        self.again(gone, amount, || match at {
+            None => self.core.record_known_now(&self.name, amount),
+            Some(at) => self.core.record_known_at(&self.name, at, amount),
+        })
+    }
+
+    pub(super) fn visit(&self, visit: &Visit) -> Outcome {
+        match self.core.visit(&self.endpoint, &self.name, visit) {
+            Ok(outcome) => outcome,
+            Err(gone) => self.again(gone, visit.amount, || self.core.record_known_visit(&self.name, visit)),
+        }
+    }
+
+    /// Records by name what the endpoint does not take any more, if there is another one instead.
+    fn again(&self, gone: Gone, amount: u64, record: impl FnOnce() -> Option<Outcome>) -> Outcome {
+        let again = if gone == Gone::Replaced { record() } else { None };
         again.unwrap_or_else(|| {
             self.core.note(Outcome::Refused, amount);
             Outcome::Refused
@@ -120,11 +145,7 @@ impl Handle {
     /// Whether hits are still taken: the endpoint was not removed.
     #[must_use]
     pub fn is_live(&self) -> bool {
-        match self.endpoint.gone() {
-            None => true,
-            Some(Gone::Removed) => false,
-            Some(Gone::Replaced) => self.core.with(&self.name, |_| ()).is_some(),
-        }
+        self.with(|_| ()).is_some()
     }
 
     /// The strategy, and what takes the hits if that is adaptive.

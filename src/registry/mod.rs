@@ -10,6 +10,7 @@
 //! |---|---|
 //! | `core` | the map, recording and asking by name, creating |
 //! | `handle` | [`Handle`]: one endpoint without looking its name up |
+//! | `visitors` | different visitors of an endpoint |
 //! | `aging` | pruning what is idle, room when full |
 //! | `ledger` | who counts here, what was removed, what was ever counted |
 //! | `exchange` | snapshot, restore, merge, clone |
@@ -34,6 +35,7 @@ mod exchange;
 mod handle;
 mod ledger;
 mod metrics;
+mod visitors;
 mod watch;
 
 use std::fmt;

@@ -21,7 +21,17 @@ const FLOORS: [&[&str]; 5] = [
         "totals",
         "file",
     ],
-    &["strategy", "counter", "moment", "copied", "endpoint", "snapshot", "registry_snapshot", "builder_hit_counter"],
+    &[
+        "strategy",
+        "counter",
+        "moment",
+        "copied",
+        "endpoint",
+        "snapshot",
+        "registry_snapshot",
+        "builder_hit_counter",
+        "windowed_uniques",
+    ],
     &["events", "threshold", "registry"],
     &["cli", "python"],
 ];

@@ -35,6 +35,7 @@
 //! 56 bytes for a few items, up to 16 KB for many (precision 14), so 290 KB at most.
 
 mod first;
+pub mod form;
 mod slots;
 
 use crate::mutant::mutated;

@@ -1,0 +1,194 @@
+//! Who came: different visitors of an endpoint, in the last N seconds and ever.
+//!
+//! A visitor is noted beside the hit, after it was counted, under the same tick: whoever sees a visitor has seen the hit,
+//! and a hit that was refused leaves no visitor. What is kept, and how far off an answer may be, says
+//! [`uniques`](crate::sketch::uniques). An endpoint's visitors go with it when it is removed or pruned; a change of strategy
+//! leaves them alone.
+
+use std::time::Duration;
+
+use super::core::Core;
+use super::{Handle, Registry};
+use crate::endpoint::{Endpoint, Gone};
+use crate::error::{EndpointError, QueryError};
+use crate::moment::Query;
+use crate::outcome::Outcome;
+use crate::sketch::hyperloglog::hash::murmur;
+use crate::time::Timestamp;
+
+impl Registry {
+    /// Counts `amount` hits of `endpoint` now, as [`record_hit`](Self::record_hit) does, by `visitor`: an address, a user, a
+    /// session, any bytes. Nothing is kept of them but a few bits of a hash.
+    ///
+    /// Lock-free as the endpoint's strategy is; the first visitors of a time allocate.
+    ///
+    /// ```
+    /// use hitring::Registry;
+    /// use std::time::Duration;
+    ///
+    /// let registry = Registry::new();
+    /// for visitor in ["198.51.100.7", "2001:db8::1", "198.51.100.7"] {
+    ///     registry.record_visit("/home", visitor, 1)?;
+    /// }
+    /// assert_eq!(registry.query_hits("/home", Duration::from_secs(60))?, 3);
+    /// assert_eq!(registry.query_uniques("/home", Duration::from_secs(60))?, 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`record_hit`](Self::record_hit).
+    pub fn record_visit(
+        &self,
+        endpoint: &str,
+        visitor: impl AsRef<[u8]>,
+        amount: u64,
+    ) -> Result<Outcome, EndpointError> {
+        self.core.record_visit(endpoint, &Visit { visitor: murmur(visitor.as_ref()), at: None, amount })
+    }
+
+    /// The same at `at`.
+    ///
+    /// # Errors
+    /// As [`record_hit`](Self::record_hit).
+    pub fn record_visit_at(
+        &self,
+        endpoint: &str,
+        visitor: impl AsRef<[u8]>,
+        at: Timestamp,
+        amount: u64,
+    ) -> Result<Outcome, EndpointError> {
+        self.core.record_visit(endpoint, &Visit { visitor: murmur(visitor.as_ref()), at: Some(at), amount })
+    }
+
+    /// About how many different visitors `endpoint` had in the `last` up to now, and in up to a sixteenth of the window
+    /// before that; [`uniques_error`](Self::uniques_error) says how good the estimate is. 0 if there is no such endpoint, or
+    /// none was told.
+    ///
+    /// # Errors
+    /// [`QueryError::LongerThanWindow`]; [`QueryError::WindowExpired`] if part of the range is not known any more.
+    pub fn query_uniques(&self, endpoint: &str, last: Duration) -> Result<u64, QueryError> {
+        self.core.uniques(endpoint, &self.core.query_now(last)?)
+    }
+
+    /// The same of `(at - last, at]`.
+    ///
+    /// # Errors
+    /// As [`query_uniques`](Self::query_uniques).
+    pub fn query_uniques_at(&self, endpoint: &str, at: Timestamp, last: Duration) -> Result<u64, QueryError> {
+        self.core.uniques(endpoint, &self.core.query_at(at, last)?)
+    }
+
+    /// About how many different visitors `endpoint` ever had, since it was made.
+    #[must_use]
+    pub fn uniques_ever(&self, endpoint: &str) -> u64 {
+        self.core.with(endpoint, |endpoint| self.core.ever_of(endpoint)).unwrap_or_default()
+    }
+
+    /// The relative standard error of estimates of many visitors; of up to a few hundred they are nearly exact.
+    #[must_use]
+    pub fn uniques_error(&self) -> f64 {
+        self.core.parts().precision().error()
+    }
+}
+
+impl Handle {
+    /// Counts `amount` hits now, by `visitor`. See [`Registry::record_visit`].
+    pub fn record_visit(&self, visitor: impl AsRef<[u8]>, amount: u64) -> Outcome {
+        self.visit(&Visit { visitor: murmur(visitor.as_ref()), at: None, amount })
+    }
+
+    /// The same at `at`.
+    pub fn record_visit_at(&self, visitor: impl AsRef<[u8]>, at: Timestamp, amount: u64) -> Outcome {
+        self.visit(&Visit { visitor: murmur(visitor.as_ref()), at: Some(at), amount })
+    }
+
+    /// About how many different visitors there were. See [`Registry::query_uniques`].
+    ///
+    /// # Errors
+    /// As [`Registry::query_uniques`].
+    pub fn uniques(&self, last: Duration) -> Result<u64, QueryError> {
+        self.uniques_in(&self.core().query_now(last)?)
+    }
+
+    /// The same in `(at - last, at]`.
+    ///
+    /// # Errors
+    /// As [`Registry::query_uniques`].
+    pub fn uniques_at(&self, at: Timestamp, last: Duration) -> Result<u64, QueryError> {
+        self.uniques_in(&self.core().query_at(at, last)?)
+    }
+
+    fn uniques_in(&self, query: &Query<'_>) -> Result<u64, QueryError> {
+        self.with(|endpoint| self.core().uniques_of(endpoint, query)).unwrap_or(Ok(0))
+    }
+
+    /// About how many different visitors there ever were, since the endpoint was made.
+    #[must_use]
+    pub fn uniques_ever(&self) -> u64 {
+        self.with(|endpoint| self.core().ever_of(endpoint)).unwrap_or_default()
+    }
+}
+
+/// Hits of one visitor.
+#[derive(Debug)]
+pub struct Visit {
+    /// The hash of who it is.
+    visitor: u64,
+    /// `None` is now.
+    pub at: Option<Timestamp>,
+    pub amount: u64,
+}
+
+impl Core {
+    fn record_visit(&self, name: &str, visit: &Visit) -> Result<Outcome, EndpointError> {
+        match self.record_known_visit(name, visit) {
+            Some(outcome) => Ok(outcome),
+            None => self.record_new(name, visit.amount, |endpoint| self.visit(endpoint, name, visit)),
+        }
+    }
+
+    /// As [`record_visit`](Self::record_visit), if the name has an endpoint that takes hits.
+    pub fn record_known_visit(&self, name: &str, visit: &Visit) -> Option<Outcome> {
+        let guard = self.guard();
+        self.visit(self.get(name, &guard)?, name, visit).ok()
+    }
+
+    /// Counts a visit in `endpoint`, of which the caller has a handle or the guard.
+    pub fn visit(&self, endpoint: &Endpoint, name: &str, visit: &Visit) -> Result<Outcome, Gone> {
+        let (tick, outcome) = match visit.at {
+            None => {
+                let tick = self.tick();
+                let counted = self.record_short(endpoint, tick, visit.amount);
+                (tick, if counted { Outcome::Counted } else { self.record_other(endpoint, name, tick, visit.amount)? })
+            }
+            Some(at) => (self.times().at(at).tick(), self.record_into_at(endpoint, name, at, visit.amount)?),
+        };
+        if outcome.is_counted() && visit.amount > 0 {
+            endpoint.see(self.parts(), tick, visit.visitor);
+        }
+        Ok(outcome)
+    }
+
+    fn uniques(&self, name: &str, query: &Query<'_>) -> Result<u64, QueryError> {
+        match self.with(name, |endpoint| self.uniques_of(endpoint, query)) {
+            Some(uniques) => uniques,
+            // Of a name that was pruned nothing is known up to then.
+            None if query.touched().is_some_and(|span| span.first < self.forgotten()) => Err(query.expired()),
+            None => Ok(0),
+        }
+    }
+
+    fn uniques_of(&self, endpoint: &Endpoint, query: &Query<'_>) -> Result<u64, QueryError> {
+        let Some(span) = query.touched() else { return Ok(0) };
+        if span.first < endpoint.forgotten() {
+            return Err(query.expired());
+        }
+        let Some(uniques) = endpoint.uniques() else { return Ok(0) };
+        let reading = uniques.count(self.parts(), span);
+        if reading.exact { Ok(reading.count) } else { Err(query.expired()) }
+    }
+
+    fn ever_of(&self, endpoint: &Endpoint) -> u64 {
+        endpoint.uniques().map_or(0, |uniques| uniques.ever(self.parts()))
+    }
+}
