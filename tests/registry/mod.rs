@@ -4,6 +4,7 @@
 //! * [`fleet`]: registries that record, swap, remove, prune, snapshot, restore, merge and clone in any order;
 //! * [`behaviour`]: what the documentation promises, one by one;
 //! * [`bytes`]: snapshots that are broken, foreign or forged;
+//! * [`visitors`]: who came;
 //! * [`threads`]: real threads against swaps, prunes, removals and evictions.
 
 mod behaviour;
@@ -12,6 +13,7 @@ mod conformance;
 mod custom;
 mod fleet;
 mod threads;
+mod visitors;
 
 use hitring::Timestamp;
 

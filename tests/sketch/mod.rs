@@ -15,6 +15,7 @@ mod redis_server;
 mod reservoir;
 mod top_k;
 mod uniques;
+mod windowed_uniques;
 
 use hitring::sketch::draw::to_unit;
 use hitring::sketch::morris::Base;
