@@ -28,7 +28,7 @@
 //! | floor | modules |
 //! |---|---|
 //! | 0 | `sync`, `mutant`, `stamp`, [`error`](TimeError), `time`, `clock`, `threads`, `table`, `per_process` |
-//! | 1 | [`outcome`](Outcome), `writer`, `form`, `bytes`, [`merge`](Merge), `life`, [`g_counter`](GCounter), [`window`], [`sketch`], [`hits`](Hits), `gate`, `totals`, `file` |
+//! | 1 | [`outcome`](Outcome), `writer`, `form`, `bytes`, [`merge`](Merge), `life`, [`g_counter`](GCounter), [`window`], [`sketch`], [`hits`](Hits), `gate`, `totals`, `file`, [`limit`](Limiter) |
 //! | 2 | [`strategy`](Strategy), [`counter`], [`moment`], `copied`, [`endpoint`], `snapshot`, `registry_snapshot`, `builder`, `hit_counter`, [`windowed_uniques`](WindowedUniques) |
 //! | 3 | [`events`](Event), `threshold`, [`registry`](Registry) |
 //! | 6 | `cli`, `python` |
@@ -61,6 +61,8 @@ mod gate;
 mod hit_counter;
 mod hits;
 mod life;
+#[doc(hidden)]
+pub mod limit;
 mod merge;
 #[doc(hidden)]
 pub mod moment;
@@ -105,12 +107,18 @@ mod python;
 pub use builder::Builder;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use endpoint::Shape;
-pub use error::{ConfigError, EndpointError, QueryError, SketchError, SnapshotError, SubscribeError, TimeError};
+pub use error::{
+    ConfigError, EndpointError, LimitError, QueryError, SketchError, SnapshotError, SubscribeError, TimeError,
+};
 #[cfg(not(any(hitring_loom, hitring_shuttle)))]
 pub use events::{Event, EventKind, EventSet, Listener, Received, Subscription, UnknownEvent};
 pub use g_counter::GCounter;
 pub use hit_counter::{Bucket, HitCounter};
 pub use hits::{Accuracy, Hits};
+#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+pub use limit::keyed::{KeyedLimiter, KeyedMetrics, WhenKeysFull};
+pub use limit::rate::Rate;
+pub use limit::{Decision, Limiter, LimiterBuilder};
 pub use merge::{Merge, PerWriter};
 pub use outcome::{Outcome, Outcomes};
 #[cfg(not(any(hitring_loom, hitring_shuttle)))]

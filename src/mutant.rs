@@ -57,6 +57,12 @@ pub enum Mutant {
     RegisterLoadStore,
     /// A reader takes a dense sketch for whole, without what was written into its cells meanwhile.
     DenseForgetsCells,
+    /// A limiter decides on a word and stores what it decided.
+    LimitLoadStore,
+    /// The beginning of a tick is noted after the tick has begun.
+    LimitStartsLate,
+    /// A key that looks idle is dropped without closing it.
+    LimitDropsOpen,
     /// A part of a window of uniques is begun by a store instead of a compare-and-exchange.
     PartsLoadStore,
     /// A reader of uniques takes the sketches for all there is, without the items that came first.

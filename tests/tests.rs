@@ -7,6 +7,7 @@ mod conformance;
 mod demo;
 mod events;
 mod floors;
+mod limit;
 mod merge;
 mod oracle;
 mod registry;

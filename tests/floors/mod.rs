@@ -20,6 +20,7 @@ const FLOORS: [&[&str]; 5] = [
         "gate",
         "totals",
         "file",
+        "limit",
     ],
     &[
         "strategy",

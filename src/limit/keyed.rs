@@ -1,0 +1,332 @@
+//! A limiter for each key, of which there are never more than so many.
+//!
+//! # What becomes of a key
+//! | its state | who may move it | |
+//! |---|---|---|
+//! | in the map | whoever lets a cost through, by an exchange of its word | |
+//! | in the map, as good as a new one | a sweep, by an exchange of the word that it looked at, to `CLOSED` | nobody counts on it any more: whoever finds it closed takes it out and makes another |
+//! | closed | nobody | |
+//!
+//! A key is dropped only when a new one would decide the same, so dropping changes no decision. Whoever is about to let a
+//! cost through while it is dropped loses the exchange and comes again with the new one. (Mutant `LimitDropsOpen`.)
+//!
+//! # When there are as many as may be
+//! Every new key looks whether some are idle (at most once a sixtieth of the window). If none is, it is refused or let
+//! through unlimited, as was asked for; both are counted.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::hash::Hash;
+use std::sync::Arc;
+use std::time::Duration;
+
+use papaya::{Guard, HashMap, ResizeMode};
+use seize::Collector;
+
+use super::{Decision, LimiterBuilder, Plan, Rate, State};
+use crate::error::LimitError;
+use crate::limit::scale::Scale;
+use crate::sync::{AtomicU64, AtomicUsize, Ordering};
+use crate::time::Timestamp;
+
+/// Into how many parts the windows of keys are cut: their memory counts.
+const TICKS: u64 = 12;
+
+/// What happens to a new key when there are as many as may be, and none is idle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum WhenKeysFull {
+    /// Its costs are refused: nothing gets past the limit.
+    #[default]
+    Refuse,
+    /// Its costs are let through, unlimited.
+    Allow,
+}
+
+/// A limit for each key: for a user, an address, a tenant.
+///
+/// Keeps at most `max_keys` keys, and forgets those that are as good as new. In a sliding window of 12 parts a key takes
+/// about 200 bytes and itself, in a bucket 80.
+///
+/// ```
+/// use hitring::KeyedLimiter;
+///
+/// let limiter = KeyedLimiter::<String>::new("100/minute".parse()?, 10_000)?;
+/// assert!(limiter.allow("198.51.100.7", 1).allowed);
+/// assert_eq!(limiter.allow("198.51.100.7", 1).remaining, 98);
+/// assert_eq!(limiter.allow("2001:db8::1", 1).remaining, 99);
+/// # Ok::<(), hitring::LimitError>(())
+/// ```
+pub struct KeyedLimiter<K> {
+    rate: Rate,
+    plan: Plan,
+    scale: Scale,
+    keys: HashMap<K, Arc<State>, foldhash::fast::RandomState>,
+    len: AtomicUsize,
+    max_keys: usize,
+    when_full: WhenKeysFull,
+    /// When a sweep is worth it again.
+    sweep: AtomicU64,
+    /// The newest time as of which keys were dropped: what was let through to them is not known to whoever comes with an
+    /// older one, so new keys begin at it.
+    newest: AtomicU64,
+    refused: AtomicU64,
+    unlimited: AtomicU64,
+    dropped: AtomicU64,
+}
+
+impl<K> fmt::Debug for KeyedLimiter<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (rate, keys, max_keys) = (self.rate, &self.len, self.max_keys);
+        f.debug_struct("KeyedLimiter").field("rate", &rate).field("keys", keys).field("max_keys", &max_keys).finish()
+    }
+}
+
+/// What a [`KeyedLimiter`] holds and did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct KeyedMetrics {
+    /// Keys there are.
+    pub keys: u64,
+    /// Keys that were dropped, being idle.
+    pub dropped: u64,
+    /// Costs of new keys that were refused since there was no room.
+    pub refused: u64,
+    /// Costs of new keys that were let through unlimited since there was no room.
+    pub unlimited: u64,
+    /// The bytes that all keys take, what they hold themselves not included.
+    pub memory_bytes: u64,
+}
+
+impl<K: Hash + Eq + Send + Sync> KeyedLimiter<K> {
+    /// Sliding windows of `rate`, for at most `max_keys` keys, by the system clock. Further keys are refused.
+    ///
+    /// # Errors
+    /// [`LimitError`] if the rate cannot be kept so, or there is no room for a key.
+    pub fn new(rate: Rate, max_keys: usize) -> Result<Self, LimitError> {
+        super::Limiter::builder(rate).keyed(max_keys, WhenKeysFull::Refuse)
+    }
+
+    /// Lets a cost of `key` through now, or refuses it whole.
+    pub fn allow<Q>(&self, key: &Q, cost: u64) -> Decision
+    where
+        K: Borrow<Q> + for<'q> From<&'q Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        self.decide(key, self.scale.now(), cost, true)
+    }
+
+    /// The same at `at`. See [`Limiter::allow_at`](super::Limiter::allow_at).
+    pub fn allow_at<Q>(&self, key: &Q, at: Timestamp, cost: u64) -> Decision
+    where
+        K: Borrow<Q> + for<'q> From<&'q Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        self.decide(key, self.scale.at(at), cost, true)
+    }
+
+    /// What `allow(key, 1)` would say now, but with all that remains; nothing is taken and no key is made.
+    pub fn peek<Q>(&self, key: &Q) -> Decision
+    where
+        K: Borrow<Q> + for<'q> From<&'q Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        self.decide(key, self.scale.now(), 1, false)
+    }
+
+    /// The same at `at`.
+    pub fn peek_at<Q>(&self, key: &Q, at: Timestamp) -> Decision
+    where
+        K: Borrow<Q> + for<'q> From<&'q Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        self.decide(key, self.scale.at(at), 1, false)
+    }
+
+    fn decide<Q>(&self, key: &Q, now: u64, cost: u64, take: bool) -> Decision
+    where
+        K: Borrow<Q> + for<'q> From<&'q Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let guard = self.keys.guard();
+        let decision = loop {
+            if let Some(state) = self.keys.get(key, &guard) {
+                match self.plan.decide(state, now, cost, take) {
+                    Some(decision) => break decision,
+                    None => self.take_out(key, state, &guard),
+                }
+                continue;
+            }
+            if !take || cost == 0 {
+                break self.fresh(now, cost);
+            }
+            if !self.take_room(now) {
+                break self.full(now, cost);
+            }
+            if self.keys.try_insert(key.into(), Arc::new(self.state()), &guard).is_err() {
+                self.give_room();
+            }
+        };
+        decision.later(self.scale.lag())
+    }
+
+    /// What a key without a state is told, when nothing is taken.
+    fn fresh(&self, now: u64, cost: u64) -> Decision {
+        self.plan.decide(&self.state(), now, cost, false).expect("a new state is open")
+    }
+
+    fn state(&self) -> State {
+        self.plan.state(self.newest.load(Ordering::Acquire))
+    }
+
+    #[cold]
+    fn full(&self, now: u64, cost: u64) -> Decision {
+        let fresh = self.fresh(now, cost);
+        match self.when_full {
+            WhenKeysFull::Refuse => {
+                self.refused.fetch_add(1, Ordering::Relaxed);
+                let retry_after = if fresh.allowed { self.pause() } else { fresh.retry_after };
+                Decision::refused(0, retry_after)
+            }
+            WhenKeysFull::Allow => {
+                self.unlimited.fetch_add(1, Ordering::Relaxed);
+                fresh
+            }
+        }
+    }
+
+    /// How long it takes until another sweep may find something.
+    fn pause(&self) -> Duration {
+        self.rate.window() / 60
+    }
+
+    /// Takes room for one key, if there is any or can be made.
+    fn take_room(&self, now: u64) -> bool {
+        loop {
+            if self.len.fetch_add(1, Ordering::AcqRel) < self.max_keys {
+                return true;
+            }
+            self.give_room();
+            let due = self.sweep.load(Ordering::Relaxed);
+            let next = now.saturating_add(self.pause().as_nanos() as u64);
+            let ours =
+                now >= due && self.sweep.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+            if !ours || self.drop_idle(now) == 0 {
+                return false;
+            }
+        }
+    }
+
+    fn give_room(&self) {
+        self.len.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    fn take_out<Q>(&self, key: &Q, state: &Arc<State>, guard: &impl Guard)
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        if let Ok(Some(_)) = self.keys.remove_if(key, |_, current| Arc::ptr_eq(current, state), guard) {
+            self.give_room();
+        }
+    }
+
+    /// Drops every key that is as good as a new one; answers how many.
+    pub fn prune(&self) -> usize {
+        self.drop_idle(self.scale.now())
+    }
+
+    /// The same as of `at`.
+    pub fn prune_at(&self, at: Timestamp) -> usize {
+        self.drop_idle(self.scale.at(at))
+    }
+
+    fn drop_idle(&self, now: u64) -> usize {
+        let guard = self.keys.guard();
+        self.newest.fetch_max(now, Ordering::AcqRel);
+        let mut dropped = 0;
+        for (key, state) in self.keys.iter(&guard) {
+            if self.plan.close(state, now) {
+                self.take_out(key, state, &guard);
+                dropped += 1;
+            }
+        }
+        self.dropped.fetch_add(dropped as u64, Ordering::Relaxed);
+        dropped
+    }
+
+    /// How many keys there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len.load(Ordering::Acquire)
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How much in how much time each key may.
+    #[must_use]
+    pub fn rate(&self) -> Rate {
+        self.rate
+    }
+
+    /// The most keys there may be.
+    #[must_use]
+    pub fn max_keys(&self) -> usize {
+        self.max_keys
+    }
+
+    /// What it holds and did.
+    #[must_use]
+    pub fn metrics(&self) -> KeyedMetrics {
+        // The state behind its `Arc`, the entry, and its place in the map.
+        let each = self.plan.bytes() + 16 + size_of::<(K, usize)>() + 18;
+        KeyedMetrics {
+            keys: self.len() as u64,
+            dropped: self.dropped.load(Ordering::Relaxed),
+            refused: self.refused.load(Ordering::Relaxed),
+            unlimited: self.unlimited.load(Ordering::Relaxed),
+            memory_bytes: (size_of::<Self>() + self.len() * each) as u64,
+        }
+    }
+}
+
+impl LimiterBuilder {
+    /// A limiter for each of at most `max_keys` keys. Windows slide in twelfths unless told otherwise.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build); [`LimitError::NoKeys`] without room for a key.
+    pub fn keyed<K: Hash + Eq + Send + Sync>(
+        self,
+        max_keys: usize,
+        when_full: WhenKeysFull,
+    ) -> Result<KeyedLimiter<K>, LimitError> {
+        if max_keys == 0 {
+            return Err(LimitError::NoKeys);
+        }
+        let (rate, plan, scale) = self.parts(TICKS)?;
+        let keys = HashMap::builder()
+            .hasher(foldhash::fast::RandomState::default())
+            .resize_mode(ResizeMode::Blocking)
+            .collector(Collector::new())
+            .build();
+        let count = || AtomicU64::new(0);
+        Ok(KeyedLimiter {
+            rate,
+            plan,
+            scale,
+            keys,
+            len: AtomicUsize::new(0),
+            max_keys,
+            when_full,
+            sweep: count(),
+            newest: count(),
+            refused: count(),
+            unlimited: count(),
+            dropped: count(),
+        })
+    }
+}

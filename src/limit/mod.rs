@@ -1,0 +1,282 @@
+//! Rate limits: whether something may be done now, so that no more is done than so much in so much time.
+//!
+//! | form | made by | lets through | memory |
+//! |---|---|---|---|
+//! | sliding window ([`sliding`]) | a rate | at most the limit in *any* span of the window | 8 bytes for each of 60 parts of the window, and 40 |
+//! | token bucket ([`bucket`]) | a rate and a `burst` | at most `burst + time * rate` in any time | 8 bytes |
+//!
+//! [`keyed`] has one of these for each key, [`rate`] reads rates, [`scale`] is the time of both.
+//!
+//! # Under threads
+//! A count of a window cannot limit: a reader that saw room may find it taken before it acts on what it saw. Here the word
+//! that a decision is made on is the word that it changes, by one exchange that expects it unchanged: of two who want the
+//! last unit one is refused. A cost that is refused changes nothing.
+//!
+//! # Guarantees
+//! | method | progress |
+//! |---|---|
+//! | `allow`, `peek` | lock-free: an exchange is lost only to a cost that was let through; a sliding window notes each part of the window that began since the last cost, at most all of them |
+//! | `KeyedLimiter::allow` | the same, after a lock-free look-up; a new key allocates, and may drop others |
+
+pub mod bucket;
+#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+pub mod keyed;
+pub mod rate;
+pub mod scale;
+pub mod sliding;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::error::LimitError;
+use crate::limit::rate::Rate;
+use crate::limit::scale::Scale;
+use crate::mutant::mutated;
+use crate::sync::{AtomicU64, Ordering};
+use crate::time::Timestamp;
+
+/// The word of what was dropped. No time and no state comes to it.
+const CLOSED: u64 = u64::MAX;
+
+/// Into how many parts a sliding window is cut.
+const TICKS: u64 = 60;
+
+/// Closes what is in `seen`, unless somebody changed it.
+fn close(word: &AtomicU64, seen: u64) -> bool {
+    mutated!(LimitDropsOpen) || word.compare_exchange(seen, CLOSED, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+}
+
+/// What a limiter says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "a limiter only limits who heeds it"]
+pub struct Decision {
+    /// Whether the cost was let through.
+    pub allowed: bool,
+    /// How much more would be, right after it.
+    pub remaining: u64,
+    /// How long to wait until this cost is let through, if nobody else comes; zero if it was, [`Duration::MAX`] if it is
+    /// more than there ever is.
+    pub retry_after: Duration,
+}
+
+impl Decision {
+    const fn allowed(remaining: u64) -> Self {
+        Self { allowed: true, remaining, retry_after: Duration::ZERO }
+    }
+
+    const fn refused(remaining: u64, retry_after: Duration) -> Self {
+        Self { allowed: false, remaining, retry_after }
+    }
+
+    /// Later by what a coarse clock may be behind.
+    fn later(self, lag: Duration) -> Self {
+        if self.allowed { self } else { Self { retry_after: self.retry_after.saturating_add(lag), ..self } }
+    }
+}
+
+/// How a limiter limits.
+#[derive(Clone, Copy, Debug)]
+#[doc(hidden)]
+pub enum Plan {
+    Bucket(bucket::Plan),
+    Sliding(sliding::Plan),
+}
+
+/// What it needs for each of those it limits.
+#[derive(Debug)]
+#[doc(hidden)]
+pub enum State {
+    Bucket(AtomicU64),
+    Sliding(sliding::Window),
+}
+
+impl Plan {
+    /// Nothing was let through up to `now`.
+    pub fn state(self, now: u64) -> State {
+        match self {
+            Self::Bucket(_) => State::Bucket(AtomicU64::new(now)),
+            Self::Sliding(plan) => State::Sliding(plan.window(now)),
+        }
+    }
+
+    /// Decides on `cost` at `now`, and takes it with `take`; `None` if the state was closed.
+    #[inline]
+    pub fn decide(self, state: &State, now: u64, cost: u64, take: bool) -> Option<Decision> {
+        match (self, state) {
+            (Self::Bucket(plan), State::Bucket(word)) => plan.decide(word, now, cost, take),
+            (Self::Sliding(plan), State::Sliding(window)) => plan.decide(window, now, cost, take),
+            _ => unreachable!("a state is of its plan"),
+        }
+    }
+
+    /// Closes a state that is as good as a new one, unless somebody comes meanwhile.
+    pub fn close(self, state: &State, now: u64) -> bool {
+        match (self, state) {
+            (Self::Sliding(plan), State::Sliding(window)) => plan.close(window, now),
+            (_, State::Bucket(word)) => {
+                let seen = word.load(Ordering::Relaxed);
+                seen != CLOSED && bucket::Plan::is_fresh(seen, now) && close(word, seen)
+            }
+            _ => unreachable!("a state is of its plan"),
+        }
+    }
+
+    fn bytes(self) -> usize {
+        match self {
+            Self::Bucket(_) => size_of::<State>(),
+            Self::Sliding(plan) => size_of::<State>() - size_of::<sliding::Window>() + plan.bytes(),
+        }
+    }
+
+    fn fine(self) -> Duration {
+        match self {
+            Self::Bucket(plan) => plan.fine(),
+            Self::Sliding(plan) => plan.fine(),
+        }
+    }
+}
+
+/// Lets through no more than so much in so much time, exactly, from any number of threads, without a lock.
+///
+/// ```
+/// use hitring::{Limiter, ManualClock};
+/// use std::time::Duration;
+///
+/// let clock = ManualClock::new(1_700_000_000u32.into());
+/// let limiter = Limiter::builder("2/minute".parse()?).clock(clock.clone()).build()?;
+/// assert!(limiter.allow(1).allowed);
+/// assert_eq!(limiter.allow(1).remaining, 0);
+/// let refused = limiter.allow(1);
+/// assert!(!refused.allowed && refused.retry_after == Duration::from_secs(61));
+/// clock.advance(refused.retry_after)?;
+/// assert!(limiter.allow(2).allowed);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+/// (One second more than a minute: a sixtieth of the window is the step in which it slides.)
+#[derive(Debug)]
+pub struct Limiter {
+    rate: Rate,
+    plan: Plan,
+    scale: Scale,
+    state: Arc<State>,
+}
+
+impl Limiter {
+    /// A sliding window of `limit` in `window`, by the system clock.
+    ///
+    /// # Errors
+    /// [`LimitError`] unless the limit is 1 to 2^32, the window 1 ms to 100 years, and both fit together.
+    pub fn new(limit: u64, window: Duration) -> Result<Self, LimitError> {
+        Self::builder(Rate::new(limit, window)?).build()
+    }
+
+    /// A token bucket, another resolution or another clock.
+    pub fn builder(rate: Rate) -> LimiterBuilder {
+        LimiterBuilder { rate, burst: None, resolution: None, clock: Clock::System }
+    }
+
+    /// Lets `cost` through now, or refuses it whole.
+    #[inline]
+    pub fn allow(&self, cost: u64) -> Decision {
+        self.decide(self.scale.now(), cost, true)
+    }
+
+    /// The same at `at`. Time does not go back: in a sliding window what is earlier than the newest time at which something
+    /// was let through is decided as of that; in a bucket it finds fewer tokens than there are.
+    pub fn allow_at(&self, at: Timestamp, cost: u64) -> Decision {
+        self.decide(self.scale.at(at), cost, true)
+    }
+
+    /// What `allow(1)` would say now, but with all that remains; nothing is taken.
+    pub fn peek(&self) -> Decision {
+        self.decide(self.scale.now(), 1, false)
+    }
+
+    /// The same at `at`.
+    pub fn peek_at(&self, at: Timestamp) -> Decision {
+        self.decide(self.scale.at(at), 1, false)
+    }
+
+    #[inline]
+    fn decide(&self, now: u64, cost: u64, take: bool) -> Decision {
+        let decision = self.plan.decide(&self.state, now, cost, take).expect("only keyed limiters close states");
+        decision.later(self.scale.lag())
+    }
+
+    /// How much in how much time.
+    #[must_use]
+    pub fn rate(&self) -> Rate {
+        self.rate
+    }
+
+    /// The bytes it takes.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        size_of::<Self>() + self.plan.bytes()
+    }
+}
+
+/// The parts of a [`Limiter`] or a [`KeyedLimiter`](keyed::KeyedLimiter) before it is built.
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct LimiterBuilder {
+    rate: Rate,
+    burst: Option<u64>,
+    resolution: Option<Duration>,
+    clock: Clock,
+}
+
+impl LimiterBuilder {
+    /// Makes it a token bucket: so many may come at once, and then as many in a window as the rate says.
+    pub fn burst(mut self, burst: u64) -> Self {
+        self.burst = Some(burst);
+        self
+    }
+
+    /// The step in which the window slides: a sixtieth of it by default. Finer ones let a cost wait less long for what is
+    /// about to leave, and take 8 bytes a step. A token bucket has none.
+    pub fn resolution(mut self, resolution: Duration) -> Self {
+        self.resolution = Some(resolution);
+        self
+    }
+
+    /// Where the time comes from: a steady clock by default, that no change of the wall clock moves.
+    pub fn clock(mut self, clock: impl Into<Clock>) -> Self {
+        self.clock = clock.into();
+        self
+    }
+
+    /// The limiter.
+    ///
+    /// # Errors
+    /// [`LimitError`] if the parts do not fit together; it says which and what would.
+    pub fn build(self) -> Result<Limiter, LimitError> {
+        let (rate, plan, scale) = self.parts(TICKS)?;
+        Ok(Limiter { rate, plan, scale, state: Arc::new(plan.state(0)) })
+    }
+
+    fn parts(self, ticks: u64) -> Result<(Rate, Plan, Scale), LimitError> {
+        let window = self.rate.window();
+        let plan = match (self.burst, self.resolution) {
+            (Some(given), _) if !(1..=1 << 32).contains(&given) => return Err(LimitError::Burst { given }),
+            (Some(_), Some(given)) => return Err(LimitError::BucketResolution { given }),
+            (Some(burst), None) => {
+                let plan = bucket::Plan::new(self.rate, burst);
+                if u128::from(burst) * window.as_nanos() / u128::from(self.rate.limit()) > Rate::LONGEST.as_nanos() {
+                    return Err(LimitError::Burst { given: burst });
+                }
+                Plan::Bucket(plan)
+            }
+            (None, None) => Plan::Sliding(sliding::Plan::new(self.rate, ticks)?),
+            (None, Some(given)) => {
+                let ticks = window.as_nanos().div_ceil(given.as_nanos().max(1));
+                if given.is_zero() || given > window || ticks > 1 << 16 {
+                    return Err(LimitError::Resolution { given, window });
+                }
+                Plan::Sliding(sliding::Plan::new(self.rate, ticks as u64)?)
+            }
+        };
+        Ok((self.rate, plan, Scale::new(self.clock, plan.fine())))
+    }
+}

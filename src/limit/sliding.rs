@@ -1,0 +1,212 @@
+//! A sliding window in one word, and what it said at the beginning of each tick.
+//!
+//! ```text
+//! state      [ tick | let through ever ]            one exchange decides
+//! start[k]   [ tick | let through before it ]       one for each tick of the window, and two more
+//! ```
+//!
+//! The window is cut into `ticks` parts. At tick `T` it covers the whole ticks `T - ticks .. T` and the running one: what was
+//! let through ever, less what was let through before tick `T - ticks`.
+//!
+//! | step of a decision at time `now` | |
+//! |---|---|
+//! | 1 | load `state`: tick `t`, count `n`; the tick is `T = max(now, t)`: time does not go back |
+//! | 2 | `used = n -` what `start` says of tick `T - ticks`; nothing, if that is after `t` |
+//! | 3 | more than fits: refused, nothing is changed |
+//! | 4 | `T > t`: raise `start` of each tick after `t` up to `T` to `n` |
+//! | 5 | exchange `state` for `T, n + cost`; if it moved meanwhile, from the beginning |
+//!
+//! Step 5 expects the state that step 2 counted, so a decision is that one exchange, and the sum of any `ticks + 1` ticks in
+//! a row stays within the limit whatever threads do. (Mutant `LimitLoadStore`.)
+//!
+//! Step 4 comes before step 5, so that whoever sees a state finds the beginnings of all its ticks. (Mutant
+//! `LimitStartsLate`: a tick without its beginning looks as if everything came in it.) Those whose exchange fails have
+//! written too little, or for ticks nobody is in yet; who is first to come into a tick raises its beginning to what is true,
+//! and nobody raises it after, since `n` only grows. A thread far ahead of the others may take the place of a beginning that
+//! they need: then they go by its time.
+//!
+//! Ticks and counts wrap within their bits, which are so many that a window never sees it: see [`Plan::new`].
+//!
+//! # Exactness
+//! No span of `window` holds more than the limit, anywhere. The price: a cost may wait for up to one tick longer than a log of
+//! all costs would make it, so one who asks all the time gets `limit` in each `window + window / ticks`.
+
+use std::time::Duration;
+
+use super::{CLOSED, Decision, Rate};
+use crate::error::LimitError;
+use crate::mutant::mutated;
+use crate::sync::{AtomicU64, Ordering};
+
+/// How windows of a limiter slide.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    limit: u64,
+    /// Nanoseconds a tick.
+    width: u64,
+    ticks: u64,
+    count_bits: u32,
+}
+
+/// What one window needs.
+#[derive(Debug)]
+pub struct Window {
+    state: AtomicU64,
+    starts: Box<[AtomicU64]>,
+}
+
+impl Plan {
+    /// Counts have room for eight limits: a beginning is at most two windows and four ticks old when it is used. Ticks have
+    /// the rest.
+    ///
+    /// # Errors
+    /// [`LimitError::TooFine`] if the ticks would not last a hundred years.
+    pub fn new(rate: Rate, ticks: u64) -> Result<Self, LimitError> {
+        let width = rate.window().as_nanos().div_ceil(u128::from(ticks)) as u64;
+        let count_bits = u64::BITS - rate.limit().leading_zeros() + 3;
+        // One bit is left for `CLOSED`.
+        let longest = (Rate::LONGEST.as_nanos() / u128::from(width)) as u64 + 3 * ticks;
+        if u64::BITS - longest.leading_zeros() + count_bits > 63 {
+            return Err(LimitError::TooFine { limit: rate.limit(), window: rate.window() });
+        }
+        Ok(Self { limit: rate.limit(), width, ticks, count_bits })
+    }
+
+    /// The differences in time that matter.
+    pub fn fine(self) -> Duration {
+        Duration::from_nanos(self.width)
+    }
+
+    /// A window that let nothing through up to `now`.
+    pub fn window(self, now: u64) -> Window {
+        let starts = (0..self.slots()).map(|_| AtomicU64::new(0)).collect();
+        Window { state: AtomicU64::new(self.word(self.tick(now), 0)), starts }
+    }
+
+    /// The bytes of a window.
+    pub fn bytes(self) -> usize {
+        size_of::<Window>() + self.slots() as usize * size_of::<AtomicU64>()
+    }
+
+    const fn slots(self) -> u64 {
+        self.ticks + 2
+    }
+
+    /// Times begin with a lap of their own, so that no tick lies before 0.
+    fn tick(self, now: u64) -> u64 {
+        let last = (1 << (63 - self.count_bits)) - 1;
+        (now / self.width + self.slots()).min(last)
+    }
+
+    const fn word(self, tick: u64, count: u64) -> u64 {
+        tick << self.count_bits | count & ((1 << self.count_bits) - 1)
+    }
+
+    const fn tick_of(self, word: u64) -> u64 {
+        word >> self.count_bits
+    }
+
+    const fn count_of(self, word: u64) -> u64 {
+        word & ((1 << self.count_bits) - 1)
+    }
+
+    const fn since(self, count: u64, start: u64) -> u64 {
+        count.wrapping_sub(start) & ((1 << self.count_bits) - 1)
+    }
+
+    /// Whether nothing that was let through counts any more: as good as a new one.
+    pub fn is_fresh(self, state: u64, now: u64) -> bool {
+        self.tick_of(state) + self.ticks < self.tick(now)
+    }
+
+    /// Decides on `cost` at `now`, and takes it with `take`; `None` if the window is closed.
+    pub fn decide(self, window: &Window, now: u64, cost: u64, take: bool) -> Option<Decision> {
+        let now_tick = self.tick(now);
+        loop {
+            let state = window.state.load(Ordering::Acquire);
+            if state == CLOSED {
+                return None;
+            }
+            let (tick, used) = self.used(window, state, now_tick);
+            let left = self.limit.saturating_sub(used);
+            if cost > left {
+                let retry_after = self.retry_after(window, state, tick, now, cost);
+                return Some(Decision::refused(left, retry_after));
+            }
+            if !take || cost == 0 {
+                return Some(Decision::allowed(left));
+            }
+            let next = self.word(tick, self.count_of(state) + cost);
+            if !mutated!(LimitStartsLate) {
+                self.begin(window, state, tick);
+            }
+            if mutated!(LimitLoadStore) {
+                window.state.store(next, Ordering::Release);
+                return Some(Decision::allowed(left - cost));
+            }
+            let exchanged =
+                window.state.compare_exchange_weak(state, next, Ordering::AcqRel, Ordering::Relaxed).is_ok();
+            if exchanged {
+                if mutated!(LimitStartsLate) {
+                    self.begin(window, state, tick);
+                }
+                return Some(Decision::allowed(left - cost));
+            }
+        }
+    }
+
+    /// The tick to decide in, and what is used of the window then.
+    fn used(self, window: &Window, state: u64, now: u64) -> (u64, u64) {
+        let (newest, count) = (self.tick_of(state), self.count_of(state));
+        let mut tick = now.max(newest);
+        loop {
+            let first = tick - self.ticks;
+            if first > newest {
+                return (tick, 0);
+            }
+            let start = self.start(window, first);
+            if self.tick_of(start) <= first {
+                // An older one: nothing was let through before, as all ticks since the first have their beginning.
+                return (tick, self.since(count, self.count_of(start)));
+            }
+            tick = tick.max(self.tick_of(start));
+        }
+    }
+
+    fn start(self, window: &Window, tick: u64) -> u64 {
+        window.starts[(tick % self.slots()) as usize].load(Ordering::Acquire)
+    }
+
+    /// Notes what `state` had let through at the beginning of the ticks after it, up to `tick`.
+    fn begin(self, window: &Window, state: u64, tick: u64) {
+        let (newest, count) = (self.tick_of(state), self.count_of(state));
+        for begun in (newest + 1).max((tick + 1).saturating_sub(self.slots()))..=tick {
+            let place = &window.starts[(begun % self.slots()) as usize];
+            place.fetch_max(self.word(begun, count), Ordering::AcqRel);
+        }
+    }
+
+    /// How long until `cost` fits, if nobody else comes: the first tick whose window begins after enough has left.
+    #[cold]
+    fn retry_after(self, window: &Window, state: u64, tick: u64, now: u64, cost: u64) -> Duration {
+        if cost > self.limit {
+            return Duration::MAX;
+        }
+        let (newest, count) = (self.tick_of(state), self.count_of(state));
+        let fits = |first: u64| {
+            let start = self.start(window, first);
+            // What is not known is taken for used.
+            first > newest
+                || self.tick_of(start) == first && self.since(count, self.count_of(start)) + cost <= self.limit
+        };
+        let first = (tick + 1 - self.ticks..=newest).find(|&first| fits(first)).unwrap_or(newest + 1);
+        let fits_at = (first + self.ticks - self.slots()).saturating_mul(self.width);
+        Duration::from_nanos(fits_at.saturating_sub(now))
+    }
+
+    /// Closes a window that is as good as a new one, unless somebody comes meanwhile.
+    pub fn close(self, window: &Window, now: u64) -> bool {
+        let state = window.state.load(Ordering::Relaxed);
+        state != CLOSED && self.is_fresh(state, now) && super::close(&window.state, state)
+    }
+}

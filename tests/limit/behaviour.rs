@@ -1,0 +1,131 @@
+//! What the documentation promises, one by one.
+
+use std::time::Duration;
+
+use hitring::{Decision, LimitError, Limiter, Rate};
+
+use super::{at, clocked, rate};
+
+#[test]
+fn rates_are_read_as_people_write_them() {
+    for (text, limit, millis) in [
+        ("100/minute", 100, 60_000),
+        ("5/s", 5, 1_000),
+        ("5/sec", 5, 1_000),
+        ("1000 per hour", 1_000, 3_600_000),
+        ("1 Per Day", 1, 86_400_000),
+        ("10/5m", 10, 300_000),
+        ("10 / 5 minutes", 10, 300_000),
+        ("3 per 30 seconds", 3, 30_000),
+        ("7/250ms", 7, 250),
+        (" 2/1.5h ", 2, 5_400_000),
+        ("4294967296/d", 1 << 32, 86_400_000),
+    ] {
+        let rate: Rate = text.parse().unwrap_or_else(|error| panic!("{text}: {error}"));
+        assert_eq!((rate.limit(), rate.window()), (limit, Duration::from_millis(millis)), "{text}");
+        assert_eq!(rate.to_string().parse(), Ok(rate), "{text}");
+    }
+}
+
+#[test]
+fn what_is_no_rate_is_told_so() {
+    for text in ["", "100", "minute", "/", "100/", "100/fortnight", "-1/s", "1.5/s", "ten/s", "1//s", "1/-5s", "1/nans"]
+    {
+        let error = text.parse::<Rate>().expect_err(text);
+        assert_eq!(error, LimitError::Rate { given: text.to_owned() });
+        assert!(error.to_string().contains("'100/minute'"), "{error}");
+    }
+    assert_eq!("0/s".parse::<Rate>(), Err(LimitError::Limit { given: 0 }));
+    assert_eq!("4294967297/s".parse::<Rate>(), Err(LimitError::Limit { given: (1 << 32) + 1 }));
+    assert!(matches!("1/0s".parse::<Rate>(), Err(LimitError::Window { .. })));
+    assert!(matches!("1/101 d".parse::<Rate>().map(|_| ()), Ok(())));
+    assert!(matches!("1/99999999d".parse::<Rate>(), Err(LimitError::Window { .. })));
+    let long = "9".repeat(1_000);
+    assert!(matches!(long.parse::<Rate>(), Err(LimitError::Rate { given }) if given.len() == 80));
+}
+
+#[test]
+fn what_does_not_fit_together_says_what_would() {
+    let builder = || Limiter::builder(rate(10, 60));
+    let second = Duration::from_secs(1);
+    let refused = |builder: hitring::LimiterBuilder| builder.build().expect_err("it does not fit").to_string();
+    for (told, builder) in [
+        ("a burst of 0", builder().burst(0)),
+        ("leave out the burst or the resolution", builder().burst(5).resolution(second)),
+        ("at least a 65536th of it", builder().resolution(Duration::ZERO)),
+        ("no longer than the window", builder().resolution(61 * second)),
+        ("at least a 65536th of it", builder().resolution(Duration::from_micros(1))),
+        ("give a coarser resolution, or a burst", Limiter::builder("4294967296/ms".parse().expect("a rate"))),
+    ] {
+        let error = refused(builder);
+        assert!(error.contains(told), "{error}");
+    }
+    assert!(Limiter::builder("4294967296/ms".parse().expect("a rate")).burst(100).build().is_ok());
+    assert!(matches!(Limiter::new(0, second), Err(LimitError::Limit { given: 0 })));
+    assert!(matches!(Limiter::new(1, Duration::ZERO), Err(LimitError::Window { .. })));
+}
+
+#[test]
+fn a_refused_cost_consumes_nothing_and_a_peek_neither() {
+    for burst in [None, Some(10)] {
+        let (builder, _) = clocked(10, 60);
+        let limiter = burst.map_or(builder.clone(), |burst| builder.burst(burst)).build().expect("it is possible");
+        assert_eq!(limiter.allow(7).remaining, 3);
+        for _ in 0..100 {
+            let refused = limiter.allow(4);
+            assert!(!refused.allowed && refused.remaining == 3 && refused.retry_after > Duration::ZERO);
+            let never = limiter.allow(11);
+            assert_eq!(never, Decision { allowed: false, remaining: 3, retry_after: Duration::MAX });
+            assert_eq!(limiter.allow(u64::MAX), never);
+            assert_eq!(limiter.peek(), Decision { allowed: true, remaining: 3, retry_after: Duration::ZERO });
+            assert_eq!(limiter.allow(0), Decision { allowed: true, remaining: 3, retry_after: Duration::ZERO });
+        }
+        assert_eq!(limiter.allow(3).remaining, 0);
+        let peeked = limiter.peek();
+        assert!(!peeked.allowed && peeked.remaining == 0 && peeked.retry_after > Duration::ZERO, "{peeked:?}");
+    }
+}
+
+#[test]
+fn after_the_time_that_was_told_it_is_let_through() {
+    for burst in [None, Some(3)] {
+        let (builder, clock) = clocked(3, 7);
+        let limiter = burst.map_or(builder.clone(), |burst| builder.burst(burst)).build().expect("it is possible");
+        for _ in 0..50 {
+            while limiter.allow(1).allowed {}
+            let wait = limiter.allow(2).retry_after;
+            clock.advance(wait - Duration::from_nanos(1)).expect("before the year 9999");
+            assert!(!limiter.allow(2).allowed, "{burst:?}: a nanosecond early");
+            clock.advance(Duration::from_nanos(1)).expect("before the year 9999");
+            assert!(limiter.allow(2).allowed, "{burst:?}: {wait:?}");
+        }
+    }
+}
+
+#[test]
+fn the_systems_clock_is_waited_for_in_real_time() {
+    for burst in [None, Some(2)] {
+        let builder = Limiter::builder("2/200ms".parse().expect("a rate"));
+        let limiter = burst.map_or(builder.clone(), |burst| builder.burst(burst)).build().expect("it is possible");
+        assert!(limiter.allow(2).allowed);
+        for _ in 0..3 {
+            let refused = limiter.allow(1);
+            assert!(!refused.allowed && refused.retry_after <= Duration::from_millis(230), "{refused:?}");
+            std::thread::sleep(refused.retry_after);
+            assert!(limiter.allow(1).allowed, "{burst:?}");
+            while limiter.allow(1).allowed {}
+        }
+    }
+}
+
+#[test]
+fn times_of_the_caller_need_no_clock() {
+    let limiter = Limiter::new(2, Duration::from_secs(60)).expect("it is possible");
+    let seconds = |seconds| hitring::Timestamp::try_from(seconds).expect("before the year 9999");
+    let allowed = |second: u64| limiter.allow_at(seconds(second), 1).allowed;
+    assert_eq!([0, 1, 2, 59, 60, 61, 62].map(allowed), [true, true, false, false, false, true, true]);
+    assert_eq!(limiter.peek_at(seconds(62)).remaining, 0);
+    assert_eq!(limiter.rate(), rate(2, 60));
+    assert!(limiter.memory_bytes() < 800, "{}", limiter.memory_bytes());
+    let _ = at(0);
+}

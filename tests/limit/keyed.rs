@@ -1,0 +1,133 @@
+//! Keys that come, go and are too many.
+
+use std::time::Duration;
+
+use hitring::{KeyedLimiter, LimitError, Limiter, ManualClock, WhenKeysFull};
+use proptest::prelude::*;
+
+use super::{at, clocked, rate};
+use crate::stress::together;
+
+fn limiter(limit: u64, max_keys: usize, when_full: WhenKeysFull) -> (KeyedLimiter<String>, ManualClock) {
+    let (builder, clock) = clocked(limit, 12);
+    (builder.keyed(max_keys, when_full).expect("it is possible"), clock)
+}
+
+#[test]
+fn each_key_has_a_limit_of_its_own() {
+    let (limiter, _) = limiter(2, 100, WhenKeysFull::Refuse);
+    for key in ["a", "b", "", "ä", "a b"] {
+        assert_eq!([1, 1, 1].map(|cost| limiter.allow(key, cost).allowed), [true, true, false], "{key:?}");
+    }
+    assert_eq!((limiter.len(), limiter.peek("a").remaining, limiter.peek("new").remaining), (5, 0, 2));
+    assert_eq!(limiter.len(), 5, "a peek makes no key");
+    assert!(!limiter.allow("costly", 3).allowed);
+    assert!(limiter.allow("asks", 0).allowed && limiter.len() <= 6);
+}
+
+#[test]
+fn keys_may_be_of_any_kind() {
+    let limiter = KeyedLimiter::<Vec<u8>>::new(rate(1, 60), 10).expect("it is possible");
+    assert_eq!([1, 1].map(|cost| limiter.allow(&b"key"[..], cost).allowed), [true, false]);
+    assert_eq!(KeyedLimiter::<String>::new(rate(1, 60), 0).err(), Some(LimitError::NoKeys));
+}
+
+#[test]
+fn what_is_too_much_is_refused_or_let_through_and_counted() {
+    let (refusing, clock) = limiter(2, 3, WhenKeysFull::Refuse);
+    for key in ["a", "b", "c"] {
+        assert!(refusing.allow(key, 1).allowed);
+    }
+    let refused = refusing.allow("d", 1);
+    assert!(!refused.allowed && refused.remaining == 0 && refused.retry_after > Duration::ZERO, "{refused:?}");
+    assert!(refusing.allow("a", 1).allowed, "known keys go on");
+    let metrics = refusing.metrics();
+    assert_eq!((metrics.keys, metrics.refused, metrics.unlimited, metrics.dropped), (3, 1, 0, 0));
+    clock.set(at(13_000));
+    assert!(refusing.allow("d", 1).allowed, "the others are idle by now");
+    assert_eq!((refusing.len(), refusing.metrics().dropped), (1, 3));
+
+    let (allowing, _) = limiter(2, 1, WhenKeysFull::Allow);
+    let _ = allowing.allow("a", 2);
+    assert!((0..100).all(|_| allowing.allow("b", 1).allowed) && !allowing.allow("a", 1).allowed);
+    assert!(!allowing.allow("b", 3).allowed, "more than there ever is");
+    assert_eq!(allowing.metrics().unlimited, 101);
+}
+
+#[test]
+fn idle_keys_are_dropped_and_no_others() {
+    let (limiter, clock) = limiter(5, 1_000, WhenKeysFull::Refuse);
+    for key in 0..100 {
+        clock.set(at(key * 200));
+        let _ = limiter.allow(key.to_string().as_str(), 1);
+    }
+    // At 19.8 s: whatever came before the tick of 7 s is forgotten in any case.
+    assert_eq!(limiter.prune(), 35);
+    assert_eq!((limiter.len(), limiter.prune()), (65, 0));
+    assert_eq!(limiter.prune_at(at(100_000)), 65);
+    assert!(limiter.is_empty());
+}
+
+#[test]
+fn memory_is_as_stated() {
+    let (limiter, _) = limiter(5, 1_000, WhenKeysFull::Refuse);
+    (0..1_000).for_each(|key| _ = limiter.allow(key.to_string().as_str(), 1));
+    let each = limiter.metrics().memory_bytes / 1_000;
+    assert!((150..=260).contains(&each), "{each}");
+}
+
+#[test]
+fn dropping_keys_lets_nothing_more_through() {
+    // One key, ten a window, and a thread that drops whatever looks idle while time goes on.
+    let (limiter, clock) = limiter(10, 10, WhenKeysFull::Refuse);
+    let tick = std::sync::atomic::AtomicU64::new(0);
+    let allowed: Vec<std::sync::Mutex<Vec<u64>>> = (0..4).map(|_| Default::default()).collect();
+    together(4, |thread| {
+        for _ in 0..20_000 {
+            if thread == 0 {
+                let millis = tick.fetch_add(1, std::sync::atomic::Ordering::Relaxed) * 7;
+                clock.set(at(millis));
+                limiter.prune();
+            } else {
+                let millis = tick.load(std::sync::atomic::Ordering::Relaxed) * 7;
+                if limiter.allow_at("key", at(millis), 1).allowed {
+                    allowed[thread].lock().expect("not poisoned").push(millis);
+                }
+            }
+        }
+    });
+    let mut all: Vec<u64> = allowed.iter().flat_map(|of| of.lock().expect("not poisoned").clone()).collect();
+    all.sort_unstable();
+    // Times are those that threads had read, and time does not go back: what is decided later counts as of a newer one.
+    let windows = all.last().copied().unwrap_or_default() / 12_000 + 2;
+    assert!(all.len() as u64 <= 10 * windows, "{} in {windows} windows", all.len());
+    assert!(all.len() >= 10, "{}", all.len());
+}
+
+proptest! {
+    /// Keys that may be dropped at any time decide as limiters that are never dropped.
+    #[test]
+    fn dropping_changes_no_decision(
+        asked in proptest::collection::vec((0u64..3_000, 0usize..5, 0u64..5, any::<bool>()), 1..200),
+        bucket in any::<bool>(),
+    ) {
+        let (builder, clock) = clocked(4, 12);
+        let builder = if bucket { builder.burst(3) } else { builder.resolution(Duration::from_secs(1)) };
+        let keyed = builder.clone().keyed::<String>(100, WhenKeysFull::Refuse).expect("it is possible");
+        let single: Vec<Limiter> = (0..5).map(|_| builder.clone().build().expect("it is possible")).collect();
+        let mut now = 0;
+        for limiter in &single {
+            // All begin at the same time, which is the earliest that they know.
+            let _ = limiter.peek();
+        }
+        let _ = keyed.peek("0");
+        for (wait, key, cost, prunes) in asked {
+            now += wait;
+            clock.set(at(now));
+            if prunes {
+                keyed.prune();
+            }
+            prop_assert_eq!(keyed.allow(key.to_string().as_str(), cost), single[key].allow(cost));
+        }
+    }
+}
