@@ -15,6 +15,7 @@ mod endpoint;
 mod g_counter;
 mod hyperloglog;
 mod ids;
+mod limit;
 mod morris;
 mod reservoir;
 mod ring;

@@ -1,0 +1,172 @@
+//! Limiters: nothing is let through twice, nothing is refused without need, and a key that is dropped takes no cost along.
+
+use std::time::Duration;
+
+use hitring::limit::{Plan, State, bucket, sliding};
+use hitring::mutant::Mutant;
+use hitring::sync::Mutex;
+use hitring::{Decision, Rate};
+
+use crate::explorer::{Arc, JoinHandle, check, fails, spawn};
+
+const OVER: &str = "more was let through than the limit";
+const WASTED: &str = "a cost was refused for which there was room";
+
+/// Two in two seconds, in ticks of a second: four beginnings are kept.
+fn window() -> Plan {
+    let rate = Rate::new(2, Duration::from_secs(2)).expect("a possible rate");
+    Plan::Sliding(sliding::Plan::new(rate, 2).expect("it fits"))
+}
+
+/// Two at once, and one a second.
+fn bucket() -> Plan {
+    Plan::Bucket(bucket::Plan::new(Rate::new(2, Duration::from_secs(2)).expect("a possible rate"), 2))
+}
+
+const fn second(seconds: u64) -> u64 {
+    seconds * 1_000_000_000
+}
+
+fn allow(plan: Plan, state: &State, seconds: u64, cost: u64) -> Decision {
+    plan.decide(state, second(seconds), cost, true).expect("nobody closes it")
+}
+
+/// A state of an older lap: two were let through in each of the seconds 0, 3, 6 and 9.
+fn used(plan: Plan) -> Arc<State> {
+    let state = plan.state(0);
+    for round in 0..4 {
+        assert!(allow(plan, &state, 3 * round, 2).allowed, "{WASTED}");
+    }
+    Arc::new(state)
+}
+
+fn asker(plan: Plan, state: &Arc<State>, seconds: u64) -> JoinHandle<u64> {
+    let state = Arc::clone(state);
+    spawn(move || allow(plan, &state, seconds, 1).allowed.into())
+}
+
+fn sum(threads: impl IntoIterator<Item = JoinHandle<u64>>) -> u64 {
+    threads.into_iter().map(|thread| thread.join().expect("a model thread ends")).sum()
+}
+
+/// One is left, and two want it.
+fn the_last_one(plan: Plan) {
+    let state = used(plan);
+    assert!(allow(plan, &state, 12, 1).allowed, "{WASTED}");
+    let allowed = sum([asker(plan, &state, 12), asker(plan, &state, 12)]);
+    assert!(allowed <= 1, "{OVER}");
+    assert_eq!(allowed, 1, "{WASTED}");
+}
+
+/// Two come into a new tick at once, after a pause in which many began.
+fn a_tick_is_begun_by_two() {
+    let plan = window();
+    let state = used(plan);
+    let allowed = sum([asker(plan, &state, 13), asker(plan, &state, 13)]);
+    assert_eq!(allowed, 2, "{WASTED}");
+    assert!(!allow(plan, &state, 13, 1).allowed, "{OVER}");
+}
+
+/// One is a tick ahead of the other: whatever order they come in, the two of the window are all there are.
+fn one_is_a_tick_ahead() {
+    let plan = window();
+    let state = used(plan);
+    let threads = [asker(plan, &state, 13), asker(plan, &state, 14), asker(plan, &state, 14)];
+    assert_eq!(sum(threads), 2, "{OVER}, or {WASTED}");
+    assert!(!allow(plan, &state, 15, 1).allowed, "{OVER}");
+    assert!(allow(plan, &state, 17, 2).allowed, "{WASTED}");
+}
+
+/// One is so far ahead that it takes the place of a beginning that the other needs.
+fn one_is_a_lap_ahead() {
+    let plan = window();
+    let state = used(plan);
+    assert!(allow(plan, &state, 12, 1).allowed, "{WASTED}");
+    let ahead = asker(plan, &state, 16);
+    let behind = asker(plan, &state, 12);
+    assert_eq!(sum([ahead, behind]), 2, "{WASTED}");
+}
+
+/// A key's state, in the place that a map has for it.
+struct Key {
+    plan: Plan,
+    place: Mutex<Option<Arc<State>>>,
+    newest: u64,
+}
+
+impl Key {
+    fn allow(&self, seconds: u64) -> u64 {
+        loop {
+            let state = {
+                let mut place = self.place.lock();
+                Arc::clone(place.get_or_insert_with(|| Arc::new(self.plan.state(second(self.newest)))))
+            };
+            match self.plan.decide(&state, second(seconds), 1, true) {
+                Some(decision) => return decision.allowed.into(),
+                None => self.take_out(&state),
+            }
+        }
+    }
+
+    fn take_out(&self, state: &Arc<State>) {
+        let mut place = self.place.lock();
+        if place.as_ref().is_some_and(|current| Arc::ptr_eq(current, state)) {
+            *place = None;
+        }
+    }
+
+    fn drop_idle(&self, seconds: u64) {
+        let state = self.place.lock().clone();
+        if let Some(state) = state
+            && self.plan.close(&state, second(seconds))
+        {
+            self.take_out(&state);
+        }
+    }
+}
+
+/// An idle key is dropped while two want what it has.
+fn a_key_is_dropped(plan: Plan) {
+    let key = Arc::new(Key { plan, place: Mutex::new(Some(used(plan))), newest: 20 });
+    let asks = |_| {
+        let key = Arc::clone(&key);
+        spawn(move || key.allow(20) + key.allow(20))
+    };
+    let threads = [0, 1].map(asks);
+    let sweeper = {
+        let key = Arc::clone(&key);
+        spawn(move || key.drop_idle(20))
+    };
+    let allowed = sum(threads);
+    sweeper.join().expect("a model thread ends");
+    assert!(allowed <= 2, "{OVER}");
+    assert_eq!(allowed, 2, "{WASTED}");
+}
+
+#[test]
+fn the_last_unit_goes_to_one() {
+    for model in [|| the_last_one(window()), || the_last_one(bucket())] {
+        check(model);
+        fails(Mutant::LimitLoadStore, OVER, model);
+    }
+}
+
+#[test]
+fn a_tick_has_its_beginning_when_it_is_seen() {
+    check(a_tick_is_begun_by_two);
+    fails(Mutant::LimitStartsLate, WASTED, a_tick_is_begun_by_two);
+}
+
+#[test]
+fn threads_in_different_ticks_share_one_window() {
+    check(one_is_a_tick_ahead);
+    check(one_is_a_lap_ahead);
+}
+
+#[test]
+fn a_dropped_key_takes_no_cost_along() {
+    for model in [|| a_key_is_dropped(window()), || a_key_is_dropped(bucket())] {
+        check(model);
+        fails(Mutant::LimitDropsOpen, OVER, model);
+    }
+}
