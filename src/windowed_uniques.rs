@@ -202,21 +202,21 @@ impl WindowedUniques {
     /// # Errors
     /// [`SnapshotError`] unless `bytes` are exactly what [`to_bytes`](Self::to_bytes) made.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, SnapshotError> {
-        Self::from_bytes_with(bytes, Clock::System)
+        Self::from_bytes_with(bytes, None)
     }
 
-    /// The same under another clock.
+    /// The same under another clock, if one is given.
     ///
     /// # Errors
     /// As [`from_bytes`](Self::from_bytes).
-    pub fn from_bytes_with(bytes: &[u8], clock: impl Into<Clock>) -> Result<Self, SnapshotError> {
+    pub fn from_bytes_with(bytes: &[u8], clock: Option<Clock>) -> Result<Self, SnapshotError> {
         let invalid = |what| SnapshotError::Invalid { what };
         let mut from = In::open(bytes, Kind::WindowedUniques)?;
         let resolution = Resolution::new(Duration::from_micros(from.u64()?)).map_err(|_| invalid("resolution"))?;
         let (window, slack, precision) = (from.u32()?, from.u32()?, from.u32()?);
         let builder = Self::builder().resolution(resolution.width()).window(resolution.width() * window).slack(slack);
-        let builder = builder.precision(u8::try_from(precision).map_err(|_| invalid("precision"))?).clock(clock);
-        let made = builder.build().map_err(|_| invalid("window"))?;
+        let builder = builder.precision(u8::try_from(precision).map_err(|_| invalid("precision"))?);
+        let made = UniquesBuilder { clock, ..builder }.build().map_err(|_| invalid("window"))?;
         let seen = form::read(&mut from, made.parts, &resolution)?;
         if !from.is_empty() {
             return Err(invalid("length"));

@@ -28,41 +28,73 @@ A query at time ``t`` over ``last`` counts the ticks in ``(t - last, t]``: a hit
 and no longer at 301.
 """
 
-from hitring._errors import ConfigError, HitringError, QueryError, RegistryFull, SnapshotError, WindowExpired
+from hitring._errors import (
+    ConfigError,
+    HitringError,
+    LimitError,
+    QueryError,
+    RegistryFull,
+    SketchError,
+    SnapshotError,
+    WindowExpired,
+)
 from hitring._estimate import Estimate
 from hitring._events import Subscription
 from hitring._hitring import (
+    BottomK,
     Counter,
+    Decision,
+    GCounter,
     HitCounter,
+    HyperLogLog,
+    KeyedLimiter,
+    Limiter,
     ManualClock,
+    Morris,
     Registry,
+    Reservoir,
     Strategy,
     SystemClock,
+    TopK,
+    WindowedUniques,
     __version__,
     default_registry,
 )
-from hitring._metrics import Metrics, StrategyOf
+from hitring._metrics import KeyedMetrics, Metrics, StrategyOf
 from hitring._outcome import Outcome, Outcomes
 
 __all__ = [
+    "BottomK",
     "ConfigError",
     "Counter",
+    "Decision",
     "Estimate",
+    "GCounter",
     "HitCounter",
     "HitringError",
+    "HyperLogLog",
+    "KeyedLimiter",
+    "KeyedMetrics",
+    "LimitError",
+    "Limiter",
     "ManualClock",
     "Metrics",
+    "Morris",
     "Outcome",
     "Outcomes",
     "QueryError",
     "Registry",
     "RegistryFull",
+    "Reservoir",
+    "SketchError",
     "SnapshotError",
     "Strategy",
     "StrategyOf",
     "Subscription",
     "SystemClock",
+    "TopK",
     "WindowExpired",
+    "WindowedUniques",
     "__version__",
     "default_registry",
 ]

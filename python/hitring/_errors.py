@@ -9,6 +9,8 @@ class               also a              raised by
 ``WindowExpired``   ``QueryError``      the same, for a range that newer hits have overwritten
 ``SnapshotError``   ``ValueError``      ``merge``, ``restore``, ``load``
 ``RegistryFull``    ``RuntimeError``    ``Registry.counter``, when there is no room for another endpoint
+``SketchError``     ``ValueError``      ``HyperLogLog(...)``, ``from_redis`` and other sketches, for what they cannot be made of
+``LimitError``      ``ValueError``      ``Limiter(...)`` and ``KeyedLimiter(...)``, for a rate that is none or cannot be kept
 ==================  ==================  =======================================================
 
 A timestamp, an amount or an endpoint that is none is a plain ``ValueError``, or a ``TypeError`` if its type is wrong.
@@ -16,7 +18,16 @@ A timestamp, an amount or an endpoint that is none is a plain ``ValueError``, or
 
 from __future__ import annotations
 
-__all__ = ["ConfigError", "HitringError", "QueryError", "RegistryFull", "SnapshotError", "WindowExpired"]
+__all__ = [
+    "ConfigError",
+    "HitringError",
+    "LimitError",
+    "QueryError",
+    "RegistryFull",
+    "SketchError",
+    "SnapshotError",
+    "WindowExpired",
+]
 
 
 class HitringError(Exception):
@@ -51,6 +62,23 @@ class RegistryFull(HitringError, RuntimeError):
     """
 
 
-for _class in (HitringError, ConfigError, QueryError, WindowExpired, SnapshotError, RegistryFull):
+class SketchError(HitringError, ValueError):
+    """A sketch cannot be made, read or merged like that. The message says what would be possible."""
+
+
+class LimitError(HitringError, ValueError):
+    """This is no rate, or one that no limiter can keep. The message says what would be possible."""
+
+
+for _class in (
+    HitringError,
+    ConfigError,
+    QueryError,
+    WindowExpired,
+    SnapshotError,
+    RegistryFull,
+    SketchError,
+    LimitError,
+):
     _class.__module__ = "hitring"
 del _class

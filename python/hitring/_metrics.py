@@ -1,10 +1,10 @@
-"""What a registry tells of itself."""
+"""What a registry, or a limiter of keys, tells of itself."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["Metrics", "StrategyOf"]
+__all__ = ["KeyedMetrics", "Metrics", "StrategyOf"]
 
 
 class Metrics(NamedTuple):
@@ -50,4 +50,19 @@ class StrategyOf(NamedTuple):
     """Why that."""
 
 
-Metrics.__module__ = StrategyOf.__module__ = "hitring"
+class KeyedMetrics(NamedTuple):
+    """What a `KeyedLimiter` holds and did."""
+
+    keys: int
+    """Keys there are."""
+    dropped: int
+    """Keys that were dropped, being as good as new ones."""
+    refused: int
+    """Costs of new keys that were refused since there was no room."""
+    unlimited: int
+    """Costs of new keys that were let through unlimited since there was no room."""
+    memory_bytes: int
+    """About how many bytes all keys take, what they hold themselves not included."""
+
+
+KeyedMetrics.__module__ = Metrics.__module__ = StrategyOf.__module__ = "hitring"

@@ -113,7 +113,7 @@ impl<K: Hash + Eq + Send + Sync> KeyedLimiter<K> {
         K: Borrow<Q> + for<'q> From<&'q Q>,
         Q: Hash + Eq + ?Sized,
     {
-        self.decide(key, self.scale.now(), cost, true)
+        self.decide(key, self.scale.now(), cost, true).later(self.scale.lag())
     }
 
     /// The same at `at`. See [`Limiter::allow_at`](super::Limiter::allow_at).
@@ -131,7 +131,7 @@ impl<K: Hash + Eq + Send + Sync> KeyedLimiter<K> {
         K: Borrow<Q> + for<'q> From<&'q Q>,
         Q: Hash + Eq + ?Sized,
     {
-        self.decide(key, self.scale.now(), 1, false)
+        self.decide(key, self.scale.now(), 1, false).later(self.scale.lag())
     }
 
     /// The same at `at`.
@@ -149,25 +149,24 @@ impl<K: Hash + Eq + Send + Sync> KeyedLimiter<K> {
         Q: Hash + Eq + ?Sized,
     {
         let guard = self.keys.guard();
-        let decision = loop {
+        loop {
             if let Some(state) = self.keys.get(key, &guard) {
                 match self.plan.decide(state, now, cost, take) {
-                    Some(decision) => break decision,
+                    Some(decision) => return decision,
                     None => self.take_out(key, state, &guard),
                 }
                 continue;
             }
             if !take || cost == 0 {
-                break self.fresh(now, cost);
+                return self.fresh(now, cost);
             }
             if !self.take_room(now) {
-                break self.full(now, cost);
+                return self.full(now, cost);
             }
             if self.keys.try_insert(key.into(), Arc::new(self.state()), &guard).is_err() {
                 self.give_room();
             }
-        };
-        decision.later(self.scale.lag())
+        }
     }
 
     /// What a key without a state is told, when nothing is taken.

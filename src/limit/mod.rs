@@ -179,7 +179,7 @@ impl Limiter {
     /// Lets `cost` through now, or refuses it whole.
     #[inline]
     pub fn allow(&self, cost: u64) -> Decision {
-        self.decide(self.scale.now(), cost, true)
+        self.decide(self.scale.now(), cost, true).later(self.scale.lag())
     }
 
     /// The same at `at`. Time does not go back: in a sliding window what is earlier than the newest time at which something
@@ -190,7 +190,7 @@ impl Limiter {
 
     /// What `allow(1)` would say now, but with all that remains; nothing is taken.
     pub fn peek(&self) -> Decision {
-        self.decide(self.scale.now(), 1, false)
+        self.decide(self.scale.now(), 1, false).later(self.scale.lag())
     }
 
     /// The same at `at`.
@@ -200,8 +200,7 @@ impl Limiter {
 
     #[inline]
     fn decide(&self, now: u64, cost: u64, take: bool) -> Decision {
-        let decision = self.plan.decide(&self.state, now, cost, take).expect("only keyed limiters close states");
-        decision.later(self.scale.lag())
+        self.plan.decide(&self.state, now, cost, take).expect("only keyed limiters close states")
     }
 
     /// How much in how much time.

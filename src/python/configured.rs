@@ -13,11 +13,14 @@ use crate::registry::WhenFull;
 
 /// A span of the configuration.
 pub fn configured(value: &Bound<'_, PyAny>, name: &str) -> PyResult<Duration> {
-    match span(value, name, Class::Config)? {
+    span_of(value, name, Class::Config)
+}
+
+/// A span, whose errors are of `class`.
+pub fn span_of(value: &Bound<'_, PyAny>, name: &str, class: Class) -> PyResult<Duration> {
+    match span(value, name, class)? {
         Span::Of(span) => Ok(span),
-        Span::Endless => {
-            Err(Class::Config.error(value.py(), format_args!("{name} is longer than all of time; give less")))
-        }
+        Span::Endless => Err(class.error(value.py(), format_args!("{name} is longer than all of time; give less"))),
     }
 }
 

@@ -7,8 +7,10 @@ use std::time::Duration;
 use pyo3::prelude::*;
 
 use crate::python::configured;
+use crate::python::errors;
 use crate::python::given::Given;
 use crate::python::hits;
+use crate::python::item::item;
 use crate::python::number::or_one;
 use crate::python::outcome::member;
 use crate::python::strategy;
@@ -22,21 +24,60 @@ pub struct PyCounter {
     pub handle: Handle,
     /// The registry's.
     pub window: Duration,
+    /// That of its visitors' estimates.
+    pub error: f64,
 }
 
 #[pymethods]
 impl PyCounter {
     /// Count `amount` hits now.
-    #[pyo3(signature = (amount = Given::NOTHING), text_signature = "($self, amount=1)")]
-    fn record<'py>(&self, py: Python<'py>, amount: Given<'_>) -> PyResult<Bound<'py, PyAny>> {
-        Ok(member(py, self.handle.record(or_one(&amount)?)))
+    #[pyo3(
+        signature = (amount = Given::NOTHING, *, visitor = None),
+        text_signature = "($self, amount=1, *, visitor=None)"
+    )]
+    fn record<'py>(
+        &self,
+        py: Python<'py>,
+        amount: Given<'_>,
+        visitor: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let amount = or_one(&amount)?;
+        let outcome = match visitor {
+            Some(visitor) => self.handle.record_visit(item(visitor, "visitor")?, amount),
+            None => self.handle.record(amount),
+        };
+        Ok(member(py, outcome))
     }
 
     /// Count `amount` hits at `timestamp`.
-    #[pyo3(signature = (timestamp, amount = Given::NOTHING), text_signature = "($self, timestamp, amount=1)")]
-    fn record_at<'py>(&self, timestamp: &Bound<'py, PyAny>, amount: Given<'_>) -> PyResult<Bound<'py, PyAny>> {
-        let at = time::timestamp(timestamp, "timestamp")?;
-        Ok(member(timestamp.py(), self.handle.record_at(at, or_one(&amount)?)))
+    #[pyo3(
+        signature = (timestamp, amount = Given::NOTHING, *, visitor = None),
+        text_signature = "($self, timestamp, amount=1, *, visitor=None)"
+    )]
+    fn record_at<'py>(
+        &self,
+        timestamp: &Bound<'py, PyAny>,
+        amount: Given<'_>,
+        visitor: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let (at, amount) = (time::timestamp(timestamp, "timestamp")?, or_one(&amount)?);
+        let outcome = match visitor {
+            Some(visitor) => self.handle.record_visit_at(item(visitor, "visitor")?, at, amount),
+            None => self.handle.record_at(at, amount),
+        };
+        Ok(member(timestamp.py(), outcome))
+    }
+
+    /// How many different visitors the `last` seconds up to now had.
+    #[pyo3(signature = (last = None))]
+    fn uniques<'py>(&self, py: Python<'py>, last: Option<&Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>> {
+        let uniques = self.handle.uniques(configured::last(last, "last", self.window)?);
+        hits::estimate(py, uniques.map_err(|error| errors::query(py, &error))?, self.error)
+    }
+
+    /// How many different visitors there ever were.
+    fn uniques_ever<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        hits::estimate(py, self.handle.uniques_ever(), self.error)
     }
 
     /// The hits of the `last` seconds up to now.

@@ -13,6 +13,8 @@
 //! | `EndpointError::Strategy` | `ConfigError` | |
 //! | `EndpointError::Name` | `ValueError` | |
 //! | `SubscribeError`, `UnknownEvent` | `ConfigError` | |
+//! | `SketchError` | `SketchError` | `ValueError` |
+//! | `LimitError` | `LimitError` | `ValueError` |
 //! | `TimeError` | `ValueError` | |
 
 use std::fmt::Display;
@@ -22,7 +24,7 @@ use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
-use crate::error::{EndpointError, QueryError, SnapshotError};
+use crate::error::{EndpointError, QueryError, SketchError, SnapshotError};
 
 /// A class of exceptions.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +36,8 @@ pub enum Class {
     WindowExpired,
     Snapshot,
     Full,
+    Sketch,
+    Limit,
 }
 
 impl Class {
@@ -46,6 +50,8 @@ impl Class {
             Self::WindowExpired => "WindowExpired",
             Self::Snapshot => "SnapshotError",
             Self::Full => "RegistryFull",
+            Self::Sketch => "SketchError",
+            Self::Limit => "LimitError",
         };
         let class = py.import("hitring._errors").and_then(|module| module.getattr(name));
         match class.and_then(|class| Ok(class.cast_into::<PyType>()?)) {
@@ -86,4 +92,9 @@ pub fn file(error: &std::io::Error, path: &Path) -> PyErr {
 /// Why bytes are no snapshot, or none that can be merged.
 pub fn snapshot(py: Python<'_>, error: &SnapshotError) -> PyErr {
     Class::Snapshot.error(py, error)
+}
+
+/// Why there is no such sketch, or it cannot be merged.
+pub fn sketch(py: Python<'_>, error: &SketchError) -> PyErr {
+    Class::Sketch.error(py, error)
 }

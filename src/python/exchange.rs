@@ -17,8 +17,8 @@ use crate::registry::Registry;
 use crate::registry_snapshot::RegistrySnapshot;
 
 /// What a pickle holds of a registry's configuration: resolution in microseconds, window in ticks, slack, strategy, skew in
-/// ticks, the most endpoints, what happens when there are as many. No float blurs it.
-type Configuration = (u64, u32, u32, String, Option<u32>, usize, String);
+/// ticks, the most endpoints, what happens when there are as many, how visitors are told apart. No float blurs it.
+type Configuration = (u64, u32, u32, String, Option<u32>, usize, String, u8);
 
 /// Hands the snapshot that `value` holds to `take`.
 pub fn take_in(
@@ -57,6 +57,7 @@ pub fn reduce<'py>(registry: &PyRegistry, py: Python<'py>) -> PyResult<(Bound<'p
         of.max_skew().map(ticks),
         of.max_endpoints(),
         configured::when_full_name(of.when_full()).to_owned(),
+        of.precision(),
     );
     let snapshot = PyBytes::new(py, &of.snapshot().to_bytes());
     let clock = registry.clock.as_ref().map(|clock| clock.bind(py));
@@ -72,7 +73,7 @@ pub fn _restore_registry(
     clock: Option<Bound<'_, PyAny>>,
     snapshot: &Bound<'_, PyAny>,
 ) -> PyResult<PyRegistry> {
-    let (resolution, window, slack, strategy, max_skew, max_endpoints, when_full) = configuration;
+    let (resolution, window, slack, strategy, max_skew, max_endpoints, when_full, precision) = configuration;
     let resolution = Duration::from_micros(resolution);
     let builder = Registry::builder()
         .resolution(resolution)
@@ -80,6 +81,7 @@ pub fn _restore_registry(
         .slack(slack)
         .strategy(strategy.parse().map_err(|error| Class::Config.error(py, error))?)
         .max_endpoints(max_endpoints)
+        .precision(precision)
         .when_full(configured::when_full(when_full.into_pyobject(py)?.as_any())?);
     let builder = match max_skew {
         Some(max_skew) => builder.max_skew(resolution * max_skew),

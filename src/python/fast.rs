@@ -9,16 +9,20 @@ use std::time::Duration;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::PyString;
+use pyo3::types::{PyBool, PyString};
 
 use crate::error::QueryError;
 use crate::hits::Hits;
+use crate::limit::Decision;
 use crate::python::counter::PyCounter;
 use crate::python::endpoint::borrowed;
 use crate::python::entry::{Fast, Given, put};
 use crate::python::floor::FastFloor;
 use crate::python::hit_counter::PyHitCounter;
 use crate::python::hits;
+use crate::python::hyperloglog::PyHyperLogLog;
+use crate::python::item;
+use crate::python::limiter::{PyDecision, PyKeyedLimiter, PyLimiter};
 use crate::python::number::plain;
 use crate::python::outcome::member;
 use crate::python::registry::PyRegistry;
@@ -137,6 +141,29 @@ fast!(QueryHits = PyRegistry, "query_hits", [c"endpoint", c"last_seconds", c"at"
     }
 });
 
+fast!(HyperLogLogAdd = PyHyperLogLog, "add", [c"item"], this, given, py => {
+    let [Some(item), ..] = given else { return None };
+    Some(PyBool::new(py, this.sketch.add(item::borrowed(item)?)).to_owned().into_any())
+});
+
+fast!(LimiterAllow = PyLimiter, "allow", [c"cost", c"at"], this, given, py => {
+    let [cost, at, _] = given;
+    let cost = cost.map_or(Some(1), natural)?;
+    decision(py, match at {
+        Some(at) if !at.is_none() => this.limiter.allow_at(time(at)?, cost),
+        _ => this.limiter.allow(cost),
+    })
+});
+
+fast!(KeyedLimiterAllow = PyKeyedLimiter, "allow", [c"key", c"cost", c"at"], this, given, py => {
+    let [Some(key), cost, at] = given else { return None };
+    let (key, cost) = (item::borrowed(key)?, cost.map_or(Some(1), natural)?);
+    decision(py, match at {
+        Some(at) if !at.is_none() => this.limiter.allow_at(key, time(at)?, cost),
+        _ => this.limiter.allow(key, cost),
+    })
+});
+
 fast!(FloorHit = FastFloor, "hit", [c"timestamp"], _this, given, py => {
     if let [Some(timestamp), ..] = given {
         let _ = plain(timestamp)?;
@@ -182,6 +209,9 @@ pub fn install(py: Python<'_>) -> PyResult<()> {
     put::<CounterCountAt>(py)?;
     put::<RecordHit>(py)?;
     put::<QueryHits>(py)?;
+    put::<HyperLogLogAdd>(py)?;
+    put::<LimiterAllow>(py)?;
+    put::<KeyedLimiterAllow>(py)?;
     put::<FloorHit>(py)?;
     put::<FloorGetHits>(py)?;
     put::<FloorRecord>(py)?;
@@ -209,6 +239,12 @@ fn span(last: &Bound<'_, PyAny>) -> Option<Duration> {
 #[inline(always)]
 fn natural(amount: &Bound<'_, PyAny>) -> Option<u64> {
     u64::try_from(plain(amount)?).ok()
+}
+
+/// A decision; `None` if there is no memory for it.
+#[inline(always)]
+fn decision(py: Python<'_>, decision: Decision) -> Option<Bound<'_, PyAny>> {
+    Bound::new(py, PyDecision { decision }).ok().map(Bound::into_any)
 }
 
 /// A count of a registry; `None` if there is none, which the long way says.

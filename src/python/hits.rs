@@ -23,8 +23,8 @@ pub fn answer(py: Python<'_>, hits: Result<Hits, QueryError>) -> PyResult<Bound<
     number(py, hits.map_err(|error| errors::query(py, &error))?)
 }
 
-#[cold]
-fn estimate(py: Python<'_>, count: u64, error: f64) -> PyResult<Bound<'_, PyAny>> {
+/// An estimate of `count` with a relative standard error of `error`.
+pub fn estimate(py: Python<'_>, count: u64, error: f64) -> PyResult<Bound<'_, PyAny>> {
     static ESTIMATE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let class = ESTIMATE
         .get_or_try_init(py, || py.import("hitring._estimate")?.getattr("Estimate").map(Bound::unbind))?

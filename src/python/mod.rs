@@ -7,10 +7,12 @@
 //! | `counter` | `Counter`, a registry's handle |
 //! | `strategy` | `Strategy` |
 //! | `events` | what a subscription's thread waits for |
+//! | `hyperloglog`, `windowed_uniques`, `g_counter`, `morris`, `samples`, `top_k` | sketches, one file a class |
+//! | `limiter` | `Limiter`, `KeyedLimiter`, `Decision` |
 //! | `clock` | `ManualClock`, `SystemClock` |
 //! | `entry`, `fast` | the short way into the methods that are called for every hit |
 //! | `batch` | what `record_many` takes |
-//! | `time`, `number`, `endpoint`, `bytes`, `given` | what a method takes for a time, an amount, a name, a snapshot, an optional argument |
+//! | `time`, `number`, `endpoint`, `item`, `bytes`, `given` | what a method takes for a time, an amount, a name, a snapshot, an optional argument |
 //! | `configured` | what counters and registries are built with |
 //! | `outcome`, `hits`, `errors` | the classes that are written in Python |
 //! | `program` | the `hitring` program |
@@ -28,15 +30,23 @@ mod events;
 mod exchange;
 mod fast;
 mod floor;
+mod g_counter;
 mod given;
 mod hit_counter;
 mod hits;
+mod hyperloglog;
+mod item;
+mod limiter;
+mod morris;
 mod number;
 mod outcome;
 mod program;
 mod registry;
+mod samples;
 mod strategy;
 mod time;
+mod top_k;
+mod windowed_uniques;
 
 use pyo3::prelude::*;
 
@@ -50,6 +60,16 @@ fn _hitring(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<registry::PyRegistry>()?;
     module.add_class::<counter::PyCounter>()?;
     module.add_class::<strategy::PyStrategy>()?;
+    module.add_class::<hyperloglog::PyHyperLogLog>()?;
+    module.add_class::<windowed_uniques::PyWindowedUniques>()?;
+    module.add_class::<g_counter::PyGCounter>()?;
+    module.add_class::<morris::PyMorris>()?;
+    module.add_class::<samples::PyReservoir>()?;
+    module.add_class::<samples::PyBottomK>()?;
+    module.add_class::<top_k::PyTopK>()?;
+    module.add_class::<limiter::PyLimiter>()?;
+    module.add_class::<limiter::PyKeyedLimiter>()?;
+    module.add_class::<limiter::PyDecision>()?;
     module.add_class::<events::Listener>()?;
     module.add_class::<clock::PyManualClock>()?;
     module.add_class::<clock::PySystemClock>()?;
@@ -61,5 +81,7 @@ fn _hitring(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(exchange::_restore_registry, module)?)?;
     module.add_function(wrap_pyfunction!(strategy::_restore_strategy, module)?)?;
     module.add_function(wrap_pyfunction!(clock::_restore_clock, module)?)?;
+    module.add_function(wrap_pyfunction!(hyperloglog::_restore_hyperloglog, module)?)?;
+    module.add_function(wrap_pyfunction!(windowed_uniques::_restore_uniques, module)?)?;
     module.add_function(wrap_pyfunction!(program::_run, module)?)
 }

@@ -112,6 +112,30 @@ pub fn or_one(given: &Given<'_>) -> PyResult<u64> {
     given.0.as_ref().map_or(Ok(1), amount)
 }
 
+/// The number of bits that tell items apart; which are possible is the sketch's to say.
+///
+/// # Errors
+/// `TypeError` or `ValueError` for what is no small number.
+pub fn precision(value: &Bound<'_, PyAny>) -> PyResult<u8> {
+    match integer(value)? {
+        Some(Integer::Fits(bits)) if u8::try_from(bits).is_ok() => Ok(bits as u8),
+        Some(_) => Err(PyValueError::new_err("that precision is not possible; give one from 4 to 18")),
+        None => Err(PyTypeError::new_err(format!("precision must be an int, not {}", type_name(value)))),
+    }
+}
+
+/// What a sequence of random numbers begins with: 0 to 2^63 - 1.
+///
+/// # Errors
+/// `TypeError` or `ValueError` for anything else.
+pub fn seed(value: &Bound<'_, PyAny>) -> PyResult<u64> {
+    match integer(value)? {
+        Some(Integer::Fits(seed @ 0..)) => Ok(seed.unsigned_abs()),
+        Some(_) => Err(PyValueError::new_err("seed must be from 0 to 2**63 - 1")),
+        None => Err(PyTypeError::new_err(format!("seed must be an int, not {}", type_name(value)))),
+    }
+}
+
 /// How an error message names the type of a value.
 pub fn type_name(value: &Bound<'_, PyAny>) -> String {
     if value.is_none() {

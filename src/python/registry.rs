@@ -26,7 +26,8 @@ use crate::python::events::{Listener, callable, kinds};
 use crate::python::exchange;
 use crate::python::given::Given;
 use crate::python::hits;
-use crate::python::number::{or_one, type_name};
+use crate::python::item::item;
+use crate::python::number::{or_one, precision, type_name};
 use crate::python::outcome::member;
 use crate::python::strategy::{self, shape, strategy};
 use crate::python::time::{self, seconds};
@@ -63,7 +64,8 @@ impl PyRegistry {
             .slack(self.registry.slack())
             .strategy(self.registry.strategy())
             .max_endpoints(self.registry.max_endpoints())
-            .when_full(self.registry.when_full());
+            .when_full(self.registry.when_full())
+            .precision(self.registry.precision());
         match self.registry.max_skew() {
             Some(max_skew) => builder.max_skew(max_skew),
             None => builder,
@@ -116,10 +118,10 @@ impl PyRegistry {
         signature = (
             window = Given::NOTHING, *, resolution = Given::NOTHING, slack = Given::NOTHING,
             strategy = Given::NOTHING, max_endpoints = Given::NOTHING, when_full = Given::NOTHING,
-            max_skew = None, clock = None,
+            precision = Given::NOTHING, max_skew = None, clock = None,
         ),
         text_signature = "(window=300, *, resolution=1, slack=20, strategy='ring', max_endpoints=100000, \
-            when_full='refuse', max_skew=None, clock=None)"
+            when_full='refuse', precision=14, max_skew=None, clock=None)"
     )]
     #[expect(clippy::too_many_arguments, reason = "they are Python's, by name")]
     fn new(
@@ -130,6 +132,7 @@ impl PyRegistry {
         strategy: Given<'_>,
         max_endpoints: Given<'_>,
         when_full: Given<'_>,
+        precision: Given<'_>,
         max_skew: Option<Bound<'_, PyAny>>,
         clock: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
@@ -152,28 +155,35 @@ impl PyRegistry {
         if let Some(given) = when_full.0 {
             builder = builder.when_full(self::when_full(&given)?);
         }
+        if let Some(given) = precision.0 {
+            builder = builder.precision(self::precision(&given)?);
+        }
         if let Some(max_skew) = max_skew {
             builder = builder.max_skew(configured(&max_skew, "max_skew")?);
         }
         Self::build(py, builder, clock)
     }
 
-    /// Count `amount` hits of `endpoint` at `timestamp`, or now.
+    /// Count `amount` hits of `endpoint` at `timestamp`, or now, by `visitor` if one is given.
     #[pyo3(
-        signature = (endpoint, timestamp = None, amount = Given::NOTHING),
-        text_signature = "($self, endpoint, timestamp=None, amount=1)"
+        signature = (endpoint, timestamp = None, amount = Given::NOTHING, *, visitor = None),
+        text_signature = "($self, endpoint, timestamp=None, amount=1, *, visitor=None)"
     )]
     fn record_hit<'py>(
         &self,
         endpoint: &Bound<'py, PyAny>,
         timestamp: Option<&Bound<'py, PyAny>>,
         amount: Given<'_>,
+        visitor: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let (at, amount) = (moment(timestamp, "timestamp")?, or_one(&amount)?);
+        let visitor = visitor.map(|visitor| item(visitor, "visitor")).transpose()?;
         let (py, endpoint) = (endpoint.py(), name(endpoint, "endpoint")?);
-        let outcome = match at {
-            Some(at) => self.registry.record_hit_at(&endpoint, at, amount),
-            None => self.registry.record_hit(&endpoint, amount),
+        let outcome = match (at, visitor) {
+            (Some(at), None) => self.registry.record_hit_at(&endpoint, at, amount),
+            (None, None) => self.registry.record_hit(&endpoint, amount),
+            (Some(at), Some(visitor)) => self.registry.record_visit_at(&endpoint, visitor, at, amount),
+            (None, Some(visitor)) => self.registry.record_visit(&endpoint, visitor, amount),
         };
         Ok(member(py, outcome.map_err(|error| errors::endpoint(py, &error))?))
     }
@@ -197,6 +207,29 @@ impl PyRegistry {
         )
     }
 
+    /// How many different visitors `endpoint` had in the `last_seconds` up to `at`, or now.
+    #[pyo3(signature = (endpoint, last_seconds = None, at = None))]
+    fn query_uniques<'py>(
+        &self,
+        endpoint: &Bound<'py, PyAny>,
+        last_seconds: Option<&Bound<'py, PyAny>>,
+        at: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let past = last(last_seconds, "last_seconds", self.registry.window())?;
+        let (at, py, endpoint) = (moment(at, "at")?, endpoint.py(), name(endpoint, "endpoint")?);
+        let count = match at {
+            Some(at) => self.registry.query_uniques_at(&endpoint, at, past),
+            None => self.registry.query_uniques(&endpoint, past),
+        };
+        hits::estimate(py, count.map_err(|error| errors::query(py, &error))?, self.registry.uniques_error())
+    }
+
+    /// How many different visitors `endpoint` ever had.
+    fn uniques_ever<'py>(&self, endpoint: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let ever = self.registry.uniques_ever(&name(endpoint, "endpoint")?);
+        hits::estimate(endpoint.py(), ever, self.registry.uniques_error())
+    }
+
     /// A handle of `endpoint`, which is made if there is none.
     #[pyo3(signature = (endpoint, strategy = None))]
     fn counter(&self, endpoint: &Bound<'_, PyAny>, strategy: Option<&Bound<'_, PyAny>>) -> PyResult<PyCounter> {
@@ -206,7 +239,8 @@ impl PyRegistry {
             None => self.registry.counter(&endpoint),
         };
         let handle = handle.map_err(|error| errors::endpoint(py, &error))?;
-        Ok(PyCounter { handle, window: self.registry.window() })
+        let (window, error) = (self.registry.window(), self.registry.uniques_error());
+        Ok(PyCounter { handle, window, error })
     }
 
     /// The hits of all endpoints, or of some, in the `last_seconds` up to `at`, or now.

@@ -57,8 +57,8 @@ impl PyStrategy {
             (Some(_), Some(_)) => {
                 return Err(PyValueError::new_err("error and base say the same; give one of them"));
             }
-            (Some(error), None) => Strategy::morris(real(&error, "error")?),
-            (None, Some(base)) => Strategy::morris_base(real(&base, "base")?),
+            (Some(error), None) => Strategy::morris(float(&error, "error")?),
+            (None, Some(base)) => Strategy::morris_base(float(&base, "base")?),
             (None, None) => Strategy::morris(0.05),
         };
         Ok(Self(strategy.map_err(|error| Class::Config.error(py, error))?))
@@ -154,7 +154,7 @@ pub const fn shape(shape: Shape) -> (Option<&'static str>, &'static str) {
 }
 
 /// A number that need not be whole.
-fn real(value: &Bound<'_, PyAny>, name: &str) -> PyResult<f64> {
+pub fn float(value: &Bound<'_, PyAny>, name: &str) -> PyResult<f64> {
     if let Ok(float) = value.cast::<PyFloat>() {
         return Ok(float.value());
     }

@@ -84,6 +84,12 @@ impl Registry {
         self.core.with(endpoint, |endpoint| self.core.ever_of(endpoint)).unwrap_or_default()
     }
 
+    /// The number of bits that tell visitors apart.
+    #[must_use]
+    pub fn precision(&self) -> u8 {
+        self.core.parts().precision().bits()
+    }
+
     /// The relative standard error of estimates of many visitors; of up to a few hundred they are nearly exact.
     #[must_use]
     pub fn uniques_error(&self) -> f64 {

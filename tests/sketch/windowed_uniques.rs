@@ -74,7 +74,7 @@ fn bytes_hold_everything_and_what_is_broken_is_refused() {
         (0..second).for_each(|item| _ = uniques.add(item.to_le_bytes()));
     }
     let bytes = uniques.to_bytes();
-    let read = WindowedUniques::from_bytes_with(&bytes, clock.clone()).expect("bytes that were just made");
+    let read = WindowedUniques::from_bytes_with(&bytes, Some(clock.clone().into())).expect("bytes that were just made");
     assert_eq!((read.count(), read.ever(), read.to_bytes()), (uniques.count(), uniques.ever(), bytes.clone()));
     for length in 0..bytes.len() {
         assert!(WindowedUniques::from_bytes(&bytes[..length]).is_err(), "{length} bytes");

@@ -1,0 +1,336 @@
+//! `Limiter`, `KeyedLimiter` and `Decision`: each method converts, calls and converts.
+
+use std::time::Duration;
+
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+
+use crate::error::LimitError;
+use crate::limit::keyed::{KeyedLimiter, WhenKeysFull};
+use crate::limit::rate::Rate;
+use crate::limit::{Decision, Limiter, LimiterBuilder};
+use crate::python::clock::clock;
+use crate::python::configured::{number, span_of};
+use crate::python::errors::Class;
+use crate::python::given::Given;
+use crate::python::item::item;
+use crate::python::number::{Integer, integer, or_one, type_name};
+use crate::python::time::{self, seconds};
+use crate::time::Timestamp;
+
+/// The most keys unless told otherwise.
+const MAX_KEYS: usize = 100_000;
+
+/// What a limiter says.
+#[pyclass(frozen, module = "hitring", name = "Decision")]
+#[derive(Clone, Copy, Debug)]
+pub struct PyDecision {
+    pub decision: Decision,
+}
+
+impl PyDecision {
+    fn retry_after_seconds(self) -> f64 {
+        let after = self.decision.retry_after;
+        if after == Duration::MAX { f64::INFINITY } else { after.as_secs_f64() }
+    }
+}
+
+#[pymethods]
+impl PyDecision {
+    /// Whether the cost was let through.
+    #[getter]
+    const fn allowed(&self) -> bool {
+        self.decision.allowed
+    }
+
+    /// How much more would be.
+    #[getter]
+    const fn remaining(&self) -> u64 {
+        self.decision.remaining
+    }
+
+    /// How many seconds to wait.
+    #[getter]
+    fn retry_after(&self) -> f64 {
+        self.retry_after_seconds()
+    }
+
+    const fn __bool__(&self) -> bool {
+        self.decision.allowed
+    }
+
+    fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let parts = (self.allowed(), self.remaining(), self.retry_after()).into_pyobject(py)?;
+        Ok(parts.try_iter()?.into_any())
+    }
+
+    fn __eq__(&self, other: &Bound<'_, PyAny>) -> Option<bool> {
+        other.cast::<Self>().ok().map(|other| self.decision == other.get().decision)
+    }
+
+    fn __hash__(&self) -> u64 {
+        let Decision { allowed, remaining, retry_after } = self.decision;
+        (retry_after.as_nanos() as u64).wrapping_mul(31).wrapping_add(remaining << 1 | u64::from(allowed))
+    }
+
+    fn __repr__(&self) -> String {
+        let (allowed, remaining) = (if self.allowed() { "True" } else { "False" }, self.remaining());
+        format!("Decision(allowed={allowed}, remaining={remaining}, retry_after={:?})", self.retry_after_seconds())
+    }
+}
+
+/// What all limiters are built with.
+struct Parts<'a, 'py> {
+    limit: &'a Bound<'py, PyAny>,
+    window: Option<&'a Bound<'py, PyAny>>,
+    burst: Option<&'a Bound<'py, PyAny>>,
+    resolution: Option<&'a Bound<'py, PyAny>>,
+    clock: Option<&'a Bound<'py, PyAny>>,
+}
+
+impl Parts<'_, '_> {
+    fn rate(&self) -> PyResult<Rate> {
+        let py = self.limit.py();
+        let refused = |error: LimitError| Class::Limit.error(py, error);
+        match (self.limit.cast::<PyString>(), self.window) {
+            (Ok(text), None) => text.to_cow()?.parse().map_err(refused),
+            (Ok(_), Some(_)) => {
+                Err(PyTypeError::new_err("a rate like '100/minute' has its window in it; leave out window"))
+            }
+            (Err(_), None) => Err(PyTypeError::new_err(
+                "a limit needs a window in seconds; or give a rate like '100/minute' for both",
+            )),
+            (Err(_), Some(window)) => {
+                let window = span_of(window, "window", Class::Limit)?;
+                Rate::new(units(self.limit, "limit")?, window).map_err(refused)
+            }
+        }
+    }
+
+    fn builder(&self) -> PyResult<LimiterBuilder> {
+        let mut builder = Limiter::builder(self.rate()?);
+        if let Some(burst) = self.burst {
+            builder = builder.burst(units(burst, "burst")?);
+        }
+        if let Some(resolution) = self.resolution {
+            builder = builder.resolution(span_of(resolution, "resolution", Class::Limit)?);
+        }
+        if let Some(given) = self.clock {
+            builder = builder.clock(clock(given)?);
+        }
+        Ok(builder)
+    }
+}
+
+/// A number of units; which are possible is the limiter's to say.
+fn units(value: &Bound<'_, PyAny>, name: &str) -> PyResult<u64> {
+    match integer(value)? {
+        Some(Integer::Fits(units @ 0..)) => Ok(units.unsigned_abs()),
+        Some(_) => Err(Class::Limit.error(value.py(), format_args!("that {name} is not possible; give 1 to 2**32"))),
+        None => Err(PyTypeError::new_err(format!("{name} must be an int, not {}", type_name(value)))),
+    }
+}
+
+fn moment(at: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Timestamp>> {
+    at.map(|at| time::timestamp(at, "at")).transpose()
+}
+
+/// Lets through no more than so much in so much time.
+#[pyclass(frozen, weakref, module = "hitring", name = "Limiter")]
+#[derive(Debug)]
+pub struct PyLimiter {
+    pub limiter: Box<Limiter>,
+}
+
+#[pymethods]
+impl PyLimiter {
+    #[new]
+    #[pyo3(signature = (limit, window = None, *, burst = None, resolution = None, clock = None))]
+    fn new(
+        limit: &Bound<'_, PyAny>,
+        window: Option<&Bound<'_, PyAny>>,
+        burst: Option<&Bound<'_, PyAny>>,
+        resolution: Option<&Bound<'_, PyAny>>,
+        clock: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        let builder = Parts { limit, window, burst, resolution, clock }.builder()?;
+        let limiter = builder.build().map_err(|error| Class::Limit.error(limit.py(), error))?;
+        Ok(Self { limiter: Box::new(limiter) })
+    }
+
+    /// Let `cost` through at `at`, or now, or refuse it whole.
+    #[pyo3(signature = (cost = Given::NOTHING, at = None), text_signature = "($self, cost=1, at=None)")]
+    fn allow(&self, cost: Given<'_>, at: Option<&Bound<'_, PyAny>>) -> PyResult<PyDecision> {
+        let cost = or_one(&cost).map_err(costs)?;
+        Ok(PyDecision {
+            decision: match moment(at)? {
+                Some(at) => self.limiter.allow_at(at, cost),
+                None => self.limiter.allow(cost),
+            },
+        })
+    }
+
+    /// What `allow` would say, but with all that remains.
+    #[pyo3(signature = (at = None))]
+    fn peek(&self, at: Option<&Bound<'_, PyAny>>) -> PyResult<PyDecision> {
+        Ok(PyDecision {
+            decision: match moment(at)? {
+                Some(at) => self.limiter.peek_at(at),
+                None => self.limiter.peek(),
+            },
+        })
+    }
+
+    /// How much.
+    #[getter]
+    fn limit(&self) -> u64 {
+        self.limiter.rate().limit()
+    }
+
+    /// In how many seconds.
+    #[getter]
+    fn window<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        seconds(py, self.limiter.rate().window())
+    }
+
+    fn __sizeof__(&self) -> usize {
+        self.limiter.memory_bytes()
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<hitring.Limiter of {}>", self.limiter.rate())
+    }
+}
+
+/// An error of an amount, of what is called a cost here.
+fn costs(error: PyErr) -> PyErr {
+    Python::attach(|py| {
+        let message = error.value(py).to_string().replacen("amount", "cost", 1);
+        let message = message.replace("hits are only ever added: ", "").replace("; record it in parts", "");
+        let message = message.replace("; hits are counted whole", "");
+        if error.is_instance_of::<PyTypeError>(py) {
+            PyTypeError::new_err(message)
+        } else {
+            PyValueError::new_err(message)
+        }
+    })
+}
+
+/// A limit for each key.
+#[pyclass(frozen, weakref, module = "hitring", name = "KeyedLimiter")]
+#[derive(Debug)]
+pub struct PyKeyedLimiter {
+    pub limiter: Box<KeyedLimiter<Vec<u8>>>,
+}
+
+#[pymethods]
+impl PyKeyedLimiter {
+    #[new]
+    #[pyo3(
+        signature = (
+            limit, window = None, *, max_keys = Given::NOTHING, when_full = Given::NOTHING, burst = None,
+            resolution = None, clock = None,
+        ),
+        text_signature = "(limit, window=None, *, max_keys=100000, when_full='refuse', burst=None, resolution=None, \
+            clock=None)"
+    )]
+    fn new(
+        limit: &Bound<'_, PyAny>,
+        window: Option<&Bound<'_, PyAny>>,
+        max_keys: Given<'_>,
+        when_full: Given<'_>,
+        burst: Option<&Bound<'_, PyAny>>,
+        resolution: Option<&Bound<'_, PyAny>>,
+        clock: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        let builder = Parts { limit, window, burst, resolution, clock }.builder()?;
+        let max_keys = max_keys.0.map_or(Ok(MAX_KEYS), |given| number(&given, "max_keys"))?;
+        let when_full = when_full.0.map_or(Ok(WhenKeysFull::Refuse), |given| self::when_full(&given))?;
+        let limiter = builder.keyed(max_keys, when_full).map_err(|error| Class::Limit.error(limit.py(), error))?;
+        Ok(Self { limiter: Box::new(limiter) })
+    }
+
+    /// Let a cost of `key` through at `at`, or now, or refuse it whole.
+    #[pyo3(signature = (key, cost = Given::NOTHING, at = None), text_signature = "($self, key, cost=1, at=None)")]
+    fn allow(&self, key: &Bound<'_, PyAny>, cost: Given<'_>, at: Option<&Bound<'_, PyAny>>) -> PyResult<PyDecision> {
+        let (cost, key) = (or_one(&cost).map_err(costs)?, item(key, "key")?);
+        Ok(PyDecision {
+            decision: match moment(at)? {
+                Some(at) => self.limiter.allow_at(&*key, at, cost),
+                None => self.limiter.allow(&*key, cost),
+            },
+        })
+    }
+
+    /// What `allow` would say, but with all that remains.
+    #[pyo3(signature = (key, at = None))]
+    fn peek(&self, key: &Bound<'_, PyAny>, at: Option<&Bound<'_, PyAny>>) -> PyResult<PyDecision> {
+        let key = item(key, "key")?;
+        Ok(PyDecision {
+            decision: match moment(at)? {
+                Some(at) => self.limiter.peek_at(&*key, at),
+                None => self.limiter.peek(&*key),
+            },
+        })
+    }
+
+    /// Drop every key that is as good as a new one.
+    #[pyo3(signature = (at = None))]
+    fn prune(&self, at: Option<&Bound<'_, PyAny>>) -> PyResult<usize> {
+        Ok(match moment(at)? {
+            Some(at) => self.limiter.prune_at(at),
+            None => self.limiter.prune(),
+        })
+    }
+
+    /// What the limiter holds and did.
+    fn metrics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let metrics = self.limiter.metrics();
+        let class = py.import("hitring._metrics")?.getattr("KeyedMetrics")?;
+        class.call1((metrics.keys, metrics.dropped, metrics.refused, metrics.unlimited, metrics.memory_bytes))
+    }
+
+    /// How much.
+    #[getter]
+    fn limit(&self) -> u64 {
+        self.limiter.rate().limit()
+    }
+
+    /// In how many seconds.
+    #[getter]
+    fn window<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        seconds(py, self.limiter.rate().window())
+    }
+
+    /// The most keys there may be.
+    #[getter]
+    fn max_keys(&self) -> usize {
+        self.limiter.max_keys()
+    }
+
+    fn __len__(&self) -> usize {
+        self.limiter.len()
+    }
+
+    fn __sizeof__(&self) -> usize {
+        self.limiter.metrics().memory_bytes as usize
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<hitring.KeyedLimiter of {} for each of {} keys>", self.limiter.rate(), self.limiter.len())
+    }
+}
+
+/// What happens when there are as many keys as may be, by name.
+fn when_full(value: &Bound<'_, PyAny>) -> PyResult<WhenKeysFull> {
+    let Ok(name) = value.cast::<PyString>() else {
+        return Err(PyTypeError::new_err(format!("when_full must be 'refuse' or 'allow', not {}", type_name(value))));
+    };
+    match &*name.to_cow()? {
+        "refuse" => Ok(WhenKeysFull::Refuse),
+        "allow" => Ok(WhenKeysFull::Allow),
+        other => Err(Class::Limit
+            .error(value.py(), format_args!("when_full cannot be {other:?}; choose \"refuse\" or \"allow\""))),
+    }
+}
