@@ -9,8 +9,8 @@ class               also a              raised by
 ``WindowExpired``   ``QueryError``      the same, for a range that newer hits have overwritten
 ``SnapshotError``   ``ValueError``      ``merge``, ``restore``, ``load``
 ``RegistryFull``    ``RuntimeError``    ``Registry.counter``, when there is no room for another endpoint
-``SketchError``     ``ValueError``      ``HyperLogLog(...)``, ``from_redis`` and other sketches, for what they cannot be made of
-``LimitError``      ``ValueError``      ``Limiter(...)`` and ``KeyedLimiter(...)``, for a rate that is none or cannot be kept
+``SketchError``     ``ValueError``      making, reading and merging sketches
+``LimitError``      ``ValueError``      ``Limiter(...)``, ``KeyedLimiter(...)``
 ==================  ==================  =======================================================
 
 A timestamp, an amount or an endpoint that is none is a plain ``ValueError``, or a ``TypeError`` if its type is wrong.
@@ -67,7 +67,7 @@ class SketchError(HitringError, ValueError):
 
 
 class LimitError(HitringError, ValueError):
-    """This is no rate, or one that no limiter can keep. The message says what would be possible."""
+    """A rate is none, or one that no limiter can keep. The message says what would be possible."""
 
 
 for _class in (

@@ -10,6 +10,7 @@ a span          seconds, 0 or more: an ``int`` or anything with ``__index__``, a
                 microsecond, or a ``timedelta``
 an amount       an ``int``, or anything with ``__index__``, from 0 to 2**63 - 1
 an endpoint     its name: a ``str``, or ``bytes`` that are UTF-8, of 1 to 1,024 bytes; names are compared as bytes
+an item         ``bytes``, or a ``str``, which is the same as the ``bytes`` of its UTF-8; so are visitors and keys
 a strategy      a `Strategy`, or its name, as ``"ring"``, also with an option, as ``"sliding:max_hits=1000"``
 ==============  =======================================================================================================
 
@@ -21,29 +22,43 @@ a ``str`` with lone surrogates). Nothing is ever wrapped around or clamped, and 
 import os
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
-from typing import Any, Literal, SupportsIndex, final
+from types import GenericAlias
+from typing import Any, Generic, Literal, SupportsIndex, TypeVar, final, overload
 
 from typing_extensions import Buffer, Self, TypeAlias
 
+from hitring._estimate import Estimate
 from hitring._events import Subscription
-from hitring._metrics import Metrics, StrategyOf
+from hitring._metrics import KeyedMetrics, Metrics, StrategyOf
 from hitring._outcome import Outcome, Outcomes
 
 __all__ = [
+    "BottomK",
     "Counter",
+    "Decision",
+    "GCounter",
     "HitCounter",
+    "HyperLogLog",
+    "KeyedLimiter",
+    "Limiter",
     "ManualClock",
+    "Morris",
     "Registry",
+    "Reservoir",
     "Strategy",
     "SystemClock",
+    "TopK",
+    "WindowedUniques",
     "_FastFloor",
     "_Floor",
     "_Listener",
     "__version__",
     "_restore",
     "_restore_clock",
+    "_restore_hyperloglog",
     "_restore_registry",
     "_restore_strategy",
+    "_restore_uniques",
     "_run",
     "default_registry",
 ]
@@ -51,7 +66,9 @@ __all__ = [
 _Time: TypeAlias = SupportsIndex | float | datetime
 _Span: TypeAlias = SupportsIndex | float | timedelta
 _Endpoint: TypeAlias = str | bytes
+_Item: TypeAlias = str | bytes
 _Strategy: TypeAlias = Strategy | str
+_T = TypeVar("_T")
 _Callback: TypeAlias = Callable[[str, dict[str, Any]], object]
 
 __version__: str
@@ -318,6 +335,8 @@ class Registry:
     when_full : {"refuse", "prune"}, default "refuse"
         What happens when there are as many and none is idle: the hits of new ones are ``REFUSED``, or the endpoint that
         has been idle for longest goes, with its hits.
+    precision : int, default 14
+        How finely visitors are told apart: by 4 to 18 bits, as for `HyperLogLog`.
     max_skew : span, optional
         How far ahead of the clock a hit may be stamped, as for `HitCounter`.
     clock : ManualClock or SystemClock, optional
@@ -364,11 +383,22 @@ class Registry:
         strategy: _Strategy = "ring",
         max_endpoints: SupportsIndex = 100_000,
         when_full: Literal["refuse", "prune"] = "refuse",
+        precision: SupportsIndex = 14,
         max_skew: _Span | None = None,
         clock: ManualClock | SystemClock | None = None,
     ) -> Self: ...
-    def record_hit(self, endpoint: _Endpoint, timestamp: _Time | None = None, amount: SupportsIndex = 1) -> Outcome:
+    def record_hit(
+        self,
+        endpoint: _Endpoint,
+        timestamp: _Time | None = None,
+        amount: SupportsIndex = 1,
+        *,
+        visitor: _Item | None = None,
+    ) -> Outcome:
         """Count ``amount`` hits of ``endpoint`` at ``timestamp``, or now, and return what became of them.
+
+        With ``visitor`` (an address, a user, a session) that one is noted too, for `query_uniques`, if the hits were
+        counted. Nothing is kept of it but a few bits of a hash.
 
         Amounts, times and outcomes are as for `HitCounter.record_at`; ``REFUSED`` also means that there is no room for
         another endpoint. For a name that has an endpoint it is as wait-free as the strategy, after a look-up without a
@@ -388,6 +418,25 @@ class Registry:
             ``last_seconds`` is negative, more than the window, or no whole number of ticks (of microseconds with
             ``"sliding"``).
         """
+
+    def query_uniques(
+        self, endpoint: _Endpoint, last_seconds: _Span | None = None, at: _Time | None = None
+    ) -> Estimate:
+        """Return about how many different visitors ``endpoint`` had in ``(at - last_seconds, at]``, or up to now.
+
+        The window is cut into sixteenths, and an answer is of those that it touches. 0 if there is no such endpoint or
+        none was told.
+
+        Raises
+        ------
+        WindowExpired
+            Part of the range is not known any more.
+        QueryError
+            ``last_seconds`` is negative or more than the window.
+        """
+
+    def uniques_ever(self, endpoint: _Endpoint) -> Estimate:
+        """Return about how many different visitors ``endpoint`` ever had, since it was made."""
 
     def counter(self, endpoint: _Endpoint, strategy: _Strategy | None = None) -> Counter:
         """Return a handle of ``endpoint``, which is made if there is none; with ``strategy``, it is swapped to that.
@@ -617,11 +666,23 @@ class Counter:
     (<Outcome.COUNTED: 'counted'>, 2)
     """
 
-    def record(self, amount: SupportsIndex = 1) -> Outcome:
-        """Count ``amount`` hits now, and return what became of them. As `HitCounter.record`."""
+    def record(self, amount: SupportsIndex = 1, *, visitor: _Item | None = None) -> Outcome:
+        """Count ``amount`` hits now, and return what became of them.
 
-    def record_at(self, timestamp: _Time, amount: SupportsIndex = 1) -> Outcome:
-        """Count ``amount`` hits at ``timestamp``, and return what became of them. As `HitCounter.record_at`."""
+        As `HitCounter.record`; with ``visitor`` that one is noted too, as by `Registry.record_hit`.
+        """
+
+    def record_at(self, timestamp: _Time, amount: SupportsIndex = 1, *, visitor: _Item | None = None) -> Outcome:
+        """Count ``amount`` hits at ``timestamp``, and return what became of them.
+
+        As `HitCounter.record_at`; with ``visitor`` that one is noted too, as by `Registry.record_hit`.
+        """
+
+    def uniques(self, last: _Span | None = None) -> Estimate:
+        """Return about how many different visitors there were. As `Registry.query_uniques`."""
+
+    def uniques_ever(self) -> Estimate:
+        """Return about how many different visitors there ever were, since the endpoint was made."""
 
     def count(self, last: _Span | None = None) -> int:
         """Return the hits of the ``last`` seconds up to now, of the window by default. As `Registry.query_hits`."""
@@ -640,6 +701,590 @@ class Counter:
     @property
     def alive(self) -> bool:
         """Whether hits are still taken: the endpoint was not removed."""
+
+@final
+class HyperLogLog:
+    """About how many different items were added, in memory that does not grow with them.
+
+    Registers, hash and estimate are those of Redis: `to_redis` is what Redis keeps under a key of PFADD, and
+    `from_redis` reads that. Flajolet, Fusy, Gandouet and Meunier, "HyperLogLog", 2007.
+
+    Parameters
+    ----------
+    precision : int, default 14
+        The number of bits that choose one of ``2**precision`` registers, 4 to 18. The relative standard error of a
+        count of many is ``1.04 / 2**(precision / 2)``, 0.81 % by default; Redis knows 14 only.
+
+    Raises
+    ------
+    SketchError
+        That precision is not possible. It is also a ``ValueError``.
+
+    Notes
+    -----
+    Thread-safe and lock-free, also without a GIL. 56 bytes for up to eight items, 16 KB at most by default. Not
+    against somebody who chooses items to deceive it. Can be pickled and copied.
+
+    Examples
+    --------
+    >>> monday, tuesday = HyperLogLog(), HyperLogLog()
+    >>> monday.update(["ann", "bob"]), tuesday.update(["bob", "cid"])
+    (True, True)
+    >>> monday.merge(tuesday)
+    >>> monday.count()
+    Estimate(3, error=0.008125)
+    """
+
+    def __new__(cls, precision: SupportsIndex = 14) -> Self: ...
+    def add(self, item: _Item) -> bool:
+        """Add an item, and return whether that changed anything, as PFADD does."""
+
+    def update(self, items: Iterable[_Item]) -> bool:
+        """Add each of ``items``, and return whether that changed anything."""
+
+    def count(self) -> Estimate:
+        """Return about how many different items were added."""
+
+    def merge(self, other: HyperLogLog) -> None:
+        """Add the items of another one of the same precision, exactly as if they had been added here."""
+
+    def to_redis(self) -> bytes:
+        """Return the sketch as Redis keeps it: ``SET`` it, and PFCOUNT and PFMERGE work.
+
+        Raises `SketchError` unless the precision is 14.
+        """
+
+    @staticmethod
+    def from_redis(data: Buffer) -> HyperLogLog:
+        """Return the sketch that ``GET`` of a key of PFADD answers. Raises `SketchError` for anything else."""
+
+    @property
+    def error(self) -> float:
+        """The relative standard error of a count of many."""
+
+    @property
+    def precision(self) -> int:
+        """The number of bits that choose a register."""
+
+    def __copy__(self) -> HyperLogLog: ...
+    def __deepcopy__(self, _memo: Any) -> HyperLogLog: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
+    def __sizeof__(self) -> int: ...
+
+@final
+class WindowedUniques:
+    """About how many different items there were in the last N seconds, and ever.
+
+    The window is cut into sixteenths (of a second at least), each with a `HyperLogLog` of its own, and an answer joins
+    those that it touches: it takes in items of up to one sixteenth (`part`) before what was asked for.
+
+    Parameters
+    ----------
+    window, resolution, slack, max_skew, clock
+        As for `HitCounter`.
+    precision : int, default 14
+        As for `HyperLogLog`.
+
+    Raises
+    ------
+    ConfigError
+        The parts do not fit together; the message says which, and what would.
+
+    Notes
+    -----
+    Thread-safe and lock-free, also without a GIL. 150 bytes and its clock for up to eight items, 290 KB at most. Can
+    be pickled and copied; ``max_skew`` is that of the slack then.
+
+    Examples
+    --------
+    >>> clock = ManualClock(1_000)
+    >>> visitors = WindowedUniques(300, clock=clock)
+    >>> [visitors.add(name).value for name in ("ann", "bob", "ann")]
+    ['counted', 'counted', 'counted']
+    >>> int(visitors.count())
+    2
+    >>> clock.advance(600)
+    1600
+    >>> int(visitors.count()), int(visitors.ever())
+    (0, 2)
+    """
+
+    def __new__(
+        cls,
+        window: _Span = 300,
+        *,
+        resolution: _Span = 1,
+        slack: SupportsIndex = 20,
+        precision: SupportsIndex = 14,
+        max_skew: _Span | None = None,
+        clock: ManualClock | SystemClock | None = None,
+    ) -> Self: ...
+    def add(self, item: _Item, timestamp: _Time | None = None) -> Outcome:
+        """Add an item at ``timestamp``, or now: ``LATE`` if its sixteenth is gone, ``FUTURE`` as for `HitCounter`."""
+
+    def count(self, last: _Span | None = None, at: _Time | None = None) -> Estimate:
+        """Return about how many different items ``(at - last, at]`` has, or up to now; of the window by default.
+
+        Raises
+        ------
+        WindowExpired
+            Part of the range is not known any more.
+        QueryError
+            ``last`` is negative or more than the window.
+        """
+
+    def ever(self) -> Estimate:
+        """Return about how many different items were ever added."""
+
+    def merge(self, other: WindowedUniques | Buffer) -> None:
+        """Add the items of another one, or of its bytes, as often as one likes.
+
+        Raises `SnapshotError` unless window, resolution and precision are the same.
+        """
+
+    def to_bytes(self) -> bytes:
+        """Return everything but the clock as bytes (``docs/formats.md``)."""
+
+    @staticmethod
+    def from_bytes(data: Buffer, *, clock: ManualClock | SystemClock | None = None) -> WindowedUniques:
+        """Return what `to_bytes` wrote. Raises `SnapshotError` for anything else."""
+
+    @property
+    def error(self) -> float:
+        """The relative standard error of a count of many."""
+
+    @property
+    def precision(self) -> int:
+        """The number of bits that tell items apart."""
+
+    @property
+    def window(self) -> int | float:
+        """The window in seconds."""
+
+    @property
+    def resolution(self) -> int | float:
+        """The width of a tick in seconds."""
+
+    @property
+    def part(self) -> int | float:
+        """How many seconds more than was asked for an answer may cover."""
+
+    def __copy__(self) -> WindowedUniques: ...
+    def __deepcopy__(self, memo: Any) -> WindowedUniques: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
+    def __sizeof__(self) -> int: ...
+
+@final
+class GCounter:
+    """A count of all time that many replicas keep and merge, in any order, any number of times.
+
+    Each replica counts under its name, in generations: one that starts from empty, or from bytes, begins a new one, so
+    that nothing it counted before is taken for what it counts now. Shapiro, Preguica, Baquero and Zawirski,
+    "Conflict-free Replicated Data Types", 2011.
+
+    Parameters
+    ----------
+    replica : str
+        The name, of 1 to 1,024 bytes.
+
+    Notes
+    -----
+    Thread-safe and lock-free, also without a GIL. Copies and pickles count on in a generation of their own.
+
+    Examples
+    --------
+    >>> here, there = GCounter("here"), GCounter("there")
+    >>> bool(here.record(2) and there.record())
+    True
+    >>> here.merge(there)
+    >>> here.merge(there.to_bytes())
+    >>> here.count()
+    3
+    """
+
+    def __new__(cls, replica: _Endpoint) -> Self: ...
+    def record(self, amount: SupportsIndex = 1) -> Outcome:
+        """Count ``amount``, and return what became of it: ``SATURATED`` if the count would pass 2**63 - 1."""
+
+    def count(self) -> int:
+        """Return what all replicas have counted, as far as is known here. It never goes down."""
+
+    def merge(self, other: GCounter | Buffer) -> None:
+        """Take in what another one, or its bytes, knows."""
+
+    def to_bytes(self) -> bytes:
+        """Return what is known as bytes (``docs/formats.md``)."""
+
+    @staticmethod
+    def from_bytes(data: Buffer) -> GCounter:
+        """Return what `to_bytes` wrote, of the same replica in a new generation."""
+
+    @property
+    def replica(self) -> str:
+        """The replica's name."""
+
+    def __copy__(self) -> GCounter: ...
+    def __deepcopy__(self, _memo: Any) -> GCounter: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
+
+@final
+class Morris:
+    """About how much was counted, in a few bits: a register that is raised with a chance that falls as it grows.
+
+    Morris, "Counting large numbers of events in small registers", 1978; Flajolet, "Approximate counting", 1985.
+    Unbiased, also when many threads record.
+
+    Parameters
+    ----------
+    error : float, optional
+        The relative standard error, 0.001 to 0.5; 0.05 if neither it nor ``base`` is given.
+    base : float, optional
+        The base of the register instead; 2 is the coarsest.
+    seed : int, optional
+        What its random numbers begin with, to repeat them in a test.
+
+    Examples
+    --------
+    >>> counter = Morris(error=0.1, seed=1)
+    >>> counter.record(0), counter.estimate()
+    (<Outcome.COUNTED: 'counted'>, Estimate(0, error=0.1))
+    """
+
+    def __new__(
+        cls, error: float | None = None, base: float | None = None, seed: SupportsIndex | None = None
+    ) -> Self: ...
+    def record(self, amount: SupportsIndex = 1) -> Outcome:
+        """Count ``amount``."""
+
+    def estimate(self) -> Estimate:
+        """Return about how much was counted."""
+
+    def merge(self, other: Morris | Buffer) -> None:
+        """Take in what another one, or its bytes, knows.
+
+        Each writer keeps its own register, so merging the same again changes nothing. Raises `SketchError` unless the
+        base is the same.
+        """
+
+    def to_bytes(self) -> bytes:
+        """Return what is known as bytes (``docs/formats.md``)."""
+
+    @staticmethod
+    def from_bytes(data: Buffer) -> Morris:
+        """Return what `to_bytes` wrote."""
+
+    @property
+    def error(self) -> float:
+        """The relative standard error of an estimate."""
+
+    @property
+    def base(self) -> float:
+        """The base of the register."""
+
+    def __copy__(self) -> Morris: ...
+    def __deepcopy__(self, _memo: Any) -> Morris: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
+
+@final
+class Reservoir(Generic[_T]):
+    """A sample of ``k`` of all items that were added, each with the same chance.
+
+    Algorithm L: Li, "Reservoir-sampling algorithms of time complexity O(n(1 + log(N/n)))", 1994.
+
+    Items may be any objects; the sample keeps those that are in it alive. Merging keeps the sample uniform over both
+    streams, however unequal; merging the same again changes nothing.
+
+    Examples
+    --------
+    >>> sample = Reservoir(3, seed=1)
+    >>> sample.update(range(1_000))
+    >>> len(sample.items())
+    3
+    """
+
+    def __new__(cls, k: SupportsIndex, seed: SupportsIndex | None = None) -> Self: ...
+    def add(self, item: _T) -> None:
+        """Offer an item."""
+
+    def update(self, items: Iterable[_T]) -> None:
+        """Offer each of ``items``."""
+
+    def items(self) -> list[_T]:
+        """Return the sample, in no order."""
+
+    def merge(self, other: Reservoir[_T]) -> None:
+        """Take in another one of the same ``k``."""
+
+    @property
+    def k(self) -> int:
+        """How many items there is room for."""
+
+    def __len__(self) -> int: ...
+    def __copy__(self) -> Reservoir[_T]: ...
+    @classmethod
+    def __class_getitem__(cls, item: Any) -> GenericAlias: ...
+
+@final
+class BottomK(Generic[_T]):
+    """A sample of ``k`` of all items that were added, each with the same chance: those that drew the smallest tags.
+
+    As `Reservoir`, and merged in any order the sample is the same one.
+
+    Examples
+    --------
+    >>> sample = BottomK(3, seed=1)
+    >>> sample.update("ab")
+    >>> sorted(sample.items())
+    ['a', 'b']
+    """
+
+    def __new__(cls, k: SupportsIndex, seed: SupportsIndex | None = None) -> Self: ...
+    def add(self, item: _T) -> None:
+        """Offer an item."""
+
+    def update(self, items: Iterable[_T]) -> None:
+        """Offer each of ``items``."""
+
+    def items(self) -> list[_T]:
+        """Return the sample, in the order of the tags."""
+
+    def merge(self, other: BottomK[_T]) -> None:
+        """Take in another one of the same ``k``."""
+
+    @property
+    def k(self) -> int:
+        """How many items there is room for."""
+
+    def __len__(self) -> int: ...
+    def __copy__(self) -> BottomK[_T]: ...
+    @classmethod
+    def __class_getitem__(cls, item: Any) -> GenericAlias: ...
+
+@final
+class TopK:
+    """The most frequent of all items that were added, in memory of ``k``.
+
+    Space-saving: Metwally, Agrawal and El Abbadi, "Efficient computation of frequent and top-k elements in data
+    streams", 2005.
+
+    Every item that is more than one in ``k`` of all is listed, and each count is too high by at most its bound.
+
+    Examples
+    --------
+    >>> paths = TopK(2)
+    >>> for path in ("/", "/", "/about"):
+    ...     paths.add(path).value
+    'counted'
+    'counted'
+    'counted'
+    >>> paths.items()
+    [('/', 2, 0), ('/about', 1, 0)]
+    """
+
+    def __new__(cls, k: SupportsIndex) -> Self: ...
+    def add(self, item: _Endpoint, amount: SupportsIndex = 1) -> Outcome:
+        """Count ``amount`` of ``item``, a text."""
+
+    def items(self) -> list[tuple[str, int, int]]:
+        """Return the items, the most frequent first, each with its count and how much of that may be others'."""
+
+    def merge(self, other: TopK | Buffer) -> None:
+        """Take in what another one, or its bytes, knows. Merging the same again changes nothing."""
+
+    def to_bytes(self) -> bytes:
+        """Return what is known as bytes (``docs/formats.md``)."""
+
+    @staticmethod
+    def from_bytes(data: Buffer) -> TopK:
+        """Return what `to_bytes` wrote."""
+
+    @property
+    def k(self) -> int:
+        """How many items are listed."""
+
+    def __copy__(self) -> TopK: ...
+    def __deepcopy__(self, _memo: Any) -> TopK: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
+
+@final
+class Decision:
+    """What a limiter says. True if the cost was let through; unpacks into its three parts."""
+
+    @property
+    def allowed(self) -> bool:
+        """Whether the cost was let through."""
+
+    @property
+    def remaining(self) -> int:
+        """How much more would be, right after it."""
+
+    @property
+    def retry_after(self) -> float:
+        """How many seconds to wait until this cost is let through, if nobody else comes.
+
+        0.0 if it was, ``inf`` if it is more than there ever is.
+        """
+
+    def __bool__(self) -> bool: ...
+    def __iter__(self) -> Iterator[Any]: ...
+    def __eq__(self, value: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class Limiter:
+    """Lets through no more than so much in so much time, exactly, from any number of threads.
+
+    A sliding window, or with ``burst`` a token bucket. In any span of the window at most ``limit`` is let through; a
+    cost may wait for up to a sixtieth of it (``resolution``) longer than a log of all costs would make it. A bucket
+    lets through ``burst`` at once, and then as much as the rate says.
+
+    Parameters
+    ----------
+    limit : int or str
+        How much, 1 to 2**32; or a rate like ``"100/minute"``, ``"5/s"``, ``"10 per 30 seconds"``.
+    window : span
+        In how much time, 0.001 seconds to 100 years; not with a rate.
+    burst : int, optional
+        Makes it a token bucket of so many.
+    resolution : span, optional
+        The step in which the window slides: a sixtieth of it by default. Finer ones take 8 bytes a step.
+    clock : ManualClock or SystemClock, optional
+        Where the time comes from: a steady clock by default, that no change of the wall clock moves.
+
+    Raises
+    ------
+    LimitError
+        This is no rate, or the parts do not fit together. It is also a ``ValueError``.
+
+    Notes
+    -----
+    Thread-safe and lock-free, also without a GIL: the word that a decision is made on is the word that it changes, by
+    one exchange that expects it unchanged, so of two who want the last unit one is refused.
+
+    Examples
+    --------
+    >>> limiter = Limiter("2/minute", clock=ManualClock(1_000))
+    >>> limiter.allow(), limiter.allow(2)
+    (Decision(allowed=True, remaining=1, retry_after=0.0), Decision(allowed=False, remaining=1, retry_after=61.0))
+    >>> if not limiter.allow(3):
+    ...     print("never")
+    never
+    """
+
+    @overload
+    def __new__(
+        cls,
+        limit: str,
+        window: None = None,
+        *,
+        burst: SupportsIndex | None = None,
+        resolution: _Span | None = None,
+        clock: ManualClock | SystemClock | None = None,
+    ) -> Self: ...
+    @overload
+    def __new__(
+        cls,
+        limit: SupportsIndex,
+        window: _Span,
+        *,
+        burst: SupportsIndex | None = None,
+        resolution: _Span | None = None,
+        clock: ManualClock | SystemClock | None = None,
+    ) -> Self: ...
+    def allow(self, cost: SupportsIndex = 1, at: _Time | None = None) -> Decision:
+        """Let ``cost`` through at ``at``, or now, or refuse it whole; a refused cost consumes nothing.
+
+        Time does not go back: what is earlier than the newest time at which something was let through is decided as of
+        that, and in a bucket finds fewer tokens than there are.
+        """
+
+    def peek(self, at: _Time | None = None) -> Decision:
+        """Return what ``allow()`` would, but with all that remains. Consumes nothing."""
+
+    @property
+    def limit(self) -> int:
+        """How much."""
+
+    @property
+    def window(self) -> int | float:
+        """In how many seconds."""
+
+    def __sizeof__(self) -> int: ...
+
+@final
+class KeyedLimiter:
+    """A limit for each key: for a user, an address, a tenant.
+
+    As `Limiter`, for at most ``max_keys`` keys; those that are as good as new are forgotten, which changes no
+    decision. Windows slide in twelfths by default: a key takes about 200 bytes and itself, in a bucket 80.
+
+    Parameters
+    ----------
+    limit, window, burst, resolution, clock
+        As for `Limiter`.
+    max_keys : int, default 100_000
+        The most keys.
+    when_full : {"refuse", "allow"}, default "refuse"
+        What happens to the costs of a new key when there are as many and none is idle: they are refused, or let
+        through unlimited. Both are counted.
+
+    Examples
+    --------
+    >>> limiter = KeyedLimiter("100/minute", clock=ManualClock(1_000))
+    >>> limiter.allow("198.51.100.7").remaining, limiter.allow("2001:db8::1", 60).remaining
+    (99, 40)
+    """
+
+    @overload
+    def __new__(
+        cls,
+        limit: str,
+        window: None = None,
+        *,
+        max_keys: SupportsIndex = 100_000,
+        when_full: Literal["refuse", "allow"] = "refuse",
+        burst: SupportsIndex | None = None,
+        resolution: _Span | None = None,
+        clock: ManualClock | SystemClock | None = None,
+    ) -> Self: ...
+    @overload
+    def __new__(
+        cls,
+        limit: SupportsIndex,
+        window: _Span,
+        *,
+        max_keys: SupportsIndex = 100_000,
+        when_full: Literal["refuse", "allow"] = "refuse",
+        burst: SupportsIndex | None = None,
+        resolution: _Span | None = None,
+        clock: ManualClock | SystemClock | None = None,
+    ) -> Self: ...
+    def allow(self, key: _Item, cost: SupportsIndex = 1, at: _Time | None = None) -> Decision:
+        """Let a cost of ``key`` through at ``at``, or now, or refuse it whole."""
+
+    def peek(self, key: _Item, at: _Time | None = None) -> Decision:
+        """Return what ``allow(key)`` would, but with all that remains. Consumes nothing and makes no key."""
+
+    def prune(self, at: _Time | None = None) -> int:
+        """Drop every key that is as good as a new one, and return how many."""
+
+    def metrics(self) -> KeyedMetrics:
+        """Return what the limiter holds and did."""
+
+    @property
+    def limit(self) -> int:
+        """How much each key may."""
+
+    @property
+    def window(self) -> int | float:
+        """In how many seconds."""
+
+    @property
+    def max_keys(self) -> int:
+        """The most keys there may be."""
+
+    def __len__(self) -> int: ...
+    def __sizeof__(self) -> int: ...
 
 @final
 class Strategy:
@@ -784,10 +1429,12 @@ def _restore(
     snapshot: Buffer,
 ) -> HitCounter: ...
 def _restore_registry(
-    configuration: tuple[int, int, int, str, int | None, int, str],
+    configuration: tuple[int, int, int, str, int | None, int, str, int],
     clock: ManualClock | SystemClock | None,
     snapshot: Buffer,
 ) -> Registry: ...
+def _restore_hyperloglog(precision: int, registers: list[int]) -> HyperLogLog: ...
+def _restore_uniques(data: Buffer, clock: ManualClock | SystemClock | None) -> WindowedUniques: ...
 def _restore_strategy(text: str) -> Strategy: ...
 def _restore_clock(secs: int, nanos: int) -> ManualClock: ...
 def _run(arguments: list[str]) -> int: ...

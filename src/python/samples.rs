@@ -8,6 +8,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use pyo3::prelude::*;
+use pyo3::types::PyType;
 
 use crate::python::configured::number;
 use crate::python::errors;
@@ -126,6 +127,15 @@ macro_rules! sample {
 
             fn __copy__(&self) -> Self {
                 Self { sample: Some(self.sample().clone()) }
+            }
+
+            /// So that annotations may say what is in it.
+            #[classmethod]
+            fn __class_getitem__<'py>(
+                class: &Bound<'py, PyType>,
+                item: &Bound<'py, PyAny>,
+            ) -> PyResult<Bound<'py, PyAny>> {
+                class.py().import("types")?.getattr("GenericAlias")?.call1((class, item))
             }
 
             fn __repr__(&self) -> String {

@@ -3,6 +3,7 @@
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 
@@ -73,6 +74,21 @@ def test_fuzz(tmp_path, strategy, order):
 def test_ports_of_other_counters(tmp_path):
     # All of them: those of 71 seconds in 5 buckets too, whose width of 14.2 seconds is a whole number of microseconds.
     assert judge(tmp_path, "j_ports.py", PORT_ADAPTER="judge_adapters:Buckets") >= 29
+
+
+@pytest.mark.skipif(shutil.which("redis-server") is None, reason="redis-server is not installed")
+def test_hyperloglog_beside_redis(tmp_path):
+    assert judge(tmp_path, "j_hll.py", HLL_ADAPTER="judge_adapters:Sketch") >= 51
+
+
+def test_laws_of_a_g_counter(tmp_path):
+    assert judge(tmp_path, "j_crdt.py", CRDT_ADAPTER="judge_adapters:GCounter") == 1
+
+
+@pytest.mark.parametrize("sample", ["Reservoir", "BottomK"])
+def test_statistics(tmp_path, sample):
+    environment = {"MORRIS_ADAPTER": "judge_adapters:Morris", "RESERVOIR_ADAPTER": f"judge_adapters:{sample}"}
+    assert judge(tmp_path, "j_stats.py", **environment) == 2
 
 
 def test_the_judges_fail_a_counter_with_a_fault(tmp_path):
