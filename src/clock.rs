@@ -1,4 +1,4 @@
-//! The only reader of the operating system's clock.
+//! The only reader of the operating system's clocks.
 //!
 //! A [`Clock`] says what time it is: the system's, one that a test moves by hand, or one of the caller's own. A
 //! [`TickClock`] turns it into ticks for one counter and keeps them from running backwards.
@@ -28,8 +28,8 @@
 #![allow(clippy::disallowed_methods)]
 
 use std::fmt;
-use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::error::TimeError;
 use crate::sync::{Mutex, Ordering, Typed};
@@ -96,6 +96,46 @@ impl SystemClock {
             let mut step = libc::timespec { tv_sec: 0, tv_nsec: 0 };
             // SAFETY: `step` is a valid timespec for the call to fill.
             if unsafe { libc::clock_getres(libc::CLOCK_REALTIME_COARSE, &raw mut step) } == 0 {
+                return Some(Duration::new(u64::try_from(step.tv_sec).ok()?, u32::try_from(step.tv_nsec).ok()?));
+            }
+        }
+        None
+    }
+}
+
+/// The operating system's clock that nobody sets (`CLOCK_MONOTONIC`): only differences of its times mean something.
+#[derive(Clone, Copy, Debug)]
+pub struct SteadyClock;
+
+impl SteadyClock {
+    /// Nanoseconds since some time in the past; with `coarse`, at most one step of the coarse clock ago.
+    #[inline]
+    pub fn nanos(self, coarse: bool) -> u64 {
+        #[cfg(target_os = "linux")]
+        if coarse {
+            let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+            // SAFETY: `now` is a valid timespec for the call to fill.
+            if unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &raw mut now) } == 0 {
+                return (now.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(now.tv_nsec as u64);
+            }
+        }
+        let _ = coarse;
+        self.precise()
+    }
+
+    #[inline(never)]
+    fn precise(self) -> u64 {
+        static FIRST: OnceLock<Instant> = OnceLock::new();
+        u64::try_from(FIRST.get_or_init(Instant::now).elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// The step of the coarse clock, where there is one.
+    pub fn coarse_step() -> Option<Duration> {
+        #[cfg(target_os = "linux")]
+        {
+            let mut step = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+            // SAFETY: `step` is a valid timespec for the call to fill.
+            if unsafe { libc::clock_getres(libc::CLOCK_MONOTONIC_COARSE, &raw mut step) } == 0 {
                 return Some(Duration::new(u64::try_from(step.tv_sec).ok()?, u32::try_from(step.tv_nsec).ok()?));
             }
         }

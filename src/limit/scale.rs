@@ -10,10 +10,9 @@
 //! | the system's, precise | otherwise | 20 ns and more |
 //! | one of the caller's | as it is | |
 
-use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, SteadyClock};
 use crate::sync::{AtomicU64, Ordering};
 use crate::time::Timestamp;
 
@@ -32,15 +31,15 @@ pub struct Scale {
 impl Scale {
     /// The time of `clock`, read so that steps of `fine` are told apart.
     pub fn new(clock: Clock, fine: Duration) -> Self {
-        let is_coarse = coarse_step().is_some_and(|step| step * 2 <= fine);
+        let is_coarse = SteadyClock::coarse_step().is_some_and(|step| step * 2 <= fine);
         let made = micros(clock.now());
-        Self { clock, is_coarse, made, steady: steady(is_coarse), origin: AtomicU64::new(0) }
+        Self { clock, is_coarse, made, steady: SteadyClock.nanos(is_coarse), origin: AtomicU64::new(0) }
     }
 
     /// How long after the time that was read it may already be.
     pub fn lag(&self) -> Duration {
         match self.clock {
-            Clock::System if self.is_coarse => coarse_step().unwrap_or_default(),
+            Clock::System if self.is_coarse => SteadyClock::coarse_step().unwrap_or_default(),
             _ => Duration::ZERO,
         }
     }
@@ -52,7 +51,7 @@ impl Scale {
         if origin == 0 || !matches!(self.clock, Clock::System) {
             return self.now_other();
         }
-        let since = steady(self.is_coarse).saturating_sub(self.steady);
+        let since = SteadyClock.nanos(self.is_coarse).saturating_sub(self.steady);
         (self.made.saturating_sub(origin - 1)).saturating_mul(1_000).saturating_add(since)
     }
 
@@ -60,7 +59,7 @@ impl Scale {
     fn now_other(&self) -> u64 {
         match &self.clock {
             Clock::System => {
-                let since = steady(self.is_coarse).saturating_sub(self.steady);
+                let since = SteadyClock.nanos(self.is_coarse).saturating_sub(self.steady);
                 let origin = self.origin(self.made + since / 1_000);
                 (self.made.saturating_sub(origin)).saturating_mul(1_000).saturating_add(since)
             }
@@ -87,41 +86,6 @@ impl Scale {
 fn micros(at: Timestamp) -> u64 {
     // At most 2.6e17, in the year 9999.
     at.as_duration().as_micros() as u64
-}
-
-/// The step of the coarse steady clock, where there is one.
-fn coarse_step() -> Option<Duration> {
-    #[cfg(target_os = "linux")]
-    {
-        let mut step = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: `step` is a valid timespec for the call to fill.
-        if unsafe { libc::clock_getres(libc::CLOCK_MONOTONIC_COARSE, &raw mut step) } == 0 {
-            return Some(Duration::new(u64::try_from(step.tv_sec).ok()?, u32::try_from(step.tv_nsec).ok()?));
-        }
-    }
-    None
-}
-
-/// Nanoseconds of the steady clock since some time.
-#[inline]
-fn steady(is_coarse: bool) -> u64 {
-    #[cfg(target_os = "linux")]
-    if is_coarse {
-        let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: `now` is a valid timespec for the call to fill.
-        if unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &raw mut now) } == 0 {
-            return (now.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(now.tv_nsec as u64);
-        }
-    }
-    let _ = is_coarse;
-    steady_precise()
-}
-
-#[inline(never)]
-#[allow(clippy::disallowed_methods, reason = "the one place that reads the steady clock")]
-fn steady_precise() -> u64 {
-    static FIRST: OnceLock<Instant> = OnceLock::new();
-    u64::try_from(FIRST.get_or_init(Instant::now).elapsed().as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(all(test, not(any(hitring_loom, hitring_shuttle))))]

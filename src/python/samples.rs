@@ -51,7 +51,8 @@ fn bury() {
 }
 
 macro_rules! sample {
-    ($class:ident, $name:literal, $sample:ident) => {
+    ($class:ident, $name:literal, $sample:ident, $doc:literal) => {
+        #[doc = $doc]
         #[pyclass(frozen, weakref, module = "hitring", name = $name)]
         #[derive(Debug)]
         pub struct $class {
@@ -145,5 +146,10 @@ macro_rules! sample {
     };
 }
 
-sample!(PyReservoir, "Reservoir", Reservoir);
-sample!(PyBottomK, "BottomK", BottomK);
+sample!(PyReservoir, "Reservoir", Reservoir, "A sample of `k` of all items that were added.");
+sample!(
+    PyBottomK,
+    "BottomK",
+    BottomK,
+    "A sample of `k` of all items that were added, the same in whatever order it is merged."
+);

@@ -1,0 +1,224 @@
+"""Limiter, KeyedLimiter and Decision from Python."""
+
+import datetime
+import math
+import threading
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hitring import Decision, KeyedLimiter, Limiter, LimitError, ManualClock
+
+START = 1_700_000_000
+
+
+def clocked(kind, *arguments, **options):
+    clock = ManualClock(START)
+    return kind(*arguments, clock=clock, **options), clock
+
+
+class TestLimiter:
+    def test_the_limit_is_let_through_and_not_one_more(self):
+        for options in ({}, {"burst": 3}):
+            limiter, clock = clocked(Limiter, 3, 60, **options)
+            assert [limiter.allow().allowed for _ in range(5)] == [True, True, True, False, False]
+            refused = limiter.allow()
+            assert (refused.remaining, refused.allowed) == (0, False)
+            clock.advance(refused.retry_after)
+            assert limiter.allow().allowed
+
+    @pytest.mark.parametrize(
+        ("rate", "limit", "window"),
+        [
+            ("100/minute", 100, 60),
+            ("5/s", 5, 1),
+            ("10 per 30 seconds", 10, 30),
+            ("3/250ms", 3, 0.25),
+            ("1/d", 1, 86_400),
+        ],
+    )
+    def test_rates_as_text(self, rate, limit, window):
+        limiter = Limiter(rate)
+        assert (limiter.limit, limiter.window) == (limit, window)
+        assert Limiter(limit, window).limit == limit
+
+    def test_a_refused_cost_consumes_nothing(self):
+        for options in ({}, {"burst": 5}):
+            limiter, _ = clocked(Limiter, "5/minute", **options)
+            assert limiter.allow(3).remaining == 2
+            for _ in range(20):
+                assert not limiter.allow(3)
+                assert limiter.allow(6).retry_after == math.inf
+                assert limiter.allow(0)
+                assert limiter.peek().remaining == 2
+            assert limiter.allow(2).allowed
+
+    def test_times_of_the_caller(self):
+        limiter = Limiter(2, 60)
+        allowed = [limiter.allow(at=second).allowed for second in (0, 1, 2, 59, 60, 61, 62)]
+        assert allowed == [True, True, False, False, False, True, True]
+        assert limiter.allow(1, 62).retry_after == 60
+        assert limiter.peek(at=datetime.datetime.fromtimestamp(1_000, datetime.timezone.utc)).remaining == 2
+
+    @given(
+        st.lists(st.tuples(st.integers(0, 1_500), st.integers(0, 5)), max_size=80),
+        st.integers(1, 8),
+    )
+    def test_no_window_holds_more_than_the_limit(self, asked, limit):
+        limiter, clock = clocked(Limiter, limit, 6, resolution=1)
+        limiter.peek()
+        now, log = 0, []
+        for wait, cost in asked:
+            now += wait
+            clock.set(START + now / 1_000)
+            first = max(0, now // 1_000 - 6) * 1_000
+            used = sum(cost for at, cost in log if at >= first)
+            decision = limiter.allow(cost)
+            assert decision.allowed == (used + cost <= limit)
+            assert decision.remaining == limit - used - (cost if decision else 0)
+            if decision:
+                log.append((now, cost))
+        for at, _ in log:
+            assert sum(cost for then, cost in log if at <= then < at + 6_000) <= limit
+
+    def test_threads_get_the_limit_and_not_one_more(self):
+        for options in ({}, {"burst": 1_000}):
+            limiter, _ = clocked(Limiter, 1_000, 60, **options)
+            allowed = []
+
+            def ask(limiter=limiter, allowed=allowed):
+                allowed.append(sum(limiter.allow().allowed for _ in range(1_000)))
+
+            threads = [threading.Thread(target=ask) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            assert sum(allowed) == 1_000
+
+    def test_the_systems_clock_is_steady_and_waited_for(self):
+        limiter = Limiter("1/100ms")
+        assert limiter.allow()
+        for _ in range(3):
+            time.sleep(limiter.allow().retry_after)
+            assert limiter.allow()
+
+    @pytest.mark.parametrize(
+        ("arguments", "error", "says"),
+        [
+            (("nonsense",), LimitError, "100/minute"),
+            (("5/s", 3), TypeError, "leave out window"),
+            ((5,), TypeError, "needs a window"),
+            ((0, 60), LimitError, "1 to 4294967296"),
+            ((-1, 60), LimitError, r"1 to 2\*\*32"),
+            ((5, 0), LimitError, "1 ms to 100 years"),
+            ((5, -1), LimitError, "negative"),
+            ((5, math.inf), LimitError, "finite"),
+            ((5.5, 60), TypeError, "limit must be an int"),
+            ((None, 60), TypeError, "limit must be an int"),
+            ((True, 60), TypeError, "limit must be an int"),
+            ((5, "60"), TypeError, "window must be seconds"),
+        ],
+    )
+    def test_what_is_no_limit(self, arguments, error, says):
+        for kind in (Limiter, KeyedLimiter):
+            with pytest.raises(error, match=says):
+                kind(*arguments)
+
+    def test_options_that_do_not_fit(self):
+        for options, says in (
+            ({"burst": 0}, "burst"),
+            ({"burst": 5, "resolution": 1}, "leave out"),
+            ({"resolution": 61}, "no longer than the window"),
+            ({"resolution": 0}, "65536th"),
+        ):
+            with pytest.raises(LimitError, match=says):
+                Limiter("5/minute", **options)
+        with pytest.raises(TypeError):
+            Limiter("5/minute", clock=5)
+
+    def test_costs_are_whole_and_not_negative(self):
+        limiter = Limiter("5/minute")
+        with pytest.raises(ValueError, match="cost is negative"):
+            limiter.allow(-1)
+        for wrong in ("1", 1.0, None, True):
+            with pytest.raises(TypeError, match="cost must be an int"):
+                limiter.allow(wrong)
+        with pytest.raises(ValueError, match="at"):
+            limiter.allow(1, -5)
+        assert limiter.peek().remaining == 5
+
+
+class TestDecision:
+    def test_it_is_true_if_it_was_let_through_and_unpacks(self):
+        limiter, _ = clocked(Limiter, 1, 60)
+        yes, no = limiter.allow(), limiter.allow()
+        assert isinstance(yes, Decision)
+        assert (bool(yes), bool(no)) == (True, False)
+        allowed, remaining, retry_after = no
+        assert (allowed, remaining, retry_after) == (False, 0, 61.0)
+        assert repr(yes) == "Decision(allowed=True, remaining=0, retry_after=0.0)"
+        assert no == limiter.allow()
+        assert hash(no) == hash(limiter.allow())
+        assert yes != no
+        assert yes != (True, 0, 0.0)
+        with pytest.raises(AttributeError):
+            yes.allowed = False
+        with pytest.raises(TypeError):
+            Decision()
+
+
+class TestKeyedLimiter:
+    def test_each_key_has_a_limit_of_its_own(self):
+        limiter, clock = clocked(KeyedLimiter, "2/minute")
+        for key in ("a", b"b", "ä"):
+            assert [limiter.allow(key).allowed for _ in range(3)] == [True, True, False]
+        assert limiter.allow(b"a").allowed is False, "a str is the bytes of its UTF-8"
+        assert (len(limiter), limiter.peek("new").remaining, len(limiter)) == (3, 2, 3)
+        clock.advance(66)
+        assert limiter.prune() == 3
+        assert len(limiter) == 0
+        assert limiter.metrics().dropped == 3
+
+    def test_there_are_never_more_keys_than_may_be(self):
+        refusing, _ = clocked(KeyedLimiter, "2/minute", max_keys=2)
+        assert [bool(refusing.allow(key)) for key in "abcab"] == [True, True, False, True, True]
+        assert (refusing.metrics().refused, len(refusing), refusing.max_keys) == (1, 2, 2)
+        allowing, _ = clocked(KeyedLimiter, "2/minute", max_keys=1, when_full="allow")
+        assert all(allowing.allow(key) for key in ("a", "b", "b", "b"))
+        assert allowing.metrics().unlimited == 3
+
+    def test_costs_and_times(self):
+        limiter = KeyedLimiter(10, 12)
+        assert limiter.allow("a", 8, at=100).remaining == 2
+        assert not limiter.allow("a", 3, 111)
+        assert limiter.allow("a", 3, at=113)
+        assert limiter.prune(at=112) == 0
+        assert limiter.prune(at=200) == 1
+
+    def test_threads_share_the_keys(self):
+        limiter, _ = clocked(KeyedLimiter, 50, 60)
+        allowed = []
+
+        def ask(number):
+            allowed.append(sum(limiter.allow(f"key {(turn + number) % 20}").allowed for turn in range(4_000)))
+
+        threads = [threading.Thread(target=ask, args=(number,)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert (sum(allowed), len(limiter)) == (1_000, 20)
+
+    def test_bad_input_says_what_would_do(self):
+        with pytest.raises(TypeError, match="key must be a str or bytes"):
+            KeyedLimiter("1/s").allow(5)
+        with pytest.raises(LimitError, match="at least one"):
+            KeyedLimiter("1/s", max_keys=0)
+        with pytest.raises(LimitError, match="refuse"):
+            KeyedLimiter("1/s", when_full="prune")
+        with pytest.raises(TypeError, match="when_full"):
+            KeyedLimiter("1/s", when_full=None)
+        assert repr(KeyedLimiter("1/s")) == "<hitring.KeyedLimiter of 1/1s for each of 0 keys>"
