@@ -21,25 +21,27 @@
 use std::time::Duration;
 
 use super::{CLOSED, Decision, Rate};
+use crate::limit::divisor::Divisor;
 use crate::mutant::mutated;
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering, relax};
 
 /// How buckets of a limiter are filled.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
-    interval: u64,
-    burst: u64,
+    interval: Divisor,
+    /// Nanoseconds that a full bucket is worth.
+    full: u64,
 }
 
 impl Plan {
     pub fn new(rate: Rate, burst: u64) -> Self {
         let interval = rate.window().as_nanos().div_ceil(u128::from(rate.limit())) as u64;
-        Self { interval, burst }
+        Self { interval: Divisor::new(interval), full: interval.saturating_mul(burst) }
     }
 
     /// The differences in time that matter.
     pub fn fine(self) -> Duration {
-        Duration::from_nanos(self.interval.saturating_mul(self.burst) / 16)
+        Duration::from_nanos(self.full / 16)
     }
 
     /// Whether the bucket is full at `now`: as good as a new one.
@@ -50,8 +52,8 @@ impl Plan {
     /// Decides on `cost` at `now`, and takes it with `take`; `None` if the bucket is closed.
     #[inline]
     pub fn decide(self, word: &AtomicU64, now: u64, cost: u64, take: bool) -> Option<Decision> {
-        let full = self.interval.saturating_mul(self.burst);
-        let Some(wanted) = cost.checked_mul(self.interval).filter(|&wanted| wanted <= full) else {
+        let full = self.full;
+        let Some(wanted) = cost.checked_mul(self.interval.number()).filter(|&wanted| wanted <= full) else {
             return self.never(word, now);
         };
         let mut seen = word.load(Ordering::Relaxed);
@@ -61,22 +63,26 @@ impl Plan {
             }
             let missing = seen.saturating_sub(now);
             if missing > full - wanted {
-                let remaining = (full.saturating_sub(missing)) / self.interval;
+                let remaining = self.interval.divide(full.saturating_sub(missing));
                 return Some(Decision::refused(remaining, Duration::from_nanos(missing - (full - wanted))));
             }
             if !take || cost == 0 {
-                return Some(Decision::allowed((full - missing) / self.interval));
+                return Some(Decision::allowed(self.interval.divide(full - missing)));
             }
             // Below `CLOSED`: times end long before.
             let next = (seen.max(now)).saturating_add(wanted).min(CLOSED - 1);
             if mutated!(LimitLoadStore) {
                 word.store(next, Ordering::Relaxed);
-                return Some(Decision::allowed((full - missing - wanted) / self.interval));
+                return Some(Decision::allowed(self.interval.divide(full - missing - wanted)));
             }
             // The word is all there is, so no order is needed beside its own.
             match word.compare_exchange_weak(seen, next, Ordering::Relaxed, Ordering::Relaxed) {
-                Ok(_) => return Some(Decision::allowed((full - missing - wanted) / self.interval)),
-                Err(theirs) => seen = theirs,
+                Ok(_) => return Some(Decision::allowed(self.interval.divide(full - missing - wanted))),
+                Err(_) => {
+                    // Who lost lets the winner go on for a moment, as in a ring.
+                    relax();
+                    seen = word.load(Ordering::Relaxed);
+                }
             }
         }
     }

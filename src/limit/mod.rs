@@ -5,7 +5,7 @@
 //! | sliding window ([`sliding`]) | a rate | at most the limit in *any* span of the window | 8 bytes for each of 60 parts of the window, and 40 |
 //! | token bucket ([`bucket`]) | a rate and a `burst` | at most `burst + time * rate` in any time | 8 bytes |
 //!
-//! [`keyed`] has one of these for each key, [`rate`] reads rates, [`scale`] is the time of both.
+//! [`divisor`] divides quickly, [`keyed`] has one of these for each key, [`rate`] reads rates, [`scale`] is the time of both.
 //!
 //! # Under threads
 //! A count of a window cannot limit: a reader that saw room may find it taken before it acts on what it saw. Here the word
@@ -19,6 +19,7 @@
 //! | `KeyedLimiter::allow` | the same, after a lock-free look-up; a new key allocates, and may drop others |
 
 pub mod bucket;
+pub mod divisor;
 #[cfg(not(any(hitring_loom, hitring_shuttle)))]
 pub mod keyed;
 pub mod rate;

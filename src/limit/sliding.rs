@@ -35,16 +35,18 @@ use std::time::Duration;
 
 use super::{CLOSED, Decision, Rate};
 use crate::error::LimitError;
+use crate::limit::divisor::Divisor;
 use crate::mutant::mutated;
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering, relax};
 
 /// How windows of a limiter slide.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
     limit: u64,
     /// Nanoseconds a tick.
-    width: u64,
+    width: Divisor,
     ticks: u64,
+    slots: Divisor,
     count_bits: u32,
 }
 
@@ -69,12 +71,13 @@ impl Plan {
         if u64::BITS - longest.leading_zeros() + count_bits > 63 {
             return Err(LimitError::TooFine { limit: rate.limit(), window: rate.window() });
         }
-        Ok(Self { limit: rate.limit(), width, ticks, count_bits })
+        let (width, slots) = (Divisor::new(width), Divisor::new(ticks + 2));
+        Ok(Self { limit: rate.limit(), width, ticks, slots, count_bits })
     }
 
     /// The differences in time that matter.
     pub fn fine(self) -> Duration {
-        Duration::from_nanos(self.width)
+        Duration::from_nanos(self.width.number())
     }
 
     /// A window that let nothing through up to `now`.
@@ -89,13 +92,13 @@ impl Plan {
     }
 
     const fn slots(self) -> u64 {
-        self.ticks + 2
+        self.slots.number()
     }
 
     /// Times begin with a lap of their own, so that no tick lies before 0.
     fn tick(self, now: u64) -> u64 {
         let last = (1 << (63 - self.count_bits)) - 1;
-        (now / self.width + self.slots()).min(last)
+        (self.width.divide(now.min(i64::MAX as u64)) + self.slots()).min(last)
     }
 
     const fn word(self, tick: u64, count: u64) -> u64 {
@@ -120,6 +123,7 @@ impl Plan {
     }
 
     /// Decides on `cost` at `now`, and takes it with `take`; `None` if the window is closed.
+    #[inline]
     pub fn decide(self, window: &Window, now: u64, cost: u64, take: bool) -> Option<Decision> {
         let now_tick = self.tick(now);
         loop {
@@ -137,7 +141,7 @@ impl Plan {
                 return Some(Decision::allowed(left));
             }
             let next = self.word(tick, self.count_of(state) + cost);
-            if !mutated!(LimitStartsLate) {
+            if tick > self.tick_of(state) && !mutated!(LimitStartsLate) {
                 self.begin(window, state, tick);
             }
             if mutated!(LimitLoadStore) {
@@ -152,6 +156,8 @@ impl Plan {
                 }
                 return Some(Decision::allowed(left - cost));
             }
+            // Who lost lets the winner go on for a moment, as in a ring.
+            relax();
         }
     }
 
@@ -174,14 +180,15 @@ impl Plan {
     }
 
     fn start(self, window: &Window, tick: u64) -> u64 {
-        window.starts[(tick % self.slots()) as usize].load(Ordering::Acquire)
+        window.starts[self.slots.rest(tick) as usize].load(Ordering::Acquire)
     }
 
     /// Notes what `state` had let through at the beginning of the ticks after it, up to `tick`.
+    #[inline(never)]
     fn begin(self, window: &Window, state: u64, tick: u64) {
         let (newest, count) = (self.tick_of(state), self.count_of(state));
         for begun in (newest + 1).max((tick + 1).saturating_sub(self.slots()))..=tick {
-            let place = &window.starts[(begun % self.slots()) as usize];
+            let place = &window.starts[self.slots.rest(begun) as usize];
             place.fetch_max(self.word(begun, count), Ordering::AcqRel);
         }
     }
@@ -193,14 +200,20 @@ impl Plan {
             return Duration::MAX;
         }
         let (newest, count) = (self.tick_of(state), self.count_of(state));
-        let fits = |first: u64| {
-            let start = self.start(window, first);
-            // What is not known is taken for used.
-            first > newest
-                || self.tick_of(start) == first && self.since(count, self.count_of(start)) + cost <= self.limit
+        // What is not known is taken for used.
+        let fits = |start: u64, first: u64| {
+            self.tick_of(start) == first && self.since(count, self.count_of(start)) + cost <= self.limit
         };
-        let first = (tick + 1 - self.ticks..=newest).find(|&first| fits(first)).unwrap_or(newest + 1);
-        let fits_at = (first + self.ticks - self.slots()).saturating_mul(self.width);
+        let mut first = tick + 1 - self.ticks;
+        let begins = self.slots.rest(first) as usize;
+        let (wrapped, starts) = window.starts.split_at(begins);
+        for start in starts.iter().chain(wrapped) {
+            if first > newest || fits(start.load(Ordering::Acquire), first) {
+                break;
+            }
+            first += 1;
+        }
+        let fits_at = (first + self.ticks - self.slots()).saturating_mul(self.width.number());
         Duration::from_nanos(fits_at.saturating_sub(now))
     }
 
