@@ -34,15 +34,27 @@ pub enum Kind {
     TopK = 4,
     /// A [`Morris`](crate::Morris).
     Morris = 5,
-    /// A [`WindowedUniques`](crate::WindowedUniques).
-    WindowedUniques = 8,
+    /// A `Reservoir` of texts.
+    Reservoir = 6,
+    /// A `BottomK` of texts.
+    BottomK = 7,
+    /// A [`HyperLogLog`](crate::HyperLogLog).
+    HyperLogLog = 9,
 }
 
 impl Kind {
     fn of(number: u16) -> Option<Self> {
-        [Self::Counter, Self::Registry, Self::GCounter, Self::TopK, Self::Morris, Self::WindowedUniques]
-            .into_iter()
-            .find(|kind| *kind as u16 == number)
+        const ALL: [Kind; 8] = [
+            Kind::Counter,
+            Kind::Registry,
+            Kind::GCounter,
+            Kind::TopK,
+            Kind::Morris,
+            Kind::Reservoir,
+            Kind::BottomK,
+            Kind::HyperLogLog,
+        ];
+        ALL.into_iter().find(|kind| *kind as u16 == number)
     }
 
     const fn name(self) -> &'static str {
@@ -52,7 +64,9 @@ impl Kind {
             Self::GCounter => "GCounter",
             Self::TopK => "TopK",
             Self::Morris => "Morris",
-            Self::WindowedUniques => "WindowedUniques",
+            Self::Reservoir => "Reservoir",
+            Self::BottomK => "BottomK",
+            Self::HyperLogLog => "HyperLogLog",
         }
     }
 }
@@ -113,7 +127,6 @@ impl Out {
     }
 
     /// A text of up to 2^32 - 1 bytes: its length in four bytes, and itself.
-    #[cfg(not(any(hitring_loom, hitring_shuttle)))]
     pub fn long_text(&mut self, text: &str) {
         self.many(text.len());
         self.bytes(text.as_bytes());
@@ -216,16 +229,20 @@ impl<'a> In<'a> {
     }
 
     /// A text, see [`Out::long_text`].
-    #[cfg(not(any(hitring_loom, hitring_shuttle)))]
     pub fn long_text(&mut self) -> Result<&'a str, SnapshotError> {
         let length = self.u32()? as usize;
         self.text_of(length)
     }
 
     fn text_of(&mut self, length: usize) -> Result<&'a str, SnapshotError> {
-        let (text, rest) = self.0.split_at_checked(length).ok_or(SnapshotError::Truncated)?;
+        std::str::from_utf8(self.bytes(length)?).map_err(|_| SnapshotError::Invalid { what: "text" })
+    }
+
+    /// So many bytes as they are.
+    pub fn bytes(&mut self, length: usize) -> Result<&'a [u8], SnapshotError> {
+        let (bytes, rest) = self.0.split_at_checked(length).ok_or(SnapshotError::Truncated)?;
         self.0 = rest;
-        std::str::from_utf8(text).map_err(|_| SnapshotError::Invalid { what: "text" })
+        Ok(bytes)
     }
 
     /// Sixteen bytes.

@@ -31,11 +31,15 @@
 //!
 //! `kth` is the largest priority of a full sample and only falls. Whoever reads an old value finds a larger one and goes to
 //! the lock, where it is looked at again; so it is `Relaxed`. Do not fork while another thread may hold the lock.
+//!
+//! # Bytes
+//! The frame of `bytes.rs`, kind 7, for samples of texts; see `docs/formats.md`.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::error::SketchError;
+use crate::bytes::{In, Kind, Out};
+use crate::error::{SketchError, SnapshotError};
 use crate::merge::Merge;
 use crate::sketch::draw::Source;
 use crate::sketch::size;
@@ -109,10 +113,17 @@ impl<T> BottomK<T> {
     /// Adds an item.
     #[inline]
     pub fn add(&self, item: T) {
+        self.add_with(|| item);
+    }
+
+    /// Adds the item that `make` makes, which is asked only for one that is considered.
+    #[doc(hidden)]
+    #[inline]
+    pub fn add_with(&self, make: impl FnOnce() -> T) {
         let priority = self.source.word();
         // An equal priority is decided by the rest of the tag.
         if priority <= self.kth.load(Ordering::Relaxed) {
-            self.consider(priority, item);
+            self.consider(priority, make());
         }
     }
 
@@ -169,6 +180,47 @@ impl<T: Clone> BottomK<T> {
             inner.sample.pop_last();
         }
         self.kth.store(kth(self.k, &inner.sample), Ordering::Relaxed);
+    }
+}
+
+impl BottomK<String> {
+    /// The sample as bytes that can be kept, sent, and merged as often as one likes.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Out::new(Kind::BottomK);
+        out.u32(self.k as u32);
+        let tagged = self.tagged();
+        out.many(tagged.len());
+        for (Tag { priority, origin, sequence }, item) in &tagged {
+            out.u64(*priority);
+            out.u64(*origin);
+            out.u64(*sequence);
+            out.long_text(item);
+        }
+        out.finish()
+    }
+
+    /// The sample that `bytes` hold, which goes on with tags of its own, by random numbers of the system's.
+    ///
+    /// # Errors
+    /// [`SnapshotError`] unless `bytes` are exactly what [`to_bytes`](Self::to_bytes) of this or an older hitring made.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, SnapshotError> {
+        let mut from = In::open(bytes, Kind::BottomK)?;
+        let invalid = |what| SnapshotError::Invalid { what };
+        let k = size(from.u32()? as usize).map_err(|_| invalid("k"))?;
+        let items = from.many(24 + 4)?;
+        if items > k {
+            return Err(invalid("number of items"));
+        }
+        let mut sample = BTreeMap::new();
+        for _ in 0..items {
+            let tag = Tag { priority: from.u64()?, origin: from.u64()?, sequence: from.u64()? };
+            if sample.last_key_value().is_some_and(|(before, _)| *before >= tag) {
+                return Err(invalid("order of tags"));
+            }
+            sample.insert(tag, from.long_text()?.to_owned());
+        }
+        if from.is_empty() { Ok(Self::of(k, Source::new(None), sample)) } else { Err(invalid("length")) }
     }
 }
 

@@ -59,13 +59,17 @@
 //!
 //! A copy begins as a new writer with nothing of its own, beside what its original had. So does a forked child with its
 //! first add; do not fork while another thread may hold the lock.
+//!
+//! # Bytes
+//! The frame of `bytes.rs`, kind 6, for samples of texts; see `docs/formats.md`.
 
 use std::fmt;
 
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng, SeedableRng};
 
-use crate::error::SketchError;
+use crate::bytes::{In, Kind, Out};
+use crate::error::{SketchError, SnapshotError};
 use crate::merge::PerWriter;
 use crate::mutant::mutated;
 use crate::sketch::{draw, size};
@@ -173,6 +177,14 @@ impl<T> Reservoir<T> {
         self.place(item);
     }
 
+    /// Adds the item that `make` makes, which is asked only for one that may be chosen.
+    #[doc(hidden)]
+    #[inline]
+    pub fn add_with(&self, make: impl FnOnce() -> T) {
+        let position = self.take();
+        self.bring_with(position, make);
+    }
+
     /// Adds an item and answers its position, from 0.
     #[doc(hidden)]
     #[inline]
@@ -197,11 +209,16 @@ impl<T> Reservoir<T> {
     #[doc(hidden)]
     #[inline]
     pub fn bring(&self, position: u64, item: T) {
+        self.bring_with(position, || item);
+    }
+
+    #[inline]
+    fn bring_with(&self, position: u64, make: impl FnOnce() -> T) {
         let next = self.next.load(Ordering::Relaxed);
         // Positions below `k` are below every `next` but fill a place each.
         let skipped = next & 1 == 0 && position < next >> 1 && position >= self.k as u64;
         if !skipped {
-            self.choose(position, item);
+            self.choose(position, make());
         }
     }
 
@@ -288,6 +305,52 @@ impl<T: Clone> Reservoir<T> {
             states.put(inner.own.writer, inner.own.version(seen), Sample { items, seen });
         }
         states
+    }
+}
+
+impl Reservoir<String> {
+    /// What it has seen and sampled, as bytes that can be kept, sent, and merged as often as one likes.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let states = self.states();
+        let mut out = Out::new(Kind::Reservoir);
+        out.u32(self.k as u32);
+        out.many(states.len());
+        for (writer, version, sample) in states.iter() {
+            out.writer(writer);
+            out.u64(version);
+            out.u64(sample.seen);
+            out.many(sample.items.len());
+            sample.items.iter().for_each(|item| out.long_text(item));
+        }
+        out.finish()
+    }
+
+    /// A sample that knows what `bytes` hold and goes on as a writer of its own, by random numbers of the system's.
+    ///
+    /// # Errors
+    /// [`SnapshotError`] unless `bytes` are exactly what [`to_bytes`](Self::to_bytes) of this or an older hitring made.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, SnapshotError> {
+        let mut from = In::open(bytes, Kind::Reservoir)?;
+        let invalid = |what| SnapshotError::Invalid { what };
+        let k = size(from.u32()? as usize).map_err(|_| invalid("k"))?;
+        let mut states = PerWriter::new();
+        for _ in 0..from.many(24 + 8 + 8 + 4)? {
+            let (writer, version, seen) = (from.writer()?, from.u64()?, from.u64()?);
+            if states.iter().next_back().is_some_and(|(before, ..)| before >= writer) {
+                return Err(invalid("order of writers"));
+            }
+            if seen == 0 || seen > i64::MAX as u64 || version < seen {
+                return Err(invalid("number of adds"));
+            }
+            let items = from.many(4)?;
+            if items as u64 > seen.min(k as u64) {
+                return Err(invalid("number of items"));
+            }
+            let items = (0..items).map(|_| from.long_text().map(str::to_owned)).collect::<Result<_, _>>()?;
+            states.put(writer, version, Sample { items, seen });
+        }
+        if from.is_empty() { Ok(Self::of(k, states, draw::word(), false)) } else { Err(invalid("length")) }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Forged bytes of sketches, with the right checksum: refused, or read as what they say and merged without harm.
 
-use hitring::{GCounter, Morris, SnapshotError, TopK};
+use hitring::{BottomK, GCounter, HyperLogLog, Morris, Reservoir, SnapshotError, TopK};
 use proptest::prelude::*;
 
 use super::refused::sealed;
@@ -36,6 +36,31 @@ fn morris() -> Morris {
         counter.merge(&other).expect("the same base");
     }
     counter
+}
+
+fn reservoir() -> Reservoir<String> {
+    let sample = Reservoir::with_seed(3, 7).expect("a size");
+    for of in ["first", "second"] {
+        (0..5).for_each(|item| sample.add(format!("{of} {item}")));
+        sample.merge(&sample.clone()).expect("the same size");
+        let other = Reservoir::with_seed(3, 8).expect("a size");
+        other.add(of.to_owned());
+        sample.merge(&other).expect("the same size");
+    }
+    sample
+}
+
+fn bottom_k() -> BottomK<String> {
+    let sample = BottomK::with_seed(4, 7).expect("a size");
+    (0..9).for_each(|item| sample.add(format!("item {item}")));
+    sample
+}
+
+/// Sparse with few items, dense with many.
+fn hyperloglog(precision: u8, items: u32) -> HyperLogLog {
+    let sketch = HyperLogLog::with_precision(precision).expect("a possible precision");
+    (0..items).for_each(|item| _ = sketch.add(&item.to_le_bytes()));
+    sketch
 }
 
 /// Changed at some places of the body, which begins at byte 20, and cut or grown there.
@@ -99,6 +124,47 @@ proptest! {
     }
 }
 
+proptest! {
+    #[test]
+    fn reservoirs((changes, length) in changes()) {
+        let bytes = forged(reservoir().to_bytes(), &changes, length);
+        if let Ok(sample) = Reservoir::from_bytes(&bytes) {
+            prop_assert_eq!(sample.to_bytes(), bytes.clone());
+            let (items, seen) = (sample.items(), sample.seen());
+            prop_assert!(items.len() <= sample.k());
+            sample.merge(&Reservoir::from_bytes(&bytes).expect("it was read before")).expect("the same k");
+            prop_assert_eq!((sample.items(), sample.seen()), (items, seen));
+            sample.add("more".to_owned());
+            let _ = reservoir().merge(&sample);
+        }
+    }
+
+    #[test]
+    fn samples_by_tags((changes, length) in changes()) {
+        let bytes = forged(bottom_k().to_bytes(), &changes, length);
+        if let Ok(sample) = BottomK::from_bytes(&bytes) {
+            prop_assert_eq!(sample.to_bytes(), bytes.clone());
+            sample.merge(&BottomK::from_bytes(&bytes).expect("it was read before")).expect("the same k");
+            prop_assert_eq!(sample.to_bytes(), bytes);
+            sample.add("more".to_owned());
+            let _ = bottom_k().merge(&sample);
+        }
+    }
+
+    #[test]
+    fn sketches_of_different_items((changes, length) in changes(), items in prop_oneof![Just(3u32), Just(500)]) {
+        let bytes = forged(hyperloglog(6, items).to_bytes(), &changes, length);
+        if let Ok(sketch) = HyperLogLog::from_bytes(&bytes) {
+            prop_assert_eq!(sketch.to_bytes(), bytes.clone());
+            let count = sketch.count();
+            sketch.merge(&HyperLogLog::from_bytes(&bytes).expect("it was read before")).expect("the same precision");
+            prop_assert_eq!(sketch.count(), count);
+            sketch.add(b"more");
+            let _ = hyperloglog(6, 10).merge(&sketch);
+        }
+    }
+}
+
 /// The frame is right, and what is in it is impossible.
 #[test]
 fn impossible_fields_are_named() {
@@ -128,4 +194,29 @@ fn impossible_fields_are_named() {
     let read = |bytes: Vec<u8>| Morris::from_bytes(&bytes).map(drop);
     assert_eq!(what(read(change(morris.clone(), 20, &[0; 8]))), "base");
     assert_eq!(what(read(change(morris, 56, &[0xff; 8]))), "register");
+    let sample = reservoir().to_bytes();
+    let read = |bytes: Vec<u8>| Reservoir::from_bytes(&bytes).map(drop);
+    assert_eq!(what(read(change(sample.clone(), 20, &[0; 4]))), "k");
+    // The first writer, its version, what it has seen, its number of items.
+    assert_eq!(what(read(change(sample.clone(), 28, &[0xff; 24]))), "order of writers");
+    assert_eq!(what(read(change(sample.clone(), 52, &[0; 8]))), "number of adds");
+    assert_eq!(what(read(change(sample.clone(), 60, &[0; 8]))), "number of adds");
+    assert_eq!(what(read(change(sample, 68, &[4, 0, 0, 0]))), "number of items");
+    let sample = bottom_k().to_bytes();
+    let read = |bytes: Vec<u8>| BottomK::from_bytes(&bytes).map(drop);
+    assert_eq!(what(read(change(sample.clone(), 20, &[0; 4]))), "k");
+    assert_eq!(what(read(change(sample.clone(), 20, &[3, 0, 0, 0]))), "number of items");
+    assert_eq!(what(read(change(sample, 28, &[0xff; 8]))), "order of tags");
+    let read = |bytes: Vec<u8>| HyperLogLog::from_bytes(&bytes).map(drop);
+    let sparse = hyperloglog(14, 3).to_bytes();
+    assert_eq!(what(read(change(sparse.clone(), 20, &[19]))), "precision");
+    assert_eq!(what(read(change(sparse.clone(), 20, &[14, 1]))), "precision");
+    assert_eq!(what(read(change(sparse.clone(), 24, &[0xff; 4]))), "number of registers");
+    assert_eq!(what(read(change(sparse.clone(), 24, &[2, 0, 0, 0]))), "length");
+    assert_eq!(what(read(change(sparse.clone(), 28, &[52]))), "register");
+    assert_eq!(what(read(change(sparse.clone(), 28, &[0]))), "register");
+    assert_eq!(what(read(change(sparse, 28, &[1, 0xff, 0xff, 0xff]))), "number of registers");
+    let dense = hyperloglog(4, 500).to_bytes();
+    assert_eq!(what(read(change(dense.clone(), 24, &[15]))), "number of registers");
+    assert_eq!(what(read(change(dense, 28, &[0xff]))), "register");
 }

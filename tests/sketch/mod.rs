@@ -4,6 +4,7 @@
 //! the system's numbers allow five standard errors, or six of a chi-square statistic, whose tail is longer.
 
 mod bottom_k;
+mod bytes;
 #[cfg(all(target_os = "linux", not(hitring_tsan)))]
 mod forks;
 mod hyperloglog;

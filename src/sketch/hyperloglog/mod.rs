@@ -50,13 +50,14 @@
 //! Of several threads that bring the first item of a kind at once, at least one is told that it changed something.
 
 pub mod estimator;
+mod frame;
 pub mod hash;
 pub mod precision;
 mod redis;
 pub mod registers;
 pub mod sparse;
 
-use crate::error::SketchError;
+use crate::error::{SketchError, SnapshotError};
 use crate::mutant::mutated;
 use crate::sketch::hyperloglog::estimator::Histogram;
 use crate::sketch::hyperloglog::precision::{Precision, Register};
@@ -275,15 +276,33 @@ impl HyperLogLog {
     /// The bytes are none such, are not complete, or hold what no item could have made: `RedisTooShort`, `RedisForeign`,
     /// `RedisEncoding`, `RedisLength`, `RedisRuns`, `Register` of [`SketchError`].
     pub fn from_redis(bytes: &[u8]) -> Result<Self, SketchError> {
-        let registers = redis::read(bytes)?;
-        let sketch = Self::new();
-        if registers.len() > Sparse::capacity(sketch.precision) {
+        Ok(Self::with_registers(Precision::REDIS, redis::read(bytes)?))
+    }
+
+    /// The sketch as bytes of hitring's own, of any precision and checksummed, which can be kept, sent, and merged as often
+    /// as one likes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        frame::write(self.precision, &self.values())
+    }
+
+    /// The sketch that `bytes` hold.
+    ///
+    /// # Errors
+    /// [`SnapshotError`] unless `bytes` are exactly what [`to_bytes`](Self::to_bytes) of this or an older hitring made.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, SnapshotError> {
+        let (precision, registers) = frame::read(bytes)?;
+        Ok(Self::with_registers(precision, registers))
+    }
+
+    fn with_registers(precision: Precision, registers: Vec<Register>) -> Self {
+        let sketch = Self::of(precision);
+        if registers.len() > Sparse::capacity(precision) {
             sketch.dense();
         }
         for register in registers {
             sketch.put(register);
         }
-        Ok(sketch)
+        sketch
     }
 }
 

@@ -75,12 +75,24 @@ fn write_sparse(values: &[u8]) -> Option<Vec<u8>> {
 
 fn write_dense(values: &[u8]) -> Vec<u8> {
     let mut bytes = header(DENSE);
-    // Four registers make three bytes.
-    for four in values.chunks(4) {
-        let bits = four.iter().rev().fold(0u32, |bits, &value| bits << 6 | u32::from(value));
-        bytes.extend(&bits.to_le_bytes()[..3]);
-    }
+    bytes.extend(pack(values));
     bytes
+}
+
+/// Four registers make three bytes, the lowest bits first.
+pub fn pack(values: &[u8]) -> impl Iterator<Item = u8> {
+    values.chunks(4).flat_map(|four| {
+        let bits = four.iter().rev().fold(0u32, |bits, &value| bits << 6 | u32::from(value));
+        bits.to_le_bytes().into_iter().take(3)
+    })
+}
+
+/// What [`pack`] has packed.
+pub fn unpack(bytes: &[u8]) -> impl Iterator<Item = u8> {
+    bytes.chunks(3).flat_map(|three| {
+        let bits = three.iter().rev().fold(0u32, |bits, &byte| bits << 8 | u32::from(byte));
+        (0..4).map(move |place| (bits >> (6 * place) & 63) as u8)
+    })
 }
 
 /// The registers that are not zero, in their order.
@@ -103,12 +115,8 @@ fn read_dense(body: &[u8]) -> Result<Vec<Register>, SketchError> {
     if body.len() != DENSE_BYTES - HEADER {
         return Err(SketchError::RedisLength { length: HEADER + body.len(), expected: DENSE_BYTES });
     }
-    let values = body.chunks(3).flat_map(|three| {
-        let bits = three.iter().rev().fold(0u32, |bits, &byte| bits << 8 | u32::from(byte));
-        (0..4).map(move |place| (bits >> (6 * place) & 63) as u8)
-    });
     let mut registers = Vec::new();
-    for (index, value) in (0u32..).zip(values).filter(|&(_, value)| value > 0) {
+    for (index, value) in (0u32..).zip(unpack(body)).filter(|&(_, value)| value > 0) {
         let register = Register { index, value };
         if !Precision::REDIS.allows(register) {
             return Err(SketchError::Register { index, value, precision: Precision::REDIS.bits() });

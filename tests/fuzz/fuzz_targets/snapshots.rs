@@ -7,7 +7,9 @@
 
 use std::time::Duration;
 
-use hitring::{GCounter, HitCounter, Morris, Registry, RegistrySnapshot, Snapshot, Timestamp, TopK};
+use hitring::{
+    BottomK, GCounter, HitCounter, HyperLogLog, Morris, Registry, RegistrySnapshot, Reservoir, Snapshot, Timestamp, TopK,
+};
 use libfuzzer_sys::fuzz_target;
 
 fn frame(kind: u16, body: &[u8]) -> Vec<u8> {
@@ -81,17 +83,48 @@ fn of_morris(bytes: &[u8]) {
     let _ = (counter.record(1), counter.merge(&Morris::from_bytes(bytes).expect("it was read before")));
 }
 
+fn of_reservoir(bytes: &[u8]) {
+    let Ok(sample) = Reservoir::from_bytes(bytes) else { return };
+    assert_eq!(sample.to_bytes(), bytes);
+    let items = sample.items();
+    sample.merge(&Reservoir::from_bytes(bytes).expect("it was read before")).expect("the same k");
+    assert_eq!(sample.items(), items, "merging again changes nothing");
+    sample.add("a".to_owned());
+    assert!(sample.items().len() <= sample.k());
+}
+
+fn of_bottom_k(bytes: &[u8]) {
+    let Ok(sample) = BottomK::from_bytes(bytes) else { return };
+    assert_eq!(sample.to_bytes(), bytes);
+    sample.merge(&BottomK::from_bytes(bytes).expect("it was read before")).expect("the same k");
+    assert_eq!(sample.to_bytes(), bytes, "merging again changes nothing");
+    sample.add("a".to_owned());
+}
+
+fn of_hyperloglog(bytes: &[u8]) {
+    let Ok(sketch) = HyperLogLog::from_bytes(bytes) else { return };
+    assert_eq!(sketch.to_bytes(), bytes);
+    let count = sketch.count();
+    sketch.merge(&HyperLogLog::from_bytes(bytes).expect("it was read before")).expect("the same precision");
+    assert_eq!(sketch.count(), count, "merging again changes nothing");
+    let _ = (sketch.add(b"a"), sketch.to_redis());
+}
+
 fuzz_target!(|input: &[u8]| {
     let _ = (Snapshot::from_bytes(input), RegistrySnapshot::from_bytes(input));
     if let Some((kind, body)) = input.split_first() {
-        let kind = u16::from(kind % 5) + 1;
+        const KINDS: [u16; 8] = [1, 2, 3, 4, 5, 6, 7, 9];
+        let kind = KINDS[usize::from(*kind) % KINDS.len()];
         let framed = frame(kind, body);
         match kind {
             1 => of_counter(&framed),
             2 => of_registry(&framed),
             3 => of_g_counter(&framed),
             4 => of_top_k(&framed),
-            _ => of_morris(&framed),
+            5 => of_morris(&framed),
+            6 => of_reservoir(&framed),
+            7 => of_bottom_k(&framed),
+            _ => of_hyperloglog(&framed),
         }
     }
 });
