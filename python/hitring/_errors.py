@@ -4,10 +4,11 @@
 class               also a              raised by
 ==================  ==================  =======================================================
 ``HitringError``    ``Exception``       nothing; it is what the others have in common
-``ConfigError``     ``ValueError``      ``HitCounter(...)``, ``Registry(...)`` and what is asked of it otherwise
+``ConfigError``     ``ValueError``      making a counter, registry or sketch, and what is asked of one
 ``QueryError``      ``ValueError``      counts, buckets and rates, for a ``last`` that is not possible
 ``WindowExpired``   ``QueryError``      the same, for a range that newer hits have overwritten
-``SnapshotError``   ``ValueError``      ``merge``, ``restore``, ``load``
+``SnapshotError``   ``ValueError``      ``merge``, ``restore``, ``load``, ``from_bytes``
+``SketchError``     ``ValueError``      sketches: ``merge`` of what does not go together, ``from_redis``
 ``RegistryFull``    ``RuntimeError``    ``Registry.counter``, when there is no room for another endpoint
 ``SketchError``     ``ValueError``      making, reading and merging sketches
 ``LimitError``      ``ValueError``      ``Limiter(...)``, ``KeyedLimiter(...)``
@@ -18,16 +19,7 @@ A timestamp, an amount or an endpoint that is none is a plain ``ValueError``, or
 
 from __future__ import annotations
 
-__all__ = [
-    "ConfigError",
-    "HitringError",
-    "LimitError",
-    "QueryError",
-    "RegistryFull",
-    "SketchError",
-    "SnapshotError",
-    "WindowExpired",
-]
+__all__ = ["ConfigError", "HitringError", "QueryError", "RegistryFull", "SketchError", "SnapshotError", "WindowExpired"]
 
 
 class HitringError(Exception):
@@ -54,6 +46,10 @@ class SnapshotError(HitringError, ValueError):
     """These bytes are no snapshot, or one that cannot be merged here. Nothing was changed."""
 
 
+class SketchError(HitringError, ValueError):
+    """Two sketches do not go together, or bytes are no HyperLogLog of Redis. Nothing was changed."""
+
+
 class RegistryFull(HitringError, RuntimeError):
     """There are ``max_endpoints`` endpoints, and none is idle.
 
@@ -62,23 +58,6 @@ class RegistryFull(HitringError, RuntimeError):
     """
 
 
-class SketchError(HitringError, ValueError):
-    """A sketch cannot be made, read or merged like that. The message says what would be possible."""
-
-
-class LimitError(HitringError, ValueError):
-    """A rate is none, or one that no limiter can keep. The message says what would be possible."""
-
-
-for _class in (
-    HitringError,
-    ConfigError,
-    QueryError,
-    WindowExpired,
-    SnapshotError,
-    RegistryFull,
-    SketchError,
-    LimitError,
-):
+for _class in (HitringError, ConfigError, QueryError, WindowExpired, SnapshotError, SketchError, RegistryFull):
     _class.__module__ = "hitring"
 del _class

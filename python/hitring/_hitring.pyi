@@ -12,6 +12,10 @@ an amount       an ``int``, or anything with ``__index__``, from 0 to 2**63 - 1
 an endpoint     its name: a ``str``, or ``bytes`` that are UTF-8, of 1 to 1,024 bytes; names are compared as bytes
 an item         ``bytes``, or a ``str``, which is the same as the ``bytes`` of its UTF-8; so are visitors and keys
 a strategy      a `Strategy`, or its name, as ``"ring"``, also with an option, as ``"sliding:max_hits=1000"``
+an item         a ``str``, or ``bytes`` that are UTF-8 and then the same item as the ``str``; for `HyperLogLog` any
+                ``bytes``
+a seed          an ``int``, or anything with ``__index__``, from 0 to 2**64 - 1; ``None`` for random numbers of the
+                system's
 ==============  =======================================================================================================
 
 Anything else is a ``TypeError`` if it is of a wrong type (``bool``, ``str``, and ``None`` unless it is the default),
@@ -35,12 +39,9 @@ from hitring._outcome import Outcome, Outcomes
 __all__ = [
     "BottomK",
     "Counter",
-    "Decision",
     "GCounter",
     "HitCounter",
     "HyperLogLog",
-    "KeyedLimiter",
-    "Limiter",
     "ManualClock",
     "Morris",
     "Registry",
@@ -48,7 +49,6 @@ __all__ = [
     "Strategy",
     "SystemClock",
     "TopK",
-    "WindowedUniques",
     "_FastFloor",
     "_Floor",
     "_Listener",
@@ -57,6 +57,7 @@ __all__ = [
     "_restore_clock",
     "_restore_hyperloglog",
     "_restore_registry",
+    "_restore_sketch",
     "_restore_strategy",
     "_restore_uniques",
     "_run",
@@ -1355,6 +1356,512 @@ class Strategy:
     def __hash__(self) -> int: ...
 
 @final
+class HyperLogLog:
+    """Estimates how many different items were added, in memory that does not grow with them.
+
+    Takes 56 bytes for the first eight items and, at the default precision, never more than 16 KB. Registers, hash and
+    estimate are those of Redis, so that `to_redis` and `from_redis` exchange sketches with it.
+
+    Parameters
+    ----------
+    precision : int, default 14
+        There are ``2**precision`` registers: 4 to 18, and 14 for Redis. `error` says how good that makes the estimate;
+        one more takes twice the memory for an error smaller by a factor of 1.4.
+
+    Raises
+    ------
+    ConfigError
+        There is no such precision. It is also a ``ValueError``.
+
+    Notes
+    -----
+    Do not use it against somebody who chooses the items to deceive it: the hash has no secret.
+
+    Sketches merge in any order, as often as one likes: what comes out is the sketch of both sets of items, exactly.
+
+    Thread-safe and without a lock, also without a GIL. `add` is wait-free on x86-64 and recent AArch64, but for the
+    allocator while the sketch grows. After ``os.fork`` the child's copy goes on by itself.
+
+    This and the other sketches can be copied (``copy.copy`` and ``copy.deepcopy`` are one) and pickled, by any
+    protocol. Attributes are read-only, instances weakly referenceable, and compared by identity. The classes cannot be
+    subclassed.
+
+    Examples
+    --------
+    >>> monday, tuesday = HyperLogLog(), HyperLogLog()
+    >>> monday.update(f"visitor {i}" for i in range(1_000))
+    >>> tuesday.update(f"visitor {i}" for i in range(500, 1_500))
+    >>> monday.merge(tuesday)
+    >>> abs(monday.count() / 1_500 - 1) < 4 * monday.error
+    True
+    """
+
+    def __new__(cls, precision: SupportsIndex = 14) -> Self: ...
+    def add(self, item: _Item) -> bool:
+        """Add an item: a ``str``, or ``bytes``, which need not be UTF-8; ``"a"`` and ``b"a"`` are the same item.
+
+        ``True`` if that changed the sketch, as Redis's ``PFADD`` tells it: the item is new. ``False`` if it was there,
+        or is hidden by others.
+        """
+
+    def update(self, items: Iterable[_Item]) -> None:
+        """Add all ``items``, or none if one is bad; the error names its index. It keeps 8 bytes an item meanwhile."""
+
+    def count(self) -> int:
+        """Return how many different items were added, about: an estimate with a relative standard error of `error`.
+
+        Beside writers: of every item whose `add` returned before, and of none whose `add` began after.
+        """
+
+    def merge(self, other: Self | Buffer) -> None:
+        """Add all items of ``other``: another sketch, or its bytes, in hitring's form or in Redis's.
+
+        Raises
+        ------
+        SketchError
+            The precisions differ, or Redis's bytes are broken. Nothing was changed. It is also a ``ValueError``.
+        SnapshotError
+            The bytes are neither hitring's nor Redis's.
+        """
+
+    @property
+    def error(self) -> float:
+        """The relative standard error: two of three estimates are within it, 19 of 20 within twice of it.
+
+        Better while there are fewer items than registers; at precisions 4 to 6 up to a fifth worse, and 2 to 8 % too
+        high.
+        """
+
+    @property
+    def precision(self) -> int:
+        """The number of bits that choose a register."""
+
+    def to_redis(self) -> bytes:
+        """Return the sketch as Redis keeps it, for ``SET``: ``PFCOUNT``, ``PFADD`` and ``PFMERGE`` go on with it.
+
+        In Redis's sparse form where Redis itself would use that.
+
+        Raises
+        ------
+        ConfigError
+            The precision is not 14, and Redis knows no other.
+        """
+
+    @staticmethod
+    def from_redis(data: Buffer) -> HyperLogLog:
+        """Return the sketch of what Redis answers to ``GET`` for a key of ``PFADD`` or ``PFMERGE``, in either form.
+
+        Clients that decode replies as text spoil the bytes; switch that off for the call.
+
+        Raises
+        ------
+        SketchError
+            The bytes are no such sketch, are cut off, or hold what no item could have made. It is also a
+            ``ValueError``.
+        """
+
+    def to_bytes(self) -> bytes:
+        """Return the sketch as bytes of hitring's own: of any precision, versioned and checksummed."""
+
+    @staticmethod
+    def from_bytes(data: Buffer) -> HyperLogLog:
+        """Return the sketch that `to_bytes` wrote.
+
+        Raises
+        ------
+        SnapshotError
+            The bytes are not exactly that. It is also a ``ValueError``.
+        """
+
+    def __copy__(self) -> Self: ...
+    def __deepcopy__(self, memo: object, /) -> Self: ...
+    def __sizeof__(self) -> int: ...
+
+@final
+class GCounter:
+    """A count that replicas keep apart and merge: nothing is lost, nothing counted twice.
+
+    Each replica counts by itself and takes in what others know, as often as one likes and in any order (a state-based
+    grow-only counter). Every counter that comes into being under a name, by construction, copy, `from_bytes`,
+    unpickling or fork, begins a new generation of the replica, so that one which is restarted from empty loses nothing.
+
+    Parameters
+    ----------
+    replica : str or bytes of UTF-8
+        The name of this replica: 1 to 1,024 bytes.
+
+    Raises
+    ------
+    ConfigError
+        The name is empty or too long. It is also a ``ValueError``.
+
+    Notes
+    -----
+    Memory: a cell for each replica and generation that has counted anything.
+
+    Thread-safe, also without a GIL: `record` is lock-free, `count` wait-free; `merge`, copies and `to_bytes` lock what
+    is known of others, and without a GIL another thread must not fork meanwhile. After ``os.fork`` both sides go on
+    and can be merged.
+
+    Examples
+    --------
+    >>> one, two = GCounter("web-1"), GCounter("web-2")
+    >>> one.record(3), two.record(4)
+    (<Outcome.COUNTED: 'counted'>, <Outcome.COUNTED: 'counted'>)
+    >>> one.merge(two.to_bytes())
+    >>> one.merge(two)
+    >>> one.count(), two.count()
+    (7, 4)
+    """
+
+    def __new__(cls, replica: str | bytes) -> Self: ...
+    def record(self, amount: SupportsIndex = 1) -> Outcome:
+        """Count ``amount`` hits. ``SATURATED``, and none counted, if the count would be more than 2**63 - 1."""
+
+    def count(self) -> int:
+        """Return the hits of all replicas that are known here, at most 2**63 - 1."""
+
+    def merge(self, other: Self | Buffer) -> None:
+        """Take in what ``other`` knows: another counter, or its bytes. Again, or an older copy, changes nothing.
+
+        Raises
+        ------
+        SnapshotError
+            The bytes are not those of a `GCounter`. Nothing was changed. It is also a ``ValueError``.
+        """
+
+    @property
+    def replica(self) -> str:
+        """The replica's name."""
+
+    def to_bytes(self) -> bytes:
+        """Return what it knows, to be kept, sent and merged anywhere, any number of times."""
+
+    @staticmethod
+    def from_bytes(data: Buffer) -> GCounter:
+        """Return a counter of the same replica that knows what ``data`` holds and counts in a generation of its own.
+
+        Raises
+        ------
+        SnapshotError
+            The bytes are not exactly what `to_bytes` wrote. It is also a ``ValueError``.
+        """
+
+    def __copy__(self) -> Self: ...
+    def __deepcopy__(self, memo: object, /) -> Self: ...
+
+@final
+class Morris:
+    """An approximate count in one word, which says how far it may be off.
+
+    Parameters
+    ----------
+    error : float, default 0.05
+        The relative standard error of an estimate: 0.001 to 0.5.
+    base : float, optional
+        The same, said by the base of the register: 1.000002 to 2, the coarsest. Give one of the two.
+    seed : seed, optional
+        Draw the random numbers from a seed: the same amounts in the same order give the same estimate.
+
+    Raises
+    ------
+    ConfigError
+        Error, base or seed is not possible. It is also a ``ValueError``.
+
+    Notes
+    -----
+    Estimates are unbiased, under threads too. Merged counters add their estimates, of each writer the newest that was
+    heard of; the relative error of the sum is no larger. A copy, a counter from bytes and a forked child go on as
+    writers of their own, a copy of a seeded one by a seed drawn from the first, one from bytes by random numbers.
+
+    Thread-safe, also without a GIL: `record` is lock-free; `estimate`, `merge`, copies and `to_bytes` lock what is
+    known of others, and without a GIL another thread must not fork meanwhile.
+
+    Examples
+    --------
+    >>> counter = Morris(error=0.05, seed=7)
+    >>> counter.record(1_000_000)
+    <Outcome.COUNTED: 'counted'>
+    >>> abs(counter.estimate() / 1_000_000 - 1) < 4 * counter.error
+    True
+    """
+
+    def __new__(
+        cls, error: float | None = None, base: float | None = None, seed: SupportsIndex | None = None
+    ) -> Self: ...
+    def record(self, amount: SupportsIndex = 1) -> Outcome:
+        """Count ``amount`` hits. ``SATURATED``, and none counted, if the register would stand for more than 2**63."""
+
+    def estimate(self) -> float:
+        """Return how many hits there were, about, here and where others that were merged came from."""
+
+    def merge(self, other: Self | Buffer) -> None:
+        """Take in what ``other`` counted: another counter, or its bytes. Again, or an older copy, changes nothing.
+
+        Raises
+        ------
+        SketchError
+            The bases differ. Nothing was changed. It is also a ``ValueError``.
+        SnapshotError
+            The bytes are not those of a `Morris`.
+        """
+
+    @property
+    def error(self) -> float:
+        """The relative standard error: about two thirds of all estimates are no further off than that."""
+
+    @property
+    def base(self) -> float:
+        """The base: what a raise of the register multiplies the estimate by, about."""
+
+    def to_bytes(self) -> bytes:
+        """Return what it knows, to be kept, sent and merged anywhere, any number of times."""
+
+    @staticmethod
+    def from_bytes(data: Buffer) -> Morris:
+        """Return a counter that knows what ``data`` holds and goes on as a writer of its own.
+
+        Raises
+        ------
+        SnapshotError
+            The bytes are not exactly what `to_bytes` wrote. It is also a ``ValueError``.
+        """
+
+    def __copy__(self) -> Self: ...
+    def __deepcopy__(self, memo: object, /) -> Self: ...
+
+@final
+class Reservoir:
+    """A uniform sample of at most ``k`` of everything that was added, by any threads.
+
+    Each item that was added, and not each different one, is in the sample with the same chance (Li's algorithm L).
+
+    Parameters
+    ----------
+    k : int
+        The most items of a sample: 1 to 2**20.
+    seed : seed, optional
+        Draw the random numbers from a seed: the same items in the same order give the same sample.
+
+    Raises
+    ------
+    ConfigError
+        The size or the seed is not possible. It is also a ``ValueError``.
+
+    Notes
+    -----
+    Merging carries a sample for each writer, and a copy, one from bytes and a forked child are writers of their own
+    once they add something: to merge between very many, take a `BottomK`. Whoever knows of the same samples reads the
+    same items.
+
+    Thread-safe, also without a GIL: most adds take no lock; without a GIL do not fork while another thread uses it.
+
+    Examples
+    --------
+    >>> sample = Reservoir(3, seed=7)
+    >>> sample.update(f"visitor {i}" for i in range(1_000))
+    >>> len(sample.items()), sample.seen
+    (3, 1000)
+    """
+
+    def __new__(cls, k: SupportsIndex, seed: SupportsIndex | None = None) -> Self: ...
+    def add(self, item: _Item) -> None:
+        """Add an item; the ``bytes`` of a ``str`` are that ``str``."""
+
+    def update(self, items: Iterable[_Item]) -> None:
+        """Add all ``items``, or none if one is bad; the error names its index."""
+
+    def items(self) -> list[str]:
+        """Return the sample: all items, while there are at most ``k``. In no order that means anything."""
+
+    @property
+    def seen(self) -> int:
+        """How many items were added, here and where others that were merged came from."""
+
+    @property
+    def k(self) -> int:
+        """The most items of a sample."""
+
+    def merge(self, other: Self | Buffer) -> None:
+        """Take in what ``other`` has seen: another sample, or its bytes. Again, or an older copy, changes nothing.
+
+        Raises
+        ------
+        SketchError
+            The sizes ``k`` differ. Nothing was changed. It is also a ``ValueError``.
+        SnapshotError
+            The bytes are not those of a `Reservoir`.
+        """
+
+    def to_bytes(self) -> bytes:
+        """Return what it knows, to be kept, sent and merged anywhere, any number of times."""
+
+    @staticmethod
+    def from_bytes(data: Buffer) -> Reservoir:
+        """Return a sample that knows what ``data`` holds and goes on by itself, with random numbers of the system's.
+
+        Raises
+        ------
+        SnapshotError
+            The bytes are not exactly what `to_bytes` wrote. It is also a ``ValueError``.
+        """
+
+    def __copy__(self) -> Self: ...
+    def __deepcopy__(self, memo: object, /) -> Self: ...
+
+@final
+class BottomK:
+    """A uniform sample of at most ``k`` items that merges with others in any order, as often as one likes.
+
+    Each added item draws a random tag; the ``k`` smallest stay. Where nothing is merged, a `Reservoir` is cheaper.
+
+    Parameters
+    ----------
+    k : int
+        The most items of a sample: 1 to 2**20.
+    seed : seed, optional
+        Draw the tags from a seed: the same items in the same order give the same sample. Samples that are to be merged
+        need different seeds.
+
+    Raises
+    ------
+    ConfigError
+        The size or the seed is not possible. It is also a ``ValueError``.
+
+    Notes
+    -----
+    Thread-safe, also without a GIL: an item that is not taken takes no lock; without a GIL do not fork while another
+    thread uses it. A seeded one and its forked copy draw the same tags: make a new one in the child.
+
+    Examples
+    --------
+    >>> few, many = BottomK(10), BottomK(10)
+    >>> few.update(f"few {i}" for i in range(20))
+    >>> many.update(f"many {i}" for i in range(2_000))
+    >>> few.merge(many)                      # of 2,020 items, each with the same chance
+    >>> len(few.items())
+    10
+    """
+
+    def __new__(cls, k: SupportsIndex, seed: SupportsIndex | None = None) -> Self: ...
+    def add(self, item: _Item) -> None:
+        """Add an item; the ``bytes`` of a ``str`` are that ``str``."""
+
+    def update(self, items: Iterable[_Item]) -> None:
+        """Add all ``items``, or none if one is bad; the error names its index."""
+
+    def items(self) -> list[str]:
+        """Return the sample: all items, while there are at most ``k``. In the order of their tags, which is random."""
+
+    @property
+    def k(self) -> int:
+        """The most items of a sample."""
+
+    def merge(self, other: Self | Buffer) -> None:
+        """Take in what ``other`` has sampled: another sample, or its bytes. Again, or an older copy, changes nothing.
+
+        Raises
+        ------
+        SketchError
+            The sizes ``k`` differ. Nothing was changed. It is also a ``ValueError``.
+        SnapshotError
+            The bytes are not those of a `BottomK`.
+        """
+
+    def to_bytes(self) -> bytes:
+        """Return the sample with its tags, to be kept, sent and merged anywhere, any number of times."""
+
+    @staticmethod
+    def from_bytes(data: Buffer) -> BottomK:
+        """Return the sample that ``data`` holds, which goes on with random numbers of the system's.
+
+        Raises
+        ------
+        SnapshotError
+            The bytes are not exactly what `to_bytes` wrote. It is also a ``ValueError``.
+        """
+
+    def __copy__(self) -> Self: ...
+    def __deepcopy__(self, memo: object, /) -> Self: ...
+
+@final
+class TopK:
+    """The ``k`` most frequent items, each with its count and how much of that may be others' (Space-Saving).
+
+    With ``n`` hits in all, every item with more than ``n / k`` of them is listed, and no error is more than ``n / k``.
+
+    Parameters
+    ----------
+    k : int
+        The most items that are listed: 1 to 2**20. Several times as many as are wanted make the counts better.
+
+    Raises
+    ------
+    ConfigError
+        The size is not possible. It is also a ``ValueError``.
+
+    Notes
+    -----
+    Memory: ``k`` items for each of the threads that add, of which up to 16 are told apart, and ``k`` for each writer
+    that was merged. A copy, a list from bytes and a forked child go on as writers of their own.
+
+    Thread-safe, also without a GIL: each thread's list has a lock; without a GIL do not fork while another thread uses
+    it.
+
+    Examples
+    --------
+    >>> top = TopK(2)
+    >>> for path, hits in [("/a", 50), ("/b", 30), ("/c", 1)]:
+    ...     _ = top.add(path, hits)
+    >>> top.items()                          # "/c" had between 1 and 31
+    [('/a', 50, 0), ('/c', 31, 30)]
+    """
+
+    def __new__(cls, k: SupportsIndex) -> Self: ...
+    def add(self, item: _Item, amount: SupportsIndex = 1) -> Outcome:
+        """Count ``amount`` hits of ``item``; the ``bytes`` of a ``str`` are that ``str``.
+
+        ``SATURATED``, and none counted, if this thread's list would have more than 2**63 - 1 hits in all.
+        """
+
+    def items(self) -> list[tuple[str, int, int]]:
+        """Return ``(item, count, error)`` of the most frequent, the largest count first.
+
+        The item was hit at most ``count`` and at least ``count - error`` times, merged hits included.
+        """
+
+    @property
+    def k(self) -> int:
+        """The most items that are listed."""
+
+    def merge(self, other: Self | Buffer) -> None:
+        """Take in what ``other`` counted: another list, of any ``k``, or its bytes.
+
+        Merging it again, or an older copy, changes nothing.
+
+        Raises
+        ------
+        SnapshotError
+            The bytes are not those of a `TopK`. Nothing was changed. It is also a ``ValueError``.
+        """
+
+    def to_bytes(self) -> bytes:
+        """Return what it knows, to be kept, sent and merged anywhere, any number of times."""
+
+    @staticmethod
+    def from_bytes(data: Buffer) -> TopK:
+        """Return a list that knows what ``data`` holds and goes on as a writer of its own.
+
+        Raises
+        ------
+        SnapshotError
+            The bytes are not exactly what `to_bytes` wrote. It is also a ``ValueError``.
+        """
+
+    def __copy__(self) -> Self: ...
+    def __deepcopy__(self, memo: object, /) -> Self: ...
+
+@final
 class ManualClock:
     """A clock that stands still until it is moved: for tests, replays and simulations.
 
@@ -1433,8 +1940,7 @@ def _restore_registry(
     clock: ManualClock | SystemClock | None,
     snapshot: Buffer,
 ) -> Registry: ...
-def _restore_hyperloglog(precision: int, registers: list[int]) -> HyperLogLog: ...
-def _restore_uniques(data: Buffer, clock: ManualClock | SystemClock | None) -> WindowedUniques: ...
+def _restore_sketch(kind: str, data: Buffer) -> BottomK | GCounter | HyperLogLog | Morris | Reservoir | TopK: ...
 def _restore_strategy(text: str) -> Strategy: ...
 def _restore_clock(secs: int, nanos: int) -> ManualClock: ...
 def _run(arguments: list[str]) -> int: ...

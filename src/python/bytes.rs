@@ -1,4 +1,4 @@
-//! Snapshots as Python gives them.
+//! Snapshots, and other bytes of ours, as Python gives them.
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -11,11 +11,16 @@ use crate::python::number::type_name;
 /// # Errors
 /// `TypeError` unless they are `bytes`, a `bytearray` or a `memoryview`.
 pub fn snapshot<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+    given(value, "a snapshot is bytes, as snapshot() returns them")
+}
+
+/// As [`snapshot`], of other bytes; `wanted` says of which.
+pub fn given<'py>(value: &Bound<'py, PyAny>, wanted: &str) -> PyResult<Bound<'py, PyBytes>> {
     if let Ok(bytes) = value.cast::<PyBytes>() {
         return Ok(bytes.clone());
     }
     if value.is_instance_of::<PyByteArray>() || value.is_instance_of::<PyMemoryView>() {
         return Ok(PyMemoryView::from(value)?.call_method0("tobytes")?.cast_into()?);
     }
-    Err(PyTypeError::new_err(format!("a snapshot is bytes, as snapshot() returns them, not {}", type_name(value))))
+    Err(PyTypeError::new_err(format!("{wanted}, not {}", type_name(value))))
 }

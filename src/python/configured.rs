@@ -1,5 +1,6 @@
 //! What counters and registries are built with: spans, numbers of slots and endpoints.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use pyo3::exceptions::PyTypeError;
@@ -57,6 +58,29 @@ pub fn number(value: &Bound<'_, PyAny>, name: &str) -> PyResult<usize> {
             Err(Class::Config.error(value.py(), format_args!("{name} is negative; give 0 or more")))
         }
         None => Err(PyTypeError::new_err(format!("{name} must be an int, not {}", type_name(value)))),
+    }
+}
+
+/// An integer in a range, called `name`.
+pub fn within(value: &Bound<'_, PyAny>, name: &str, range: RangeInclusive<i64>) -> PyResult<i64> {
+    let found = match integer(value)? {
+        Some(Integer::Fits(number)) if range.contains(&number) => return Ok(number),
+        Some(Integer::Fits(number)) => number.to_string(),
+        Some(Integer::Below) => "so far below 0".to_owned(),
+        Some(Integer::Above) => "2**63 or more".to_owned(),
+        None => return Err(PyTypeError::new_err(format!("{name} must be an int, not {}", type_name(value)))),
+    };
+    let (from, to) = range.into_inner();
+    Err(Class::Config.error(value.py(), format_args!("{name} cannot be {found}; give {from} to {to}")))
+}
+
+/// A seed of random numbers.
+pub fn seed(value: &Bound<'_, PyAny>) -> PyResult<u64> {
+    let out_of_range = |_| Class::Config.error(value.py(), "seed does not fit; give 0 to 2**64 - 1, or None");
+    match integer(value)? {
+        Some(Integer::Fits(seed)) => u64::try_from(seed).map_err(|_| out_of_range(())),
+        Some(Integer::Above | Integer::Below) => value.extract().map_err(|_| out_of_range(())),
+        None => Err(PyTypeError::new_err(format!("seed must be an int or None, not {}", type_name(value)))),
     }
 }
 

@@ -15,6 +15,7 @@
 
 use std::borrow::Cow;
 use std::ffi::c_char;
+use std::fmt::Display;
 use std::slice;
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -54,10 +55,13 @@ fn look_up() -> Option<AsUtf8> {
 /// The UTF-8 of a `str` of a possible length, without copying it; `None` for all else.
 #[inline(always)]
 pub fn borrowed<'a>(value: &'a Bound<'_, PyAny>) -> Option<&'a str> {
-    if !value.is_exact_instance_of::<PyString>() {
-        return None;
-    }
-    utf8(value).filter(|name| (1..=LONGEST).contains(&name.len()))
+    borrowed_text(value).filter(|name| (1..=LONGEST).contains(&name.len()))
+}
+
+/// As [`borrowed`], of any length.
+#[inline(always)]
+pub fn borrowed_text<'a>(value: &'a Bound<'_, PyAny>) -> Option<&'a str> {
+    if value.is_exact_instance_of::<PyString>() { utf8(value) } else { None }
 }
 
 /// The UTF-8 of an instance of `str`, if it has any and can be borrowed.
@@ -91,17 +95,9 @@ pub fn name<'a>(value: &'a Bound<'_, PyAny>, what: &str) -> PyResult<Cow<'a, str
 }
 
 /// As [`name`], of any length.
-pub fn text<'a>(value: &'a Bound<'_, PyAny>, what: &str) -> PyResult<Cow<'a, str>> {
+pub fn text<'a>(value: &'a Bound<'_, PyAny>, what: impl Display) -> PyResult<Cow<'a, str>> {
     if let Ok(string) = value.cast::<PyString>() {
-        if let Some(name) = utf8(string) {
-            return Ok(Cow::Borrowed(name));
-        }
-        let surrogates = |_| {
-            PyValueError::new_err(format!(
-                "{what} has lone surrogates, which UTF-8 has not; decode it with errors=\"replace\", for example"
-            ))
-        };
-        return Ok(Cow::Owned(string.to_cow().map_err(surrogates)?.into_owned()));
+        return of_str(string, what);
     }
     if let Ok(bytes) = value.cast::<PyBytes>() {
         let bytes = str::from_utf8(bytes.as_bytes());
@@ -110,4 +106,17 @@ pub fn text<'a>(value: &'a Bound<'_, PyAny>, what: &str) -> PyResult<Cow<'a, str
         });
     }
     Err(PyTypeError::new_err(format!("{what} must be a str, or bytes of UTF-8, not {}", type_name(value))))
+}
+
+/// The UTF-8 of a `str`.
+pub fn of_str<'a>(string: &'a Bound<'_, PyString>, what: impl Display) -> PyResult<Cow<'a, str>> {
+    if let Some(text) = utf8(string) {
+        return Ok(Cow::Borrowed(text));
+    }
+    let surrogates = |_| {
+        PyValueError::new_err(format!(
+            "{what} has lone surrogates, which UTF-8 has not; decode it with errors=\"replace\", for example"
+        ))
+    };
+    Ok(Cow::Owned(string.to_cow().map_err(surrogates)?.into_owned()))
 }

@@ -9,6 +9,8 @@
 //! | `QueryError` | `QueryError` | `ValueError` |
 //! | `QueryError::WindowExpired` | `WindowExpired` | `QueryError` |
 //! | `SnapshotError` | `SnapshotError` | `ValueError` |
+//! | `SketchError` | `SketchError` | `ValueError` |
+//! | `SketchError` of what a sketch is made with | `ConfigError` | |
 //! | `EndpointError::Full` | `RegistryFull` | `RuntimeError` |
 //! | `EndpointError::Strategy` | `ConfigError` | |
 //! | `EndpointError::Name` | `ValueError` | |
@@ -35,6 +37,7 @@ pub enum Class {
     Query,
     WindowExpired,
     Snapshot,
+    Sketch,
     Full,
     Sketch,
     Limit,
@@ -49,6 +52,7 @@ impl Class {
             Self::Query => "QueryError",
             Self::WindowExpired => "WindowExpired",
             Self::Snapshot => "SnapshotError",
+            Self::Sketch => "SketchError",
             Self::Full => "RegistryFull",
             Self::Sketch => "SketchError",
             Self::Limit => "LimitError",
@@ -87,6 +91,18 @@ pub fn file(error: &std::io::Error, path: &Path) -> PyErr {
         Some(number) => PyOSError::new_err((number, error.to_string(), path.as_os_str().to_owned())),
         None => PyOSError::new_err(format!("{}: {error}", path.display())),
     }
+}
+
+/// Why a sketch cannot be made, merged, read or written.
+pub fn sketch(py: Python<'_>, error: &SketchError) -> PyErr {
+    let class = match error {
+        SketchError::ReplicaName { .. }
+        | SketchError::Size { .. }
+        | SketchError::Precision { .. }
+        | SketchError::RedisPrecision { .. } => Class::Config,
+        _ => Class::Sketch,
+    };
+    class.error(py, error)
 }
 
 /// Why bytes are no snapshot, or none that can be merged.

@@ -1,6 +1,6 @@
 //! The methods that are entered the short way (see `entry`): those that are called for every hit.
 //!
-//! Each knows the usual arguments only: integers that are exactly `int`. Adding one is a `fast!` and a line in
+//! Each knows the usual arguments only: integers that are exactly `int`, texts that are exactly `str`. Adding one is a `fast!` and a line in
 //! [`install`].
 
 use std::ffi::CStr;
@@ -13,20 +13,23 @@ use pyo3::types::{PyBool, PyString};
 
 use crate::error::QueryError;
 use crate::hits::Hits;
-use crate::limit::Decision;
+use crate::python::bottom_k::PyBottomK;
 use crate::python::counter::PyCounter;
 use crate::python::endpoint::borrowed;
 use crate::python::entry::{Fast, Given, put};
 use crate::python::floor::FastFloor;
+use crate::python::g_counter::PyGCounter;
 use crate::python::hit_counter::PyHitCounter;
 use crate::python::hits;
 use crate::python::hyperloglog::PyHyperLogLog;
-use crate::python::item;
-use crate::python::limiter::{PyDecision, PyKeyedLimiter, PyLimiter};
+use crate::python::item::{self, borrowed_bytes};
+use crate::python::morris::PyMorris;
 use crate::python::number::plain;
 use crate::python::outcome::member;
 use crate::python::registry::PyRegistry;
+use crate::python::reservoir::PyReservoir;
 use crate::python::time::whole;
+use crate::python::top_k::PyTopK;
 use crate::time::Timestamp;
 
 macro_rules! fast {
@@ -141,27 +144,42 @@ fast!(QueryHits = PyRegistry, "query_hits", [c"endpoint", c"last_seconds", c"at"
     }
 });
 
-fast!(HyperLogLogAdd = PyHyperLogLog, "add", [c"item"], this, given, py => {
+fast!(AddDifferent = PyHyperLogLog, "add", [c"item"], this, given, py => match given {
+    [Some(item), ..] => Some(PyBool::new(py, this.0.add(borrowed_bytes(item)?)).to_owned().into_any()),
+    [None, ..] => None,
+});
+
+fast!(AddSampled = PyReservoir, "add", [c"item"], this, given, py => {
     let [Some(item), ..] = given else { return None };
-    Some(PyBool::new(py, this.sketch.add(item::borrowed(item)?)).to_owned().into_any())
+    let item = item::borrowed(item)?;
+    this.0.add_with(|| item.to_owned());
+    none(py)
 });
 
-fast!(LimiterAllow = PyLimiter, "allow", [c"cost", c"at"], this, given, py => {
-    let [cost, at, _] = given;
-    let cost = cost.map_or(Some(1), natural)?;
-    decision(py, match at {
-        Some(at) if !at.is_none() => this.limiter.allow_at(time(at)?, cost),
-        _ => this.limiter.allow(cost),
-    })
+fast!(AddTagged = PyBottomK, "add", [c"item"], this, given, py => {
+    let [Some(item), ..] = given else { return None };
+    let item = item::borrowed(item)?;
+    this.0.add_with(|| item.to_owned());
+    none(py)
 });
 
-fast!(KeyedLimiterAllow = PyKeyedLimiter, "allow", [c"key", c"cost", c"at"], this, given, py => {
-    let [Some(key), cost, at] = given else { return None };
-    let (key, cost) = (item::borrowed(key)?, cost.map_or(Some(1), natural)?);
-    decision(py, match at {
-        Some(at) if !at.is_none() => this.limiter.allow_at(key, time(at)?, cost),
-        _ => this.limiter.allow(key, cost),
-    })
+fast!(AddFrequent = PyTopK, "add", [c"item", c"amount"], this, given, py => match given {
+    [Some(item), None, _] => Some(member(py, this.0.add(item::borrowed(item)?, 1))),
+    [Some(item), Some(amount), _] => {
+        let (item, amount) = (item::borrowed(item)?, natural(amount)?);
+        Some(member(py, this.0.add(item, amount)))
+    }
+    [None, ..] => None,
+});
+
+fast!(RecordReplica = PyGCounter, "record", [c"amount"], this, given, py => match given {
+    [None, ..] => Some(member(py, this.0.record(1))),
+    [Some(amount), ..] => Some(member(py, this.0.record(natural(amount)?))),
+});
+
+fast!(RecordAbout = PyMorris, "record", [c"amount"], this, given, py => match given {
+    [None, ..] => Some(member(py, this.0.record(1))),
+    [Some(amount), ..] => Some(member(py, this.0.record(natural(amount)?))),
 });
 
 fast!(FloorHit = FastFloor, "hit", [c"timestamp"], _this, given, py => {
@@ -209,9 +227,12 @@ pub fn install(py: Python<'_>) -> PyResult<()> {
     put::<CounterCountAt>(py)?;
     put::<RecordHit>(py)?;
     put::<QueryHits>(py)?;
-    put::<HyperLogLogAdd>(py)?;
-    put::<LimiterAllow>(py)?;
-    put::<KeyedLimiterAllow>(py)?;
+    put::<AddDifferent>(py)?;
+    put::<AddSampled>(py)?;
+    put::<AddTagged>(py)?;
+    put::<AddFrequent>(py)?;
+    put::<RecordReplica>(py)?;
+    put::<RecordAbout>(py)?;
     put::<FloorHit>(py)?;
     put::<FloorGetHits>(py)?;
     put::<FloorRecord>(py)?;

@@ -1,21 +1,48 @@
 //! `HyperLogLog`: each method converts, calls and converts.
 
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyTuple};
+use pyo3::types::PyBytes;
 
+use crate::error::{SketchError, SnapshotError};
 use crate::python::bytes;
+use crate::python::configured::within;
 use crate::python::errors;
 use crate::python::given::Given;
-use crate::python::hits;
-use crate::python::item::item;
-use crate::python::number::precision;
+use crate::python::item;
+use crate::python::sketch::{self, Face, Reduced};
 use crate::sketch::hyperloglog::HyperLogLog;
+use crate::sketch::hyperloglog::hash::murmur;
+
+/// How Redis's bytes begin.
+const REDIS: &[u8] = b"HYLL";
 
 /// How many different items there were, about.
 #[pyclass(frozen, weakref, module = "hitring", name = "HyperLogLog")]
 #[derive(Debug)]
-pub struct PyHyperLogLog {
-    pub sketch: HyperLogLog,
+pub struct PyHyperLogLog(pub Box<HyperLogLog>);
+
+impl Face for PyHyperLogLog {
+    type Sketch = HyperLogLog;
+
+    fn of(sketch: HyperLogLog) -> Self {
+        Self(Box::new(sketch))
+    }
+
+    fn sketch(&self) -> &HyperLogLog {
+        &self.0
+    }
+
+    fn to_bytes(sketch: &HyperLogLog) -> Vec<u8> {
+        sketch.to_bytes()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Result<HyperLogLog, SnapshotError> {
+        HyperLogLog::from_bytes(bytes)
+    }
+
+    fn merge(sketch: &HyperLogLog, other: &HyperLogLog) -> Result<(), SketchError> {
+        sketch.merge(other)
+    }
 }
 
 #[pymethods]
@@ -23,92 +50,96 @@ impl PyHyperLogLog {
     #[new]
     #[pyo3(signature = (precision = Given::NOTHING), text_signature = "(precision=14)")]
     fn new(py: Python<'_>, precision: Given<'_>) -> PyResult<Self> {
-        let Some(given) = precision.0 else { return Ok(Self { sketch: HyperLogLog::new() }) };
-        let sketch = HyperLogLog::with_precision(self::precision(&given)?);
-        Ok(Self { sketch: sketch.map_err(|error| errors::sketch(py, &error))? })
+        let Some(precision) = precision.0 else { return Ok(Self::of(HyperLogLog::new())) };
+        let precision = within(&precision, "precision", 4..=18)? as u8;
+        HyperLogLog::with_precision(precision).map(Self::of).map_err(|error| errors::sketch(py, &error))
     }
 
     /// Add an item, and say whether that changed anything.
     fn add(&self, item: &Bound<'_, PyAny>) -> PyResult<bool> {
-        Ok(self.sketch.add(&self::item(item, "item")?))
+        Ok(self.0.add(&item::bytes(item, "item")?))
     }
 
-    /// Add each of `items`, and say whether that changed anything.
-    fn update(&self, items: &Bound<'_, PyAny>) -> PyResult<bool> {
-        let mut changed = false;
-        for (index, item) in items.try_iter()?.enumerate() {
-            changed |= self.sketch.add(&self::item(&item?, &format!("items[{index}]"))?);
-        }
-        Ok(changed)
+    /// Add several items, or none if one of them is bad.
+    fn update(&self, items: &Bound<'_, PyAny>) -> PyResult<()> {
+        let hashes = item::each(items, |item, name| Ok(murmur(&item::bytes(item, name)?)))?;
+        hashes.into_iter().for_each(|hash| _ = self.0.add_hash(hash));
+        Ok(())
     }
 
-    /// How many different items there were, about.
-    fn count<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        hits::estimate(py, self.sketch.count(), self.sketch.error())
+    /// How many different items were added, about.
+    fn count(&self) -> u64 {
+        self.0.count()
     }
 
-    /// Add the items of another one.
-    fn merge(&self, other: &Bound<'_, Self>) -> PyResult<()> {
-        self.sketch.merge(&other.get().sketch).map_err(|error| errors::sketch(other.py(), &error))
+    /// Add all items of another, or of the bytes of one.
+    fn merge(&self, other: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = other.py();
+        sketch::merge_or(self, other, |bytes| {
+            if bytes.starts_with(REDIS) {
+                HyperLogLog::from_redis(bytes).map_err(|error| errors::sketch(py, &error))
+            } else {
+                HyperLogLog::from_bytes(bytes).map_err(|error| errors::snapshot(py, &error))
+            }
+        })
     }
 
-    /// The sketch as the value of a key of Redis's.
-    fn to_redis<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        let bytes = self.sketch.to_redis().map_err(|error| errors::sketch(py, &error))?;
-        Ok(PyBytes::new(py, &bytes))
-    }
-
-    /// What Redis keeps under a key.
-    #[staticmethod]
-    fn from_redis(data: &Bound<'_, PyAny>) -> PyResult<Self> {
-        let bytes = bytes::snapshot(data)?;
-        let sketch = HyperLogLog::from_redis(bytes.as_bytes());
-        Ok(Self { sketch: sketch.map_err(|error| errors::sketch(data.py(), &error))? })
-    }
-
-    /// The relative standard error of an estimate of many.
+    /// The relative standard error of `count`.
     #[getter]
     fn error(&self) -> f64 {
-        self.sketch.error()
+        self.0.error()
     }
 
     /// The number of bits that choose a register.
     #[getter]
     fn precision(&self) -> u8 {
-        self.sketch.precision()
+        self.0.precision()
     }
 
+    /// The sketch as Redis keeps it.
+    fn to_redis<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let bytes = self.0.to_redis().map_err(|error| errors::sketch(py, &error))?;
+        Ok(PyBytes::new(py, &bytes))
+    }
+
+    /// The sketch of what Redis answers to GET.
+    #[staticmethod]
+    fn from_redis(data: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let bytes = bytes::given(data, "data must be bytes, as Redis's GET answers them undecoded")?;
+        let read = HyperLogLog::from_redis(bytes.as_bytes());
+        read.map(Self::of).map_err(|error| errors::sketch(data.py(), &error))
+    }
+
+    fn __sizeof__(slf: &Bound<'_, Self>) -> PyResult<usize> {
+        let object: usize = slf.get_type().getattr("__basicsize__")?.extract()?;
+        Ok(object + slf.get().0.bytes())
+    }
+
+    /// What it knows, as bytes.
+    fn to_bytes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        sketch::write(py, self)
+    }
+
+    /// One that knows what `data` holds.
+    #[staticmethod]
+    fn from_bytes(data: &Bound<'_, PyAny>) -> PyResult<Self> {
+        sketch::read(data)
+    }
+
+    fn __repr__(&self) -> String {
+        format!("HyperLogLog(precision={})", self.precision())
+    }
+
+    /// The same, which goes on by itself.
     fn __copy__(&self) -> Self {
-        Self { sketch: self.sketch.clone() }
+        Self(self.0.clone())
     }
 
     fn __deepcopy__(&self, _memo: &Bound<'_, PyAny>) -> Self {
         self.__copy__()
     }
 
-    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
-        let registers: Vec<u32> = self.sketch.registers().map(|(index, value)| index << 6 | u32::from(value)).collect();
-        let state = (self.precision(), registers).into_pyobject(py)?;
-        Ok((py.import("hitring._hitring")?.getattr("_restore_hyperloglog")?, state))
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
+        sketch::reduce(py, self)
     }
-
-    fn __sizeof__(&self) -> usize {
-        self.sketch.bytes()
-    }
-
-    fn __repr__(&self) -> String {
-        format!("<hitring.HyperLogLog of about {} items, precision {}>", self.sketch.count(), self.precision())
-    }
-}
-
-/// The sketch that was pickled.
-#[pyfunction]
-pub fn _restore_hyperloglog(py: Python<'_>, precision: u8, registers: Vec<u32>) -> PyResult<PyHyperLogLog> {
-    let restored = HyperLogLog::with_precision(precision).and_then(|sketch| {
-        for word in registers {
-            sketch.raise(word >> 6, (word & 63) as u8)?;
-        }
-        Ok(sketch)
-    });
-    Ok(PyHyperLogLog { sketch: restored.map_err(|error| errors::sketch(py, &error))? })
 }

@@ -1,45 +1,84 @@
-//! Items of sketches and keys of limiters, from Python.
+//! Items of sketches, from Python.
 //!
-//! | given | is |
-//! |---|---|
-//! | `bytes` | themselves |
-//! | `str` | its UTF-8, borrowed where that is possible; one with lone surrogates has none: `ValueError` |
-//! | anything else | `TypeError` |
+//! | given | for `HyperLogLog` is | for samples and lists is |
+//! |---|---|---|
+//! | `str` | its UTF-8; one with lone surrogates has none: `ValueError` | the same |
+//! | `bytes` | themselves | the `str` that they are the UTF-8 of; others: `ValueError` |
+//! | anything else | `TypeError` | `TypeError` |
 //!
-//! So an item is the same whether it comes as `str` or as the `bytes` of its UTF-8.
+//! Several at once are read and checked whole before the first is added.
 
 use std::borrow::Cow;
+use std::fmt::{Arguments, Display};
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyString};
+use pyo3::types::{PyByteArray, PyBytes, PyMemoryView, PyString};
 
-use crate::python::endpoint::text;
+pub use crate::python::endpoint::{borrowed_text as borrowed, text};
+
+use crate::python::endpoint;
 use crate::python::number::type_name;
 
-/// The bytes that `value` is; `what` is what an error calls it.
-///
-/// # Errors
-/// `TypeError` or `ValueError`, as the table in the module header says.
-#[inline]
-pub fn item<'a>(value: &'a Bound<'_, PyAny>, what: &str) -> PyResult<Cow<'a, [u8]>> {
+/// How often an iteration looks whether Ctrl-C was pressed.
+const SIGNALS_EVERY: usize = 1 << 16;
+
+/// The bytes of a usual item: of a `str` or `bytes`, without copying them; `None` for all else.
+#[inline(always)]
+pub fn borrowed_bytes<'a>(value: &'a Bound<'_, PyAny>) -> Option<&'a [u8]> {
+    match borrowed(value) {
+        Some(text) => Some(text.as_bytes()),
+        None => value.cast::<PyBytes>().ok().map(PyBytesMethods::as_bytes),
+    }
+}
+
+/// The bytes of an item; `what` is what an error calls it.
+pub fn bytes<'a>(value: &'a Bound<'_, PyAny>, what: impl Display) -> PyResult<Cow<'a, [u8]>> {
     if let Ok(bytes) = value.cast::<PyBytes>() {
         return Ok(Cow::Borrowed(bytes.as_bytes()));
     }
-    if !value.is_instance_of::<PyString>() {
-        return Err(PyTypeError::new_err(format!("{what} must be a str or bytes, not {}", type_name(value))));
-    }
-    Ok(match text(value, what)? {
+    let Ok(string) = value.cast::<PyString>() else {
+        return Err(PyTypeError::new_err(format!(
+            "{what} must be a str or bytes, not {}; convert it first, always in the same way",
+            type_name(value)
+        )));
+    };
+    Ok(match endpoint::of_str(string, what)? {
         Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
         Cow::Owned(text) => Cow::Owned(text.into_bytes()),
     })
 }
 
-/// The bytes of a usual item, without copying them; `None` for all else.
-#[inline(always)]
-pub fn borrowed<'a>(value: &'a Bound<'_, PyAny>) -> Option<&'a [u8]> {
-    if let Ok(bytes) = value.cast_exact::<PyBytes>() {
-        return Some(bytes.as_bytes());
+/// What `read` makes of each of `items`, whose name it is given.
+///
+/// # Errors
+/// What it raises, or the iteration does; `TypeError` if they are no iterable, or text, which is iterable by mistake.
+pub fn each<'py, T>(
+    items: &Bound<'py, PyAny>,
+    mut read: impl FnMut(&Bound<'py, PyAny>, Arguments<'_>) -> PyResult<T>,
+) -> PyResult<Vec<T>> {
+    let py = items.py();
+    let wrong = || {
+        PyTypeError::new_err(format!(
+            "items must be an iterable of str or bytes, not {}; for one, call add",
+            type_name(items)
+        ))
+    };
+    if items.is_instance_of::<PyString>()
+        || items.is_instance_of::<PyBytes>()
+        || items.is_instance_of::<PyByteArray>()
+        || items.is_instance_of::<PyMemoryView>()
+    {
+        return Err(wrong());
     }
-    crate::python::endpoint::utf8(value.cast_exact::<PyString>().ok()?).map(str::as_bytes)
+    let iterator =
+        items.try_iter().map_err(|error| if error.is_instance_of::<PyTypeError>(py) { wrong() } else { error })?;
+    let mut all = Vec::with_capacity(iterator.size_hint().0.min(SIGNALS_EVERY));
+    for (index, item) in iterator.enumerate() {
+        if index % SIGNALS_EVERY == SIGNALS_EVERY - 1 {
+            py.check_signals()?;
+        }
+        all.push(read(&item?, format_args!("items[{index}]"))?);
+    }
+    Ok(all)
 }

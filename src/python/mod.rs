@@ -6,19 +6,21 @@
 //! | `registry`, `exchange` | `Registry`; its copies, pickles and snapshots |
 //! | `counter` | `Counter`, a registry's handle |
 //! | `strategy` | `Strategy` |
+//! | `hyperloglog`, `g_counter`, `morris`, `reservoir`, `bottom_k`, `top_k` | the classes of these names; `sketch`: what they have in common |
 //! | `events` | what a subscription's thread waits for |
 //! | `hyperloglog`, `windowed_uniques`, `g_counter`, `morris`, `samples`, `top_k` | sketches, one file a class |
 //! | `limiter` | `Limiter`, `KeyedLimiter`, `Decision` |
 //! | `clock` | `ManualClock`, `SystemClock` |
 //! | `entry`, `fast` | the short way into the methods that are called for every hit |
 //! | `batch` | what `record_many` takes |
-//! | `time`, `number`, `endpoint`, `item`, `bytes`, `given` | what a method takes for a time, an amount, a name, a snapshot, an optional argument |
-//! | `configured` | what counters and registries are built with |
+//! | `time`, `number`, `endpoint`, `item`, `bytes`, `given` | what a method takes for a time, an amount, a name, an item, a snapshot, an optional argument |
+//! | `configured` | what counters, registries and sketches are built with |
 //! | `outcome`, `hits`, `errors` | the classes that are written in Python |
 //! | `program` | the `hitring` program |
 //! | `floor` | empty methods to measure against |
 
 mod batch;
+mod bottom_k;
 mod bytes;
 mod clock;
 mod configured;
@@ -36,17 +38,16 @@ mod hit_counter;
 mod hits;
 mod hyperloglog;
 mod item;
-mod limiter;
 mod morris;
 mod number;
 mod outcome;
 mod program;
 mod registry;
-mod samples;
+mod reservoir;
+mod sketch;
 mod strategy;
 mod time;
 mod top_k;
-mod windowed_uniques;
 
 use pyo3::prelude::*;
 
@@ -61,15 +62,11 @@ fn _hitring(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<counter::PyCounter>()?;
     module.add_class::<strategy::PyStrategy>()?;
     module.add_class::<hyperloglog::PyHyperLogLog>()?;
-    module.add_class::<windowed_uniques::PyWindowedUniques>()?;
     module.add_class::<g_counter::PyGCounter>()?;
     module.add_class::<morris::PyMorris>()?;
-    module.add_class::<samples::PyReservoir>()?;
-    module.add_class::<samples::PyBottomK>()?;
+    module.add_class::<reservoir::PyReservoir>()?;
+    module.add_class::<bottom_k::PyBottomK>()?;
     module.add_class::<top_k::PyTopK>()?;
-    module.add_class::<limiter::PyLimiter>()?;
-    module.add_class::<limiter::PyKeyedLimiter>()?;
-    module.add_class::<limiter::PyDecision>()?;
     module.add_class::<events::Listener>()?;
     module.add_class::<clock::PyManualClock>()?;
     module.add_class::<clock::PySystemClock>()?;
@@ -81,7 +78,6 @@ fn _hitring(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(exchange::_restore_registry, module)?)?;
     module.add_function(wrap_pyfunction!(strategy::_restore_strategy, module)?)?;
     module.add_function(wrap_pyfunction!(clock::_restore_clock, module)?)?;
-    module.add_function(wrap_pyfunction!(hyperloglog::_restore_hyperloglog, module)?)?;
-    module.add_function(wrap_pyfunction!(windowed_uniques::_restore_uniques, module)?)?;
+    module.add_function(wrap_pyfunction!(sketch::_restore_sketch, module)?)?;
     module.add_function(wrap_pyfunction!(program::_run, module)?)
 }

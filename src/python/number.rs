@@ -1,4 +1,4 @@
-//! Python's integers, and amounts.
+//! Python's numbers, and amounts.
 //!
 //! | a value | integer |
 //! |---|---|
@@ -10,7 +10,7 @@
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyInt};
+use pyo3::types::{PyBool, PyFloat, PyInt};
 
 use crate::python::given::Given;
 
@@ -112,27 +112,17 @@ pub fn or_one(given: &Given<'_>) -> PyResult<u64> {
     given.0.as_ref().map_or(Ok(1), amount)
 }
 
-/// The number of bits that tell items apart; which are possible is the sketch's to say.
-///
-/// # Errors
-/// `TypeError` or `ValueError` for what is no small number.
-pub fn precision(value: &Bound<'_, PyAny>) -> PyResult<u8> {
-    match integer(value)? {
-        Some(Integer::Fits(bits)) if u8::try_from(bits).is_ok() => Ok(bits as u8),
-        Some(_) => Err(PyValueError::new_err("that precision is not possible; give one from 4 to 18")),
-        None => Err(PyTypeError::new_err(format!("precision must be an int, not {}", type_name(value)))),
+/// A number that need not be whole.
+pub fn real(value: &Bound<'_, PyAny>, name: &str) -> PyResult<f64> {
+    if let Ok(float) = value.cast::<PyFloat>() {
+        return Ok(float.value());
     }
-}
-
-/// What a sequence of random numbers begins with: 0 to 2^63 - 1.
-///
-/// # Errors
-/// `TypeError` or `ValueError` for anything else.
-pub fn seed(value: &Bound<'_, PyAny>) -> PyResult<u64> {
     match integer(value)? {
-        Some(Integer::Fits(seed @ 0..)) => Ok(seed.unsigned_abs()),
-        Some(_) => Err(PyValueError::new_err("seed must be from 0 to 2**63 - 1")),
-        None => Err(PyTypeError::new_err(format!("seed must be an int, not {}", type_name(value)))),
+        #[expect(clippy::cast_precision_loss, reason = "what is possible is far below")]
+        Some(Integer::Fits(whole)) => Ok(whole as f64),
+        Some(Integer::Below) => Ok(f64::NEG_INFINITY),
+        Some(Integer::Above) => Ok(f64::INFINITY),
+        None => Err(PyTypeError::new_err(format!("{name} must be a number, not {}", type_name(value)))),
     }
 }
 

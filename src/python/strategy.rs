@@ -4,13 +4,13 @@ use std::hash::{Hash, Hasher};
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyFloat, PyString};
+use pyo3::types::{PyDict, PyString};
 
 use crate::endpoint::Shape;
 use crate::python::configured::{configured, number};
 use crate::python::errors::Class;
 use crate::python::given::Given;
-use crate::python::number::{Integer, integer, type_name};
+use crate::python::number::{real, type_name};
 use crate::python::time::seconds;
 use crate::strategy::Strategy;
 
@@ -150,19 +150,5 @@ pub const fn shape(shape: Shape) -> (Option<&'static str>, &'static str) {
         Shape::Ring => (Some("ring"), "hits in more than 16 ticks, or more in one tick than a cell holds"),
         Shape::Striped => (Some("striped"), "threads were in each other's way"),
         Shape::Asked => (None, "asked for"),
-    }
-}
-
-/// A number that need not be whole.
-pub fn float(value: &Bound<'_, PyAny>, name: &str) -> PyResult<f64> {
-    if let Ok(float) = value.cast::<PyFloat>() {
-        return Ok(float.value());
-    }
-    match integer(value)? {
-        #[expect(clippy::cast_precision_loss, reason = "what is possible is far below")]
-        Some(Integer::Fits(whole)) => Ok(whole as f64),
-        Some(Integer::Below) => Ok(f64::NEG_INFINITY),
-        Some(Integer::Above) => Ok(f64::INFINITY),
-        None => Err(PyTypeError::new_err(format!("{name} must be a number, not {}", type_name(value)))),
     }
 }
