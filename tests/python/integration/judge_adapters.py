@@ -5,8 +5,7 @@ The contracts are in adapter.py there.
 
 import copy
 
-import hitring
-from hitring import HitCounter, HyperLogLog
+from hitring import BottomK, GCounter, HitCounter, HyperLogLog, Morris, Reservoir
 
 
 class Striped:
@@ -58,15 +57,43 @@ class Buckets:
         return self.counter.count_at(max(now, self.newest))
 
 
-#: It has what is asked for as it is, ``to_redis`` and ``from_redis`` too.
-Sketch = HyperLogLog
+class Different:
+    """A `HyperLogLog` as j_hll knows one."""
+
+    def __init__(self, sketch=None):
+        self.sketch = sketch or HyperLogLog()
+
+    def add(self, item):
+        self.sketch.add(item)
+
+    def count(self):
+        return self.sketch.count()
+
+    def merge(self, other):
+        self.sketch.merge(other.sketch)
+
+    def to_redis(self):
+        return self.sketch.to_redis()
+
+    @classmethod
+    def from_redis(cls, data):
+        return cls(HyperLogLog.from_redis(data))
 
 
-class GCounter:
-    """A replica that counts with ``inc`` and ``value``."""
+class OtherHash(Different):
+    """Has a fault: what it adds hashes otherwise than in Redis."""
+
+    def add(self, item):
+        self.sketch.add(item + b" ")
+
+
+class Replica:
+    """A `GCounter`; what it merges comes as bytes if the class says so."""
+
+    sends = staticmethod(lambda counter: counter)
 
     def __init__(self, replica):
-        self.counter = hitring.GCounter(replica)
+        self.counter = replica if isinstance(replica, GCounter) else GCounter(replica)
 
     def inc(self, n=1):
         assert self.counter.record(n)
@@ -75,39 +102,50 @@ class GCounter:
         return self.counter.count()
 
     def merge(self, other):
-        self.counter.merge(other.counter)
+        self.counter.merge(self.sends(other.counter))
 
     def copy(self):
-        other = copy.copy(self)
-        other.counter = copy.copy(self.counter)
-        return other
+        return type(self)(copy.copy(self.counter))
 
 
-class Morris:
-    """Twelve percent, so that a bias of a hundredth of the count would show within 300 runs."""
+class DistantReplica(Replica):
+    sends = staticmethod(GCounter.to_bytes)
+
+
+class SummingReplica(Replica):
+    """Has a fault: what comes twice is counted twice."""
+
+    def merge(self, other):
+        self.counter.record(other.counter.count())
+
+
+class Approximate:
+    """A `Morris`."""
 
     def __init__(self, seed):
-        self.counter = hitring.Morris(error=0.12, seed=seed)
+        self.counter = Morris(error=0.1, seed=seed)
 
     def inc(self):
         self.counter.record()
 
     def value(self):
-        return float(self.counter.estimate())
+        return self.counter.estimate()
 
 
-class Reservoir:
-    sample = hitring.Reservoir
+class Sampled:
+    """A `Reservoir` whose items are numbers."""
+
+    kind = Reservoir
 
     def __init__(self, k, seed):
-        self.kept = self.sample(k, seed=seed)
+        self.sample = self.kind(k, seed)
 
     def add(self, x):
-        self.kept.add(x)
+        self.sample.add(str(x))
 
     def items(self):
-        return self.kept.items()
+        return [int(item) for item in self.sample.items()]
 
 
-class BottomK(Reservoir):
-    sample = hitring.BottomK
+class Tagged(Sampled):
+    kind = BottomK

@@ -94,3 +94,41 @@ def test_statistics(tmp_path, sample):
 def test_the_judges_fail_a_counter_with_a_fault(tmp_path):
     with pytest.raises(AssertionError, match="FAIL"):
         judge(tmp_path, "j_leetcode.py", HITS_ADAPTER="adapter:MutClosedWindow")
+
+
+@pytest.fixture
+def redis_path(tmp_path):
+    """A ``PATH`` on which the judge finds redis-server."""
+    pytest.importorskip("redis", reason="the package redis is not there, by which the judge asks")
+    program = shutil.which(os.environ.get("HITRING_REDIS_SERVER", "redis-server"))
+    if program is None:
+        pytest.skip("no redis-server here; install it or set HITRING_REDIS_SERVER")
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "redis-server").symlink_to(program)
+    return f"{programs}{os.pathsep}{os.environ['PATH']}"
+
+
+def test_different_items_by_redis(tmp_path, redis_path):
+    assert judge(tmp_path, "j_hll.py", PATH=redis_path, BIG="1", HLL_ADAPTER="judge_adapters:Different") >= 59
+
+
+def test_the_judge_fails_a_sketch_of_another_hash(tmp_path, redis_path):
+    with pytest.raises(AssertionError, match="registers differ"):
+        judge(tmp_path, "j_hll.py", PATH=redis_path, HLL_ADAPTER="judge_adapters:OtherHash")
+
+
+@pytest.mark.parametrize("adapter", ["Replica", "DistantReplica"])
+def test_laws_of_a_count_of_replicas(tmp_path, adapter):
+    assert judge(tmp_path, "j_crdt.py", CRDT_ADAPTER=f"judge_adapters:{adapter}") == 1
+
+
+def test_the_judge_fails_a_count_that_adds(tmp_path):
+    with pytest.raises(AssertionError, match="FAIL"):
+        judge(tmp_path, "j_crdt.py", CRDT_ADAPTER="judge_adapters:SummingReplica")
+
+
+@pytest.mark.parametrize("adapter", ["Sampled", "Tagged"])
+def test_approximate_counts_and_samples(tmp_path, adapter):
+    adapters = {"MORRIS_ADAPTER": "judge_adapters:Approximate", "RESERVOIR_ADAPTER": f"judge_adapters:{adapter}"}
+    assert judge(tmp_path, "j_stats.py", **adapters) == 2

@@ -1,7 +1,6 @@
 """Counters in several processes: each counts in its own copy."""
 
 import multiprocessing
-import os
 import sys
 import threading
 import warnings
@@ -9,12 +8,11 @@ import warnings
 import pytest
 
 import workers
+from children import forks, in_a_forked_child
 from hitring import HitCounter, ManualClock, Outcome, SnapshotError
 
 STRATEGIES = ["striped", "ring", "sliding"]
 METHODS = multiprocessing.get_all_start_methods()
-
-forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 
 
 @pytest.fixture(params=METHODS)
@@ -50,30 +48,6 @@ def test_a_global_counter_is_each_processs_own(pool):
     counts = pool.map(workers.record_in_global, [1, 1, 1, 1], chunksize=1)
     assert all(1 <= count <= 4 for count in counts)
     assert workers.GLOBAL.count_at(5) == 0
-
-
-def in_a_forked_child(function):
-    """What ``function`` returns, as text, in a fork of this process; it has a minute."""
-    reading, writing = os.pipe()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        child = os.fork()
-    if child == 0:
-        import signal
-
-        signal.alarm(60)
-        try:
-            os.write(writing, repr(function()).encode())
-            os._exit(0)
-        except BaseException as error:  # it must not come back into the test run
-            os.write(writing, repr(error).encode())
-            os._exit(1)
-    os.close(writing)
-    with os.fdopen(reading) as answer:
-        text = answer.read()
-    _, status = os.waitpid(child, 0)
-    assert status == 0, text
-    return text
 
 
 @forks
