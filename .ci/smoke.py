@@ -66,6 +66,28 @@ def count_by_endpoint() -> None:
     assert other.metrics().endpoints_count == len(other) == 1
 
 
+def sketch() -> None:
+    one, two = hitring.HyperLogLog(), hitring.HyperLogLog()
+    one.update(["a", "b", b"b"])
+    two.merge(one.to_redis())
+    assert (one.count(), two.count()) == (2, 2)
+    web, other = hitring.GCounter("web-1"), hitring.GCounter("web-2")
+    web.record(5)
+    for _ in range(2):
+        other.merge(web.to_bytes())
+    assert other.count() == 5
+    top, sample, tagged = hitring.TopK(3), hitring.Reservoir(3, seed=1), hitring.BottomK(3, seed=1)
+    for item in "abracadabra":
+        top.add(item)
+        sample.add(item)
+        tagged.add(item)
+    assert top.items()[0][0] == "a"
+    assert len(sample.items()) == len(pickle.loads(pickle.dumps(tagged)).items()) == 3
+    about = hitring.Morris(error=0.01, seed=1)
+    about.record(100_000)
+    assert 90_000 < about.estimate() < 110_000
+
+
 def replay_a_log() -> None:
     program = pathlib.Path(sysconfig.get_path("scripts"), "hitring" + (".exe" if os.name == "nt" else ""))
     with tempfile.TemporaryDirectory() as folder:
@@ -84,7 +106,14 @@ def keep_the_gil_off() -> None:
 
 
 if __name__ == "__main__":
-    for check in (count_as_leetcode_does, count_from_threads, count_by_endpoint, replay_a_log, keep_the_gil_off):
+    for check in (
+        count_as_leetcode_does,
+        count_from_threads,
+        count_by_endpoint,
+        sketch,
+        replay_a_log,
+        keep_the_gil_off,
+    ):
         check()
         print("ok:", check.__name__.replace("_", " "))
     print(f"hitring {hitring.__version__} works on {sys.version.split()[0]}, {sysconfig.get_platform()}")

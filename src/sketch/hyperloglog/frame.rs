@@ -14,7 +14,7 @@ use crate::error::SnapshotError;
 use crate::sketch::hyperloglog::precision::{Precision, Register};
 use crate::sketch::hyperloglog::redis::{pack, unpack};
 
-/// What all registers take.
+/// The bytes that all registers take.
 const fn dense(precision: Precision) -> usize {
     precision.registers() / 4 * 3
 }
