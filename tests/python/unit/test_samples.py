@@ -178,6 +178,14 @@ def test_copies_of_a_seeded_one_go_their_own_way(kind):
     assert one.items() != two.items()
 
 
+def test_those_from_the_same_bytes_draw_different_numbers(kind):
+    data = kind(5, 3).to_bytes()
+    one, two = kind.from_bytes(data), kind.from_bytes(data)
+    for of in (one, two):
+        of.update(map(str, range(1_000)))
+    assert one.items() != two.items()
+
+
 def test_items_of_all_threads_have_the_same_chance(kind):
     k, items, samples = 4, 20, 1_000
     all_samples = [kind(k) for _ in range(samples)]
