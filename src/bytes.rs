@@ -38,13 +38,15 @@ pub enum Kind {
     Reservoir = 6,
     /// A `BottomK` of texts.
     BottomK = 7,
+    /// A [`WindowedUniques`](crate::WindowedUniques).
+    WindowedUniques = 8,
     /// A [`HyperLogLog`](crate::HyperLogLog).
     HyperLogLog = 9,
 }
 
 impl Kind {
     fn of(number: u16) -> Option<Self> {
-        const ALL: [Kind; 8] = [
+        const ALL: [Kind; 9] = [
             Kind::Counter,
             Kind::Registry,
             Kind::GCounter,
@@ -52,6 +54,7 @@ impl Kind {
             Kind::Morris,
             Kind::Reservoir,
             Kind::BottomK,
+            Kind::WindowedUniques,
             Kind::HyperLogLog,
         ];
         ALL.into_iter().find(|kind| *kind as u16 == number)
@@ -66,6 +69,7 @@ impl Kind {
             Self::Morris => "Morris",
             Self::Reservoir => "Reservoir",
             Self::BottomK => "BottomK",
+            Self::WindowedUniques => "WindowedUniques",
             Self::HyperLogLog => "HyperLogLog",
         }
     }

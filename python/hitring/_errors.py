@@ -9,9 +9,8 @@ class               also a              raised by
 ``WindowExpired``   ``QueryError``      the same, for a range that newer hits have overwritten
 ``SnapshotError``   ``ValueError``      ``merge``, ``restore``, ``load``, ``from_bytes``
 ``SketchError``     ``ValueError``      sketches: ``merge`` of what does not go together, ``from_redis``
-``RegistryFull``    ``RuntimeError``    ``Registry.counter``, when there is no room for another endpoint
-``SketchError``     ``ValueError``      making, reading and merging sketches
 ``LimitError``      ``ValueError``      ``Limiter(...)``, ``KeyedLimiter(...)``
+``RegistryFull``    ``RuntimeError``    ``Registry.counter``, when there is no room for another endpoint
 ==================  ==================  =======================================================
 
 A timestamp, an amount or an endpoint that is none is a plain ``ValueError``, or a ``TypeError`` if its type is wrong.
@@ -19,7 +18,16 @@ A timestamp, an amount or an endpoint that is none is a plain ``ValueError``, or
 
 from __future__ import annotations
 
-__all__ = ["ConfigError", "HitringError", "QueryError", "RegistryFull", "SketchError", "SnapshotError", "WindowExpired"]
+__all__ = [
+    "ConfigError",
+    "HitringError",
+    "LimitError",
+    "QueryError",
+    "RegistryFull",
+    "SketchError",
+    "SnapshotError",
+    "WindowExpired",
+]
 
 
 class HitringError(Exception):
@@ -58,6 +66,19 @@ class RegistryFull(HitringError, RuntimeError):
     """
 
 
-for _class in (HitringError, ConfigError, QueryError, WindowExpired, SnapshotError, SketchError, RegistryFull):
+class LimitError(HitringError, ValueError):
+    """A rate is none, or one that no limiter can keep. The message says what would be possible."""
+
+
+for _class in (
+    HitringError,
+    ConfigError,
+    QueryError,
+    WindowExpired,
+    SnapshotError,
+    SketchError,
+    RegistryFull,
+    LimitError,
+):
     _class.__module__ = "hitring"
 del _class

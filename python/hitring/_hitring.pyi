@@ -10,7 +10,6 @@ a span          seconds, 0 or more: an ``int`` or anything with ``__index__``, a
                 microsecond, or a ``timedelta``
 an amount       an ``int``, or anything with ``__index__``, from 0 to 2**63 - 1
 an endpoint     its name: a ``str``, or ``bytes`` that are UTF-8, of 1 to 1,024 bytes; names are compared as bytes
-an item         ``bytes``, or a ``str``, which is the same as the ``bytes`` of its UTF-8; so are visitors and keys
 a strategy      a `Strategy`, or its name, as ``"ring"``, also with an option, as ``"sliding:max_hits=1000"``
 an item         a ``str``, or ``bytes`` that are UTF-8 and then the same item as the ``str``; for `HyperLogLog` any
                 ``bytes``
@@ -26,8 +25,7 @@ a ``str`` with lone surrogates). Nothing is ever wrapped around or clamped, and 
 import os
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
-from types import GenericAlias
-from typing import Any, Generic, Literal, SupportsIndex, TypeVar, final, overload
+from typing import Any, Literal, SupportsIndex, final, overload
 
 from typing_extensions import Buffer, Self, TypeAlias
 
@@ -39,9 +37,12 @@ from hitring._outcome import Outcome, Outcomes
 __all__ = [
     "BottomK",
     "Counter",
+    "Decision",
     "GCounter",
     "HitCounter",
     "HyperLogLog",
+    "KeyedLimiter",
+    "Limiter",
     "ManualClock",
     "Morris",
     "Registry",
@@ -49,13 +50,13 @@ __all__ = [
     "Strategy",
     "SystemClock",
     "TopK",
+    "WindowedUniques",
     "_FastFloor",
     "_Floor",
     "_Listener",
     "__version__",
     "_restore",
     "_restore_clock",
-    "_restore_hyperloglog",
     "_restore_registry",
     "_restore_sketch",
     "_restore_strategy",
@@ -69,7 +70,6 @@ _Span: TypeAlias = SupportsIndex | float | timedelta
 _Endpoint: TypeAlias = str | bytes
 _Item: TypeAlias = str | bytes
 _Strategy: TypeAlias = Strategy | str
-_T = TypeVar("_T")
 _Callback: TypeAlias = Callable[[str, dict[str, Any]], object]
 
 __version__: str
@@ -704,75 +704,6 @@ class Counter:
         """Whether hits are still taken: the endpoint was not removed."""
 
 @final
-class HyperLogLog:
-    """About how many different items were added, in memory that does not grow with them.
-
-    Registers, hash and estimate are those of Redis: `to_redis` is what Redis keeps under a key of PFADD, and
-    `from_redis` reads that. Flajolet, Fusy, Gandouet and Meunier, "HyperLogLog", 2007.
-
-    Parameters
-    ----------
-    precision : int, default 14
-        The number of bits that choose one of ``2**precision`` registers, 4 to 18. The relative standard error of a
-        count of many is ``1.04 / 2**(precision / 2)``, 0.81 % by default; Redis knows 14 only.
-
-    Raises
-    ------
-    SketchError
-        That precision is not possible. It is also a ``ValueError``.
-
-    Notes
-    -----
-    Thread-safe and lock-free, also without a GIL. 56 bytes for up to eight items, 16 KB at most by default. Not
-    against somebody who chooses items to deceive it. Can be pickled and copied.
-
-    Examples
-    --------
-    >>> monday, tuesday = HyperLogLog(), HyperLogLog()
-    >>> monday.update(["ann", "bob"]), tuesday.update(["bob", "cid"])
-    (True, True)
-    >>> monday.merge(tuesday)
-    >>> monday.count()
-    Estimate(3, error=0.008125)
-    """
-
-    def __new__(cls, precision: SupportsIndex = 14) -> Self: ...
-    def add(self, item: _Item) -> bool:
-        """Add an item, and return whether that changed anything, as PFADD does."""
-
-    def update(self, items: Iterable[_Item]) -> bool:
-        """Add each of ``items``, and return whether that changed anything."""
-
-    def count(self) -> Estimate:
-        """Return about how many different items were added."""
-
-    def merge(self, other: HyperLogLog) -> None:
-        """Add the items of another one of the same precision, exactly as if they had been added here."""
-
-    def to_redis(self) -> bytes:
-        """Return the sketch as Redis keeps it: ``SET`` it, and PFCOUNT and PFMERGE work.
-
-        Raises `SketchError` unless the precision is 14.
-        """
-
-    @staticmethod
-    def from_redis(data: Buffer) -> HyperLogLog:
-        """Return the sketch that ``GET`` of a key of PFADD answers. Raises `SketchError` for anything else."""
-
-    @property
-    def error(self) -> float:
-        """The relative standard error of a count of many."""
-
-    @property
-    def precision(self) -> int:
-        """The number of bits that choose a register."""
-
-    def __copy__(self) -> HyperLogLog: ...
-    def __deepcopy__(self, _memo: Any) -> HyperLogLog: ...
-    def __reduce__(self) -> tuple[Any, ...]: ...
-    def __sizeof__(self) -> int: ...
-
-@final
 class WindowedUniques:
     """About how many different items there were in the last N seconds, and ever.
 
@@ -874,238 +805,6 @@ class WindowedUniques:
     def __deepcopy__(self, memo: Any) -> WindowedUniques: ...
     def __reduce__(self) -> tuple[Any, ...]: ...
     def __sizeof__(self) -> int: ...
-
-@final
-class GCounter:
-    """A count of all time that many replicas keep and merge, in any order, any number of times.
-
-    Each replica counts under its name, in generations: one that starts from empty, or from bytes, begins a new one, so
-    that nothing it counted before is taken for what it counts now. Shapiro, Preguica, Baquero and Zawirski,
-    "Conflict-free Replicated Data Types", 2011.
-
-    Parameters
-    ----------
-    replica : str
-        The name, of 1 to 1,024 bytes.
-
-    Notes
-    -----
-    Thread-safe and lock-free, also without a GIL. Copies and pickles count on in a generation of their own.
-
-    Examples
-    --------
-    >>> here, there = GCounter("here"), GCounter("there")
-    >>> bool(here.record(2) and there.record())
-    True
-    >>> here.merge(there)
-    >>> here.merge(there.to_bytes())
-    >>> here.count()
-    3
-    """
-
-    def __new__(cls, replica: _Endpoint) -> Self: ...
-    def record(self, amount: SupportsIndex = 1) -> Outcome:
-        """Count ``amount``, and return what became of it: ``SATURATED`` if the count would pass 2**63 - 1."""
-
-    def count(self) -> int:
-        """Return what all replicas have counted, as far as is known here. It never goes down."""
-
-    def merge(self, other: GCounter | Buffer) -> None:
-        """Take in what another one, or its bytes, knows."""
-
-    def to_bytes(self) -> bytes:
-        """Return what is known as bytes (``docs/formats.md``)."""
-
-    @staticmethod
-    def from_bytes(data: Buffer) -> GCounter:
-        """Return what `to_bytes` wrote, of the same replica in a new generation."""
-
-    @property
-    def replica(self) -> str:
-        """The replica's name."""
-
-    def __copy__(self) -> GCounter: ...
-    def __deepcopy__(self, _memo: Any) -> GCounter: ...
-    def __reduce__(self) -> tuple[Any, ...]: ...
-
-@final
-class Morris:
-    """About how much was counted, in a few bits: a register that is raised with a chance that falls as it grows.
-
-    Morris, "Counting large numbers of events in small registers", 1978; Flajolet, "Approximate counting", 1985.
-    Unbiased, also when many threads record.
-
-    Parameters
-    ----------
-    error : float, optional
-        The relative standard error, 0.001 to 0.5; 0.05 if neither it nor ``base`` is given.
-    base : float, optional
-        The base of the register instead; 2 is the coarsest.
-    seed : int, optional
-        What its random numbers begin with, to repeat them in a test.
-
-    Examples
-    --------
-    >>> counter = Morris(error=0.1, seed=1)
-    >>> counter.record(0), counter.estimate()
-    (<Outcome.COUNTED: 'counted'>, Estimate(0, error=0.1))
-    """
-
-    def __new__(
-        cls, error: float | None = None, base: float | None = None, seed: SupportsIndex | None = None
-    ) -> Self: ...
-    def record(self, amount: SupportsIndex = 1) -> Outcome:
-        """Count ``amount``."""
-
-    def estimate(self) -> Estimate:
-        """Return about how much was counted."""
-
-    def merge(self, other: Morris | Buffer) -> None:
-        """Take in what another one, or its bytes, knows.
-
-        Each writer keeps its own register, so merging the same again changes nothing. Raises `SketchError` unless the
-        base is the same.
-        """
-
-    def to_bytes(self) -> bytes:
-        """Return what is known as bytes (``docs/formats.md``)."""
-
-    @staticmethod
-    def from_bytes(data: Buffer) -> Morris:
-        """Return what `to_bytes` wrote."""
-
-    @property
-    def error(self) -> float:
-        """The relative standard error of an estimate."""
-
-    @property
-    def base(self) -> float:
-        """The base of the register."""
-
-    def __copy__(self) -> Morris: ...
-    def __deepcopy__(self, _memo: Any) -> Morris: ...
-    def __reduce__(self) -> tuple[Any, ...]: ...
-
-@final
-class Reservoir(Generic[_T]):
-    """A sample of ``k`` of all items that were added, each with the same chance.
-
-    Algorithm L: Li, "Reservoir-sampling algorithms of time complexity O(n(1 + log(N/n)))", 1994.
-
-    Items may be any objects; the sample keeps those that are in it alive. Merging keeps the sample uniform over both
-    streams, however unequal; merging the same again changes nothing.
-
-    Examples
-    --------
-    >>> sample = Reservoir(3, seed=1)
-    >>> sample.update(range(1_000))
-    >>> len(sample.items())
-    3
-    """
-
-    def __new__(cls, k: SupportsIndex, seed: SupportsIndex | None = None) -> Self: ...
-    def add(self, item: _T) -> None:
-        """Offer an item."""
-
-    def update(self, items: Iterable[_T]) -> None:
-        """Offer each of ``items``."""
-
-    def items(self) -> list[_T]:
-        """Return the sample, in no order."""
-
-    def merge(self, other: Reservoir[_T]) -> None:
-        """Take in another one of the same ``k``."""
-
-    @property
-    def k(self) -> int:
-        """How many items there is room for."""
-
-    def __len__(self) -> int: ...
-    def __copy__(self) -> Reservoir[_T]: ...
-    @classmethod
-    def __class_getitem__(cls, item: Any) -> GenericAlias: ...
-
-@final
-class BottomK(Generic[_T]):
-    """A sample of ``k`` of all items that were added, each with the same chance: those that drew the smallest tags.
-
-    As `Reservoir`, and merged in any order the sample is the same one.
-
-    Examples
-    --------
-    >>> sample = BottomK(3, seed=1)
-    >>> sample.update("ab")
-    >>> sorted(sample.items())
-    ['a', 'b']
-    """
-
-    def __new__(cls, k: SupportsIndex, seed: SupportsIndex | None = None) -> Self: ...
-    def add(self, item: _T) -> None:
-        """Offer an item."""
-
-    def update(self, items: Iterable[_T]) -> None:
-        """Offer each of ``items``."""
-
-    def items(self) -> list[_T]:
-        """Return the sample, in the order of the tags."""
-
-    def merge(self, other: BottomK[_T]) -> None:
-        """Take in another one of the same ``k``."""
-
-    @property
-    def k(self) -> int:
-        """How many items there is room for."""
-
-    def __len__(self) -> int: ...
-    def __copy__(self) -> BottomK[_T]: ...
-    @classmethod
-    def __class_getitem__(cls, item: Any) -> GenericAlias: ...
-
-@final
-class TopK:
-    """The most frequent of all items that were added, in memory of ``k``.
-
-    Space-saving: Metwally, Agrawal and El Abbadi, "Efficient computation of frequent and top-k elements in data
-    streams", 2005.
-
-    Every item that is more than one in ``k`` of all is listed, and each count is too high by at most its bound.
-
-    Examples
-    --------
-    >>> paths = TopK(2)
-    >>> for path in ("/", "/", "/about"):
-    ...     paths.add(path).value
-    'counted'
-    'counted'
-    'counted'
-    >>> paths.items()
-    [('/', 2, 0), ('/about', 1, 0)]
-    """
-
-    def __new__(cls, k: SupportsIndex) -> Self: ...
-    def add(self, item: _Endpoint, amount: SupportsIndex = 1) -> Outcome:
-        """Count ``amount`` of ``item``, a text."""
-
-    def items(self) -> list[tuple[str, int, int]]:
-        """Return the items, the most frequent first, each with its count and how much of that may be others'."""
-
-    def merge(self, other: TopK | Buffer) -> None:
-        """Take in what another one, or its bytes, knows. Merging the same again changes nothing."""
-
-    def to_bytes(self) -> bytes:
-        """Return what is known as bytes (``docs/formats.md``)."""
-
-    @staticmethod
-    def from_bytes(data: Buffer) -> TopK:
-        """Return what `to_bytes` wrote."""
-
-    @property
-    def k(self) -> int:
-        """How many items are listed."""
-
-    def __copy__(self) -> TopK: ...
-    def __deepcopy__(self, _memo: Any) -> TopK: ...
-    def __reduce__(self) -> tuple[Any, ...]: ...
 
 @final
 class Decision:
@@ -1941,6 +1640,7 @@ def _restore_registry(
     snapshot: Buffer,
 ) -> Registry: ...
 def _restore_sketch(kind: str, data: Buffer) -> BottomK | GCounter | HyperLogLog | Morris | Reservoir | TopK: ...
+def _restore_uniques(data: Buffer, clock: ManualClock | SystemClock | None) -> WindowedUniques: ...
 def _restore_strategy(text: str) -> Strategy: ...
 def _restore_clock(secs: int, nanos: int) -> ManualClock: ...
 def _run(arguments: list[str]) -> int: ...

@@ -10,7 +10,7 @@ use crate::python::configured;
 use crate::python::errors;
 use crate::python::given::Given;
 use crate::python::hits;
-use crate::python::item::item;
+use crate::python::item;
 use crate::python::number::or_one;
 use crate::python::outcome::member;
 use crate::python::strategy;
@@ -43,7 +43,7 @@ impl PyCounter {
     ) -> PyResult<Bound<'py, PyAny>> {
         let amount = or_one(&amount)?;
         let outcome = match visitor {
-            Some(visitor) => self.handle.record_visit(item(visitor, "visitor")?, amount),
+            Some(visitor) => self.handle.record_visit(item::bytes(visitor, "visitor")?, amount),
             None => self.handle.record(amount),
         };
         Ok(member(py, outcome))
@@ -62,7 +62,7 @@ impl PyCounter {
     ) -> PyResult<Bound<'py, PyAny>> {
         let (at, amount) = (time::timestamp(timestamp, "timestamp")?, or_one(&amount)?);
         let outcome = match visitor {
-            Some(visitor) => self.handle.record_visit_at(item(visitor, "visitor")?, at, amount),
+            Some(visitor) => self.handle.record_visit_at(item::bytes(visitor, "visitor")?, at, amount),
             None => self.handle.record_at(at, amount),
         };
         Ok(member(timestamp.py(), outcome))

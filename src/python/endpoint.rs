@@ -66,7 +66,7 @@ pub fn borrowed_text<'a>(value: &'a Bound<'_, PyAny>) -> Option<&'a str> {
 
 /// The UTF-8 of an instance of `str`, if it has any and can be borrowed.
 #[inline(always)]
-pub fn utf8<'a>(string: &'a Bound<'_, PyAny>) -> Option<&'a str> {
+fn utf8<'a>(string: &'a Bound<'_, PyAny>) -> Option<&'a str> {
     let py = string.py();
     let as_utf8 = (*AS_UTF8.get(py)?)?;
     let mut length = 0;

@@ -15,7 +15,6 @@
 //! | `EndpointError::Strategy` | `ConfigError` | |
 //! | `EndpointError::Name` | `ValueError` | |
 //! | `SubscribeError`, `UnknownEvent` | `ConfigError` | |
-//! | `SketchError` | `SketchError` | `ValueError` |
 //! | `LimitError` | `LimitError` | `ValueError` |
 //! | `TimeError` | `ValueError` | |
 
@@ -38,9 +37,8 @@ pub enum Class {
     WindowExpired,
     Snapshot,
     Sketch,
-    Full,
-    Sketch,
     Limit,
+    Full,
 }
 
 impl Class {
@@ -53,9 +51,8 @@ impl Class {
             Self::WindowExpired => "WindowExpired",
             Self::Snapshot => "SnapshotError",
             Self::Sketch => "SketchError",
-            Self::Full => "RegistryFull",
-            Self::Sketch => "SketchError",
             Self::Limit => "LimitError",
+            Self::Full => "RegistryFull",
         };
         let class = py.import("hitring._errors").and_then(|module| module.getattr(name));
         match class.and_then(|class| Ok(class.cast_into::<PyType>()?)) {
@@ -108,9 +105,4 @@ pub fn sketch(py: Python<'_>, error: &SketchError) -> PyErr {
 /// Why bytes are no snapshot, or none that can be merged.
 pub fn snapshot(py: Python<'_>, error: &SnapshotError) -> PyErr {
     Class::Snapshot.error(py, error)
-}
-
-/// Why there is no such sketch, or it cannot be merged.
-pub fn sketch(py: Python<'_>, error: &SketchError) -> PyErr {
-    Class::Sketch.error(py, error)
 }

@@ -13,6 +13,7 @@ use pyo3::types::{PyBool, PyString};
 
 use crate::error::QueryError;
 use crate::hits::Hits;
+use crate::limit::Decision;
 use crate::python::bottom_k::PyBottomK;
 use crate::python::counter::PyCounter;
 use crate::python::endpoint::borrowed;
@@ -23,6 +24,7 @@ use crate::python::hit_counter::PyHitCounter;
 use crate::python::hits;
 use crate::python::hyperloglog::PyHyperLogLog;
 use crate::python::item::{self, borrowed_bytes};
+use crate::python::limiter::{PyDecision, PyKeyedLimiter, PyLimiter};
 use crate::python::morris::PyMorris;
 use crate::python::number::plain;
 use crate::python::outcome::member;
@@ -182,6 +184,24 @@ fast!(RecordAbout = PyMorris, "record", [c"amount"], this, given, py => match gi
     [Some(amount), ..] => Some(member(py, this.0.record(natural(amount)?))),
 });
 
+fast!(LimiterAllow = PyLimiter, "allow", [c"cost", c"at"], this, given, py => {
+    let [cost, at, _] = given;
+    let cost = cost.map_or(Some(1), natural)?;
+    decision(py, match at {
+        Some(at) if !at.is_none() => this.limiter.allow_at(time(at)?, cost),
+        _ => this.limiter.allow(cost),
+    })
+});
+
+fast!(KeyedLimiterAllow = PyKeyedLimiter, "allow", [c"key", c"cost", c"at"], this, given, py => {
+    let [Some(key), cost, at] = given else { return None };
+    let (key, cost) = (item::borrowed_bytes(key)?, cost.map_or(Some(1), natural)?);
+    decision(py, match at {
+        Some(at) if !at.is_none() => this.limiter.allow_at(key, time(at)?, cost),
+        _ => this.limiter.allow(key, cost),
+    })
+});
+
 fast!(FloorHit = FastFloor, "hit", [c"timestamp"], _this, given, py => {
     if let [Some(timestamp), ..] = given {
         let _ = plain(timestamp)?;
@@ -233,6 +253,8 @@ pub fn install(py: Python<'_>) -> PyResult<()> {
     put::<AddFrequent>(py)?;
     put::<RecordReplica>(py)?;
     put::<RecordAbout>(py)?;
+    put::<LimiterAllow>(py)?;
+    put::<KeyedLimiterAllow>(py)?;
     put::<FloorHit>(py)?;
     put::<FloorGetHits>(py)?;
     put::<FloorRecord>(py)?;

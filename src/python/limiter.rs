@@ -14,7 +14,7 @@ use crate::python::clock::clock;
 use crate::python::configured::{number, span_of};
 use crate::python::errors::Class;
 use crate::python::given::Given;
-use crate::python::item::item;
+use crate::python::item;
 use crate::python::number::{Integer, integer, or_one, type_name};
 use crate::python::time::{self, seconds};
 use crate::time::Timestamp;
@@ -254,7 +254,7 @@ impl PyKeyedLimiter {
     /// Let a cost of `key` through at `at`, or now, or refuse it whole.
     #[pyo3(signature = (key, cost = Given::NOTHING, at = None), text_signature = "($self, key, cost=1, at=None)")]
     fn allow(&self, key: &Bound<'_, PyAny>, cost: Given<'_>, at: Option<&Bound<'_, PyAny>>) -> PyResult<PyDecision> {
-        let (cost, key) = (or_one(&cost).map_err(costs)?, item(key, "key")?);
+        let (cost, key) = (or_one(&cost).map_err(costs)?, item::bytes(key, "key")?);
         Ok(PyDecision {
             decision: match moment(at)? {
                 Some(at) => self.limiter.allow_at(&*key, at, cost),
@@ -266,7 +266,7 @@ impl PyKeyedLimiter {
     /// What `allow` would say, but with all that remains.
     #[pyo3(signature = (key, at = None))]
     fn peek(&self, key: &Bound<'_, PyAny>, at: Option<&Bound<'_, PyAny>>) -> PyResult<PyDecision> {
-        let key = item(key, "key")?;
+        let key = item::bytes(key, "key")?;
         Ok(PyDecision {
             decision: match moment(at)? {
                 Some(at) => self.limiter.peek_at(&*key, at),

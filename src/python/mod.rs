@@ -8,7 +8,7 @@
 //! | `strategy` | `Strategy` |
 //! | `hyperloglog`, `g_counter`, `morris`, `reservoir`, `bottom_k`, `top_k` | the classes of these names; `sketch`: what they have in common |
 //! | `events` | what a subscription's thread waits for |
-//! | `hyperloglog`, `windowed_uniques`, `g_counter`, `morris`, `samples`, `top_k` | sketches, one file a class |
+//! | `windowed_uniques` | `WindowedUniques` |
 //! | `limiter` | `Limiter`, `KeyedLimiter`, `Decision` |
 //! | `clock` | `ManualClock`, `SystemClock` |
 //! | `entry`, `fast` | the short way into the methods that are called for every hit |
@@ -38,6 +38,7 @@ mod hit_counter;
 mod hits;
 mod hyperloglog;
 mod item;
+mod limiter;
 mod morris;
 mod number;
 mod outcome;
@@ -48,6 +49,7 @@ mod sketch;
 mod strategy;
 mod time;
 mod top_k;
+mod windowed_uniques;
 
 use pyo3::prelude::*;
 
@@ -67,6 +69,10 @@ fn _hitring(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<reservoir::PyReservoir>()?;
     module.add_class::<bottom_k::PyBottomK>()?;
     module.add_class::<top_k::PyTopK>()?;
+    module.add_class::<windowed_uniques::PyWindowedUniques>()?;
+    module.add_class::<limiter::PyLimiter>()?;
+    module.add_class::<limiter::PyKeyedLimiter>()?;
+    module.add_class::<limiter::PyDecision>()?;
     module.add_class::<events::Listener>()?;
     module.add_class::<clock::PyManualClock>()?;
     module.add_class::<clock::PySystemClock>()?;
@@ -79,5 +85,6 @@ fn _hitring(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(strategy::_restore_strategy, module)?)?;
     module.add_function(wrap_pyfunction!(clock::_restore_clock, module)?)?;
     module.add_function(wrap_pyfunction!(sketch::_restore_sketch, module)?)?;
+    module.add_function(wrap_pyfunction!(windowed_uniques::_restore_uniques, module)?)?;
     module.add_function(wrap_pyfunction!(program::_run, module)?)
 }

@@ -18,7 +18,7 @@ use pyo3::types::{PyBytes, PyIterator, PyList, PyString, PyTuple};
 use crate::error::ConfigError;
 use crate::hits::Hits;
 use crate::python::clock::clock;
-use crate::python::configured::{configured, last, number, slots, when_full, when_full_name};
+use crate::python::configured::{configured, last, number, slots, when_full, when_full_name, within};
 use crate::python::counter::PyCounter;
 use crate::python::endpoint::{name, text};
 use crate::python::errors::{self, Class};
@@ -26,8 +26,8 @@ use crate::python::events::{Listener, callable, kinds};
 use crate::python::exchange;
 use crate::python::given::Given;
 use crate::python::hits;
-use crate::python::item::item;
-use crate::python::number::{or_one, precision, type_name};
+use crate::python::item;
+use crate::python::number::{or_one, type_name};
 use crate::python::outcome::member;
 use crate::python::strategy::{self, shape, strategy};
 use crate::python::time::{self, seconds};
@@ -156,7 +156,7 @@ impl PyRegistry {
             builder = builder.when_full(self::when_full(&given)?);
         }
         if let Some(given) = precision.0 {
-            builder = builder.precision(self::precision(&given)?);
+            builder = builder.precision(within(&given, "precision", 4..=18)? as u8);
         }
         if let Some(max_skew) = max_skew {
             builder = builder.max_skew(configured(&max_skew, "max_skew")?);
@@ -177,7 +177,7 @@ impl PyRegistry {
         visitor: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let (at, amount) = (moment(timestamp, "timestamp")?, or_one(&amount)?);
-        let visitor = visitor.map(|visitor| item(visitor, "visitor")).transpose()?;
+        let visitor = visitor.map(|visitor| item::bytes(visitor, "visitor")).transpose()?;
         let (py, endpoint) = (endpoint.py(), name(endpoint, "endpoint")?);
         let outcome = match (at, visitor) {
             (Some(at), None) => self.registry.record_hit_at(&endpoint, at, amount),

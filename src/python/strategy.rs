@@ -57,8 +57,8 @@ impl PyStrategy {
             (Some(_), Some(_)) => {
                 return Err(PyValueError::new_err("error and base say the same; give one of them"));
             }
-            (Some(error), None) => Strategy::morris(float(&error, "error")?),
-            (None, Some(base)) => Strategy::morris_base(float(&base, "base")?),
+            (Some(error), None) => Strategy::morris(real(&error, "error")?),
+            (None, Some(base)) => Strategy::morris_base(real(&base, "base")?),
             (None, None) => Strategy::morris(0.05),
         };
         Ok(Self(strategy.map_err(|error| Class::Config.error(py, error))?))

@@ -6,12 +6,11 @@ use pyo3::types::{PyBytes, PyTuple};
 use crate::error::QueryError;
 use crate::python::bytes;
 use crate::python::clock::clock;
-use crate::python::configured::{configured, last, slots};
+use crate::python::configured::{configured, last, slots, within};
 use crate::python::errors::{self, Class};
 use crate::python::given::Given;
 use crate::python::hits;
-use crate::python::item::item;
-use crate::python::number::precision;
+use crate::python::item;
 use crate::python::outcome::member;
 use crate::python::time::{self, seconds};
 use crate::windowed_uniques::WindowedUniques;
@@ -69,7 +68,7 @@ impl PyWindowedUniques {
             builder = builder.slack(slots(&given)?);
         }
         if let Some(given) = precision.0 {
-            builder = builder.precision(self::precision(&given)?);
+            builder = builder.precision(within(&given, "precision", 4..=18)? as u8);
         }
         if let Some(max_skew) = max_skew {
             builder = builder.max_skew(configured(&max_skew, "max_skew")?);
@@ -84,7 +83,7 @@ impl PyWindowedUniques {
     /// Add an item at `timestamp`, or now.
     #[pyo3(signature = (item, timestamp = None))]
     fn add<'py>(&self, item: &Bound<'py, PyAny>, timestamp: Option<&Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>> {
-        let bytes = self::item(item, "item")?;
+        let bytes = item::bytes(item, "item")?;
         let outcome = match timestamp {
             Some(at) => self.uniques.add_at(time::timestamp(at, "timestamp")?, &*bytes),
             None => self.uniques.add(&*bytes),

@@ -76,21 +76,6 @@ def test_ports_of_other_counters(tmp_path):
     assert judge(tmp_path, "j_ports.py", PORT_ADAPTER="judge_adapters:Buckets") >= 29
 
 
-@pytest.mark.skipif(shutil.which("redis-server") is None, reason="redis-server is not installed")
-def test_hyperloglog_beside_redis(tmp_path):
-    assert judge(tmp_path, "j_hll.py", HLL_ADAPTER="judge_adapters:Sketch") >= 51
-
-
-def test_laws_of_a_g_counter(tmp_path):
-    assert judge(tmp_path, "j_crdt.py", CRDT_ADAPTER="judge_adapters:GCounter") == 1
-
-
-@pytest.mark.parametrize("sample", ["Reservoir", "BottomK"])
-def test_statistics(tmp_path, sample):
-    environment = {"MORRIS_ADAPTER": "judge_adapters:Morris", "RESERVOIR_ADAPTER": f"judge_adapters:{sample}"}
-    assert judge(tmp_path, "j_stats.py", **environment) == 2
-
-
 def test_the_judges_fail_a_counter_with_a_fault(tmp_path):
     with pytest.raises(AssertionError, match="FAIL"):
         judge(tmp_path, "j_leetcode.py", HITS_ADAPTER="adapter:MutClosedWindow")
