@@ -41,6 +41,9 @@ const fn register(word: u64) -> Register {
 }
 
 impl First {
+    /// How many items there is room for.
+    pub const ROOM: usize = WORDS;
+
     /// Whether the item has a word, which says `part` or a later one.
     pub fn add(&self, in_part: u64, item: Register) -> bool {
         let wanted = word(in_part, item);

@@ -215,11 +215,15 @@ impl Uniques {
 
     /// Takes in the [`cells`](Self::cells) of another one. Taking them in again changes nothing.
     pub fn join(&self, parts: Parts, seen: &[Seen]) {
+        // Many have no use for the first words, which know of each item the last part only.
+        let many = seen.iter().filter(|seen| seen.part.is_none()).count() > First::ROOM;
         for of in seen {
-            if let Some(part) = of.part {
-                // What is late here is of all time still: the other one counted it.
-                let _ = self.put(parts, part, of.register);
-            }
+            // What is late here is of all time still: the other one counted it.
+            let _ = match of.part {
+                Some(part) if many => self.many(parts).add(parts, part, of.register),
+                Some(part) => self.put(parts, part, of.register),
+                None => continue,
+            };
         }
         for of in seen {
             if of.part.is_none() && !self.first.has(of.register) {

@@ -8,7 +8,8 @@
 use std::time::Duration;
 
 use hitring::{
-    BottomK, GCounter, HitCounter, HyperLogLog, Morris, Registry, RegistrySnapshot, Reservoir, Snapshot, Timestamp, TopK,
+    BottomK, GCounter, HitCounter, HyperLogLog, Morris, Registry, RegistrySnapshot, Reservoir, Snapshot, Timestamp,
+    TopK,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -101,6 +102,16 @@ fn of_bottom_k(bytes: &[u8]) {
     sample.add("a".to_owned());
 }
 
+fn of_uniques(bytes: &[u8]) {
+    let Ok(uniques) = WindowedUniques::from_bytes(bytes) else { return };
+    let again = WindowedUniques::from_bytes(&uniques.to_bytes()).expect("its own bytes");
+    assert_eq!((again.ever(), again.count()), (uniques.ever(), uniques.count()));
+    let ever = uniques.ever();
+    uniques.merge(&again).expect("the same window");
+    assert_eq!(uniques.ever(), ever, "merging again changes nothing");
+    let _ = uniques.add("a");
+}
+
 fn of_hyperloglog(bytes: &[u8]) {
     let Ok(sketch) = HyperLogLog::from_bytes(bytes) else { return };
     assert_eq!(sketch.to_bytes(), bytes);
@@ -113,7 +124,7 @@ fn of_hyperloglog(bytes: &[u8]) {
 fuzz_target!(|input: &[u8]| {
     let _ = (Snapshot::from_bytes(input), RegistrySnapshot::from_bytes(input));
     if let Some((kind, body)) = input.split_first() {
-        const KINDS: [u16; 8] = [1, 2, 3, 4, 5, 6, 7, 9];
+        const KINDS: [u16; 9] = [1, 2, 3, 4, 5, 6, 7, 8, 9];
         let kind = KINDS[usize::from(*kind) % KINDS.len()];
         let framed = frame(kind, body);
         match kind {
@@ -124,6 +135,7 @@ fuzz_target!(|input: &[u8]| {
             5 => of_morris(&framed),
             6 => of_reservoir(&framed),
             7 => of_bottom_k(&framed),
+            8 => of_uniques(&framed),
             _ => of_hyperloglog(&framed),
         }
     }
