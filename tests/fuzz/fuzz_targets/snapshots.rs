@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use hitring::{
     BottomK, GCounter, HitCounter, HyperLogLog, Morris, Registry, RegistrySnapshot, Reservoir, Snapshot, Timestamp,
-    TopK,
+    TopK, WindowedUniques,
 };
 use libfuzzer_sys::fuzz_target;
 

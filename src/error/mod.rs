@@ -12,6 +12,12 @@
 //!
 //! Recording has no error: it answers an [`Outcome`](crate::Outcome).
 
+mod limit;
+mod sketch;
+
+pub use limit::LimitError;
+pub use sketch::SketchError;
+
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
@@ -383,141 +389,6 @@ impl fmt::Display for SnapshotError {
 
 impl Error for SnapshotError {}
 
-/// Why a sketch cannot be made, merged, written or read. Nothing was changed.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum SketchError {
-    /// The name of a replica has 1 to 1,024 bytes. Shorten or hash it.
-    ReplicaName {
-        /// How many were given.
-        length: usize,
-    },
-    /// A sample or list has room for 1 to 2^20 items.
-    Size {
-        /// What was asked for.
-        given: usize,
-    },
-    /// Samples of different sizes. Build both with the same `k`.
-    OtherSize {
-        /// The other's.
-        theirs: usize,
-        /// This one's.
-        ours: usize,
-    },
-    /// Approximate counts of different bases. Build both with the same error or base.
-    OtherBase {
-        /// The other's.
-        theirs: f64,
-        /// This one's.
-        ours: f64,
-    },
-    /// A HyperLogLog has a precision from 4 to 18.
-    Precision {
-        /// What was asked for.
-        given: u8,
-    },
-    /// The registers of two sketches do not correspond. Make both with the same precision.
-    OtherPrecision {
-        /// The precision of the sketch that was to be merged.
-        theirs: u8,
-        /// The precision of the one it was to be merged into.
-        ours: u8,
-    },
-    /// Redis knows no precision but 14. Make the sketch with that.
-    RedisPrecision {
-        /// The precision of the sketch.
-        precision: u8,
-    },
-    /// The bytes end before Redis's header of a HyperLogLog does.
-    RedisTooShort {
-        /// How many bytes there are.
-        length: usize,
-    },
-    /// The bytes do not begin as Redis's HyperLogLogs do.
-    RedisForeign,
-    /// Redis's HyperLogLogs are dense (0) or sparse (1).
-    RedisEncoding {
-        /// What the bytes say.
-        given: u8,
-    },
-    /// A dense HyperLogLog of Redis has another length: the bytes were cut off, or changed on the way.
-    RedisLength {
-        /// How many bytes there are.
-        length: usize,
-        /// How many there should be.
-        expected: usize,
-    },
-    /// The runs of a sparse HyperLogLog of Redis do not cover its 16,384 registers exactly.
-    RedisRuns {
-        /// How many they cover, until the first run that is too long or cut off.
-        covered: usize,
-    },
-    /// No item could have made this register so.
-    Register {
-        /// Which register.
-        index: u32,
-        /// Its value.
-        value: u8,
-        /// The precision of the sketch.
-        precision: u8,
-    },
-}
-
-impl fmt::Display for SketchError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const GET: &str = "pass on the bytes that GET answers for a key of PFADD, unchanged and not decoded as text";
-        match self {
-            Self::ReplicaName { length } => {
-                write!(f, "the name of a replica has 1 to 1,024 bytes of UTF-8, not {length}; shorten or hash it")
-            }
-            Self::Size { given } => write!(f, "room for {given} items is not possible; give a k from 1 to 1048576"),
-            Self::OtherSize { theirs, ours } => {
-                write!(f, "a sample of k = {theirs} does not go into one of k = {ours}; build both with the same k")
-            }
-            Self::OtherBase { theirs, ours } => write!(
-                f,
-                "an approximate count of base {theirs} does not add to one of base {ours}; build both with the same \
-                 error or base"
-            ),
-            Self::Precision { given } => write!(f, "a precision of {given} is not possible; give one from 4 to 18"),
-            Self::OtherPrecision { theirs, ours } => write!(
-                f,
-                "a sketch of precision {theirs} cannot be merged into one of precision {ours}; make both with the same \
-                 precision"
-            ),
-            Self::RedisPrecision { precision } => write!(
-                f,
-                "Redis knows no HyperLogLog of precision {precision}; make the sketch with precision 14, the default"
-            ),
-            Self::RedisTooShort { length } => {
-                write!(f, "{length} bytes are too few for a HyperLogLog of Redis, whose header alone has 16; {GET}")
-            }
-            Self::RedisForeign => {
-                write!(f, "these bytes are no HyperLogLog of Redis, they do not begin with HYLL; {GET}")
-            }
-            Self::RedisEncoding { given } => write!(
-                f,
-                "a HyperLogLog of Redis is dense (0) or sparse (1), these bytes say {given}; {GET}, or upgrade hitring"
-            ),
-            Self::RedisLength { length, expected } => {
-                write!(f, "a dense HyperLogLog of Redis has {expected} bytes, not {length}; {GET}")
-            }
-            Self::RedisRuns { covered } => write!(
-                f,
-                "the runs of a sparse HyperLogLog of Redis cover 16384 registers, these bytes' cover {covered} and are \
-                 broken off or too long there; {GET}"
-            ),
-            Self::Register { index, value, precision } => write!(
-                f,
-                "register {index} is {value}, which no item could have made it at precision {precision}; take the bytes \
-                 from their source again"
-            ),
-        }
-    }
-}
-
-impl Error for SketchError {}
-
 /// Why nobody can be told of events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -559,82 +430,3 @@ impl From<ConfigError> for SubscribeError {
         Self::Watch(error)
     }
 }
-
-/// Why there is no such limiter.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum LimitError {
-    /// The text is no rate. Write it as `100/minute`, `5/s` or `10 per 30 seconds`.
-    Rate {
-        /// The text, its beginning if it is long.
-        given: String,
-    },
-    /// A limit is 1 to 2^32.
-    Limit {
-        /// What was asked for.
-        given: u64,
-    },
-    /// A window is 1 ms to 100 years.
-    Window {
-        /// What was asked for.
-        given: Duration,
-    },
-    /// A burst is 1 to 2^32, and no more than 100 years fill.
-    Burst {
-        /// What was asked for.
-        given: u64,
-    },
-    /// A window slides in steps that are no longer than it, and not in more than 65,536.
-    Resolution {
-        /// What was asked for.
-        given: Duration,
-        /// The window.
-        window: Duration,
-    },
-    /// A token bucket has no resolution. Leave out one of both.
-    BucketResolution {
-        /// What was asked for.
-        given: Duration,
-    },
-    /// So high a limit of so short a window does not fit into a word. Give a coarser resolution, or a burst.
-    TooFine {
-        /// The limit.
-        limit: u64,
-        /// The window.
-        window: Duration,
-    },
-    /// A limiter of keys without room for one.
-    NoKeys,
-}
-
-impl fmt::Display for LimitError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Rate { given } => {
-                write!(f, "{given:?} is no rate; write it as '100/minute', '5/s' or '10 per 30 seconds'")
-            }
-            Self::Limit { given } => write!(f, "a limit of {given} is not possible; give 1 to 4294967296"),
-            Self::Window { given } => write!(f, "a window of {given:?} is not possible; give 1 ms to 100 years"),
-            Self::Burst { given } => write!(
-                f,
-                "a burst of {given} is not possible; give 1 to 4294967296, and no more than comes in 100 years"
-            ),
-            Self::Resolution { given, window } => write!(
-                f,
-                "a window of {window:?} cannot slide in steps of {given:?}; give a step that is no longer than the window \
-                 and at least a 65536th of it"
-            ),
-            Self::BucketResolution { given } => write!(
-                f,
-                "a token bucket has no resolution, but {given:?} was given; leave out the burst or the resolution"
-            ),
-            Self::TooFine { limit, window } => write!(
-                f,
-                "a sliding window of {limit} in {window:?} does not fit into a word; give a coarser resolution, or a burst"
-            ),
-            Self::NoKeys => write!(f, "a limiter of keys needs room for at least one; raise max_keys"),
-        }
-    }
-}
-
-impl Error for LimitError {}

@@ -1,0 +1,84 @@
+//! Why there is no such limiter.
+
+use std::error::Error;
+use std::fmt;
+use std::time::Duration;
+
+/// Why there is no such limiter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LimitError {
+    /// The text is no rate. Write it as `100/minute`, `5/s` or `10 per 30 seconds`.
+    Rate {
+        /// The text, its beginning if it is long.
+        given: String,
+    },
+    /// A limit is 1 to 2^32.
+    Limit {
+        /// What was asked for.
+        given: u64,
+    },
+    /// A window is 1 ms to 100 years.
+    Window {
+        /// What was asked for.
+        given: Duration,
+    },
+    /// A burst is 1 to 2^32, and no more than 100 years fill.
+    Burst {
+        /// What was asked for.
+        given: u64,
+    },
+    /// A window slides in steps that are no longer than it, and not in more than 65,536.
+    Resolution {
+        /// What was asked for.
+        given: Duration,
+        /// The window.
+        window: Duration,
+    },
+    /// A token bucket has no resolution. Leave out one of both.
+    BucketResolution {
+        /// What was asked for.
+        given: Duration,
+    },
+    /// So high a limit of so short a window does not fit into a word. Give a coarser resolution, or a burst.
+    TooFine {
+        /// The limit.
+        limit: u64,
+        /// The window.
+        window: Duration,
+    },
+    /// A limiter of keys without room for one.
+    NoKeys,
+}
+
+impl fmt::Display for LimitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rate { given } => {
+                write!(f, "{given:?} is no rate; write it as '100/minute', '5/s' or '10 per 30 seconds'")
+            }
+            Self::Limit { given } => write!(f, "a limit of {given} is not possible; give 1 to 4294967296"),
+            Self::Window { given } => write!(f, "a window of {given:?} is not possible; give 1 ms to 100 years"),
+            Self::Burst { given } => write!(
+                f,
+                "a burst of {given} is not possible; give 1 to 4294967296, and no more than comes in 100 years"
+            ),
+            Self::Resolution { given, window } => write!(
+                f,
+                "a window of {window:?} cannot slide in steps of {given:?}; give a step that is no longer than the window \
+                 and at least a 65536th of it"
+            ),
+            Self::BucketResolution { given } => write!(
+                f,
+                "a token bucket has no resolution, but {given:?} was given; leave out the burst or the resolution"
+            ),
+            Self::TooFine { limit, window } => write!(
+                f,
+                "a sliding window of {limit} in {window:?} does not fit into a word; give a coarser resolution, or a burst"
+            ),
+            Self::NoKeys => write!(f, "a limiter of keys needs room for at least one; raise max_keys"),
+        }
+    }
+}
+
+impl Error for LimitError {}
