@@ -40,7 +40,7 @@ impl Plan {
     }
 
     /// The differences in time that matter.
-    pub fn fine(self) -> Duration {
+    pub fn fine(&self) -> Duration {
         Duration::from_nanos(self.full / 16)
     }
 
@@ -51,7 +51,7 @@ impl Plan {
 
     /// Decides on `cost` at `now`, and takes it with `take`; `None` if the bucket is closed.
     #[inline]
-    pub fn decide(self, word: &AtomicU64, now: u64, cost: u64, take: bool) -> Option<Decision> {
+    pub fn decide(&self, word: &AtomicU64, now: u64, cost: u64, take: bool) -> Option<Decision> {
         let full = self.full;
         let Some(wanted) = cost.checked_mul(self.interval.number()).filter(|&wanted| wanted <= full) else {
             return self.never(word, now);
@@ -89,7 +89,7 @@ impl Plan {
 
     /// A cost that is more than a full bucket.
     #[cold]
-    fn never(self, word: &AtomicU64, now: u64) -> Option<Decision> {
+    fn never(&self, word: &AtomicU64, now: u64) -> Option<Decision> {
         let remaining = self.decide(word, now, 0, false)?.remaining;
         Some(Decision::refused(remaining, Duration::MAX))
     }

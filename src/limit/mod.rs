@@ -26,7 +26,6 @@ pub mod rate;
 pub mod scale;
 pub mod sliding;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Clock;
@@ -94,7 +93,7 @@ pub enum State {
 
 impl Plan {
     /// Nothing was let through up to `now`.
-    pub fn state(self, now: u64) -> State {
+    pub fn state(&self, now: u64) -> State {
         match self {
             Self::Bucket(_) => State::Bucket(AtomicU64::new(now)),
             Self::Sliding(plan) => State::Sliding(plan.window(now)),
@@ -103,7 +102,7 @@ impl Plan {
 
     /// Decides on `cost` at `now`, and takes it with `take`; `None` if the state was closed.
     #[inline]
-    pub fn decide(self, state: &State, now: u64, cost: u64, take: bool) -> Option<Decision> {
+    pub fn decide(&self, state: &State, now: u64, cost: u64, take: bool) -> Option<Decision> {
         match (self, state) {
             (Self::Bucket(plan), State::Bucket(word)) => plan.decide(word, now, cost, take),
             (Self::Sliding(plan), State::Sliding(window)) => plan.decide(window, now, cost, take),
@@ -112,7 +111,7 @@ impl Plan {
     }
 
     /// Closes a state that is as good as a new one, unless somebody comes meanwhile.
-    pub fn close(self, state: &State, now: u64) -> bool {
+    pub fn close(&self, state: &State, now: u64) -> bool {
         match (self, state) {
             (Self::Sliding(plan), State::Sliding(window)) => plan.close(window, now),
             (_, State::Bucket(word)) => {
@@ -123,14 +122,14 @@ impl Plan {
         }
     }
 
-    fn bytes(self) -> usize {
+    fn bytes(&self) -> usize {
         match self {
             Self::Bucket(_) => size_of::<State>(),
             Self::Sliding(plan) => size_of::<State>() - size_of::<sliding::Window>() + plan.bytes(),
         }
     }
 
-    fn fine(self) -> Duration {
+    fn fine(&self) -> Duration {
         match self {
             Self::Bucket(plan) => plan.fine(),
             Self::Sliding(plan) => plan.fine(),
@@ -160,7 +159,7 @@ pub struct Limiter {
     rate: Rate,
     plan: Plan,
     scale: Scale,
-    state: Arc<State>,
+    state: State,
 }
 
 impl Limiter {
@@ -253,7 +252,7 @@ impl LimiterBuilder {
     /// [`LimitError`] if the parts do not fit together; it says which and what would.
     pub fn build(self) -> Result<Limiter, LimitError> {
         let (rate, plan, scale) = self.parts(TICKS)?;
-        Ok(Limiter { rate, plan, scale, state: Arc::new(plan.state(0)) })
+        Ok(Limiter { rate, plan, scale, state: plan.state(0) })
     }
 
     fn parts(self, ticks: u64) -> Result<(Rate, Plan, Scale), LimitError> {

@@ -21,6 +21,7 @@ use crate::time::Timestamp;
 pub struct Scale {
     clock: Clock,
     is_coarse: bool,
+    lag: Duration,
     /// The time when the scale was made, in microseconds since 1970, and by the steady clock.
     made: u64,
     steady: u64,
@@ -33,15 +34,15 @@ impl Scale {
     pub fn new(clock: Clock, fine: Duration) -> Self {
         let is_coarse = SteadyClock::coarse_step().is_some_and(|step| step * 2 <= fine);
         let made = micros(clock.now());
-        Self { clock, is_coarse, made, steady: SteadyClock.nanos(is_coarse), origin: AtomicU64::new(0) }
+        let is_lagging = is_coarse && matches!(clock, Clock::System);
+        let lag = if is_lagging { SteadyClock::coarse_step().unwrap_or_default() } else { Duration::ZERO };
+        Self { clock, is_coarse, lag, made, steady: SteadyClock.nanos(is_coarse), origin: AtomicU64::new(0) }
     }
 
     /// How long after the time that was read it may already be.
+    #[inline]
     pub fn lag(&self) -> Duration {
-        match self.clock {
-            Clock::System if self.is_coarse => SteadyClock::coarse_step().unwrap_or_default(),
-            _ => Duration::ZERO,
-        }
+        self.lag
     }
 
     /// Now.

@@ -76,55 +76,55 @@ impl Plan {
     }
 
     /// The differences in time that matter.
-    pub fn fine(self) -> Duration {
+    pub fn fine(&self) -> Duration {
         Duration::from_nanos(self.width.number())
     }
 
     /// A window that let nothing through up to `now`.
-    pub fn window(self, now: u64) -> Window {
+    pub fn window(&self, now: u64) -> Window {
         let starts = (0..self.slots()).map(|_| AtomicU64::new(0)).collect();
         Window { state: AtomicU64::new(self.word(self.tick(now), 0)), starts }
     }
 
     /// The bytes of a window.
-    pub fn bytes(self) -> usize {
+    pub fn bytes(&self) -> usize {
         size_of::<Window>() + self.slots() as usize * size_of::<AtomicU64>()
     }
 
-    const fn slots(self) -> u64 {
+    const fn slots(&self) -> u64 {
         self.slots.number()
     }
 
     /// Times begin with a lap of their own, so that no tick lies before 0.
-    fn tick(self, now: u64) -> u64 {
+    fn tick(&self, now: u64) -> u64 {
         let last = (1 << (63 - self.count_bits)) - 1;
         (self.width.divide(now.min(i64::MAX as u64)) + self.slots()).min(last)
     }
 
-    const fn word(self, tick: u64, count: u64) -> u64 {
+    const fn word(&self, tick: u64, count: u64) -> u64 {
         tick << self.count_bits | count & ((1 << self.count_bits) - 1)
     }
 
-    const fn tick_of(self, word: u64) -> u64 {
+    const fn tick_of(&self, word: u64) -> u64 {
         word >> self.count_bits
     }
 
-    const fn count_of(self, word: u64) -> u64 {
+    const fn count_of(&self, word: u64) -> u64 {
         word & ((1 << self.count_bits) - 1)
     }
 
-    const fn since(self, count: u64, start: u64) -> u64 {
+    const fn since(&self, count: u64, start: u64) -> u64 {
         count.wrapping_sub(start) & ((1 << self.count_bits) - 1)
     }
 
     /// Whether nothing that was let through counts any more: as good as a new one.
-    pub fn is_fresh(self, state: u64, now: u64) -> bool {
+    pub fn is_fresh(&self, state: u64, now: u64) -> bool {
         self.tick_of(state) + self.ticks < self.tick(now)
     }
 
     /// Decides on `cost` at `now`, and takes it with `take`; `None` if the window is closed.
     #[inline]
-    pub fn decide(self, window: &Window, now: u64, cost: u64, take: bool) -> Option<Decision> {
+    pub fn decide(&self, window: &Window, now: u64, cost: u64, take: bool) -> Option<Decision> {
         let now_tick = self.tick(now);
         loop {
             let state = window.state.load(Ordering::Acquire);
@@ -162,7 +162,7 @@ impl Plan {
     }
 
     /// The tick to decide in, and what is used of the window then.
-    fn used(self, window: &Window, state: u64, now: u64) -> (u64, u64) {
+    fn used(&self, window: &Window, state: u64, now: u64) -> (u64, u64) {
         let (newest, count) = (self.tick_of(state), self.count_of(state));
         let mut tick = now.max(newest);
         loop {
@@ -179,13 +179,13 @@ impl Plan {
         }
     }
 
-    fn start(self, window: &Window, tick: u64) -> u64 {
+    fn start(&self, window: &Window, tick: u64) -> u64 {
         window.starts[self.slots.rest(tick) as usize].load(Ordering::Acquire)
     }
 
     /// Notes what `state` had let through at the beginning of the ticks after it, up to `tick`.
     #[inline(never)]
-    fn begin(self, window: &Window, state: u64, tick: u64) {
+    fn begin(&self, window: &Window, state: u64, tick: u64) {
         let (newest, count) = (self.tick_of(state), self.count_of(state));
         for begun in (newest + 1).max((tick + 1).saturating_sub(self.slots()))..=tick {
             let place = &window.starts[self.slots.rest(begun) as usize];
@@ -195,7 +195,7 @@ impl Plan {
 
     /// How long until `cost` fits, if nobody else comes: the first tick whose window begins after enough has left.
     #[cold]
-    fn retry_after(self, window: &Window, state: u64, tick: u64, now: u64, cost: u64) -> Duration {
+    fn retry_after(&self, window: &Window, state: u64, tick: u64, now: u64, cost: u64) -> Duration {
         if cost > self.limit {
             return Duration::MAX;
         }
@@ -218,7 +218,7 @@ impl Plan {
     }
 
     /// Closes a window that is as good as a new one, unless somebody comes meanwhile.
-    pub fn close(self, window: &Window, now: u64) -> bool {
+    pub fn close(&self, window: &Window, now: u64) -> bool {
         let state = window.state.load(Ordering::Relaxed);
         state != CLOSED && self.is_fresh(state, now) && super::close(&window.state, state)
     }

@@ -26,7 +26,7 @@ import timeit
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from hitring import HitCounter, ManualClock, Registry, __version__
+from hitring import HitCounter, HyperLogLog, KeyedLimiter, Limiter, ManualClock, Registry, __version__
 from hitring._hitring import _FastFloor, _Floor
 from oracles import BucketCounter, QueueCounter
 
@@ -113,6 +113,49 @@ def registry_rows():
         yield call, "prometheus_client", "counter.labels(next(names)).inc()", {"counter": labelled, "names": names}, 1
 
 
+def limiter_rows():
+    """Costs that are let through: there is more than is asked for."""
+    rate = (100_000_000, 60)
+    allow = "limiter.allow()"
+    yield "allow()", "hitring, sliding window", allow, {"limiter": Limiter(*rate)}, 1
+    yield "allow()", "hitring, token bucket", allow, {"limiter": Limiter(*rate, burst=rate[0])}, 1
+    refusing = Limiter(1, 86_400)
+    refusing.allow()
+    yield "allow()", "hitring, sliding window, refused", allow, {"limiter": refusing}, 1
+    keyed = KeyedLimiter(*rate)
+    yield (
+        "allow()",
+        "hitring, keyed, one of 1,000 keys",
+        "limiter.allow(next(keys))",
+        {"limiter": keyed, "keys": keys()},
+        1,
+    )
+    if limits := found("limits", "limits.storage", "limits.strategies"):
+        for kind in ("MovingWindow", "SlidingWindowCounter", "FixedWindow"):
+            strategy = getattr(limits.strategies, f"{kind}RateLimiter")(limits.storage.MemoryStorage())
+            names = {"strategy": strategy, "limit": limits.RateLimitItemPerMinute(1_000)}
+            for _ in range(1_000):
+                strategy.hit(names["limit"])
+            yield "allow()", f"limits, {kind}, refused", "strategy.hit(limit)", names, 1
+            names = {"strategy": strategy, "limit": limits.RateLimitItemPerMinute(1_000_000)}
+            yield "allow()", f"limits, {kind}", "strategy.hit(limit)", names, 1
+
+
+def sketch_rows():
+    """Items that are the same objects each time."""
+    sketch = HyperLogLog()
+    sketch.update(f"visitor {number}" for number in range(20_000))
+    items = itertools.cycle([f"visitor {number}" for number in range(1_000)])
+    yield "add(item)", "hitring.HyperLogLog, dense", "sketch.add(next(items))", {"sketch": sketch, "items": items}, 1
+    registry = Registry()
+    statement = "registry.record_hit('/home', visitor=next(items))"
+    yield "record_hit(visitor=)", "hitring", statement, {"registry": registry, "items": items}, 1
+
+
+def keys():
+    return itertools.cycle([f"198.51.100.{number % 256}:{number}" for number in range(1_000)])
+
+
 def textbook_rows():
     queue, buckets = QueueCounter(), BucketCounter()
     for counter in (queue, buckets):
@@ -175,7 +218,15 @@ def main():
     repeats, target = (7, 0.002) if options.quick else (41, 0.01)
 
     loop = ("", "the loop", "pass", {}, 1)
-    rows = [loop, *hitring_rows(), *registry_rows(), *textbook_rows(), *other_rows()]
+    rows = [
+        loop,
+        *hitring_rows(),
+        *registry_rows(),
+        *limiter_rows(),
+        *sketch_rows(),
+        *textbook_rows(),
+        *other_rows(),
+    ]
     runs = measure(rows, repeats, target)
     empty = statistics.median(runs[0])
     # The loop costs a call only where a call is one run of it.
