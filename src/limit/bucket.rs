@@ -50,7 +50,7 @@ impl Plan {
     }
 
     /// Decides on `cost` at `now`, and takes it with `take`; `None` if the bucket is closed.
-    #[inline]
+    #[inline(always)]
     pub fn decide(&self, word: &AtomicU64, now: u64, cost: u64, take: bool) -> Option<Decision> {
         let full = self.full;
         let Some(wanted) = cost.checked_mul(self.interval.number()).filter(|&wanted| wanted <= full) else {
@@ -89,8 +89,10 @@ impl Plan {
 
     /// A cost that is more than a full bucket.
     #[cold]
+    #[inline(never)]
     fn never(&self, word: &AtomicU64, now: u64) -> Option<Decision> {
-        let remaining = self.decide(word, now, 0, false)?.remaining;
-        Some(Decision::refused(remaining, Duration::MAX))
+        let seen = word.load(Ordering::Relaxed);
+        let remaining = self.interval.divide(self.full.saturating_sub(seen.saturating_sub(now)));
+        if seen == CLOSED { None } else { Some(Decision::refused(remaining, Duration::MAX)) }
     }
 }

@@ -101,7 +101,7 @@ impl Plan {
     }
 
     /// Decides on `cost` at `now`, and takes it with `take`; `None` if the state was closed.
-    #[inline]
+    #[inline(always)]
     pub fn decide(&self, state: &State, now: u64, cost: u64, take: bool) -> Option<Decision> {
         match (self, state) {
             (Self::Bucket(plan), State::Bucket(word)) => plan.decide(word, now, cost, take),
@@ -198,7 +198,7 @@ impl Limiter {
         self.decide(self.scale.at(at), 1, false)
     }
 
-    #[inline]
+    #[inline(always)]
     fn decide(&self, now: u64, cost: u64, take: bool) -> Decision {
         self.plan.decide(&self.state, now, cost, take).expect("only keyed limiters close states")
     }

@@ -123,7 +123,7 @@ impl Plan {
     }
 
     /// Decides on `cost` at `now`, and takes it with `take`; `None` if the window is closed.
-    #[inline]
+    #[inline(always)]
     pub fn decide(&self, window: &Window, now: u64, cost: u64, take: bool) -> Option<Decision> {
         let now_tick = self.tick(now);
         loop {
@@ -162,20 +162,40 @@ impl Plan {
     }
 
     /// The tick to decide in, and what is used of the window then.
+    #[inline(always)]
     fn used(&self, window: &Window, state: u64, now: u64) -> (u64, u64) {
-        let (newest, count) = (self.tick_of(state), self.count_of(state));
-        let mut tick = now.max(newest);
+        let tick = now.max(self.tick_of(state));
+        match self.used_at(window, state, tick) {
+            Ok(used) => (tick, used),
+            Err(ahead) => self.used_later(window, state, ahead),
+        }
+    }
+
+    /// What is used of the window at `tick`, or the later tick that somebody is in who needed the room.
+    #[inline(always)]
+    fn used_at(&self, window: &Window, state: u64, tick: u64) -> Result<u64, u64> {
+        let first = tick - self.ticks;
+        if first > self.tick_of(state) {
+            return Ok(0);
+        }
+        let start = self.start(window, first);
+        if self.tick_of(start) <= first {
+            // An older one: nothing was let through before, as all ticks since the first have their beginning.
+            Ok(self.since(self.count_of(state), self.count_of(start)))
+        } else {
+            Err(self.tick_of(start))
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn used_later(&self, window: &Window, state: u64, mut tick: u64) -> (u64, u64) {
         loop {
-            let first = tick - self.ticks;
-            if first > newest {
-                return (tick, 0);
+            match self.used_at(window, state, tick) {
+                Ok(used) => return (tick, used),
+                // Later by two ticks at least, so this ends.
+                Err(ahead) => tick = ahead,
             }
-            let start = self.start(window, first);
-            if self.tick_of(start) <= first {
-                // An older one: nothing was let through before, as all ticks since the first have their beginning.
-                return (tick, self.since(count, self.count_of(start)));
-            }
-            tick = tick.max(self.tick_of(start));
         }
     }
 
@@ -195,6 +215,7 @@ impl Plan {
 
     /// How long until `cost` fits, if nobody else comes: the first tick whose window begins after enough has left.
     #[cold]
+    #[inline(never)]
     fn retry_after(&self, window: &Window, state: u64, tick: u64, now: u64, cost: u64) -> Duration {
         if cost > self.limit {
             return Duration::MAX;
