@@ -28,7 +28,10 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple};
 
 /// What was given for each parameter of a method.
-pub type Given<'a, 'py> = [Option<&'a Bound<'py, PyAny>>; 3];
+pub type Given<'a, 'py> = [Option<&'a Bound<'py, PyAny>>; 4];
+
+/// How many of them may be given by position; the others by name only.
+const POSITIONAL: usize = 3;
 
 /// A method's short way.
 pub trait Fast {
@@ -108,10 +111,10 @@ unsafe fn sort<'a, 'py, M: Fast>(
     }
     // SAFETY: the caller promises so many.
     match unsafe { objects(py, arguments, given) } {
-        [] => Some([None; 3]),
-        [first] => Some([Some(first), None, None]),
-        [first, second] if M::PARAMETERS.len() >= 2 => Some([Some(first), Some(second), None]),
-        [first, second, third] if M::PARAMETERS.len() >= 3 => Some([Some(first), Some(second), Some(third)]),
+        [] => Some([None; 4]),
+        [first] => Some([Some(first), None, None, None]),
+        [first, second] if M::PARAMETERS.len() >= 2 => Some([Some(first), Some(second), None, None]),
+        [first, second, third] if M::PARAMETERS.len() >= 3 => Some([Some(first), Some(second), Some(third), None]),
         _ => None,
     }
 }
@@ -131,8 +134,8 @@ unsafe fn sort_named<'a, 'py, M: Fast>(
     let named = unsafe { ffi::PyTuple_Size(names) };
     // SAFETY: the caller promises so many, those with names at the end.
     let (positional, values) = unsafe { objects(py, arguments, given + named) }.split_at(usize::try_from(given).ok()?);
-    let mut sorted = [None; 3];
-    if positional.len() > M::PARAMETERS.len() {
+    let mut sorted = [None; 4];
+    if positional.len() > M::PARAMETERS.len().min(POSITIONAL) {
         return None;
     }
     for (place, argument) in sorted.iter_mut().zip(positional) {

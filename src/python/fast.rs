@@ -75,8 +75,8 @@ fast!(Record = PyHitCounter, "record", [c"amount"], this, given, py => match giv
 });
 
 fast!(RecordAt = PyHitCounter, "record_at", [c"timestamp", c"amount"], this, given, py => match given {
-    [Some(timestamp), None, _] => Some(member(py, this.counter.record_at(time(timestamp)?, 1))),
-    [Some(timestamp), Some(amount), _] => {
+    [Some(timestamp), None, ..] => Some(member(py, this.counter.record_at(time(timestamp)?, 1))),
+    [Some(timestamp), Some(amount), ..] => {
         let (at, amount) = (time(timestamp)?, natural(amount)?);
         Some(member(py, this.counter.record_at(at, amount)))
     }
@@ -89,8 +89,8 @@ fast!(Count = PyHitCounter, "count", [c"last"], this, given, py => match given {
 });
 
 fast!(CountAt = PyHitCounter, "count_at", [c"timestamp", c"last"], this, given, py => match given {
-    [Some(timestamp), None, _] => int(py, this.counter.count_at(time(timestamp)?, this.counter.window()).ok()?),
-    [Some(timestamp), Some(last), _] => int(py, this.counter.count_at(time(timestamp)?, span(last)?).ok()?),
+    [Some(timestamp), None, ..] => int(py, this.counter.count_at(time(timestamp)?, this.counter.window()).ok()?),
+    [Some(timestamp), Some(last), ..] => int(py, this.counter.count_at(time(timestamp)?, span(last)?).ok()?),
     [None, ..] => None,
 });
 
@@ -100,8 +100,8 @@ fast!(CounterRecord = PyCounter, "record", [c"amount"], this, given, py => match
 });
 
 fast!(CounterRecordAt = PyCounter, "record_at", [c"timestamp", c"amount"], this, given, py => match given {
-    [Some(timestamp), None, _] => Some(member(py, this.handle.record_at(time(timestamp)?, 1))),
-    [Some(timestamp), Some(amount), _] => {
+    [Some(timestamp), None, ..] => Some(member(py, this.handle.record_at(time(timestamp)?, 1))),
+    [Some(timestamp), Some(amount), ..] => {
         let (at, amount) = (time(timestamp)?, natural(amount)?);
         Some(member(py, this.handle.record_at(at, amount)))
     }
@@ -114,13 +114,13 @@ fast!(CounterCount = PyCounter, "count", [c"last"], this, given, py => match giv
 });
 
 fast!(CounterCountAt = PyCounter, "count_at", [c"timestamp", c"last"], this, given, py => match given {
-    [Some(timestamp), None, _] => number(py, this.handle.count_at(time(timestamp)?, this.window)),
-    [Some(timestamp), Some(last), _] => number(py, this.handle.count_at(time(timestamp)?, span(last)?)),
+    [Some(timestamp), None, ..] => number(py, this.handle.count_at(time(timestamp)?, this.window)),
+    [Some(timestamp), Some(last), ..] => number(py, this.handle.count_at(time(timestamp)?, span(last)?)),
     [None, ..] => None,
 });
 
-fast!(RecordHit = PyRegistry, "record_hit", [c"endpoint", c"timestamp", c"amount"], this, given, py => {
-    let [Some(endpoint), timestamp, amount] = given else { return None };
+fast!(RecordHit = PyRegistry, "record_hit", [c"endpoint", c"timestamp", c"amount", c"visitor"], this, given, py => {
+    let [Some(endpoint), timestamp, amount, visitor] = given else { return None };
     let at = match timestamp {
         Some(timestamp) if !timestamp.is_none() => Some(time(timestamp)?),
         _ => None,
@@ -130,15 +130,21 @@ fast!(RecordHit = PyRegistry, "record_hit", [c"endpoint", c"timestamp", c"amount
         None => 1,
     };
     let endpoint = borrowed(endpoint)?;
-    let outcome = match at {
-        Some(at) => this.registry.record_hit_at(endpoint, at, amount),
-        None => this.registry.record_hit(endpoint, amount),
+    let visitor = match visitor {
+        Some(visitor) if !visitor.is_none() => Some(borrowed_bytes(visitor)?),
+        _ => None,
+    };
+    let outcome = match (at, visitor) {
+        (None, None) => this.registry.record_hit(endpoint, amount),
+        (Some(at), None) => this.registry.record_hit_at(endpoint, at, amount),
+        (None, Some(visitor)) => this.registry.record_visit(endpoint, visitor, amount),
+        (Some(at), Some(visitor)) => this.registry.record_visit_at(endpoint, visitor, at, amount),
     };
     Some(member(py, outcome.ok()?))
 });
 
 fast!(QueryHits = PyRegistry, "query_hits", [c"endpoint", c"last_seconds", c"at"], this, given, py => {
-    let [Some(endpoint), Some(last), at] = given else { return None };
+    let [Some(endpoint), Some(last), at, _] = given else { return None };
     let (endpoint, last) = (borrowed(endpoint)?, span(last)?);
     match at {
         Some(at) if !at.is_none() => number(py, this.registry.query_hits_at(endpoint, time(at)?, last)),
@@ -166,8 +172,8 @@ fast!(AddTagged = PyBottomK, "add", [c"item"], this, given, py => {
 });
 
 fast!(AddFrequent = PyTopK, "add", [c"item", c"amount"], this, given, py => match given {
-    [Some(item), None, _] => Some(member(py, this.0.add(item::borrowed(item)?, 1))),
-    [Some(item), Some(amount), _] => {
+    [Some(item), None, ..] => Some(member(py, this.0.add(item::borrowed(item)?, 1))),
+    [Some(item), Some(amount), ..] => {
         let (item, amount) = (item::borrowed(item)?, natural(amount)?);
         Some(member(py, this.0.add(item, amount)))
     }
@@ -185,7 +191,7 @@ fast!(RecordAbout = PyMorris, "record", [c"amount"], this, given, py => match gi
 });
 
 fast!(LimiterAllow = PyLimiter, "allow", [c"cost", c"at"], this, given, py => {
-    let [cost, at, _] = given;
+    let [cost, at, ..] = given;
     let cost = cost.map_or(Some(1), natural)?;
     decision(py, match at {
         Some(at) if !at.is_none() => this.limiter.allow_at(time(at)?, cost),
@@ -194,7 +200,7 @@ fast!(LimiterAllow = PyLimiter, "allow", [c"cost", c"at"], this, given, py => {
 });
 
 fast!(KeyedLimiterAllow = PyKeyedLimiter, "allow", [c"key", c"cost", c"at"], this, given, py => {
-    let [Some(key), cost, at] = given else { return None };
+    let [Some(key), cost, at, _] = given else { return None };
     let (key, cost) = (item::borrowed_bytes(key)?, cost.map_or(Some(1), natural)?);
     decision(py, match at {
         Some(at) if !at.is_none() => this.limiter.allow_at(key, time(at)?, cost),
@@ -225,7 +231,7 @@ fast!(FloorRecord = FastFloor, "record", [c"amount"], _this, given, py => {
 
 fast!(FloorRecordHit = FastFloor, "record_hit", [c"endpoint", c"timestamp", c"amount"], _this, given, py => {
     match given {
-        [Some(endpoint), None, None] if endpoint.is_exact_instance_of::<PyString>() => none(py),
+        [Some(endpoint), None, None, None] if endpoint.is_exact_instance_of::<PyString>() => none(py),
         _ => None,
     }
 });
