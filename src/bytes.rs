@@ -226,6 +226,16 @@ impl<'a> In<'a> {
         Ok(items)
     }
 
+    /// As [`many`](Self::many), of a number with `mark` beside it; and whether that was there.
+    pub fn many_marked(&mut self, least: usize, mark: u32) -> Result<(usize, bool), SnapshotError> {
+        let word = self.u32()?;
+        let items = (word & !mark) as usize;
+        if items > self.0.len() / least {
+            return Err(SnapshotError::Truncated);
+        }
+        Ok((items, word & mark != 0))
+    }
+
     /// A text, see [`Out::text`].
     pub fn text(&mut self) -> Result<&'a str, SnapshotError> {
         let length = usize::from(self.u16()?);

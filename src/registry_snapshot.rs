@@ -27,7 +27,7 @@
 //! | 2 + n | length and name |
 //! | 8 + 8 | epoch, first tick that is known |
 //! | 4 | place of its strategy |
-//! | 4 | number of writers, and for each: |
+//! | 4 | number of writers, plus 2^31 if visitors were told, and for each writer: |
 //! | 4 + 8 | place of its replica, generation |
 //! | 4 | place of its form |
 //! | 8 | all-time register, only if the form is of Morris registers |
@@ -35,7 +35,7 @@
 //! | 8 + 8 | tick in grains, count or register |
 //! | 4 | number of ticks whose hits were dropped for room, and for each, ascending: |
 //! | 8 | tick of the resolution |
-//! | 4 | number of parts in which visitors came, all time among them, and for each, ascending: |
+//! | 4 | only if visitors were told: number of parts in which they came, all time among them, and for each, ascending: |
 //! | 8 | number of the part (its first tick / ticks a part) plus 1; 0, all time |
 //! | 4 | number of registers, and for each, ascending: |
 //! | 4 | index * 64 + value |
@@ -61,6 +61,9 @@ use crate::totals::Totals;
 use crate::window::Cell;
 use crate::window::geometry::{Geometry, MAX_TICKS};
 use crate::writer::{Replica, Writer};
+
+/// Beside the number of an endpoint's writers: visitors follow. Few endpoints have any, and 4 bytes each are a lot.
+const VISITED: u32 = 1 << 31;
 
 /// The most bytes a name may have.
 const MAX_NAME: usize = 1_024;
@@ -176,7 +179,8 @@ impl RegistrySnapshot {
             out.u64(endpoint.epoch);
             out.u64(endpoint.forgotten.0);
             out.u32(strategies.place(&&*endpoint.strategy));
-            out.many(endpoint.writers.len());
+            let visited = if endpoint.seen.is_empty() { 0 } else { VISITED };
+            out.u32(endpoint.writers.len() as u32 | visited);
             for WriterCells { writer, form, ever, cells, dropped } in &endpoint.writers {
                 out.u32(replicas.place(&writer.replica));
                 out.u64(writer.generation);
@@ -192,7 +196,9 @@ impl RegistrySnapshot {
                 out.many(dropped.len());
                 dropped.iter().for_each(|tick| out.u64(tick.0));
             }
-            uniques::form::write(&endpoint.seen, &mut out);
+            if !endpoint.seen.is_empty() {
+                uniques::form::write(&endpoint.seen, &mut out);
+            }
         }
         out.many(self.removed.len());
         for Removed { name, epoch, at } in &self.removed {
@@ -234,7 +240,7 @@ impl RegistrySnapshot {
         let forms = list(&mut from, 32, |from| form(from, &resolution))?;
         let tables = Tables { resolution, parts, strategies: &strategies, replicas: &replicas, forms: &forms };
         let mut endpoints: Vec<EndpointCells> = Vec::new();
-        for _ in 0..from.many(30)? {
+        for _ in 0..from.many(27)? {
             let endpoint = tables.endpoint(&mut from)?;
             if endpoints.last().is_some_and(|before| before.name.as_bytes() >= endpoint.name.as_bytes()) {
                 return Err(invalid("order of names"));
@@ -357,14 +363,18 @@ impl Tables<'_> {
         let strategy = at(self.strategies, from, "strategy")?.to_owned();
         let mut writers: Vec<WriterCells> = Vec::new();
         let mut known = BTreeSet::new();
-        for _ in 0..from.many(24)? {
+        let (number, visited) = from.many_marked(24, VISITED)?;
+        for _ in 0..number {
             let cells = self.writer(from)?;
             if !known.insert(cells.writer) {
                 return Err(invalid("writer"));
             }
             writers.push(cells);
         }
-        let seen = uniques::form::read(from, self.parts, &self.resolution)?;
+        let seen = if visited { uniques::form::read(from, self.parts, &self.resolution)? } else { Vec::new() };
+        if visited && seen.is_empty() {
+            return Err(invalid("visitors"));
+        }
         Ok(EndpointCells { name, epoch, forgotten, strategy, writers, seen })
     }
 
