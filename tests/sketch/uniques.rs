@@ -1,13 +1,13 @@
 //! Uniques of a window against one sketch of all items that it should have.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Mutex;
 use std::time::Duration;
 
 use hitring::sketch::hyperloglog::HyperLogLog;
 use hitring::sketch::hyperloglog::hash::murmur;
 use hitring::sketch::hyperloglog::precision::Precision;
 use hitring::sketch::uniques::{Parts, Uniques};
+use hitring::sync::Mutex;
 use hitring::window::Span;
 use hitring::window::geometry::Geometry;
 use hitring::{Outcome, Resolution, Tick};
@@ -155,13 +155,13 @@ fn threads_lose_no_item() {
                 }
             }
         }
-        let mut counted = counted.lock().expect("not poisoned");
+        let mut counted = counted.lock();
         for (of, second) in ours {
             let last = counted.entry(of).or_default();
             *last = second.max(*last);
         }
     });
-    let counted = counted.into_inner().expect("not poisoned");
+    let counted = counted.lock();
     // The quickest is never late.
     assert!(counted.len() >= 20_000, "{}", counted.len());
     assert_eq!(uniques.ever(parts()), sketched(counted.keys().copied()));
