@@ -30,7 +30,7 @@
 //! | 0 | `sync`, `mutant`, `stamp`, [`error`](TimeError), `time`, `clock`, `threads`, `table`, `per_process` |
 //! | 1 | [`outcome`](Outcome), `writer`, `form`, `bytes`, [`merge`](Merge), `life`, [`g_counter`](GCounter), [`window`], [`sketch`], [`hits`](Hits), `gate`, `totals`, `file`, [`limit`](Limiter) |
 //! | 2 | [`strategy`](Strategy), [`counter`], [`moment`], `copied`, [`endpoint`], `snapshot`, `registry_snapshot`, `builder`, `hit_counter`, [`windowed_uniques`](WindowedUniques) |
-//! | 3 | [`events`](Event), `threshold`, [`registry`](Registry) |
+//! | 3 | [`events`](Event), `threshold`, `watch`, [`registry`](Registry), [`shared`](SharedRegistry) |
 //! | 6 | `cli`, `python` |
 //!
 //! # Features
@@ -76,6 +76,9 @@ mod per_process;
 mod registry;
 #[cfg(not(any(hitring_loom, hitring_shuttle)))]
 mod registry_snapshot;
+#[cfg(target_os = "linux")]
+#[doc(hidden)]
+pub mod shared;
 #[doc(hidden)]
 pub mod sketch;
 mod snapshot;
@@ -93,6 +96,8 @@ pub mod threshold;
 mod time;
 #[cfg(not(any(hitring_loom, hitring_shuttle)))]
 mod totals;
+#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+mod watch;
 #[doc(hidden)]
 pub mod window;
 #[cfg(not(any(hitring_loom, hitring_shuttle)))]
@@ -108,7 +113,8 @@ pub use builder::Builder;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use endpoint::Shape;
 pub use error::{
-    ConfigError, EndpointError, LimitError, QueryError, SketchError, SnapshotError, SubscribeError, TimeError,
+    ConfigError, EndpointError, LimitError, QueryError, SharedError, SketchError, SnapshotError, SubscribeError,
+    TimeError,
 };
 #[cfg(not(any(hitring_loom, hitring_shuttle)))]
 pub use events::{Event, EventKind, EventSet, Listener, Received, Subscription, UnknownEvent};
@@ -122,9 +128,11 @@ pub use limit::{Decision, Limiter, LimiterBuilder};
 pub use merge::{Merge, PerWriter};
 pub use outcome::{Outcome, Outcomes};
 #[cfg(not(any(hitring_loom, hitring_shuttle)))]
-pub use registry::{Handle, Metrics, Registry, RegistryBuilder, Threshold, WhenFull};
+pub use registry::{Handle, Metrics, Registry, RegistryBuilder, WhenFull};
 #[cfg(not(any(hitring_loom, hitring_shuttle)))]
 pub use registry_snapshot::RegistrySnapshot;
+#[cfg(all(target_os = "linux", not(any(hitring_loom, hitring_shuttle))))]
+pub use shared::{SharedBuilder, SharedHandle, SharedRegistry, SharedRoom};
 pub use sketch::bottom_k::BottomK;
 pub use sketch::hyperloglog::HyperLogLog;
 pub use sketch::morris_counter::Morris;
@@ -134,6 +142,8 @@ pub use sketch::top_k::TopK;
 pub use snapshot::Snapshot;
 pub use strategy::{CustomCounter, CustomStrategy, Strategy, StrategyError};
 pub use time::{Resolution, Tick, Timestamp};
+#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+pub use watch::Threshold;
 #[cfg(not(any(hitring_loom, hitring_shuttle)))]
 pub use windowed_uniques::{UniquesBuilder, WindowedUniques};
 pub use writer::{Replica, Writer};

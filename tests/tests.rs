@@ -13,6 +13,8 @@ mod oracle;
 mod registry;
 #[cfg(feature = "cli")]
 mod replay;
+#[cfg(target_os = "linux")]
+mod shared;
 mod sketch;
 mod stress;
 mod surface;

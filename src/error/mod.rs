@@ -9,13 +9,16 @@
 //! | making, merging, reading or writing a sketch | [`SketchError`] |
 //! | subscribing to events | [`SubscribeError`] |
 //! | building a limiter, reading a rate | [`LimitError`] |
+//! | making, opening or changing a shared file | [`SharedError`] |
 //!
 //! Recording has no error: it answers an [`Outcome`](crate::Outcome).
 
 mod limit;
+mod shared;
 mod sketch;
 
 pub use limit::LimitError;
+pub use shared::SharedError;
 pub use sketch::SketchError;
 
 use std::error::Error;
@@ -219,6 +222,8 @@ pub enum EndpointError {
     },
     /// The strategy does not suit the registry's window.
     Strategy(ConfigError),
+    /// The shared registry was opened for reading only. Open it for writing.
+    ReadOnly,
 }
 
 impl fmt::Display for EndpointError {
@@ -233,6 +238,7 @@ impl fmt::Display for EndpointError {
                  pruned when it is full"
             ),
             Self::Strategy(error) => error.fmt(f),
+            Self::ReadOnly => f.write_str("the registry was opened for reading only; open it for writing"),
         }
     }
 }
@@ -266,6 +272,11 @@ pub enum QueryError {
         /// The width of a tick.
         resolution: Duration,
     },
+    /// Some visitors found no room in the shared file, so nobody knows how many there were. Make a file with more room for
+    /// visitors.
+    VisitorsFull,
+    /// The shared file was cut while it was open. Close the registry and open a whole file.
+    FileLost,
 }
 
 impl fmt::Display for QueryError {
@@ -284,6 +295,13 @@ impl fmt::Display for QueryError {
                 "{last:?} is not a whole number of ticks of {resolution:?}; ask for a multiple of the resolution, or \
                  use a finer resolution or the sliding strategy"
             ),
+            Self::VisitorsFull => f.write_str(
+                "some visitors found no room in the file, so nobody knows how many there were; make a file with more room \
+                 for visitors",
+            ),
+            Self::FileLost => {
+                f.write_str("the file was cut while it was open; close the registry and open a whole file")
+            }
         }
     }
 }

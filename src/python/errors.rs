@@ -16,6 +16,7 @@
 //! | `EndpointError::Name` | `ValueError` | |
 //! | `SubscribeError`, `UnknownEvent` | `ConfigError` | |
 //! | `LimitError` | `LimitError` | `ValueError` |
+//! | `SharedError`, `EndpointError::ReadOnly` | `SharedError` | `OSError` |
 //! | `TimeError` | `ValueError` | |
 
 use std::fmt::Display;
@@ -39,6 +40,7 @@ pub enum Class {
     Sketch,
     Limit,
     Full,
+    Shared,
 }
 
 impl Class {
@@ -53,6 +55,7 @@ impl Class {
             Self::Sketch => "SketchError",
             Self::Limit => "LimitError",
             Self::Full => "RegistryFull",
+            Self::Shared => "SharedError",
         };
         let class = py.import("hitring._errors").and_then(|module| module.getattr(name));
         match class.and_then(|class| Ok(class.cast_into::<PyType>()?)) {
@@ -66,7 +69,10 @@ impl Class {
 pub fn query(py: Python<'_>, error: &QueryError) -> PyErr {
     let class = match error {
         QueryError::WindowExpired { .. } => Class::WindowExpired,
-        QueryError::LongerThanWindow { .. } | QueryError::NotWhole { .. } => Class::Query,
+        QueryError::LongerThanWindow { .. }
+        | QueryError::NotWhole { .. }
+        | QueryError::VisitorsFull
+        | QueryError::FileLost => Class::Query,
     };
     class.error(py, error)
 }
@@ -77,6 +83,7 @@ pub fn endpoint(py: Python<'_>, error: &EndpointError) -> PyErr {
         EndpointError::Name { .. } => Class::Value,
         EndpointError::Full { .. } => Class::Full,
         EndpointError::Strategy(_) => Class::Config,
+        EndpointError::ReadOnly => Class::Shared,
     };
     class.error(py, error)
 }

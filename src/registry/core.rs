@@ -25,7 +25,6 @@ use seize::Collector;
 use super::WhenFull;
 use super::aging::Aging;
 use super::ledger::{Graves, Ledger};
-use super::watch::Watch;
 use crate::endpoint::{Endpoint, Gone, Shared, Unlinked};
 use crate::error::{ConfigError, EndpointError, QueryError};
 use crate::events::{Event, EventKind};
@@ -39,6 +38,7 @@ use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering, Typed};
 use crate::table::Table;
 use crate::threads;
 use crate::time::{Tick, Timestamp};
+use crate::watch::Watch;
 use crate::window::geometry::Geometry;
 
 /// The most bytes a name may have.
@@ -252,7 +252,7 @@ impl Core {
     #[inline(never)]
     fn tell(&self, endpoint: &Endpoint, name: &str, when: When<'_>, amount: u64) {
         if amount > 0 {
-            self.watch.counted(self, endpoint, name, when, amount);
+            self.tell_counted(endpoint, name, when, amount);
         }
     }
 

@@ -45,7 +45,6 @@ use std::time::Duration;
 pub use builder::{RegistryBuilder, WhenFull};
 pub use handle::Handle;
 pub use metrics::Metrics;
-pub use watch::Threshold;
 
 use self::core::Core;
 use crate::clock::Clock;

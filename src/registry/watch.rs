@@ -1,71 +1,23 @@
 //! Events and thresholds of a registry: who is told what.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Registry;
 use super::core::Core;
 use crate::endpoint::Endpoint;
 use crate::error::{ConfigError, SubscribeError};
-use crate::events::{Bus, Event, EventKind, EventSet, Listener, Subscription};
+use crate::events::{Event, EventSet, Listener, Subscription};
 use crate::moment::When;
-use crate::threshold::{Gauge, Thresholds};
+use crate::threshold::Gauge;
 use crate::time::{Resolution, Tick, Timestamp};
+use crate::watch::Threshold;
 
-/// How many events wait for a threshold's callback.
-const THRESHOLD_QUEUE: usize = 1_024;
-
-/// Who wants to know what happens.
-#[derive(Debug)]
-pub struct Watch {
-    bus: Arc<Bus>,
-    thresholds: Thresholds,
-}
-
-impl Watch {
-    pub fn new() -> Self {
-        Self { bus: Arc::new(Bus::new()), thresholds: Thresholds::new() }
-    }
-
-    /// Whether anybody wants to know of hits: all that a recorder asks.
-    #[inline(always)]
-    pub fn wants_hits(&self) -> bool {
-        self.bus.wants_hits()
-    }
-
-    pub fn emit(&self, kind: EventKind, make: impl FnOnce() -> Event) {
-        self.bus.emit(kind, make);
-    }
-
-    /// Says that the metrics have changed.
-    pub fn changed(&self) {
-        self.bus.metrics_due();
-    }
-
-    pub fn dropped(&self) -> u64 {
-        self.bus.dropped()
-    }
-
-    /// Forgets an endpoint that is gone.
-    pub fn forget(&self, name: &str) {
-        self.thresholds.forget(name);
-    }
-
+impl Core {
     /// Tells of hits that were counted.
     #[inline(never)]
-    pub fn counted(&self, core: &Core, endpoint: &Endpoint, name: &str, when: When<'_>, amount: u64) {
-        self.bus.emit(EventKind::HitRecorded, || Event::HitRecorded {
-            endpoint: name.into(),
-            at: when.timestamp(),
-            amount,
-        });
-        self.bus.metrics_due();
-        if self.thresholds.matches_any(name) {
-            let gauge = EndpointGauge { core, endpoint, when };
-            for crossing in self.thresholds.check(&name.into(), when.tick(), &gauge) {
-                self.bus.emit(EventKind::ThresholdCrossed, || crossing);
-            }
-        }
+    pub fn tell_counted(&self, endpoint: &Endpoint, name: &str, when: When<'_>, amount: u64) {
+        self.watch.counted(name, when, amount, &EndpointGauge { core: self, endpoint, when });
     }
 }
 
@@ -105,50 +57,6 @@ impl Gauge for EndpointGauge<'_> {
     }
 }
 
-/// A watch over endpoints; it ends when this is closed or dropped.
-pub struct Threshold {
-    core: Weak<Core>,
-    id: u64,
-    subscription: Subscription,
-}
-
-impl Threshold {
-    /// Ends the watch: after the return there is no call under way and none follows.
-    pub fn close(&self) {
-        if let Some(core) = self.core.upgrade() {
-            core.watch.thresholds.remove(self.id);
-            core.tell_bus();
-        }
-        self.subscription.close();
-    }
-
-    /// The subscription that calls back.
-    #[must_use]
-    pub fn subscription(&self) -> &Subscription {
-        &self.subscription
-    }
-}
-
-impl Drop for Threshold {
-    fn drop(&mut self) {
-        self.close();
-    }
-}
-
-impl std::fmt::Debug for Threshold {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Threshold").field("id", &self.id).finish_non_exhaustive()
-    }
-}
-
-impl Core {
-    /// Tells the bus whether there are thresholds. Under the ledger, as such calls must not overlap.
-    fn tell_bus(&self) {
-        let _ledger = self.ledger.lock();
-        self.watch.bus.thresholds(!self.watch.thresholds.is_empty());
-    }
-}
-
 impl Registry {
     /// Calls `callback` with every event of the kinds in `wants`, in a thread of the subscription's own. Up to `capacity`
     /// events wait for it; further ones are dropped and counted. It never keeps a recorder waiting.
@@ -163,7 +71,7 @@ impl Registry {
         capacity: usize,
         callback: impl FnMut(&Event) + Send + 'static,
     ) -> Result<Subscription, SubscribeError> {
-        self.core.watch.bus.subscribe(wants, capacity, self.figures(), callback)
+        self.core.watch.subscribe(wants, capacity, self.figures(), callback)
     }
 
     /// What [`Event::MetricsUpdated`] tells.
@@ -181,7 +89,7 @@ impl Registry {
     /// # Errors
     /// [`SubscribeError::Capacity`] unless `capacity` is from 1 to 2^20.
     pub fn listen(&self, wants: EventSet, capacity: usize) -> Result<Listener, SubscribeError> {
-        self.core.watch.bus.listen(wants, capacity)
+        self.core.watch.listen(wants, capacity)
     }
 
     /// Watches the endpoints that `pattern` names and answers the watch's number, which is told with each
@@ -191,24 +99,12 @@ impl Registry {
     /// # Errors
     /// [`ConfigError`] if `limit` or `last` is 0, or `last` is longer than the window or no whole number of ticks.
     pub fn watch(&self, pattern: &str, last: Duration, limit: u64) -> Result<u64, ConfigError> {
-        let geometry = self.core.geometry();
-        let resolution = geometry.resolution();
-        if !last.is_zero() && resolution.ticks(last).is_none() {
-            return Err(ConfigError::WindowNotWhole { window: last, resolution: resolution.width() });
-        }
-        if last > self.window() {
-            return Err(ConfigError::ThresholdTooLong { last, window: self.window() });
-        }
-        let id = self.core.watch.thresholds.add(pattern, last, limit)?;
-        self.core.tell_bus();
-        Ok(id)
+        self.core.watch.add(self.core.geometry(), pattern, last, limit)
     }
 
     /// Ends a watch; answers whether there was one.
     pub fn unwatch(&self, watch: u64) -> bool {
-        let removed = self.core.watch.thresholds.remove(watch);
-        self.core.tell_bus();
-        removed
+        self.core.watch.remove(watch)
     }
 
     /// Calls `callback` when the hits of an endpoint that `pattern` names reach `limit` in the `last`; see
@@ -238,20 +134,8 @@ impl Registry {
         pattern: &str,
         last: Duration,
         limit: u64,
-        mut callback: impl FnMut(&Event) + Send + 'static,
+        callback: impl FnMut(&Event) + Send + 'static,
     ) -> Result<Threshold, SubscribeError> {
-        let id = self.watch(pattern, last, limit)?;
-        let ours = move |event: &Event| {
-            if matches!(event, Event::ThresholdCrossed { watch, .. } if *watch == id) {
-                callback(event);
-            }
-        };
-        match self.subscribe(EventKind::ThresholdCrossed.into(), THRESHOLD_QUEUE, ours) {
-            Ok(subscription) => Ok(Threshold { core: Arc::downgrade(&self.core), id, subscription }),
-            Err(error) => {
-                self.unwatch(id);
-                Err(error)
-            }
-        }
+        self.core.watch.on_threshold(self.core.geometry(), (pattern, last, limit), callback)
     }
 }

@@ -58,7 +58,7 @@ use crate::sync::{AtomicU64, Ordering, Typed, relax};
 use crate::time::Tick;
 use crate::window::geometry::{Geometry, Place};
 use crate::window::remembered::{Key, Remembered, Replacing, Sum};
-use crate::window::slots::{Slots, View, reading, view};
+use crate::window::slots::{Next, Slots, exchange, next, reading};
 use crate::window::{Cell, Reading, Span};
 
 /// A ring of slots that any thread may write.
@@ -221,15 +221,10 @@ impl Ring {
                     self.rare.announced.fetch_add(1, Ordering::Release);
                 }
             }
-            let (before, retired) = match view(geometry, place, word) {
-                View::Older(retired) => (0, retired),
-                View::Ours(count) => (count, 0),
-                View::Recycled => break Outcome::Late,
+            let (next, before, retired) = match next(geometry, place, word, amount) {
+                Next::Not(outcome) => break outcome,
+                Next::Word { word, before, retired } => (word, before, retired),
             };
-            if amount > geometry.max_count() - before {
-                break Outcome::Saturated;
-            }
-            let next = place.base | (word & geometry.seal()) | (before + amount);
             match exchange(slot, word, next) {
                 Ok(()) => {
                     if !announced && tick < self.closed.load(Ordering::Relaxed) && !mutated!(RingNoAnnounce) {
@@ -282,7 +277,7 @@ impl Ring {
     pub fn recall(&self, geometry: &Geometry, span: Span) -> Option<u64> {
         let state = [self.rare.announced.load(Ordering::Acquire)];
         let sum = self.memory.recall(Key { span, state })?;
-        let open = self.slots.read(geometry, sum.open);
+        let open = self.slots.row().read(geometry, sum.open);
         if open.exact { Some(sum.closed + open.count) } else { None }
     }
 
@@ -299,8 +294,8 @@ impl Ring {
             return self.close(geometry, span, &replacing);
         }
         // Whoever remembers nothing often asks many rings in turn, none of which is in the cache.
-        self.slots.touch();
-        self.slots.sum(geometry, span)
+        self.slots.row().touch();
+        self.slots.row().sum(geometry, span)
     }
 
     /// Sums `span` up, closes the ticks before its last and remembers their sum.
@@ -325,21 +320,21 @@ impl Ring {
         }
         replacing.set_sealed(sealed.max(span.to));
         let place = geometry.place(span.to);
-        let open = self.slots.read(geometry, place);
+        let open = self.slots.row().read(geometry, place);
         let quiet = settled == announced;
         let closed = match replacing.extendable_to(span) {
             // The last sum, with the ticks closed since, without those that have left the span. What is read of these
             // is what the sum holds of them, if no hit into a closed tick has been announced meanwhile.
             Some((old, sum)) if quiet && old.state == [announced] && old.span.to >= sealed => {
-                let leaving = self.slots.sum_before(geometry, old.span.first, span.first);
+                let leaving = self.slots.row().sum_before(geometry, old.span.first, span.first);
                 let unchanged = leaving.exact && self.rare.announced.load(Ordering::Acquire) == announced;
                 (unchanged || mutated!(RingLeavingUnchecked))
                     .then(|| Reading { count: sum.closed - leaving.count + entering.count, exact: entering.exact })
             }
             _ => None,
         };
-        let closed =
-            closed.unwrap_or_else(|| self.slots.sum_before(geometry, span.first, sealed.min(span.to)).plus(entering));
+        let closed = closed
+            .unwrap_or_else(|| self.slots.row().sum_before(geometry, span.first, sealed.min(span.to)).plus(entering));
         if closed.exact && quiet {
             replacing.set(Key { span, state: [announced] }, Sum { closed: closed.count, open: place });
         }
@@ -359,7 +354,7 @@ impl Ring {
 
     /// The ticks that have hits.
     pub fn cells<'a>(&'a self, geometry: &'a Geometry) -> impl Iterator<Item = Cell> + 'a {
-        self.slots.cells(geometry)
+        self.slots.row().cells(geometry)
     }
 
     /// What became of all hits since the ring was made.
@@ -392,14 +387,4 @@ impl Ring {
     pub fn bytes(&self) -> usize {
         size_of::<Self>() + self.slots.bytes()
     }
-}
-
-/// Replaces `word` by `next` in `slot`, or answers what is there instead.
-#[inline(always)]
-fn exchange(slot: &AtomicU64, word: u64, next: u64) -> Result<(), u64> {
-    if mutated!(SlotLoadStore) {
-        slot.store(next, Ordering::Release);
-        return Ok(());
-    }
-    slot.compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Acquire).map(|_| ())
 }

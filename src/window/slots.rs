@@ -25,7 +25,9 @@
 //!
 //! The array begins at a cache line, so that no neighbour's writes slow it down.
 
-use crate::sync::{AtomicU64, Ordering};
+use crate::mutant::mutated;
+use crate::outcome::Outcome;
+use crate::sync::{AtomicU64, Ordering, relax};
 use crate::time::Tick;
 use crate::window::geometry::{Geometry, Place};
 use crate::window::{Cell, Reading, Span};
@@ -106,14 +108,77 @@ impl Slots {
         &self.words()[index]
     }
 
+    /// All of them.
+    #[inline]
+    pub fn row(&self) -> Row<'_> {
+        Row(self.words())
+    }
+
+    /// The bytes of the slots.
+    pub fn bytes(&self) -> usize {
+        size_of_val(&*self.lines)
+    }
+}
+
+/// The slots of a ring, wherever they lie: in memory of its own, or in a file that processes share.
+#[derive(Clone, Copy, Debug)]
+pub struct Row<'a>(pub &'a [AtomicU64]);
+
+/// What hits would make of a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// The slot is to hold this word.
+    Word {
+        /// The word.
+        word: u64,
+        /// The hits that the tick had before.
+        before: u64,
+        /// The hits of an older lap that go.
+        retired: u64,
+    },
+    /// The slot stays as it is, for this reason.
+    Not(Outcome),
+}
+
+/// What `amount` hits of the tick at `place` make of a slot that holds `word`.
+#[inline]
+pub fn next(geometry: &Geometry, place: Place, word: u64, amount: u64) -> Next {
+    let (before, retired) = match view(geometry, place, word) {
+        View::Older(retired) => (0, retired),
+        View::Ours(count) => (count, 0),
+        View::Recycled => return Next::Not(Outcome::Late),
+    };
+    if amount > geometry.max_count() - before {
+        return Next::Not(Outcome::Saturated);
+    }
+    Next::Word { word: place.base | (word & geometry.seal()) | (before + amount), before, retired }
+}
+
+/// Replaces `word` by `next` in `slot`, or answers what is there instead.
+#[inline(always)]
+pub fn exchange(slot: &AtomicU64, word: u64, next: u64) -> Result<(), u64> {
+    if mutated!(SlotLoadStore) {
+        slot.store(next, Ordering::Release);
+        return Ok(());
+    }
+    slot.compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Acquire).map(|_| ())
+}
+
+impl<'a> Row<'a> {
+    /// The slot at `index`.
+    #[inline]
+    pub fn at(self, index: usize) -> &'a AtomicU64 {
+        &self.0[index]
+    }
+
     /// The count of the tick whose place is `place`.
     #[inline]
-    pub fn read(&self, geometry: &Geometry, place: Place) -> Reading {
+    pub fn read(self, geometry: &Geometry, place: Place) -> Reading {
         reading(geometry, place, self.at(place.index).load(Ordering::Acquire))
     }
 
     /// The counts of the ticks `first .. end`, which are no more than the ring has slots.
-    pub fn sum_before(&self, geometry: &Geometry, first: Tick, end: Tick) -> Reading {
+    pub fn sum_before(self, geometry: &Geometry, first: Tick, end: Tick) -> Reading {
         if first < end { self.sum(geometry, Span { first, to: Tick(end.0 - 1) }) } else { Reading::NONE }
     }
 
@@ -122,7 +187,7 @@ impl Slots {
     /// One load a tick, in two runs of constant lap, without a branch that depends on the words. `Acquire`: whoever
     /// saw a hit also sees what its writer announced before it.
     #[inline]
-    pub fn sum(&self, geometry: &Geometry, span: Span) -> Reading {
+    pub fn sum(self, geometry: &Geometry, span: Span) -> Reading {
         debug_assert!(span.len() <= geometry.slots() as u64, "a span is no longer than the ring");
         let start = geometry.place(span.first);
         let len = span.len() as usize;
@@ -136,12 +201,12 @@ impl Slots {
     }
 
     #[inline]
-    fn run(&self, geometry: &Geometry, start: Place, len: usize) -> Reading {
+    fn run(self, geometry: &Geometry, start: Place, len: usize) -> Reading {
         let (keep, max) = (!geometry.seal(), geometry.max_count());
         // Four of each, so that no addition or comparison waits for the one before. No sum overflows: all slots
         // together hold at most `i64::MAX`.
         let (mut sums, mut newest) = ([0u64; 4], [0u64; 4]);
-        let (fours, rest) = self.words()[start.index..start.index + len].as_chunks::<4>();
+        let (fours, rest) = self.0[start.index..start.index + len].as_chunks::<4>();
         let mut add = |lane: usize, word: &AtomicU64| {
             let word = word.load(Ordering::Acquire) & keep;
             let count = word.wrapping_sub(start.base);
@@ -161,7 +226,7 @@ impl Slots {
     }
 
     /// Every tick that has hits, in the order of the slots.
-    pub fn cells<'a>(&'a self, geometry: &'a Geometry) -> impl Iterator<Item = Cell> + 'a {
+    pub fn cells(self, geometry: &'a Geometry) -> impl Iterator<Item = Cell> + 'a {
         (0..geometry.slots()).filter_map(move |index| {
             let word = self.at(index).load(Ordering::Acquire);
             let count = word & geometry.max_count();
@@ -171,17 +236,44 @@ impl Slots {
 
     /// Reads a word of each cache line: a processor waits for more of these at a time than of the lines of a sum, which it
     /// has to add up on the way.
-    pub fn touch(&self) {
+    pub fn touch(self) {
         if cfg!(any(hitring_loom, hitring_shuttle)) {
             return; // Loads that nobody looks at are of no interest, and a model has to try each.
         }
-        let touched = self.lines.iter().map(|line| line.0[0].load(Ordering::Relaxed)).fold(0, u64::wrapping_add);
+        let words = self.0.iter().step_by(LINE_WORDS);
+        let touched = words.map(|word| word.load(Ordering::Relaxed)).fold(0, u64::wrapping_add);
         std::hint::black_box(touched);
     }
 
-    /// The bytes of the slots.
-    pub fn bytes(&self) -> usize {
-        size_of_val(&*self.lines)
+    /// Counts `amount` hits at `tick`, where nobody remembers sums: lock-free, an exchange is lost only to another hit.
+    #[inline]
+    pub fn add(self, geometry: &Geometry, tick: Tick, amount: u64) -> Outcome {
+        let place = geometry.place(tick);
+        let slot = self.at(place.index);
+        let mut seen = slot.load(Ordering::Acquire);
+        loop {
+            match next(geometry, place, seen, amount) {
+                Next::Not(outcome) => return outcome,
+                Next::Word { word, .. } => match exchange(slot, seen, word) {
+                    Ok(()) => return Outcome::Counted,
+                    Err(_) => {
+                        // Who lost lets the winner go on for a moment, as in a ring.
+                        relax();
+                        seen = slot.load(Ordering::Acquire);
+                    }
+                },
+            }
+        }
+    }
+
+    /// Raises the count of `cell`'s tick to its count: a copy of another writer's slot, which only grows. An older tick
+    /// than the slot's is gone.
+    pub fn raise(self, geometry: &Geometry, cell: Cell) {
+        let place = geometry.place(cell.tick);
+        let slot = self.at(place.index);
+        let word = place.base | cell.count.min(geometry.max_count());
+        // Of two words of one slot the larger is of the later lap, or of the same with more hits.
+        slot.fetch_max(word, Ordering::AcqRel);
     }
 }
 

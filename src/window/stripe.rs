@@ -220,24 +220,24 @@ impl Stripe {
         let current = owned.current.load(Ordering::Acquire);
         // The ticks before `end` are closed.
         let end = current.min(Tick(span.to.0 + 1));
-        let open = owned.slots.sum_before(geometry, end.max(span.first), Tick(span.to.0 + 1));
+        let open = owned.slots.row().sum_before(geometry, end.max(span.first), Tick(span.to.0 + 1));
         let replacing = if remember && late.is_multiple_of(2) { self.memory.replace() } else { None };
         let Some(replacing) = replacing.filter(|replacing| span.to >= replacing.to()) else {
-            return owned.slots.sum_before(geometry, span.first, end).plus(open);
+            return owned.slots.row().sum_before(geometry, span.first, end).plus(open);
         };
         let closed = match replacing.extendable_to(span) {
             // As in `Ring::close`: the last sum, with the ticks closed since, without those that have left the span.
             Some((Key { span: old, state: [old_late, old_current] }, sum)) if old_late == late => {
                 let old_end = Tick(old_current).min(Tick(old.to.0 + 1));
-                let leaving = owned.slots.sum_before(geometry, old.first, span.first.min(old_end));
-                let entering = owned.slots.sum_before(geometry, old_end.max(span.first), end);
+                let leaving = owned.slots.row().sum_before(geometry, old.first, span.first.min(old_end));
+                let entering = owned.slots.row().sum_before(geometry, old_end.max(span.first), end);
                 let unchanged = leaving.exact && owned.late.load(Ordering::Acquire) == late;
                 (unchanged || mutated!(StripeLeavingUnchecked))
                     .then(|| Reading { count: sum.closed - leaving.count + entering.count, exact: entering.exact })
             }
             _ => None,
         };
-        let closed = closed.unwrap_or_else(|| owned.slots.sum_before(geometry, span.first, end));
+        let closed = closed.unwrap_or_else(|| owned.slots.row().sum_before(geometry, span.first, end));
         if closed.exact {
             let key = Key { span, state: [late, current.0] };
             replacing.set(key, Sum { closed: closed.count, open: geometry.place(current) });
@@ -248,13 +248,13 @@ impl Stripe {
     /// The ticks of `generation` that have hits.
     pub fn cells<'a>(&'a self, geometry: &'a Geometry, generation: u64) -> impl Iterator<Item = Cell> + 'a {
         let ours = self.owned.generation.load(Ordering::Acquire) == generation;
-        ours.then(|| self.owned.slots.cells(geometry)).into_iter().flatten()
+        ours.then(|| self.owned.slots.row().cells(geometry)).into_iter().flatten()
     }
 
     /// What became of all hits since the stripe was made, in any generation.
     pub fn outcomes(&self, geometry: &Geometry) -> Outcomes {
         let mut outcomes = self.owned.tally.read();
-        for cell in self.owned.slots.cells(geometry) {
+        for cell in self.owned.slots.row().cells(geometry) {
             outcomes.add(Outcome::Counted, cell.count);
         }
         outcomes

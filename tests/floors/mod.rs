@@ -33,7 +33,7 @@ const FLOORS: [&[&str]; 5] = [
         "builder_hit_counter",
         "windowed_uniques",
     ],
-    &["events", "threshold", "registry"],
+    &["events", "threshold", "watch", "registry", "shared"],
     &["cli", "python"],
 ];
 

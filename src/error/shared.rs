@@ -1,0 +1,214 @@
+//! [`SharedError`]: why a shared file cannot be used.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use super::{ConfigError, LimitError, SnapshotError};
+
+/// Why a file of a [`SharedRegistry`](crate::SharedRegistry) cannot be made, opened or changed. The file is as it was.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum SharedError {
+    /// The system refuses: no such folder, no permission, and the like.
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What could not be done.
+        doing: &'static str,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// It is no file of hitring's. Nothing was changed in it; choose another path.
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file is shorter than it was made: it was cut, or copied in part. What is left cannot be trusted; take a whole copy.
+    Truncated {
+        /// The file.
+        path: PathBuf,
+        /// How long it is.
+        bytes: u64,
+        /// How long it was made.
+        wanted: u64,
+    },
+    /// Another version of hitring made the file. Use that one, or a later one.
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// The file's format version.
+        version: u32,
+    },
+    /// What the file says of itself does not fit together.
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What does not fit.
+        what: &'static str,
+    },
+    /// The file was made with other settings. Open it as it is, with the mode `open`, or make a new one of it with
+    /// `hitring compact`.
+    Settings {
+        /// The file.
+        path: PathBuf,
+        /// Which setting, as it is and as it was asked for.
+        what: String,
+    },
+    /// The settings are not possible.
+    Config(ConfigError),
+    /// The disk has no room for the file. Free some, or ask for fewer endpoints.
+    NoSpace {
+        /// The file.
+        path: PathBuf,
+        /// The bytes that it takes.
+        bytes: u64,
+    },
+    /// The file would be larger than any may be. Ask for fewer endpoints, names or visitors.
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file lies on a file system over a network, or one that does not tell whether it does: machines that count in one
+    /// file do not see each other's hits. Put it on a local disk or into /dev/shm.
+    Network {
+        /// The file.
+        path: PathBuf,
+        /// The kind of file system.
+        filesystem: String,
+    },
+    /// Another process has the file open, or is just changing it. Stop it, or wait.
+    InUse {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file belongs to another user. If that one is trusted, open it with the mode `open`.
+    Owner {
+        /// The file.
+        path: PathBuf,
+        /// The owner's number.
+        uid: u32,
+    },
+    /// The registry was opened for reading only.
+    ReadOnly {
+        /// The file.
+        path: PathBuf,
+    },
+    /// There is no room for so many endpoints in the file. Make a larger one of it with `hitring compact --max-endpoints`.
+    Full {
+        /// The file.
+        path: PathBuf,
+        /// How many it has room for.
+        max_endpoints: u32,
+    },
+    /// The snapshot cannot be taken in.
+    Snapshot(SnapshotError),
+    /// The limiter is not possible.
+    Limit(LimitError),
+}
+
+impl SharedError {
+    /// What the system said to `doing`.
+    pub(crate) fn io(path: impl Into<PathBuf>, doing: &'static str, error: io::Error) -> Self {
+        Self::Io { path: path.into(), doing, error }
+    }
+}
+
+impl fmt::Display for SharedError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io { path, doing, error } => write!(f, "{}: {doing}: {error}", path.display()),
+            Self::Foreign { path } => {
+                write!(f, "{} is no file of hitring's; it was left alone, choose another path", path.display())
+            }
+            Self::Truncated { path, bytes, wanted } => write!(
+                f,
+                "{} has {bytes} bytes of the {wanted} it was made with; it was cut or copied in part, take a whole copy",
+                path.display()
+            ),
+            Self::Version { path, version } => write!(
+                f,
+                "{} has format version {version}, this hitring knows version 1; use the hitring that made it",
+                path.display()
+            ),
+            Self::Damaged { path, what } => write!(
+                f,
+                "{} is damaged: its {what} is not possible; save what can be saved with 'hitring compact'",
+                path.display()
+            ),
+            Self::Settings { path, what } => write!(
+                f,
+                "{} was made with other settings ({what}); open it as it is with mode 'open', or make a new file of it \
+                 with 'hitring compact'",
+                path.display()
+            ),
+            Self::Config(error) => error.fmt(f),
+            Self::NoSpace { path, bytes } => write!(
+                f,
+                "{}: there is no room for its {bytes} bytes; free some, or ask for fewer endpoints",
+                path.display()
+            ),
+            Self::TooLarge { path } => write!(
+                f,
+                "{}: no file may be so large; ask for fewer endpoints, bytes of names or visitors",
+                path.display()
+            ),
+            Self::Network { path, filesystem } => write!(
+                f,
+                "{} lies on {filesystem}, where machines do not see each other's hits; put it on a local disk or into \
+                 /dev/shm",
+                path.display()
+            ),
+            Self::InUse { path } => {
+                write!(f, "{}: another process has it open or is changing it; stop that one, or wait", path.display())
+            }
+            Self::Owner { path, uid } => write!(
+                f,
+                "{} belongs to another user ({uid}); if that one is trusted, open it with mode 'open'",
+                path.display()
+            ),
+            Self::ReadOnly { path } => {
+                write!(f, "{} was opened for reading only; open it with mode 'open'", path.display())
+            }
+            Self::Full { path, max_endpoints } => write!(
+                f,
+                "{} has room for {max_endpoints} endpoints and no more; make a larger one of it with 'hitring compact \
+                 --max-endpoints'",
+                path.display()
+            ),
+            Self::Snapshot(error) => error.fmt(f),
+            Self::Limit(error) => error.fmt(f),
+        }
+    }
+}
+
+impl Error for SharedError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Io { error, .. } => Some(error),
+            Self::Config(error) => Some(error),
+            Self::Snapshot(error) => Some(error),
+            Self::Limit(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<ConfigError> for SharedError {
+    fn from(error: ConfigError) -> Self {
+        Self::Config(error)
+    }
+}
+
+impl From<SnapshotError> for SharedError {
+    fn from(error: SnapshotError) -> Self {
+        Self::Snapshot(error)
+    }
+}
+
+impl From<LimitError> for SharedError {
+    fn from(error: LimitError) -> Self {
+        Self::Limit(error)
+    }
+}

@@ -1,0 +1,253 @@
+//! Making and opening a [`SharedRegistry`].
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::core::Core;
+use super::file::{self, Access, Opened, RingFile};
+use super::header::Header;
+use super::layout::{Layout, Room};
+use super::registry::SharedRegistry;
+use super::rewrite;
+use crate::clock::Clock;
+use crate::error::{ConfigError, SharedError};
+use crate::moment::Times;
+use crate::sketch::hyperloglog::precision::Precision;
+use crate::time::Resolution;
+use crate::watch::Watch;
+use crate::window::geometry::Geometry;
+
+/// Room for the name of an endpoint, its own 32 bytes included.
+const NAME_BYTES: u64 = 128;
+/// Words for the visitors of an endpoint.
+const VISITORS: u64 = 64;
+/// Keys of limiters.
+const LIMITS: u64 = 10_000;
+
+/// The parts of a [`SharedRegistry`] before its file is made or opened.
+///
+/// What a file was made for stays: opening it takes the settings from the file. [`create`](Self::create) refuses a file whose window,
+/// resolution, slack or precision are not those that were asked for.
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until `create`, `open` or `read` is called"]
+pub struct SharedBuilder {
+    window: Duration,
+    resolution: Duration,
+    slack: u32,
+    precision: u8,
+    max_endpoints: u32,
+    name_bytes: Option<u64>,
+    visitors: Option<u64>,
+    limits: Option<u64>,
+    max_skew: Option<Duration>,
+    clock: Clock,
+}
+
+impl Default for SharedBuilder {
+    fn default() -> Self {
+        Self {
+            window: Duration::from_secs(300),
+            resolution: Duration::from_secs(1),
+            slack: 20,
+            precision: Precision::REDIS.bits(),
+            max_endpoints: 10_000,
+            name_bytes: None,
+            visitors: None,
+            limits: None,
+            max_skew: None,
+            clock: Clock::System,
+        }
+    }
+}
+
+impl SharedBuilder {
+    /// The longest span a query may cover, 300 seconds by default: a whole number of ticks, 1 to 2^20 of them.
+    pub fn window(mut self, window: Duration) -> Self {
+        self.window = window;
+        self
+    }
+
+    /// The width of a tick, one second by default: a whole number of microseconds, at least one millisecond.
+    pub fn resolution(mut self, resolution: Duration) -> Self {
+        self.resolution = resolution;
+        self
+    }
+
+    /// How many slots there are beyond the window, 20 by default; see [`Builder::slack`](crate::Builder::slack).
+    pub fn slack(mut self, slack: u32) -> Self {
+        self.slack = slack;
+        self
+    }
+
+    /// How finely visitors are told apart: by 4 to 18 bits, 14 by default.
+    pub fn precision(mut self, precision: u8) -> Self {
+        self.precision = precision;
+        self
+    }
+
+    /// How many endpoints there is room for, 10,000 by default. A name that was removed and comes again takes another place,
+    /// and so does each merged registry for each of its endpoints. An endpoint of 320 slots takes 3.3 KB of the file.
+    pub fn max_endpoints(mut self, max_endpoints: u32) -> Self {
+        self.max_endpoints = max_endpoints;
+        self
+    }
+
+    /// The room for names: each takes its bytes and 32 more, rounded up to 64. 128 an endpoint by default.
+    pub fn name_bytes(mut self, name_bytes: u64) -> Self {
+        self.name_bytes = Some(name_bytes);
+        self
+    }
+
+    /// The room for visitors, in words of 8 bytes: an endpoint with visitors takes 16, and 32, 64 and so on more as
+    /// different ones come. 64 an endpoint by default.
+    pub fn visitors(mut self, visitors: u64) -> Self {
+        self.visitors = Some(visitors);
+        self
+    }
+
+    /// How many keys of limiters there is room for, 128 bytes each; 10,000 by default.
+    pub fn limits(mut self, limits: u64) -> Self {
+        self.limits = Some(limits);
+        self
+    }
+
+    /// How far ahead of the clock a hit may be stamped, and how far back the clock may step before ticks follow it; at most
+    /// the slack, which is also the default. Hits from further ahead are refused as `Future`.
+    pub fn max_skew(mut self, max_skew: Duration) -> Self {
+        self.max_skew = Some(max_skew);
+        self
+    }
+
+    /// Where the time comes from; the system clock by default.
+    pub fn clock(mut self, clock: impl Into<Clock>) -> Self {
+        self.clock = clock.into();
+        self
+    }
+
+    /// Makes the file at `path`, or opens the one that is there. Of several processes that do so at a time one makes it and the
+    /// others open that.
+    ///
+    /// # Errors
+    /// [`SharedError`]; nothing was changed.
+    pub fn create(self, path: impl AsRef<Path>) -> Result<SharedRegistry, SharedError> {
+        let path = path.as_ref();
+        let layout = self.layout(path)?;
+        self.check_skew(&layout.geometry)?;
+        loop {
+            match self.attach(path)? {
+                Some((file, header)) => {
+                    if let Some(uid) = file::untrusted_owner(file.file())
+                        .map_err(|error| SharedError::io(path, "its owner cannot be told", error))?
+                    {
+                        return Err(SharedError::Owner { path: path.into(), uid });
+                    }
+                    check_settings(path, &layout, &header.layout)?;
+                    return self.registry(file, header);
+                }
+                // Where another was quicker, the next turn opens that one's.
+                None => _ = rewrite::make(path, layout.clone())?,
+            }
+        }
+    }
+
+    /// Opens the file at `path`, with the settings that it has.
+    ///
+    /// # Errors
+    /// [`SharedError`]; nothing was changed.
+    pub fn open(self, path: impl AsRef<Path>) -> Result<SharedRegistry, SharedError> {
+        let path = path.as_ref();
+        let (file, header) = self.attach(path)?.ok_or_else(|| missing(path))?;
+        self.registry(file, header)
+    }
+
+    /// The same for reading only: nothing is ever written, and nobody notices.
+    ///
+    /// # Errors
+    /// [`SharedError`].
+    pub fn read(self, path: impl AsRef<Path>) -> Result<SharedRegistry, SharedError> {
+        let path = path.as_ref();
+        let found = file::find(path, Access::Read)?.ok_or_else(|| missing(path))?;
+        let file = RingFile::map(found.file, path, Access::Read, found.header.layout.words)?;
+        self.registry(file, found.header)
+    }
+
+    fn layout(&self, path: &Path) -> Result<Layout, SharedError> {
+        let resolution = Resolution::new(self.resolution)?;
+        let geometry = Geometry::new(resolution, self.window, self.slack)?;
+        let given = self.precision;
+        let precision = Precision::new(given).map_err(|_| ConfigError::Precision { given })?;
+        if self.max_endpoints == 0 {
+            return Err(ConfigError::NoEndpoints.into());
+        }
+        let each = |words: u64| words.saturating_mul(self.max_endpoints.into());
+        let room = Room {
+            endpoints: self.max_endpoints,
+            names: self.name_bytes.unwrap_or_else(|| each(NAME_BYTES)),
+            visitors: self.visitors.unwrap_or_else(|| each(VISITORS)),
+            limits: self.limits.unwrap_or(LIMITS),
+            frozen: 0,
+        };
+        Layout::new(geometry, precision, room).ok_or_else(|| SharedError::TooLarge { path: path.into() })
+    }
+
+    /// The file at `path`, for writing; `None` if there is none.
+    fn attach(&self, path: &Path) -> Result<Option<(RingFile, Header)>, SharedError> {
+        loop {
+            match file::open(path)? {
+                Opened::File(file, header) => return Ok(Some((file, header))),
+                Opened::Copy(found) => rewrite::renew(path, &found)?,
+                Opened::None => return Ok(None),
+            }
+        }
+    }
+
+    fn check_skew(&self, geometry: &Geometry) -> Result<(), ConfigError> {
+        let limit = geometry.resolution().width() * geometry.slack();
+        match self.max_skew {
+            Some(max_skew) if max_skew > limit => Err(ConfigError::SkewBeyondSlack { max_skew, limit }),
+            _ => Ok(()),
+        }
+    }
+
+    /// What is at `path` now, for those who listened to `before`.
+    pub(super) fn reopen(&self, path: &Path, before: &Core) -> Result<Core, SharedError> {
+        let (file, header) = self.attach(path)?.ok_or_else(|| missing(path))?;
+        Ok(Core::new(file, header, before.times.copy(), before.watch.clone()))
+    }
+
+    fn registry(&self, file: RingFile, header: Header) -> Result<SharedRegistry, SharedError> {
+        let geometry = header.layout.geometry;
+        self.check_skew(&geometry)?;
+        let width = geometry.resolution().width();
+        let max_skew = self.max_skew.unwrap_or(width * geometry.slack());
+        let whole = u32::try_from(max_skew.as_nanos() / width.as_nanos()).unwrap_or(geometry.slack());
+        let times = Times::new(&self.clock, geometry.resolution(), width * whole, true);
+        Ok(SharedRegistry::of(Core::new(file, header, times, Watch::new()), self.clone()))
+    }
+}
+
+fn missing(path: &Path) -> SharedError {
+    SharedError::io(PathBuf::from(path), "it cannot be opened", io::ErrorKind::NotFound.into())
+}
+
+/// Whether a file that is there is what was asked for. How much room it has is no matter.
+fn check_settings(path: &Path, wanted: &Layout, found: &Layout) -> Result<(), SharedError> {
+    let other = |what| Err(SharedError::Settings { path: path.into(), what });
+    let (wanted_of, found_of) = (&wanted.geometry, &found.geometry);
+    let (theirs, ours) = (found_of.resolution().width(), wanted_of.resolution().width());
+    if theirs != ours {
+        return other(format!("resolution {theirs:?}, not {ours:?}"));
+    }
+    if found_of.window() != wanted_of.window() {
+        let window = |of: &Geometry| of.resolution().width() * of.window();
+        return other(format!("window {:?}, not {:?}", window(found_of), window(wanted_of)));
+    }
+    if found_of.slack() != wanted_of.slack() {
+        return other(format!("slack {}, not {}", found_of.slack(), wanted_of.slack()));
+    }
+    if found.precision != wanted.precision {
+        return other(format!("precision {}, not {}", found.precision.bits(), wanted.precision.bits()));
+    }
+    Ok(())
+}

@@ -1,0 +1,421 @@
+//! What a shared registry is made of, and the ways into it: recording and asking, by name and by life.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::hash::Hasher;
+use std::time::Duration;
+
+use siphasher::sip::SipHasher13;
+
+use super::exchange::Book;
+use super::file::RingFile;
+use super::header::Header;
+use super::layout::{Hot, Layout};
+use super::lives::{Life, Lives, Removed};
+use super::names::{Full, Name, Names};
+use super::visitors::{Lost, Visitors};
+use crate::error::{EndpointError, QueryError, SharedError};
+use crate::events::{Event, EventKind};
+use crate::hits::Hits;
+use crate::moment::{Query, Times, When};
+use crate::outcome::{Outcome, Outcomes};
+use crate::sketch::uniques::Parts;
+use crate::sync::{AtomicU64, Ordering};
+use crate::time::{Tick, Timestamp};
+use crate::watch::Watch;
+use crate::window::geometry::Geometry;
+use crate::window::{Reading, Span};
+
+/// The most bytes a name may have.
+pub const MAX_NAME: usize = 1_024;
+
+/// What a shared registry is made of.
+pub struct Core {
+    pub times: Times,
+    pub parts: Parts,
+    sections: Sections<'static>,
+    pub header: Header,
+    pub watch: Watch,
+    /// After all that refers to it.
+    pub file: RingFile,
+}
+
+/// The sections of a mapped file.
+#[derive(Clone, Copy, Debug)]
+pub struct Sections<'a> {
+    pub words: &'a [AtomicU64],
+    pub lives: Lives<'a>,
+    pub visitors: Visitors<'a>,
+    pub others: &'a [AtomicU64],
+    pub limits: &'a [AtomicU64],
+    pub frozen: &'a [AtomicU64],
+}
+
+impl<'a> Sections<'a> {
+    /// The sections of `words`, which lie as `layout` says.
+    pub fn new(words: &'a [AtomicU64], layout: &Layout) -> Self {
+        let names = Names {
+            table: &words[layout.table.clone()],
+            arena: &words[layout.names.clone()],
+            used: &words[Hot::Names.at()],
+        };
+        Self {
+            words,
+            lives: Lives {
+                words: &words[layout.lives.clone()],
+                rings: &words[layout.rings.clone()],
+                ring: layout.ring,
+                tail: &words[Hot::Lives.at()],
+                names,
+            },
+            visitors: Visitors { words: &words[layout.visitors.clone()], used: &words[Hot::Visitors.at()] },
+            others: &words[layout.others.clone()],
+            limits: &words[layout.limits.clone()],
+            frozen: &words[layout.frozen.clone()],
+        }
+    }
+
+    /// A word of the header that all processes change.
+    pub fn hot(self, hot: Hot) -> &'a AtomicU64 {
+        &self.words[hot.at()]
+    }
+
+    /// The tallies of hits that no life here has: those of lives that did not come along, and the refused.
+    pub fn tally(self) -> &'a [AtomicU64] {
+        &self.words[Hot::Tally.at()..Hot::Tally.at() + 5]
+    }
+
+    /// What became of all hits that were brought to this file.
+    pub fn outcomes(self) -> Outcomes {
+        // The tally first: what moves from lives to it never does while others count.
+        let mut outcomes = Outcomes::from_array(std::array::from_fn(|row| self.tally()[row].load(Ordering::Acquire)));
+        for life in self.lives.iter().filter(|life| !life.is_foreign()) {
+            outcomes.add(Outcome::Counted, life.total().load(Ordering::Acquire));
+        }
+        outcomes
+    }
+}
+
+/// The hash of a name under the key of a file.
+pub fn hash(key: [u64; 2], name: &str) -> u64 {
+    let mut hasher = SipHasher13::new_with_keys(key[0], key[1]);
+    hasher.write(name.as_bytes());
+    hasher.finish()
+}
+
+impl Core {
+    /// A registry in `file`, whose header is `header`, by `times`.
+    pub fn new(file: RingFile, header: Header, times: Times, watch: Watch) -> Self {
+        // SAFETY: the words live as long as `file`, which is dropped after the sections; nobody outside of `self` is given
+        // them for longer than `self` is borrowed.
+        let words: &'static [AtomicU64] =
+            unsafe { std::slice::from_raw_parts(file.words().as_ptr(), file.words().len()) };
+        let parts = Parts::new(&header.layout.geometry, header.layout.precision);
+        Self { times, parts, sections: Sections::new(words, &header.layout), header, watch, file }
+    }
+
+    #[inline(always)]
+    pub fn sections(&self) -> Sections<'_> {
+        self.sections
+    }
+
+    #[inline(always)]
+    pub fn lives(&self) -> Lives<'_> {
+        self.sections.lives
+    }
+
+    #[inline(always)]
+    pub fn geometry(&self) -> &Geometry {
+        &self.header.layout.geometry
+    }
+
+    pub fn window(&self) -> Duration {
+        self.geometry().resolution().width() * self.geometry().window()
+    }
+
+    #[inline]
+    pub fn hash(&self, name: &str) -> u64 {
+        hash(self.header.key, name)
+    }
+
+    /// The record of `name`.
+    #[inline]
+    pub fn find(&self, name: &str) -> Option<Name<'_>> {
+        self.lives().names.find(self.hash(name), name)
+    }
+
+    /// The living life of `name`.
+    #[inline]
+    pub fn alive(&self, name: &str) -> Option<Life<'_>> {
+        self.lives().alive(self.find(name)?)
+    }
+
+    pub fn book(&self) -> Book<'_> {
+        Book { sections: self.sections, header: &self.header }
+    }
+
+    /// The name of a life.
+    pub fn name_of(&self, life: Life<'_>) -> Option<String> {
+        self.book().name_of(life)
+    }
+
+    // ------------------------------------------------------------------------------------------------------ recording
+
+    /// Notes hits that no life took.
+    pub fn note(&self, outcome: Outcome, amount: u64) {
+        let row = Outcome::ALL.iter().position(|&row| row == outcome).unwrap_or(0);
+        if self.file.is_writable() {
+            self.sections.tally()[row].fetch_add(amount, Ordering::Release);
+        }
+    }
+
+    /// Counts in `life`, which the file may be written for.
+    #[inline(always)]
+    pub fn record(&self, life: Life<'_>, name: &str, amount: u64) -> Result<Outcome, Removed> {
+        let tick = self.times.tick();
+        if !self.watch.wants_hits() && life.record_current(self.geometry(), tick, amount) && !self.file.is_lost() {
+            return Ok(Outcome::Counted);
+        }
+        self.record_other(life, name, self.times.now(tick), amount)
+    }
+
+    /// The same at `at`.
+    pub fn record_at(&self, life: Life<'_>, name: &str, at: Timestamp, amount: u64) -> Result<Outcome, Removed> {
+        let when = self.times.at(at);
+        if amount > 0 && when.is_future() {
+            self.note(Outcome::Future, amount);
+            return Ok(Outcome::Future);
+        }
+        self.record_other(life, name, when, amount)
+    }
+
+    #[inline(never)]
+    fn record_other(&self, life: Life<'_>, name: &str, when: When<'_>, amount: u64) -> Result<Outcome, Removed> {
+        // What fell into a page that is gone is counted by nobody.
+        if self.file.is_lost() {
+            return Ok(Outcome::Refused);
+        }
+        let outcome = life.record(self.geometry(), when.tick(), amount)?;
+        if self.file.is_lost() {
+            return Ok(Outcome::Refused);
+        }
+        if !outcome.is_counted() {
+            self.note(outcome, amount);
+        } else if amount > 0 && self.watch.wants_hits() {
+            self.tell_counted(life, name, when, amount);
+        }
+        Ok(outcome)
+    }
+
+    /// Does with the life of `name` what `record` says, with a new one if there is none.
+    #[inline(always)]
+    pub fn by_name(
+        &self,
+        name: &str,
+        amount: u64,
+        record: impl Fn(Life<'_>) -> Result<Outcome, Removed>,
+    ) -> Result<Outcome, EndpointError> {
+        if self.file.is_writable()
+            && let Some(life) = self.alive(name)
+            && let Ok(outcome) = record(life)
+        {
+            return Ok(outcome);
+        }
+        self.by_new_name(name, amount, record)
+    }
+
+    #[cold]
+    fn by_new_name(
+        &self,
+        name: &str,
+        amount: u64,
+        record: impl Fn(Life<'_>) -> Result<Outcome, Removed>,
+    ) -> Result<Outcome, EndpointError> {
+        if !self.file.is_writable() {
+            return Err(EndpointError::ReadOnly);
+        }
+        loop {
+            match self.begin(name) {
+                Ok(life) => {
+                    if let Ok(outcome) = record(life) {
+                        return Ok(outcome);
+                    }
+                }
+                Err(EndpointError::Full { .. }) => {
+                    self.note(Outcome::Refused, amount);
+                    return Ok(Outcome::Refused);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The living life of `name`, begun if there is none.
+    pub fn begin(&self, name: &str) -> Result<Life<'_>, EndpointError> {
+        if name.is_empty() || name.len() > MAX_NAME {
+            return Err(EndpointError::Name { length: name.len() });
+        }
+        if !self.file.is_writable() {
+            return self.alive(name).ok_or(EndpointError::ReadOnly);
+        }
+        let lives = self.lives();
+        let hash = self.hash(name);
+        let found = lives.names.find(hash, name);
+        if let Some(life) = found.and_then(|found| lives.alive(found)) {
+            return Ok(life);
+        }
+        let begun = match found {
+            Some(found) => lives.begin(found),
+            // No name without a life: the arena is for those that have one.
+            None if lives.begun() >= lives.capacity() => Err(Full),
+            None => lives.names.find_or_insert(hash, name).and_then(|found| lives.begin(found)),
+        };
+        match begun {
+            Ok(life) => {
+                self.watch.emit(EventKind::EndpointCreated, || Event::EndpointCreated { endpoint: name.into() });
+                Ok(life)
+            }
+            Err(Full) => {
+                self.watch.emit(EventKind::EndpointRefused, || Event::EndpointRefused { endpoint: name.into() });
+                Err(EndpointError::Full { max_endpoints: lives.capacity() })
+            }
+        }
+    }
+
+    /// Ends the life of `name`; answers whether there was one.
+    pub fn remove(&self, name: &str) -> Result<bool, SharedError> {
+        self.check_writable()?;
+        let Some(found) = self.find(name) else { return Ok(false) };
+        let removed = self.lives().remove(found, self.sections.hot(Hot::Epoch), self.times.tick());
+        if removed {
+            self.watch.forget(name);
+        }
+        Ok(removed)
+    }
+
+    /// # Errors
+    /// [`SharedError::ReadOnly`].
+    pub fn check_writable(&self) -> Result<(), SharedError> {
+        if self.file.is_writable() { Ok(()) } else { Err(SharedError::ReadOnly { path: self.file.path().into() }) }
+    }
+
+    // --------------------------------------------------------------------------------------------------------- asking
+
+    pub fn query_now(&self, last: Duration) -> Result<Query<'_>, QueryError> {
+        Query::new(self.times.now(self.times.tick()), last, self.geometry())
+    }
+
+    pub fn query_at(&self, at: Timestamp, last: Duration) -> Result<Query<'_>, QueryError> {
+        Query::new(self.times.at(at), last, self.geometry())
+    }
+
+    pub fn query(&self, at: Option<Timestamp>, last: Duration) -> Result<Query<'_>, QueryError> {
+        at.map_or_else(|| self.query_now(last), |at| self.query_at(at, last))
+    }
+
+    /// The hits of `life`, merged ones included.
+    pub fn sum(&self, life: Life<'_>, query: &Query<'_>) -> Result<Hits, QueryError> {
+        let Some(span) = query.ticks()? else { return self.found(Hits::NONE) };
+        let reading = self.reading(life, span);
+        if reading.exact { self.found(Hits::exact(reading.count)) } else { Err(query.expired()) }
+    }
+
+    fn reading(&self, life: Life<'_>, span: Span) -> Reading {
+        let mut reading = life.row().sum(self.geometry(), span);
+        if life.merged().load(Ordering::Relaxed) != 0 {
+            for other in self.book().merged(life) {
+                reading = reading.plus(other.row().sum(self.geometry(), span));
+            }
+        }
+        reading.exact &= span.first.0 >= life.known().load(Ordering::Relaxed);
+        reading
+    }
+
+    /// `hits`, unless what they were read from is gone.
+    fn found(&self, hits: Hits) -> Result<Hits, QueryError> {
+        if self.file.is_lost() { Err(QueryError::FileLost) } else { Ok(hits) }
+    }
+
+    pub fn sum_of(&self, name: &str, query: &Query<'_>) -> Result<Hits, QueryError> {
+        match self.alive(name) {
+            Some(life) => self.sum(life, query),
+            None => query.ticks().and_then(|_| self.found(Hits::NONE)),
+        }
+    }
+
+    pub fn total(
+        &self,
+        query: &Query<'_>,
+        mut wanted: impl FnMut(&str) -> bool,
+        all: bool,
+    ) -> Result<Hits, QueryError> {
+        let Some(span) = query.ticks()? else { return self.found(Hits::NONE) };
+        let mut total = Reading::NONE;
+        for life in self.book().alive() {
+            if all || self.name_of(life).is_some_and(|name| wanted(&name)) {
+                total = total.plus(self.reading(life, span));
+            }
+        }
+        if total.exact { self.found(Hits::exact(total.count)) } else { Err(query.expired()) }
+    }
+
+    pub fn top(&self, n: usize, query: &Query<'_>) -> Result<Vec<(String, Hits)>, QueryError> {
+        let Some(span) = query.ticks()? else { return self.found(Hits::NONE).map(|_| Vec::new()) };
+        // The least of those kept is on top: fewer hits, then the later name.
+        let mut best: BinaryHeap<Reverse<(u64, Reverse<String>)>> = BinaryHeap::new();
+        for life in self.book().alive() {
+            let reading = self.reading(life, span);
+            if !reading.exact {
+                return Err(query.expired());
+            }
+            let full = best.len() >= n;
+            if n == 0 || reading.count == 0 || full && best.peek().is_some_and(|least| reading.count < least.0.0) {
+                continue;
+            }
+            let Some(name) = self.name_of(life) else { continue };
+            best.push(Reverse((reading.count, Reverse(name))));
+            if full {
+                best.pop();
+            }
+        }
+        let busiest_first = best.into_sorted_vec().into_iter();
+        let top = busiest_first.map(|Reverse((count, Reverse(name)))| (name, Hits::exact(count))).collect();
+        self.found(Hits::NONE).map(|_| top)
+    }
+
+    pub fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.book().alive().filter_map(|life| self.name_of(life)).collect();
+        names.sort_unstable();
+        names
+    }
+
+    // ------------------------------------------------------------------------------------------------------- visitors
+
+    /// Notes who came with a hit that was counted.
+    pub fn see(&self, life: Life<'_>, tick: Tick, visitor: u64) {
+        let register = self.parts.precision().register(visitor);
+        self.sections.visitors.add(life, self.parts.part(tick), register);
+    }
+
+    pub fn uniques(&self, life: Life<'_>, query: &Query<'_>) -> Result<u64, QueryError> {
+        let Some(span) = query.touched() else { return Ok(0) };
+        if span.first.0 < life.known().load(Ordering::Relaxed) {
+            return Err(query.expired());
+        }
+        let counted = self.sections.visitors.count(life, self.parts, span);
+        self.found(Hits::NONE)?;
+        counted.ok_or_else(|| query.expired())?.map_err(|Lost| QueryError::VisitorsFull)
+    }
+
+    pub fn uniques_ever(&self, life: Life<'_>) -> Result<u64, QueryError> {
+        let counted = self.sections.visitors.ever(life, self.parts);
+        self.found(Hits::NONE)?;
+        counted.map_err(|Lost| QueryError::VisitorsFull)
+    }
+}
+
+impl std::fmt::Debug for Core {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Core").field("path", &self.file.path()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,337 @@
+//! What leaves a file and comes into it: snapshots, merges.
+//!
+//! A file's own hits are those of its replica, under one generation for each life. Hits of other writers lie in lives of their
+//! own, one for each endpoint and writer, whose slots are raised to what a snapshot says: taking the same in again changes
+//! nothing. Merges take turns under the file's lock; recorders and readers go on beside them.
+//!
+//! | a snapshot says | here |
+//! |---|---|
+//! | a name was removed, in a higher epoch than its life here | the life ends |
+//! | an endpoint, of a lower epoch than the name's here | left out: it was removed |
+//! | an endpoint, of a higher epoch | the life here ends, and one of that epoch begins |
+//! | cells of this file's replica | left out: the slots have them |
+//! | cells of a writer from before this file's replica | only what is more than the frozen share (frozen.rs) |
+//! | cells by the microsecond | added up by tick |
+//! | cells of buckets longer than a tick, estimates | refused: a slot holds the hits of one tick, counted |
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::core::{Sections, hash};
+use super::frozen::{self, Frozen};
+use super::header::Header;
+use super::layout::Hot;
+use super::lives::Life;
+use super::others::Others;
+use crate::error::SnapshotError;
+use crate::form::{Form, Measure};
+use crate::registry_snapshot::{EndpointCells, RegistrySnapshot, Removed, WriterCells};
+use crate::sketch::uniques::Parts;
+use crate::strategy::Strategy;
+use crate::sync::Ordering;
+use crate::time::Tick;
+use crate::totals::Totals;
+use crate::window::{Cell, in_order};
+use crate::writer::Writer;
+
+/// A file's sections with what its header says of them.
+#[derive(Clone, Copy, Debug)]
+pub struct Book<'a> {
+    pub sections: Sections<'a>,
+    pub header: &'a Header,
+}
+
+impl<'a> Book<'a> {
+    pub fn others(self) -> Others<'a> {
+        Others { words: self.sections.others, used: self.sections.hot(Hot::Others) }
+    }
+
+    fn parts(self) -> Parts {
+        Parts::new(&self.header.layout.geometry, self.header.layout.precision)
+    }
+
+    /// The name of a life.
+    pub fn name_of(self, life: Life<'_>) -> Option<String> {
+        let name = self.sections.lives.names.get(life.name())?;
+        name.text(|name| hash(self.header.key, name))
+    }
+
+    /// Every living life of the file's own.
+    pub fn alive(self) -> impl Iterator<Item = Life<'a>> {
+        let lives = self.sections.lives;
+        lives.iter().filter(|life| life.is_alive() && !life.is_foreign() && life.name() != 0)
+    }
+
+    /// The lives of merged hits that belong to `life`.
+    pub fn merged(self, life: Life<'a>) -> impl Iterator<Item = Life<'a>> {
+        let lives = self.sections.lives;
+        let mut next = life.merged().load(Ordering::Acquire);
+        // Each was linked after those behind it, so their numbers go down: a damaged link makes no circle.
+        let mut before = u64::MAX;
+        std::iter::from_fn(move || {
+            let index = next.checked_sub(1).filter(|&index| index < before)?;
+            before = index;
+            let life = lives.get(index as usize)?;
+            next = life.merged().load(Ordering::Acquire);
+            Some(life)
+        })
+    }
+
+    /// Who counted in a life of merged hits.
+    pub fn writer_of(self, life: Life<'_>) -> Option<Writer> {
+        let replica = self.others().replica(life.lost().load(Ordering::Acquire).checked_sub(1)? as usize)?;
+        Some(Writer { replica, generation: life.known().load(Ordering::Acquire) })
+    }
+
+    /// The writer of a life's own hits.
+    pub fn own(self, life: Life<'_>) -> Writer {
+        Writer { replica: self.header.replica, generation: life.index() as u64 + 1 }
+    }
+
+    /// The cells of a life, by writer.
+    pub fn cells(self, life: Life<'a>, frozen: &Frozen) -> BTreeMap<Writer, Vec<Cell>> {
+        let geometry = &self.header.layout.geometry;
+        let shares = frozen.get(&life.index());
+        let mut cells: BTreeMap<Writer, Vec<Cell>> = BTreeMap::new();
+        cells.insert(self.own(life), frozen::without(life.row().cells(geometry), shares));
+        for (&writer, share) in shares.into_iter().flatten() {
+            let share = share.iter().map(|(&tick, &count)| Cell { tick, count });
+            cells.entry(writer).or_default().extend(share);
+        }
+        for other in self.merged(life) {
+            if let Some(writer) = self.writer_of(other) {
+                cells.entry(writer).or_default().extend(other.row().cells(geometry));
+            }
+        }
+        cells.values_mut().for_each(|cells| *cells = in_order(std::mem::take(cells)));
+        cells.retain(|_, cells| !cells.is_empty());
+        cells
+    }
+
+    /// What this file's own replica has counted and refused.
+    pub fn own_totals(self) -> Totals {
+        let outcomes = self.sections.outcomes().minus(self.header.began);
+        Totals { outcomes, ..Totals::default() }
+    }
+
+    /// What the file holds.
+    pub fn snapshot(self) -> RegistrySnapshot {
+        let (layout, lives) = (&self.header.layout, self.sections.lives);
+        let (geometry, parts) = (&layout.geometry, self.parts());
+        let width = geometry.resolution().width();
+        let form = Form { grain: width, slots: geometry.slots() as u64, grains: 1, measure: Measure::Count };
+        let frozen = frozen::read(self.sections.frozen);
+        // Before the cells, so that no total is without its cells' hits.
+        let own = self.own_totals();
+        let mut totals: BTreeMap<_, _> = self.others().iter().collect();
+        totals.insert(self.header.replica, own);
+        let mut endpoints = BTreeMap::new();
+        for life in self.alive() {
+            let Some(name) = self.name_of(life) else { continue };
+            let writers = self.cells(life, &frozen).into_iter().map(|(writer, cells)| WriterCells {
+                writer,
+                form,
+                ever: 0,
+                cells,
+                dropped: Vec::new(),
+            });
+            let cells = EndpointCells {
+                name: name.clone().into(),
+                epoch: life.epoch(),
+                forgotten: Tick(life.known().load(Ordering::Acquire)),
+                strategy: Strategy::Ring.to_string(),
+                writers: writers.collect(),
+                seen: self.sections.visitors.cells(life, parts),
+            };
+            endpoints.insert(name, cells);
+        }
+        let mut removed = BTreeMap::new();
+        for record in lives.names.iter() {
+            let last = lives.last(record).filter(|life| !life.is_alive()).map_or(0, Life::removed);
+            let epoch = record.ended().load(Ordering::Acquire).max(last);
+            if epoch > 0
+                && let Some(name) = record.text(|name| hash(self.header.key, name))
+            {
+                let at = Tick(record.ended_at().load(Ordering::Acquire));
+                removed.insert(name.clone(), Removed { name: name.into(), epoch, at });
+            }
+        }
+        RegistrySnapshot {
+            resolution: width,
+            window: width * geometry.window(),
+            slack: geometry.slack(),
+            strategy: Strategy::Ring.to_string(),
+            epoch: self.sections.hot(Hot::Epoch).load(Ordering::Acquire),
+            origin: self.header.replica,
+            inherited: Vec::new(),
+            forgotten: Tick(0),
+            precision: layout.precision,
+            endpoints: endpoints.into_values().collect(),
+            removed: removed.into_values().collect(),
+            totals,
+        }
+    }
+
+    // -------------------------------------------------------------------------------------------------------- merging
+
+    /// Whether `snapshot` can be taken in at all.
+    pub fn check(self, snapshot: &RegistrySnapshot) -> Result<(), SnapshotError> {
+        let other = |what| Err(SnapshotError::OtherGeometry { what });
+        let layout = &self.header.layout;
+        let resolution = layout.geometry.resolution().width();
+        let window = resolution * layout.geometry.window();
+        if snapshot.resolution != resolution {
+            return other(format!("resolution {:?}, not {resolution:?}", snapshot.resolution));
+        }
+        if snapshot.window != window {
+            return other(format!("window {:?}, not {window:?}", snapshot.window));
+        }
+        if snapshot.precision != layout.precision && snapshot.endpoints.iter().any(|of| !of.seen.is_empty()) {
+            let (theirs, ours) = (snapshot.precision.bits(), layout.precision.bits());
+            return other(format!("visitors told apart by {theirs} bits, not {ours}"));
+        }
+        for cells in snapshot.endpoints.iter().flat_map(|endpoint| &endpoint.writers) {
+            if cells.form.measure != Measure::Count {
+                return other("estimates (morris), which a file of rings cannot hold".to_owned());
+            }
+            if cells.form.grain > resolution {
+                return other(format!("buckets of {:?} (fixed), not of a tick", cells.form.grain));
+            }
+        }
+        if snapshot.origin == self.header.replica {
+            return Err(SnapshotError::Own);
+        }
+        if snapshot.inherited.contains(&self.header.replica) {
+            return Err(SnapshotError::Forked);
+        }
+        Ok(())
+    }
+
+    /// Takes in `snapshot`. Under the file's lock.
+    pub fn merge(self, snapshot: &RegistrySnapshot) -> Result<(), SnapshotError> {
+        self.check(snapshot)?;
+        let frozen = frozen::read(self.sections.frozen);
+        self.check_room(snapshot)?;
+        self.sections.hot(Hot::Epoch).fetch_max(snapshot.epoch, Ordering::AcqRel);
+        for removed in &snapshot.removed {
+            self.bury(removed);
+        }
+        for theirs in &snapshot.endpoints {
+            self.take_in(theirs, &frozen)?;
+        }
+        for (&replica, &totals) in &snapshot.totals {
+            if replica != self.header.replica
+                && let Some(row) = self.others().find_or_add(replica)
+            {
+                self.others().raise(row, totals);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether there is room for all of it: a merge is whole or none.
+    fn check_room(self, snapshot: &RegistrySnapshot) -> Result<(), SnapshotError> {
+        let (lives, others) = (self.sections.lives, self.others());
+        let mut wanted = 0;
+        let mut replicas: BTreeSet<_> = snapshot.totals.keys().copied().collect();
+        for theirs in &snapshot.endpoints {
+            let ours = self.find(&theirs.name).and_then(|name| lives.alive(name));
+            let known: BTreeSet<Writer> =
+                ours.into_iter().flat_map(|life| self.merged(life)).filter_map(|life| self.writer_of(life)).collect();
+            let foreign = theirs.writers.iter().map(|cells| cells.writer);
+            let foreign = foreign.filter(|writer| writer.replica != self.header.replica && !known.contains(writer));
+            wanted += usize::from(ours.is_none_or(|life| life.epoch() < theirs.epoch)) + foreign.count();
+            replicas.extend(theirs.writers.iter().map(|cells| cells.writer.replica));
+        }
+        let new =
+            replicas.iter().filter(|&&replica| replica != self.header.replica && others.position(replica).is_none());
+        let (endpoints, max_endpoints) = (lives.begun() + wanted, lives.capacity());
+        if endpoints > max_endpoints || others.len() + new.count() > others.words.len() / super::layout::OTHER {
+            return Err(SnapshotError::NoRoom { endpoints, max_endpoints });
+        }
+        Ok(())
+    }
+
+    fn find(self, name: &str) -> Option<super::names::Name<'a>> {
+        self.sections.lives.names.find(hash(self.header.key, name), name)
+    }
+
+    fn find_or_insert(self, name: &str) -> Result<super::names::Name<'a>, SnapshotError> {
+        let lives = self.sections.lives;
+        let (endpoints, max_endpoints) = (lives.begun() + 1, lives.capacity());
+        let found = lives.names.find_or_insert(hash(self.header.key, name), name);
+        found.map_err(|_| SnapshotError::NoRoom { endpoints, max_endpoints })
+    }
+
+    /// Ends what `removed` says was removed.
+    fn bury(self, removed: &Removed) {
+        // Of a name that never was here the epoch is kept for a life that may come, as long as there is room for names.
+        let Ok(name) = self.find_or_insert(&removed.name) else { return };
+        name.ended_at().fetch_max(removed.at.0, Ordering::AcqRel);
+        name.ended().fetch_max(removed.epoch, Ordering::AcqRel);
+        if let Some(life) = self.sections.lives.alive(name)
+            && life.epoch() < removed.epoch
+        {
+            life.end(removed.epoch);
+        }
+    }
+
+    fn take_in(self, theirs: &EndpointCells, frozen: &Frozen) -> Result<(), SnapshotError> {
+        let lives = self.sections.lives;
+        let (endpoints, max_endpoints) = (lives.begun() + 1, lives.capacity());
+        let full = || SnapshotError::NoRoom { endpoints, max_endpoints };
+        let name = self.find_or_insert(&theirs.name)?;
+        if name.ended().load(Ordering::Acquire) > theirs.epoch {
+            return Ok(());
+        }
+        // So that a life that begins now is of their epoch.
+        name.ended().fetch_max(theirs.epoch, Ordering::AcqRel);
+        let life = lives.begin(name).map_err(|_| full())?;
+        if life.epoch() > theirs.epoch {
+            return Ok(());
+        }
+        life.known().fetch_max(theirs.forgotten.0, Ordering::AcqRel);
+        for cells in theirs.writers.iter().filter(|cells| cells.writer.replica != self.header.replica) {
+            let other = match self.merged(life).find(|&other| self.writer_of(other) == Some(cells.writer)) {
+                Some(other) => other,
+                None => self.add_writer(life, name, cells.writer).ok_or_else(full)?,
+            };
+            self.raise(life, other, cells, frozen);
+        }
+        self.sections.visitors.join(life, &theirs.seen);
+        Ok(())
+    }
+
+    /// A life for the hits of `writer` in `life`.
+    pub fn add_writer(self, life: Life<'a>, name: super::names::Name<'a>, writer: Writer) -> Option<Life<'a>> {
+        let row = self.others().find_or_add(writer.replica)?;
+        let other = self.sections.lives.begin_foreign(name).ok()?;
+        other.known().store(writer.generation, Ordering::Relaxed);
+        other.lost().store(row as u64 + 1, Ordering::Relaxed);
+        other.merged().store(life.merged().load(Ordering::Acquire), Ordering::Relaxed);
+        // Whoever follows the link sees what it leads to.
+        life.merged().store(other.index() as u64 + 1, Ordering::Release);
+        Some(other)
+    }
+
+    /// Raises the slots of `other`, which belongs to `life`, to what `cells` say.
+    fn raise(self, life: Life<'_>, other: Life<'_>, cells: &WriterCells, frozen: &Frozen) {
+        let geometry = &self.header.layout.geometry;
+        let share = frozen.get(&life.index()).and_then(|shares| shares.get(&cells.writer));
+        let grains = cells.form.grains.max(1);
+        let by_tick = in_order(
+            cells.cells.iter().map(|cell| Cell { tick: Tick(cell.tick.0 / grains), count: cell.count }).collect(),
+        );
+        for cell in &by_tick {
+            let frozen = share.and_then(|share| share.get(&cell.tick)).copied().unwrap_or(0);
+            if cell.count > frozen {
+                other.row().raise(geometry, Cell { count: cell.count - frozen, ..*cell });
+            }
+        }
+        // A ring of fewer slots, or a log that was full, has forgotten what ours would take for no hits.
+        let forgotten = cells.dropped.last().map_or(0, |tick| tick.0 + 1);
+        let slots = cells.form.slots.max(1);
+        let newest = by_tick.last().map_or(0, |cell| cell.tick.0);
+        let recycled = if slots < geometry.slots() as u64 { (newest + 1).saturating_sub(slots) } else { 0 };
+        life.known().fetch_max(forgotten.max(recycled), Ordering::AcqRel);
+    }
+}

@@ -1,0 +1,141 @@
+//! What becomes of a process whose file is cut while it is mapped.
+//!
+//! Reading or writing a page that the file no longer has raises `SIGBUS`, which ends a process that is not prepared, here a
+//! whole service. So the first mapping installs a handler. Where the address lies in a mapping of ours, it puts an empty page
+//! of the process's own there and notes that the mapping is lost; the instruction goes on in that page. Every call looks at the
+//! note before it answers: a hit that fell into the void is `Refused`, a query is an error. Any other `SIGBUS` goes to the
+//! handler that was there before.
+//!
+//! | slot of the table | who may move it |
+//! |---|---|
+//! | base 0 | who maps a file, by one exchange of `base`, after `length` |
+//! | base | who unmaps it, to 0, before it does |
+//! | `lost` | the handler, to 1, for good |
+//!
+//! The handler only does what may be done in one: loads and stores of atomics, and the system call `mmap`.
+
+use std::ffi::{c_int, c_void};
+use std::sync::OnceLock;
+
+use crate::sync::{Ordering, process};
+
+/// How many files a process may have mapped at a time and be prepared for.
+const MAPPINGS: usize = 1_024;
+
+struct Mapping {
+    base: process::AtomicU64,
+    length: process::AtomicU64,
+    lost: process::AtomicU64,
+}
+
+static TABLE: [Mapping; MAPPINGS] = [const {
+    Mapping { base: process::AtomicU64::new(0), length: process::AtomicU64::new(0), lost: process::AtomicU64::new(0) }
+}; MAPPINGS];
+
+/// A mapping that the process is prepared to lose; until it is dropped.
+#[derive(Debug)]
+pub struct Prepared {
+    index: Option<usize>,
+}
+
+impl Prepared {
+    /// Prepares for the mapping of `length` bytes at `base`.
+    pub fn new(base: *const u8, length: usize) -> Self {
+        install();
+        let base = base.addr() as u64;
+        let index = TABLE.iter().position(|slot| {
+            // Claimed by an address that no fault has, so that the handler never sees a base with another's length.
+            let claimed = slot.base.compare_exchange(0, u64::MAX, Ordering::AcqRel, Ordering::Relaxed).is_ok();
+            if claimed {
+                slot.length.store(length as u64, Ordering::Relaxed);
+                slot.lost.store(0, Ordering::Relaxed);
+                slot.base.store(base, Ordering::Release);
+            }
+            claimed
+        });
+        Self { index }
+    }
+
+    /// Whether part of the mapping is lost.
+    #[inline]
+    pub fn is_lost(&self) -> bool {
+        self.index.is_some_and(|index| TABLE[index].lost.load(Ordering::Relaxed) != 0)
+    }
+}
+
+impl Drop for Prepared {
+    fn drop(&mut self) {
+        if let Some(index) = self.index {
+            TABLE[index].base.store(0, Ordering::Release);
+        }
+    }
+}
+
+static BEFORE: OnceLock<libc::sigaction> = OnceLock::new();
+/// The bytes of a page: a handler may not ask.
+static PAGE: process::AtomicU64 = process::AtomicU64::new(4_096);
+
+fn install() {
+    static INSTALLED: OnceLock<()> = OnceLock::new();
+    INSTALLED.get_or_init(|| {
+        // SAFETY: it only answers a number.
+        let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+        PAGE.store(u64::try_from(size).unwrap_or(4_096), Ordering::Relaxed);
+        // SAFETY: zeroes are a valid `sigaction`; the handler below is one of three arguments, as SA_SIGINFO wants; the
+        // former action is known to the handler before it can be called.
+        unsafe {
+            let mut before: libc::sigaction = std::mem::zeroed();
+            if libc::sigaction(libc::SIGBUS, std::ptr::null(), &raw mut before) != 0 {
+                return;
+            }
+            let _ = BEFORE.set(before);
+            let mut ours: libc::sigaction = std::mem::zeroed();
+            ours.sa_sigaction = (on_fault as extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void)) as usize;
+            ours.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_NODEFER;
+            libc::sigemptyset(&raw mut ours.sa_mask);
+            libc::sigaction(libc::SIGBUS, &raw const ours, std::ptr::null_mut());
+        }
+    });
+}
+
+extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
+    // SAFETY: the kernel hands a valid `siginfo_t` to a handler with SA_SIGINFO.
+    let address = unsafe { (*info).si_addr() }.addr() as u64;
+    for slot in &TABLE {
+        let base = slot.base.load(Ordering::Acquire);
+        let length = slot.length.load(Ordering::Relaxed);
+        if base == 0 || base == u64::MAX || !(base..base.saturating_add(length)).contains(&address) {
+            continue;
+        }
+        slot.lost.store(1, Ordering::Relaxed);
+        let size = PAGE.load(Ordering::Relaxed);
+        let page = address & !(size - 1);
+        let (access, kind) =
+            (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED);
+        // SAFETY: the page lies in a mapping of ours, of which nothing but atomic words is ever used; an empty page takes
+        // the place of one that is gone.
+        let mapped = unsafe { libc::mmap(page as *mut c_void, size as usize, access, kind, -1, 0) };
+        if mapped != libc::MAP_FAILED {
+            return;
+        }
+    }
+    hand_on(signal, info, context);
+}
+
+/// Lets the handler that was there before have it.
+fn hand_on(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
+    let before = BEFORE.get();
+    let handler = before.map_or(libc::SIG_DFL, |before| before.sa_sigaction);
+    if handler == libc::SIG_IGN || handler == libc::SIG_DFL {
+        // SAFETY: the default action takes this one's place; the instruction runs again and the process ends by it.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    } else if before.is_some_and(|before| before.sa_flags & libc::SA_SIGINFO != 0) {
+        // SAFETY: it was installed with SA_SIGINFO, so it is a function of these three.
+        let handler: extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void) = unsafe { std::mem::transmute(handler) };
+        handler(signal, info, context);
+    } else {
+        // SAFETY: it was installed without SA_SIGINFO, so it is a function of the signal.
+        let handler: extern "C" fn(c_int) = unsafe { std::mem::transmute(handler) };
+        handler(signal);
+    }
+}

@@ -1,0 +1,338 @@
+//! A file on the disk, and its words in memory: making, opening, mapping.
+//!
+//! # Making
+//! The file is written under no name, or another one, with all its room taken from the disk, and brought to the disk; then it
+//! gets its name in one step that fails if there is such a file. So nobody ever sees half a file, of two who make one at a
+//! time the slower opens the other's, and who is killed leaves nothing that anybody takes for one.
+//!
+//! # Opening for writing
+//! | step | why |
+//! |---|---|
+//! | open, read the header, check the file system and the length | whatever does not fit is refused, untouched |
+//! | made elsewhere or on another boot: begin a new writer (`rewrite`) and open that | origin.rs |
+//! | share [`Byte::Present`] | who restores or rewrites is alone |
+//! | look whether the name still means this file; else from the beginning | somebody rewrote it meanwhile |
+//! | map | |
+//!
+//! # What may happen to a mapped file
+//! A page that the disk cannot keep is no matter of ours: all room was taken when the file was made. A file that is cut while
+//! it is mapped: fault.rs. A file that is removed or replaced: whoever has it open counts on in what has no name any more;
+//! [`RingFile::is_current`] tells.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use memmap2::{MmapOptions, MmapRaw};
+
+use super::fault::Prepared;
+use super::header::{BYTES, Header};
+use super::lock::{self, Byte, Inherited};
+use super::origin::Origin;
+use crate::error::SharedError;
+use crate::sync::{AtomicU64, Ordering, process};
+
+/// What a file is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    Write,
+    Read,
+}
+
+/// A mapped file.
+#[derive(Debug)]
+pub struct RingFile {
+    // Dropped in this order: the fault handler and the children forget it before it goes.
+    prepared: Prepared,
+    _inherited: Option<Inherited>,
+    map: MmapRaw,
+    file: File,
+    path: PathBuf,
+    access: Access,
+}
+
+impl RingFile {
+    /// The words.
+    #[inline]
+    pub fn words(&self) -> &[AtomicU64] {
+        // SAFETY: the mapping begins a page, is as long as that, and lives as long as `self`. Everybody who has it mapped uses
+        // atomic words alone. In one for reading nothing is stored: whoever may store asks `is_writable` first.
+        unsafe { std::slice::from_raw_parts(self.map.as_ptr().cast::<AtomicU64>(), self.map.len() / 8) }
+    }
+
+    /// Whether words may be stored.
+    pub fn is_writable(&self) -> bool {
+        self.access == Access::Write
+    }
+
+    /// Whether part of the file was cut off.
+    #[inline]
+    pub fn is_lost(&self) -> bool {
+        self.prepared.is_lost()
+    }
+
+    /// Whether its name still means this file.
+    pub fn is_current(&self) -> bool {
+        is_at(&self.file, &self.path).unwrap_or(false)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Brings what was written to the disk.
+    pub fn sync(&self) -> io::Result<()> {
+        self.map.flush()
+    }
+
+    /// Maps `file`, whose header said that it has so many words.
+    pub fn map(file: File, path: &Path, access: Access, words: usize) -> Result<Self, SharedError> {
+        let mut options = MmapOptions::new();
+        options.len(words * 8);
+        let map = match access {
+            Access::Write => options.map_raw(&file),
+            Access::Read => options.map_raw_read_only(&file),
+        };
+        let map = map.map_err(|error| SharedError::io(path, "it cannot be mapped", error))?;
+        let prepared = Prepared::new(map.as_ptr(), map.len());
+        let inherited = (access == Access::Write).then(|| Inherited::new(&file));
+        Ok(Self { prepared, _inherited: inherited, map, file, path: path.into(), access })
+    }
+}
+
+/// What is at a path.
+#[derive(Debug)]
+pub struct Found {
+    pub file: File,
+    pub header: Header,
+    /// Whether it was made elsewhere, or on another boot.
+    pub is_copy: bool,
+}
+
+/// Opens what is at `path` and reads its header; `None` if there is nothing.
+pub fn find(path: &Path, access: Access) -> Result<Option<Found>, SharedError> {
+    // Not to wait for the other end of a pipe.
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+    let opened = OpenOptions::new().read(true).write(access == Access::Write).custom_flags(flags).open(path);
+    let mut file = match opened {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(SharedError::io(path, "it cannot be opened", error)),
+    };
+    let failed = |error| SharedError::io(path, "it cannot be read", error);
+    let data = file.metadata().map_err(failed)?;
+    if !data.is_file() {
+        return Err(SharedError::Foreign { path: path.into() });
+    }
+    let mut bytes = Vec::new();
+    Read::by_ref(&mut file).take(BYTES as u64).read_to_end(&mut bytes).map_err(failed)?;
+    let header = Header::decode(path, &bytes, data.len())?;
+    refuse_network(path, &file)?;
+    let is_copy = Origin::of(&file).map_err(failed)? != header.origin;
+    Ok(Some(Found { file, header, is_copy }))
+}
+
+/// Whether `path` means `file`.
+pub fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    let (open, named) = (file.metadata()?, fs::metadata(path)?);
+    Ok((open.ino(), open.dev()) == (named.ino(), named.dev()))
+}
+
+/// Whoever runs this process, root, or else the owner that is not trusted.
+pub fn untrusted_owner(file: &File) -> io::Result<Option<u32>> {
+    let owner = file.metadata()?.uid();
+    // SAFETY: it only answers a number.
+    let own = unsafe { libc::geteuid() };
+    Ok((owner != own && owner != 0).then_some(owner))
+}
+
+/// A file that has no name yet, or one that nobody else uses.
+#[derive(Debug)]
+pub struct Unnamed {
+    pub file: File,
+    /// Its name, if it had to have one.
+    named: Option<PathBuf>,
+    folder: PathBuf,
+}
+
+impl Unnamed {
+    /// A file of `bytes` zeroes in the folder of `path`, all of them on the disk. Its owner alone may use it.
+    pub fn new(path: &Path, bytes: u64) -> Result<Self, SharedError> {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let failed = |error| SharedError::io(path, "it cannot be made", error);
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).mode(0o600);
+        let unnamed = options.clone().custom_flags(libc::O_TMPFILE).open(folder);
+        let made = match unnamed {
+            Ok(file) => Self { file, named: None, folder: folder.into() },
+            // Old kernels and some file systems know no files without a name.
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::EISDIR | libc::EINVAL)) => {
+                let name = beside(path).map_err(failed)?;
+                let file = options.create_new(true).open(&name).map_err(failed)?;
+                Self { file, named: Some(name), folder: folder.into() }
+            }
+            Err(error) => return Err(failed(error)),
+        };
+        refuse_network(path, &made.file)?;
+        let length = libc::off_t::try_from(bytes).map_err(|_| SharedError::TooLarge { path: path.into() })?;
+        // SAFETY: the descriptor is open.
+        match unsafe { libc::posix_fallocate(made.file.as_raw_fd(), 0, length) } {
+            0 => Ok(made),
+            libc::ENOSPC | libc::EDQUOT => Err(SharedError::NoSpace { path: path.into(), bytes }),
+            libc::EFBIG => Err(SharedError::TooLarge { path: path.into() }),
+            error => Err(failed(io::Error::from_raw_os_error(error))),
+        }
+    }
+
+    /// Writes the header and brings the file to the disk.
+    pub fn seal(&self, path: &Path, header: &Header) -> Result<(), SharedError> {
+        let bytes: Vec<u8> = header.encode().iter().flat_map(|word| word.to_le_bytes()).collect();
+        let written = self.file.write_all_at(&bytes, 0).and_then(|()| self.file.sync_all());
+        written.map_err(|error| SharedError::io(path, "it cannot be written", error))
+    }
+
+    /// Gives it the name `path`, unless there is such a file; answers whether it did.
+    pub fn publish(mut self, path: &Path) -> Result<bool, SharedError> {
+        let linked = self.link(path);
+        if let Some(name) = self.named.take() {
+            let _ = fs::remove_file(name);
+        }
+        match linked {
+            Ok(()) => self.sync_folder(path).map(|()| true),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            Err(error) => Err(SharedError::io(path, "it cannot be given its name", error)),
+        }
+    }
+
+    /// Gives it the name `path`, in place of the file that is there.
+    pub fn replace(mut self, path: &Path) -> Result<(), SharedError> {
+        let failed = |error| SharedError::io(path, "it cannot be replaced", error);
+        let name = match self.named.take() {
+            Some(name) => name,
+            None => {
+                let name = beside(path).map_err(failed)?;
+                self.link(&name).map_err(failed)?;
+                name
+            }
+        };
+        if let Err(error) = fs::rename(&name, path) {
+            let _ = fs::remove_file(&name);
+            return Err(failed(error));
+        }
+        self.sync_folder(path)
+    }
+
+    fn link(&self, path: &Path) -> io::Result<()> {
+        match &self.named {
+            Some(name) => fs::hard_link(name, path),
+            None => {
+                let own = std::ffi::CString::new(format!("/proc/self/fd/{}", self.file.as_raw_fd()))?;
+                let name = std::ffi::CString::new(path.as_os_str().as_encoded_bytes())?;
+                let (here, follow) = (libc::AT_FDCWD, libc::AT_SYMLINK_FOLLOW);
+                // SAFETY: both are C strings that live through the call.
+                match unsafe { libc::linkat(here, own.as_ptr(), here, name.as_ptr(), follow) } {
+                    0 => Ok(()),
+                    _ => Err(io::Error::last_os_error()),
+                }
+            }
+        }
+    }
+
+    fn sync_folder(&self, path: &Path) -> Result<(), SharedError> {
+        let synced = File::open(&self.folder).and_then(|folder| folder.sync_all());
+        synced.map_err(|error| SharedError::io(path, "its folder cannot be brought to the disk", error))
+    }
+}
+
+impl Drop for Unnamed {
+    fn drop(&mut self) {
+        if let Some(name) = &self.named {
+            let _ = fs::remove_file(name);
+        }
+    }
+}
+
+/// A name in the folder of `path` that nobody else takes.
+fn beside(path: &Path) -> io::Result<PathBuf> {
+    static NUMBER: process::AtomicU64 = process::AtomicU64::new(0);
+    let name = path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the path names no file"))?;
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let mut beside = std::ffi::OsString::from(".");
+    beside.push(name);
+    beside.push(format!(".{}-{number:x}-{:x}.new", std::process::id(), crate::stamp::random()));
+    Ok(path.with_file_name(beside))
+}
+
+/// File systems whose files other machines may have open, by their magic numbers (statfs(2)).
+const NETWORK: [(u32, &str); 14] = [
+    (0x6969, "NFS"),
+    (0x517b, "SMB"),
+    (0xff53_4d42, "CIFS"),
+    (0xfe53_4d42, "SMB2"),
+    (0x0102_1997, "9P"),
+    (0x6573_5546, "FUSE"),
+    (0x00c3_6400, "Ceph"),
+    (0x5346_414f, "AFS"),
+    (0x6b41_4653, "AFS"),
+    (0x7375_7245, "Coda"),
+    (0x0bd0_0bd0, "Lustre"),
+    (0x4750_4653, "GPFS"),
+    (0x7461_636f, "OCFS2"),
+    (0x0116_1970, "GFS2"),
+];
+
+fn refuse_network(path: &Path, file: &File) -> Result<(), SharedError> {
+    // SAFETY: zeroes are a valid `statfs`, which is plain numbers.
+    let mut found: libc::statfs = unsafe { std::mem::zeroed() };
+    // SAFETY: the descriptor is open, and `found` is there to be filled.
+    if unsafe { libc::fstatfs(file.as_raw_fd(), &raw mut found) } != 0 {
+        return Err(SharedError::io(path, "its file system cannot be told", io::Error::last_os_error()));
+    }
+    let magic = found.f_type as u32;
+    match NETWORK.iter().find(|(network, _)| *network == magic) {
+        Some((_, name)) => Err(SharedError::Network { path: path.into(), filesystem: (*name).to_owned() }),
+        None => Ok(()),
+    }
+}
+
+/// What became of an attempt to open a file for writing.
+#[derive(Debug)]
+pub enum Opened {
+    File(RingFile, Header),
+    /// It is a copy, and wants a new writer.
+    Copy(Found),
+    /// There is none.
+    None,
+}
+
+/// Opens what is at `path` for writing, if it is not a copy.
+pub fn open(path: &Path) -> Result<Opened, SharedError> {
+    let mut opened = None;
+    let failed = |error| SharedError::io(path, "it cannot be locked", error);
+    let done = lock::patiently::<SharedError>(|| {
+        let Some(found) = find(path, Access::Write)? else {
+            opened = Some(Opened::None);
+            return Ok(true);
+        };
+        if found.is_copy {
+            opened = Some(Opened::Copy(found));
+            return Ok(true);
+        }
+        if !lock::share(&found.file, Byte::Present).map_err(failed)? || !is_at(&found.file, path).unwrap_or(false) {
+            return Ok(false);
+        }
+        let file = RingFile::map(found.file, path, Access::Write, found.header.layout.words)?;
+        opened = Some(Opened::File(file, found.header));
+        Ok(true)
+    })?;
+    match opened {
+        Some(opened) if done => Ok(opened),
+        _ => Err(SharedError::InUse { path: path.into() }),
+    }
+}

@@ -1,0 +1,161 @@
+//! The header: what a file was made for, written once, with a checksum.
+//!
+//! | word | what |
+//! |---|---|
+//! | 0 | `HITRINGF` |
+//! | 1 | format version: 1; in the upper half 0x01020304, which tells the order of bytes |
+//! | 2 | words of the file |
+//! | 3 | resolution in microseconds |
+//! | 4 | window in ticks; slack in the upper half |
+//! | 5 | slots; room for endpoints in the upper half |
+//! | 6 to 9 | room for names (bytes), visitors (words), limits (keys), frozen cells (words) |
+//! | 10 | bits that choose the register of a visitor |
+//! | 11, 12 | key of the hash of names |
+//! | 13, 14 | replica |
+//! | 15, 16 | boot under which it was made |
+//! | 17, 18 | inode, and when that was made |
+//! | 19 | when it was made, in microseconds since 1970 |
+//! | 20 | the time of limiters when `CLOCK_MONOTONIC` was 0, in nanoseconds (wrapping) |
+//! | 21 | when the time of limiters began, in microseconds since 1970 |
+//! | 22 to 26 | hits counted, late, future, saturated, refused before this replica began |
+//! | 63 | CRC-32 (IEEE) of the words before it |
+//!
+//! Whatever does not fit is refused before anything else is looked at, and nothing is changed.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::layout::{FIXED, Layout, Room};
+use super::origin::Origin;
+use crate::error::SharedError;
+use crate::outcome::Outcomes;
+use crate::sketch::hyperloglog::precision::Precision;
+use crate::time::Resolution;
+use crate::window::geometry::{Geometry, MAX_TICKS};
+use crate::writer::Replica;
+
+const MAGIC: u64 = u64::from_le_bytes(*b"HITRINGF");
+const VERSION: u32 = 1;
+const ORDER: u64 = 0x0102_0304;
+const CHECKSUM: usize = FIXED - 1;
+
+/// The fixed words as bytes.
+pub const BYTES: usize = FIXED * 8;
+
+/// What a header says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Header {
+    pub layout: Layout,
+    /// The key of the hash of names.
+    pub key: [u64; 2],
+    /// Under which the hits of this file are known elsewhere.
+    pub replica: Replica,
+    pub origin: Origin,
+    /// Microseconds since 1970.
+    pub made: u64,
+    pub limits: LimitTime,
+    /// What was counted and refused before the replica began.
+    pub began: Outcomes,
+}
+
+/// The time of limiters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LimitTime {
+    /// What it was when the steady clock was 0, in nanoseconds, wrapping.
+    pub offset: u64,
+    /// When it began, in microseconds since 1970.
+    pub origin: u64,
+}
+
+impl Header {
+    /// The words.
+    pub fn encode(&self) -> [u64; FIXED] {
+        let Self { layout, key, replica, origin, made, limits, began } = self;
+        let (geometry, room) = (&layout.geometry, &layout.room);
+        let mut words = [0; FIXED];
+        let two = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
+        let said = [
+            MAGIC,
+            u64::from(VERSION) | ORDER << 32,
+            layout.words as u64,
+            geometry.resolution().width().as_micros() as u64,
+            two(geometry.window(), geometry.slack()),
+            two(geometry.slots() as u32, room.endpoints),
+            room.names,
+            room.visitors,
+            room.limits,
+            room.frozen,
+            layout.precision.bits().into(),
+            key[0],
+            key[1],
+            replica.process,
+            replica.sequence,
+            origin.boot[0],
+            origin.boot[1],
+            origin.inode,
+            origin.birth,
+            *made,
+            limits.offset,
+            limits.origin,
+        ];
+        words[..said.len()].copy_from_slice(&said);
+        words[said.len()..said.len() + 5].copy_from_slice(&began.to_array());
+        words[CHECKSUM] = u64::from(checksum(&words));
+        words
+    }
+
+    /// What `bytes`, the first of the file at `path`, say; the file has `length` bytes.
+    pub fn decode(path: &Path, bytes: &[u8], length: u64) -> Result<Self, SharedError> {
+        let damaged = |what| SharedError::Damaged { path: path.into(), what };
+        let foreign = || SharedError::Foreign { path: path.into() };
+        let (given, _) = bytes.as_chunks::<8>();
+        let mut words = [0; FIXED];
+        for (word, bytes) in words.iter_mut().zip(given) {
+            *word = u64::from_le_bytes(*bytes);
+        }
+        if words[0] != MAGIC {
+            return Err(foreign());
+        }
+        if given.len() < FIXED {
+            return Err(SharedError::Truncated { path: path.into(), bytes: length, wanted: BYTES as u64 });
+        }
+        if words[1] >> 32 != ORDER || words[1] as u32 != VERSION {
+            return Err(SharedError::Version { path: path.into(), version: words[1] as u32 });
+        }
+        if words[CHECKSUM] != u64::from(checksum(&words)) {
+            return Err(damaged("header"));
+        }
+        let resolution = Resolution::new(Duration::from_micros(words[3])).map_err(|_| damaged("resolution"))?;
+        let (window, slack) = (words[4] as u32, (words[4] >> 32) as u32);
+        let (slots, endpoints) = (words[5] as u32, (words[5] >> 32) as u32);
+        if !(1..=MAX_TICKS).contains(&window) || slack > MAX_TICKS {
+            return Err(damaged("window"));
+        }
+        let geometry = Geometry::new(resolution, resolution.width() * window, slack).map_err(|_| damaged("window"))?;
+        let precision = u8::try_from(words[10]).ok().and_then(|bits| Precision::new(bits).ok());
+        let room = Room { endpoints, names: words[6], visitors: words[7], limits: words[8], frozen: words[9] };
+        let layout = Layout::new(geometry, precision.ok_or_else(|| damaged("precision"))?, room)
+            .filter(|layout| layout.words as u64 == words[2] && endpoints > 0 && geometry.slots() == slots as usize)
+            .ok_or_else(|| damaged("size"))?;
+        let wanted = layout.words as u64 * 8;
+        if length < wanted {
+            return Err(SharedError::Truncated { path: path.into(), bytes: length, wanted });
+        }
+        let [counted, late, future, saturated, refused] = [words[22], words[23], words[24], words[25], words[26]];
+        Ok(Self {
+            layout,
+            key: [words[11], words[12]],
+            replica: Replica { process: words[13], sequence: words[14] },
+            origin: Origin { boot: [words[15], words[16]], inode: words[17], birth: words[18] },
+            made: words[19],
+            limits: LimitTime { offset: words[20], origin: words[21] },
+            began: Outcomes { counted, late, future, saturated, refused },
+        })
+    }
+}
+
+fn checksum(words: &[u64; FIXED]) -> u32 {
+    let mut sum = crc32fast::Hasher::new();
+    words[..CHECKSUM].iter().for_each(|word| sum.update(&word.to_le_bytes()));
+    sum.finalize()
+}

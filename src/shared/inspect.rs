@@ -1,0 +1,206 @@
+//! Looking at a file from outside: what it was made for, what it holds, whether it fits together. Nothing is written.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::core::{Sections, hash};
+use super::exchange::Book;
+use super::file::{self, Access, RingFile};
+use super::header::Header;
+use super::layout::Hot;
+use super::lives::Life;
+use super::metrics::{SharedRoom, room_of};
+use crate::clock::SystemClock;
+use crate::error::SharedError;
+use crate::hits::Hits;
+use crate::outcome::Outcomes;
+use crate::sync::Ordering;
+use crate::time::{Tick, Timestamp};
+use crate::window::Span;
+
+/// A file that is looked at, also while others count in it.
+#[derive(Debug)]
+pub struct Inspection {
+    file: RingFile,
+    header: Header,
+    is_copy: bool,
+}
+
+/// What a file says of itself.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Report {
+    /// The file.
+    pub path: PathBuf,
+    /// The length of the window.
+    pub window: Duration,
+    /// The width of a tick.
+    pub resolution: Duration,
+    /// Slots beyond the window.
+    pub slack: u32,
+    /// Bits that tell visitors apart.
+    pub precision: u8,
+    /// When the file was made.
+    pub made: Timestamp,
+    /// Whether it was made elsewhere, or on another boot: whoever opens it for writing begins a new writer.
+    pub is_copy: bool,
+    /// What is used of it.
+    pub room: SharedRoom,
+    /// Endpoints there are.
+    pub endpoints: u64,
+    /// Registries that were merged into it, and those it was made from.
+    pub merged: u64,
+    /// What became of all hits that were brought to it.
+    pub outcomes: Outcomes,
+    /// Every endpoint, the busiest in the window first.
+    pub top: Vec<Line>,
+}
+
+/// An endpoint of a report.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Line {
+    /// Its name.
+    pub endpoint: String,
+    /// Its hits in the window up to now; `None` if part of it is not known any more.
+    pub count: Option<Hits>,
+    /// Its hits of all time.
+    pub total: u64,
+    /// About how many different visitors it ever had; `None` if some found no room.
+    pub visitors: Option<u64>,
+}
+
+impl Inspection {
+    /// Opens the file at `path` for reading.
+    ///
+    /// # Errors
+    /// [`SharedError`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, SharedError> {
+        let path = path.as_ref();
+        let missing = || SharedError::io(path, "it cannot be opened", std::io::ErrorKind::NotFound.into());
+        let found = file::find(path, Access::Read)?.ok_or_else(missing)?;
+        let file = RingFile::map(found.file, path, Access::Read, found.header.layout.words)?;
+        Ok(Self { file, header: found.header, is_copy: found.is_copy })
+    }
+
+    /// Whether the path still means the file that was opened.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        self.file.is_current()
+    }
+
+    fn book(&self) -> Book<'_> {
+        Book { sections: Sections::new(self.file.words(), &self.header.layout), header: &self.header }
+    }
+
+    /// What the file holds, as of `now` or the system's clock.
+    ///
+    /// # Errors
+    /// [`SharedError::Truncated`] if it was cut while it was looked at.
+    pub fn report(&self, now: Option<Timestamp>) -> Result<Report, SharedError> {
+        let (book, layout) = (self.book(), &self.header.layout);
+        let geometry = &layout.geometry;
+        let resolution = geometry.resolution();
+        let to = resolution.tick(now.unwrap_or_else(|| SystemClock.now()));
+        let span = Span::ending(to, geometry.window().into());
+        let parts = crate::sketch::uniques::Parts::new(geometry, layout.precision);
+        let line = |life: Life<'_>| {
+            let known = span.is_none_or(|span| span.first.0 >= life.known().load(Ordering::Relaxed));
+            let rows = std::iter::once(life).chain(book.merged(life));
+            let reading = rows
+                .filter_map(|life| span.map(|span| life.row().sum(geometry, span)))
+                .fold(crate::window::Reading::NONE, crate::window::Reading::plus);
+            Some(Line {
+                endpoint: book.name_of(life)?,
+                count: (reading.exact && known).then(|| Hits::exact(reading.count)),
+                total: life.total().load(Ordering::Acquire),
+                visitors: book.sections.visitors.ever(life, parts).ok(),
+            })
+        };
+        let mut top: Vec<Line> = book.alive().filter_map(line).collect();
+        let count = |line: &Line| line.count.map_or(0, |hits| hits.count);
+        top.sort_by(|a, b| count(b).cmp(&count(a)).then_with(|| a.endpoint.cmp(&b.endpoint)));
+        let width = resolution.width();
+        let report = Report {
+            path: self.file.path().into(),
+            window: width * geometry.window(),
+            resolution: width,
+            slack: geometry.slack(),
+            precision: layout.precision.bits(),
+            made: Timestamp::from_duration(Duration::from_micros(self.header.made)).unwrap_or(Timestamp::MAX),
+            is_copy: self.is_copy,
+            room: room_of(book.sections, layout),
+            endpoints: top.len() as u64,
+            merged: book.others().len() as u64,
+            outcomes: book.sections.outcomes(),
+            top,
+        };
+        self.check_whole()?;
+        Ok(report)
+    }
+
+    fn check_whole(&self) -> Result<(), SharedError> {
+        if !self.file.is_lost() {
+            return Ok(());
+        }
+        let bytes = self.file.file().metadata().map_or(0, |data| data.len());
+        let wanted = self.header.layout.words as u64 * 8;
+        Err(SharedError::Truncated { path: self.file.path().into(), bytes, wanted })
+    }
+
+    /// What does not fit together, in the words of whoever runs it; nothing if all does. What a killed process may leave behind
+    /// is no fault. Run it while nobody counts: an endpoint that is just being made is not one yet.
+    ///
+    /// # Errors
+    /// [`SharedError::Truncated`] if it was cut while it was looked at.
+    pub fn faults(&self) -> Result<Vec<String>, SharedError> {
+        let (book, layout) = (self.book(), &self.header.layout);
+        let (sections, lives) = (book.sections, book.sections.lives);
+        let mut faults = Vec::new();
+        let mut used = |what: &str, hot: Hot, room: usize| {
+            let used = sections.hot(hot).load(Ordering::Acquire);
+            if used > room as u64 {
+                faults.push(format!("{used} {what} are in use, and there is room for {room}"));
+            }
+        };
+        used("lives", Hot::Lives, lives.capacity());
+        used("words of names", Hot::Names, layout.names.len());
+        used("words of visitors", Hot::Visitors, layout.visitors.len());
+        let arena = sections.hot(Hot::Names).load(Ordering::Acquire) as usize;
+        let mut units = BTreeSet::new();
+        let mut names = BTreeSet::new();
+        for (unit, record) in lives.names.records() {
+            let Some(record) = record.filter(|record| record.end() <= arena) else {
+                faults.push(format!("a name lies at {unit}, where there is none"));
+                continue;
+            };
+            match record.text(|name| hash(self.header.key, name)) {
+                None => faults.push(format!("the name at {unit} is not what it was written as")),
+                Some(name) if !names.insert(name.clone()) => faults.push(format!("{name:?} has two records")),
+                Some(_) => {}
+            }
+            units.insert(unit);
+            let life = record.life().load(Ordering::Acquire);
+            if life != 0 && lives.last(record).is_none_or(|last| last.is_foreign() || last.index() >= lives.begun()) {
+                faults.push(format!("the name at {unit} leads to life {}, which is not its own", life - 1));
+            }
+        }
+        for life in lives.iter() {
+            let index = life.index();
+            if !units.contains(&life.name()) {
+                faults.push(format!("life {index} has no name"));
+            }
+            if life.is_foreign() && book.writer_of(life).is_none() && life.lost().load(Ordering::Relaxed) != 0 {
+                faults.push(format!("life {index} has the hits of nobody"));
+            }
+            for cell in life.row().cells(&layout.geometry) {
+                if cell.tick > Tick(layout.geometry.resolution().last_tick().0) {
+                    faults.push(format!("life {index} has hits beyond the year 9999"));
+                }
+            }
+        }
+        self.check_whole()?;
+        Ok(faults)
+    }
+}

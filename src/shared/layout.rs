@@ -1,0 +1,187 @@
+//! Where what lies in the file: sections of 64-bit words, each at a page, laid out by what the file was made for.
+//!
+//! ```text
+//! header    fixed words, written once (header.rs); from word 64 on the words that all processes change, a line each
+//! table     [tag | record] x 2^n          names by hash                                (names.rs)
+//! names     records of names, 64 bytes or a multiple                                   (names.rs)
+//! lives     64 bytes for each life of an endpoint, in the order in which they began    (lives.rs)
+//! rings     the slots of each life, in the same order                                  (window/slots.rs)
+//! others    totals of registries that were merged                                      (totals.rs)
+//! visitors  who came, in pieces that lives take                                        (visitors.rs)
+//! limits    states of limiters                                                         (limit/shared.rs)
+//! frozen    cells of the file that this one was made from                              (rewrite.rs)
+//! ```
+//! Everything is of atomic words, names too, so that nothing in the file is ever read while it is written in a way that the
+//! language leaves undefined. Places within a section are indices that every use checks against the section's length.
+
+use std::ops::Range;
+
+use crate::sketch::hyperloglog::precision::Precision;
+use crate::window::geometry::Geometry;
+
+/// A page, in words.
+pub const PAGE: usize = if cfg!(any(hitring_loom, hitring_shuttle)) { 1 } else { 512 };
+/// A cache line, in words.
+pub const LINE: usize = if cfg!(any(hitring_loom, hitring_shuttle)) { 1 } else { 8 };
+/// The words of a life.
+pub const LIFE: usize = 8;
+/// The words of the totals of a merged registry.
+pub const OTHER: usize = 9;
+/// How many merged registries there is room for.
+pub const OTHERS: usize = if cfg!(any(hitring_loom, hitring_shuttle)) { 1 } else { 512 };
+
+/// Words of the header that all processes change; each begins a cache line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Hot {
+    /// How many lives have begun.
+    Lives,
+    /// How much room names take.
+    Names,
+    /// The highest epoch seen.
+    Epoch,
+    /// Hits that were counted by lives that did not come along, and those that were refused: five words.
+    Tally,
+    /// How many merged registries there are.
+    Others,
+    /// How much room visitors take.
+    Visitors,
+    /// Costs of limiters that were refused, and that were let through, since there was no room: two words.
+    Limits,
+}
+
+/// The words of the header that are written once.
+pub const FIXED: usize = if cfg!(any(hitring_loom, hitring_shuttle)) { 0 } else { 64 };
+const HOT: usize = 7;
+const HOT_WORDS: usize = if cfg!(any(hitring_loom, hitring_shuttle)) { 5 } else { LINE };
+
+impl Hot {
+    /// Where the word is.
+    pub const fn at(self) -> usize {
+        FIXED + self as usize * HOT_WORDS
+    }
+}
+
+/// What a file has room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Lives of endpoints: one for each name, another after each removal, and one for each merged registry.
+    pub endpoints: u32,
+    /// Bytes of names, 32 bytes of each name's own included, each rounded up to 64.
+    pub names: u64,
+    /// Words of visitors.
+    pub visitors: u64,
+    /// Keys of limiters.
+    pub limits: u64,
+    /// Words of frozen cells.
+    pub frozen: u64,
+}
+
+/// Where what lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    pub geometry: Geometry,
+    pub precision: Precision,
+    pub room: Room,
+    /// The words of a ring: its slots, rounded up to a cache line.
+    pub ring: usize,
+    pub table: Range<usize>,
+    pub names: Range<usize>,
+    pub lives: Range<usize>,
+    pub rings: Range<usize>,
+    pub others: Range<usize>,
+    pub visitors: Range<usize>,
+    pub limits: Range<usize>,
+    pub frozen: Range<usize>,
+    /// All words.
+    pub words: usize,
+}
+
+/// The most words a file may have: 64 TiB.
+const MOST: usize = 1 << 43;
+
+impl Layout {
+    /// The layout for so much room; `None` if that is more than a file may have.
+    pub fn new(geometry: Geometry, precision: Precision, room: Room) -> Option<Self> {
+        let ring = geometry.slots().next_multiple_of(LINE);
+        let endpoints = room.endpoints as usize;
+        let mut words = (FIXED + HOT * HOT_WORDS).next_multiple_of(PAGE);
+        let mut section = |len: Option<usize>| {
+            let begin = words;
+            let end = begin.checked_add(len?)?;
+            words = end.checked_next_multiple_of(PAGE)?;
+            (words <= MOST).then_some(begin..end)
+        };
+        let number = |number: u64| usize::try_from(number).ok();
+        Some(Self {
+            geometry,
+            precision,
+            room,
+            ring,
+            // At most half full, but for names of which no life began.
+            table: section(endpoints.checked_mul(2).map(usize::next_power_of_two))?,
+            names: section(number(room.names / 8).map(|words| words / LINE * LINE))?,
+            lives: section(endpoints.checked_mul(LIFE))?,
+            rings: section(endpoints.checked_mul(ring))?,
+            others: section(Some(OTHERS * OTHER))?,
+            visitors: section(number(room.visitors))?,
+            limits: section(number(room.limits).and_then(|keys| keys.checked_mul(LIMIT_KEY)))?,
+            frozen: section(number(room.frozen))?,
+            words,
+        })
+    }
+}
+
+/// The words of a limiter's key.
+pub const LIMIT_KEY: usize = 16;
+
+#[cfg(all(test, not(any(hitring_loom, hitring_shuttle))))]
+mod tests {
+    use super::*;
+    use crate::time::Resolution;
+    use std::time::Duration;
+
+    fn layout(room: Room) -> Option<Layout> {
+        let resolution = Resolution::new(Duration::from_secs(1)).expect("a second is a resolution");
+        let geometry = Geometry::new(resolution, Duration::from_secs(300), 20).expect("the default geometry");
+        Layout::new(geometry, Precision::REDIS, room)
+    }
+
+    #[test]
+    fn sections_follow_each_other_and_begin_pages() {
+        let room = Room { endpoints: 10_000, names: 1_280_001, visitors: 1_001, limits: 7, frozen: 3 };
+        let layout = layout(room).expect("it is small");
+        let sections = [
+            &layout.table,
+            &layout.names,
+            &layout.lives,
+            &layout.rings,
+            &layout.others,
+            &layout.visitors,
+            &layout.limits,
+            &layout.frozen,
+        ];
+        let mut end = FIXED + HOT * HOT_WORDS;
+        for section in sections {
+            assert!(section.start >= end && section.start - end < PAGE && section.start % PAGE == 0);
+            end = section.end;
+        }
+        assert_eq!(layout.words, end.next_multiple_of(PAGE));
+        assert_eq!((layout.table.len(), layout.rings.len()), (1 << 15, 10_000 * 320));
+        assert!(Hot::Limits.at() + 2 <= layout.table.start);
+    }
+
+    #[test]
+    fn too_much_room_is_none() {
+        let room = Room { endpoints: 10, names: 640, visitors: 0, limits: 0, frozen: 0 };
+        for room in [
+            Room { names: u64::MAX, ..room },
+            Room { visitors: u64::MAX, ..room },
+            Room { limits: u64::MAX, ..room },
+            Room { frozen: 1 << 60, ..room },
+        ] {
+            assert_eq!(layout(room), None);
+        }
+        assert!(layout(Room { endpoints: u32::MAX, ..room }).is_some());
+    }
+}

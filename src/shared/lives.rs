@@ -1,0 +1,299 @@
+//! The lives of endpoints, in the order in which they began.
+//!
+//! ```text
+//! life   [ name ][ epoch ][ removed ][ total ][ merged ][ visitors ][ known / generation ][ lost / writer ]
+//! ```
+//! | word | is | who may move it |
+//! |---|---|---|
+//! | `name` | 0, or the record's unit, with a bit if the hits are another registry's | who begins a life, by one exchange |
+//! | `epoch` | 0, or the epoch plus 1 | who begins the life or helps, by one exchange from 0 |
+//! | `removed` | 0, or the epoch that begins after it | who removes it, by one exchange from 0 |
+//! | `total` | hits that were ever counted | recorders, by `fetch_add` |
+//! | `merged` | 0, or the last life of merged hits that belong to this one, plus 1; of such a life, the one before it | who merges, under the file's lock |
+//! | `visitors` | where who came begins (visitors.rs) | |
+//!
+//! Life `i` has the ring `i`. A life is never given to another name, nor to the same one again: a handle that was stopped in the
+//! middle of a hit and goes on after the endpoint was removed, and made again, counts into the old life, which nobody asks.
+//! (Mutant `LifeUsedAgain`.)
+//!
+//! # Beginning
+//! `tail` is how many lives there are. Whoever begins one puts the name into the first free place, by an exchange; then the
+//! life is *finished*: its epoch is set, the name's record raised to it, and `tail` moved on. Any process finishes what it finds
+//! unfinished at the tail, so one that is killed between the steps holds nobody up, and no place is lost.
+//!
+//! Nobody begins a second life of a name beside a living one. Who is about to has read `tail`, then the record's life, and
+//! found none alive. A life that was begun in an earlier place was finished before `tail` moved past it, so reading the record
+//! shows it; one in the same place makes the exchange fail; and there is none in a later place, as `tail` does not pass an
+//! empty one. (Mutant `LifeUnfinished`: the tail moves before the record is raised.)
+//!
+//! # A hit and a removal
+//! The slot first, then the total: what is killed in between leaves the total one hit short of the slots. A hit reads
+//! `removed` first. If that comes before the removal's exchange, the hit counts in the old life, whose number of all hits has
+//! it; if after, it is told that the life is over.
+//!
+//! **Progress.** `record` is lock-free: an exchange is lost to another hit only; then one `fetch_add`. `begin` is lock-free.
+
+use super::names::{Full, Name, Names};
+use crate::mutant::mutated;
+use crate::outcome::Outcome;
+use crate::sync::{AtomicU64, Ordering};
+use crate::time::Tick;
+use crate::window::geometry::Geometry;
+use crate::window::slots::{Row, exchange};
+
+use super::layout::LIFE;
+
+const NAME: usize = 0;
+const EPOCH: usize = 1;
+const REMOVED: usize = 2;
+const TOTAL: usize = 3;
+const MERGED: usize = 4;
+const VISITORS: usize = 5;
+const KNOWN: usize = 6;
+const LOST: usize = 7;
+/// Beside the name of a life whose hits are another registry's.
+const FOREIGN: u64 = 1 << 63;
+
+/// The lives of a file.
+#[derive(Clone, Copy, Debug)]
+pub struct Lives<'a> {
+    pub words: &'a [AtomicU64],
+    pub rings: &'a [AtomicU64],
+    /// The words of a ring.
+    pub ring: usize,
+    /// How many have begun.
+    pub tail: &'a AtomicU64,
+    pub names: Names<'a>,
+}
+
+/// One life.
+#[derive(Clone, Copy, Debug)]
+pub struct Life<'a> {
+    index: usize,
+    words: &'a [AtomicU64; LIFE],
+    row: Row<'a>,
+}
+
+/// It was removed, and takes no hits any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Removed;
+
+impl<'a> Lives<'a> {
+    /// How many there is room for.
+    pub fn capacity(self) -> usize {
+        self.words.len() / LIFE
+    }
+
+    /// How many have begun.
+    pub fn begun(self) -> usize {
+        (self.tail.load(Ordering::Acquire) as usize).min(self.capacity())
+    }
+
+    /// The life at `index`, if there is such a place.
+    #[inline]
+    pub fn get(self, index: usize) -> Option<Life<'a>> {
+        let words = self.words.get(index.checked_mul(LIFE)?..)?.first_chunk()?;
+        let row = self.rings.get(index.checked_mul(self.ring)?..)?.get(..self.ring)?;
+        Some(Life { index, words, row: Row(row) })
+    }
+
+    /// The last life of `name`, also if it is over.
+    #[inline]
+    pub fn last(self, name: Name<'a>) -> Option<Life<'a>> {
+        let life = self.get(name.life().load(Ordering::Acquire).checked_sub(1)? as usize)?;
+        // What a damaged record says is not believed.
+        (life.words[NAME].load(Ordering::Relaxed) == name.unit()).then_some(life)
+    }
+
+    /// The same, if it is not over.
+    #[inline]
+    pub fn alive(self, name: Name<'a>) -> Option<Life<'a>> {
+        self.last(name).filter(|life| life.is_alive())
+    }
+
+    /// The living life of `name`, begun if there is none.
+    pub fn begin(self, name: Name<'a>) -> Result<Life<'a>, Full> {
+        loop {
+            let tail = self.tail.load(Ordering::Acquire) as usize;
+            // After the tail: see the header.
+            if let Some(life) = self.alive(name) {
+                if life.epoch() >= name.ended().load(Ordering::Acquire) {
+                    return Ok(life);
+                }
+                // A merge said meanwhile that it is over.
+                life.end(name.ended().load(Ordering::Acquire));
+                continue;
+            }
+            if mutated!(LifeUsedAgain)
+                && let Some(life) = self.last(name)
+            {
+                life.row.0.iter().for_each(|slot| slot.store(0, Ordering::Release));
+                life.words[REMOVED].store(0, Ordering::Release);
+                return Ok(life);
+            }
+            self.claim(tail, name.unit())?;
+        }
+    }
+
+    /// Puts `word` into the first free place, if it is still at `tail`; answers the life if so.
+    fn claim(self, tail: usize, word: u64) -> Result<Option<Life<'a>>, Full> {
+        let life = self.get(tail).ok_or(Full)?;
+        let claimed = life.words[NAME].compare_exchange(0, word, Ordering::AcqRel, Ordering::Acquire).is_ok();
+        self.finish(life);
+        Ok(claimed.then_some(life))
+    }
+
+    /// A life of hits that another registry counted under `name`. Under the file's lock, and nobody finds it yet.
+    pub fn begin_foreign(self, name: Name<'a>) -> Result<Life<'a>, Full> {
+        loop {
+            let tail = self.tail.load(Ordering::Acquire) as usize;
+            if let Some(life) = self.claim(tail, name.unit() | FOREIGN)? {
+                return Ok(life);
+            }
+        }
+    }
+
+    /// Does what is left to do for a life that has its name.
+    fn finish(self, life: Life<'a>) {
+        let word = life.words[NAME].load(Ordering::Acquire);
+        let advance = || {
+            let (index, next) = (life.index as u64, life.index as u64 + 1);
+            // Who fails finds that another has done it.
+            let _ = self.tail.compare_exchange(index, next, Ordering::AcqRel, Ordering::Relaxed);
+        };
+        if mutated!(LifeUnfinished) {
+            advance();
+        }
+        if word & FOREIGN == 0
+            && let Some(name) = self.names.get(word)
+        {
+            let before = self.last(name).map_or(0, |last| last.words[REMOVED].load(Ordering::Acquire));
+            let epoch = name.ended().load(Ordering::Acquire).max(before);
+            let _ = life.words[EPOCH].compare_exchange(0, epoch + 1, Ordering::AcqRel, Ordering::Relaxed);
+            name.life().fetch_max(life.index as u64 + 1, Ordering::AcqRel);
+        }
+        advance();
+    }
+
+    /// Ends the living life of `name`, after which `epoch` begins, at `tick`; answers whether there was one.
+    pub fn remove(self, name: Name<'a>, epoch: &AtomicU64, tick: Tick) -> bool {
+        let Some(life) = self.alive(name) else { return false };
+        let epoch = epoch.fetch_add(1, Ordering::AcqRel) + 1;
+        name.ended_at().fetch_max(tick.0, Ordering::AcqRel);
+        // This is the removal. Whoever is killed after it leaves `ended` to who begins the next life.
+        let removed = life.end(epoch);
+        if removed {
+            name.ended().fetch_max(epoch, Ordering::AcqRel);
+        }
+        removed
+    }
+
+    /// Every life that has begun.
+    pub fn iter(self) -> impl Iterator<Item = Life<'a>> {
+        (0..self.begun()).filter_map(move |index| self.get(index))
+    }
+}
+
+impl<'a> Life<'a> {
+    /// Which one it is.
+    pub fn index(self) -> usize {
+        self.index
+    }
+
+    /// The slots.
+    #[inline]
+    pub fn row(self) -> Row<'a> {
+        self.row
+    }
+
+    /// The unit of its name's record; 0 if it has not begun.
+    pub fn name(self) -> u64 {
+        self.words[NAME].load(Ordering::Acquire) & !FOREIGN
+    }
+
+    /// Whether the hits are another registry's.
+    pub fn is_foreign(self) -> bool {
+        self.words[NAME].load(Ordering::Acquire) & FOREIGN != 0
+    }
+
+    /// Whether it takes hits.
+    #[inline]
+    pub fn is_alive(self) -> bool {
+        self.words[REMOVED].load(Ordering::Acquire) == 0
+    }
+
+    /// The epoch that begins after it; 0 while it is alive.
+    pub fn removed(self) -> u64 {
+        self.words[REMOVED].load(Ordering::Acquire)
+    }
+
+    /// Ends it; answers whether it was alive.
+    pub fn end(self, epoch: u64) -> bool {
+        self.words[REMOVED].compare_exchange(0, epoch.max(1), Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    /// Which of the name's lives it is.
+    pub fn epoch(self) -> u64 {
+        self.words[EPOCH].load(Ordering::Acquire).saturating_sub(1)
+    }
+
+    /// Raises the epoch of a life that nobody else knows yet.
+    pub fn set_epoch(self, epoch: u64) {
+        self.words[EPOCH].fetch_max(epoch + 1, Ordering::AcqRel);
+    }
+
+    /// Hits that were ever counted.
+    pub fn total(self) -> &'a AtomicU64 {
+        &self.words[TOTAL]
+    }
+
+    /// The last life of merged hits that belong to this one, plus 1.
+    pub fn merged(self) -> &'a AtomicU64 {
+        &self.words[MERGED]
+    }
+
+    /// Where its visitors begin.
+    pub fn visitors(self) -> &'a AtomicU64 {
+        &self.words[VISITORS]
+    }
+
+    /// The first tick that is known; of a foreign life, the generation of its writer.
+    pub fn known(self) -> &'a AtomicU64 {
+        &self.words[KNOWN]
+    }
+
+    /// The last part of which a visitor found no room, plus 1; of a foreign life, the registry of its writer.
+    pub fn lost(self) -> &'a AtomicU64 {
+        &self.words[LOST]
+    }
+
+    /// Counts `amount` hits at `tick`, if the tick has hits, with room for these: the short way of [`record`](Self::record).
+    /// Otherwise it changes nothing.
+    #[inline(always)]
+    pub fn record_current(self, geometry: &Geometry, tick: Tick, amount: u64) -> bool {
+        let place = geometry.place(tick);
+        let slot = self.row.at(place.index);
+        let word = slot.load(Ordering::Acquire);
+        let count = (word & !geometry.seal()).wrapping_sub(place.base);
+        let max = geometry.max_count();
+        let open = count.wrapping_sub(1) < max && amount <= max - count;
+        // After the word: if the removal came before it, it is seen.
+        if !open || !self.is_alive() || exchange(slot, word, word + amount).is_err() {
+            return false;
+        }
+        self.words[TOTAL].fetch_add(amount, Ordering::Release);
+        true
+    }
+
+    /// Counts `amount` hits at `tick`.
+    pub fn record(self, geometry: &Geometry, tick: Tick, amount: u64) -> Result<Outcome, Removed> {
+        if !self.is_alive() {
+            return Err(Removed);
+        }
+        let outcome = if amount == 0 { Outcome::Counted } else { self.row.add(geometry, tick, amount) };
+        if outcome.is_counted() {
+            self.words[TOTAL].fetch_add(amount, Ordering::Release);
+        }
+        Ok(outcome)
+    }
+}

@@ -1,0 +1,168 @@
+//! Who has a file open, and who may change what only one may.
+//!
+//! Locks of the open file description (`F_OFD_SETLK`): the kernel frees them when the last descriptor is closed, also by
+//! `SIGKILL`. Recording and asking take none.
+//!
+//! | byte | shared | exclusive |
+//! |---|---|---|
+//! | [`Byte::Present`] | whoever may write, for as long as the file is open | whoever wants to be alone: a restore, a rewrite |
+//! | [`Byte::Change`] | | whoever merges, restores or rewrites |
+//!
+//! A forked child shares its parent's open file description and with it the lock, so the parent would find itself alone
+//! while the child counts. So every child opens the file anew, before `fork` returns in it, and takes a lock of its own.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::sync::OnceLock;
+use std::thread::sleep;
+use std::time::Duration;
+
+use crate::sync::{Ordering, process};
+
+/// How long a lock is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// What is locked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i64)]
+pub enum Byte {
+    /// Having the file open for writing.
+    Present = 0,
+    /// Changing what only one may.
+    Change = 1,
+}
+
+fn lock(file: &impl AsRawFd, kind: libc::c_int, byte: Byte) -> io::Result<bool> {
+    // SAFETY: zeroes are a valid `flock`, which is plain numbers.
+    let mut wanted: libc::flock = unsafe { std::mem::zeroed() };
+    wanted.l_type = kind as libc::c_short;
+    wanted.l_whence = libc::SEEK_SET as libc::c_short;
+    wanted.l_start = byte as libc::off_t;
+    wanted.l_len = 1;
+    // SAFETY: the descriptor is open, and `wanted` lives through the call.
+    if unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw const wanted) } == 0 {
+        return Ok(true);
+    }
+    let error = io::Error::last_os_error();
+    match error.raw_os_error() {
+        Some(libc::EAGAIN | libc::EACCES) => Ok(false),
+        _ => Err(error),
+    }
+}
+
+/// Shares `byte`, unless somebody has it alone.
+pub fn share(file: &File, byte: Byte) -> io::Result<bool> {
+    lock(file, libc::F_RDLCK, byte)
+}
+
+/// Takes `byte` alone, unless anybody else has it.
+pub fn take(file: &File, byte: Byte) -> io::Result<bool> {
+    lock(file, libc::F_WRLCK, byte)
+}
+
+/// Gives `byte` back.
+pub fn give(file: &File, byte: Byte) {
+    // What was locked can be unlocked.
+    let _ = lock(file, libc::F_UNLCK, byte);
+}
+
+/// Tries until it is so, for a while.
+pub fn patiently<E>(mut attempt: impl FnMut() -> Result<bool, E>) -> Result<bool, E> {
+    let mut waited = Duration::ZERO;
+    loop {
+        if attempt()? {
+            return Ok(true);
+        }
+        if waited >= PATIENCE {
+            return Ok(false);
+        }
+        sleep(PAUSE);
+        waited += PAUSE;
+    }
+}
+
+/// [`Byte::Change`] is ours; given back when dropped.
+#[derive(Debug)]
+pub struct Changing<'a>(&'a File);
+
+impl<'a> Changing<'a> {
+    /// Waits for it, for a while.
+    pub fn wait(file: &'a File) -> io::Result<Option<Self>> {
+        Ok(patiently(|| take(file, Byte::Change))?.then_some(Self(file)))
+    }
+}
+
+impl Drop for Changing<'_> {
+    fn drop(&mut self) {
+        give(self.0, Byte::Change);
+    }
+}
+
+/// How many files a process may have open at a time and a child locks again.
+const FILES: usize = 1_024;
+
+/// Descriptors of files that are open for writing, plus 1.
+static OPEN: [process::AtomicU64; FILES] = [const { process::AtomicU64::new(0) }; FILES];
+
+/// A file that children lock for themselves; until it is dropped.
+#[derive(Debug)]
+pub struct Inherited {
+    index: Option<usize>,
+}
+
+impl Inherited {
+    /// Sees to it that children of this process lock `file`.
+    pub fn new(file: &File) -> Self {
+        static INSTALLED: OnceLock<()> = OnceLock::new();
+        INSTALLED.get_or_init(|| {
+            // SAFETY: the function does only what is allowed in a forked child.
+            let _ = unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+        });
+        let word = file.as_raw_fd() as u64 + 1;
+        let free =
+            |slot: &process::AtomicU64| slot.compare_exchange(0, word, Ordering::AcqRel, Ordering::Relaxed).is_ok();
+        Self { index: OPEN.iter().position(free) }
+    }
+}
+
+impl Drop for Inherited {
+    fn drop(&mut self) {
+        if let Some(index) = self.index {
+            OPEN[index].store(0, Ordering::Release);
+        }
+    }
+}
+
+/// Opens every file anew under its own number, and locks it. Only system calls, no memory, no locks of the process.
+extern "C" fn in_child() {
+    struct Descriptor(libc::c_int);
+    impl AsRawFd for Descriptor {
+        fn as_raw_fd(&self) -> libc::c_int {
+            self.0
+        }
+    }
+    for slot in &OPEN {
+        let Some(number) = slot.load(Ordering::Relaxed).checked_sub(1) else { continue };
+        let mut path = *b"/proc/self/fd/\0\0\0\0\0\0\0\0\0\0\0";
+        let (mut digits, mut at) = ([0u8; 10], 0);
+        let mut rest = number;
+        while at == 0 || rest > 0 {
+            digits[at] = b'0' + (rest % 10) as u8;
+            (rest, at) = (rest / 10, at + 1);
+        }
+        for (place, digit) in path[14..].iter_mut().zip(digits[..at].iter().rev()) {
+            *place = *digit;
+        }
+        // SAFETY: the path ends with a zero; `dup3` closes the child's share of the parent's description.
+        unsafe {
+            let own = libc::open(path.as_ptr().cast(), libc::O_RDWR | libc::O_CLOEXEC);
+            if own >= 0 {
+                let _ = lock(&Descriptor(own), libc::F_RDLCK, Byte::Present);
+                libc::dup3(own, number as libc::c_int, libc::O_CLOEXEC);
+                libc::close(own);
+            }
+        }
+    }
+}

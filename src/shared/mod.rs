@@ -1,0 +1,81 @@
+//! [`SharedRegistry`]: a registry in a file that processes share.
+//!
+//! ```text
+//! SharedRegistry, SharedHandle --> Core --> RingFile: header | table | names | lives | rings | visitors | limits
+//! ```
+//! | file | what |
+//! |---|---|
+//! | `layout` | where what lies in the file |
+//! | `header` | what the file was made for, and its checksum |
+//! | `names`, `lives` | endpoints: from a name to a life, from a life to a ring |
+//! | `visitors` | who came |
+//! | `file`, `origin`, `lock`, `fault` | making and opening; whether it is a copy; who is alone; what is cut off |
+//! | `core`, `handle`, `watch`, `metrics`, `builder` | the registry |
+//! | `exchange`, `others`, `frozen` | what leaves the file and comes into it, by writer |
+//! | `rewrite` | a new file from an old one |
+//! | `inspect` | looking at a file without touching it |
+//!
+//! # Guarantees
+//! | method | progress | what a reader beside writers sees |
+//! |---|---|---|
+//! | [`SharedHandle::record`] | lock-free on every target: an exchange is lost only to another hit; then one `fetch_add` | |
+//! | `record_hit` of a known name | the same, after a wait-free look-up | |
+//! | `record_hit` of a new name | lock-free: writes the name, and two exchanges | |
+//! | `query_hits`, `total`, `top`, `total_ever` | wait-free: one load a slot | every hit whose call returned before it began, none whose call began after it ended |
+//! | `remove` | lock-free | the same |
+//! | `snapshot`, `metrics` | wait-free but for the allocator | the same, endpoint by endpoint |
+//! | `merge` | one lock of the file against other merges, none against recorders | the same |
+//! | `restore` | only while nobody else has the file open | |
+//!
+//! A process that is killed or stopped between any two instructions leaves a file that all others go on with. What it can
+//! leave behind: 64 bytes of a name or a table of visitors that nobody refers to, and a total that is one hit (of whatever
+//! amount) short of its slot. Steps are steps of the program: a page that the system writes back may keep a
+//! writer waiting for milliseconds; in `/dev/shm` none is written back.
+
+#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+mod builder;
+#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+mod core;
+#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+mod exchange;
+#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+mod fault;
+#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+mod file;
+#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+mod frozen;
+#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+mod handle;
+#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+mod header;
+#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+mod inspect;
+pub mod layout;
+pub mod lives;
+#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+mod lock;
+#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+mod metrics;
+pub mod names;
+#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+mod origin;
+#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+mod others;
+#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+mod registry;
+#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+mod rewrite;
+#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+mod visitors;
+#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+mod watch;
+
+#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+pub use self::{
+    builder::SharedBuilder,
+    handle::SharedHandle,
+    inspect::{Inspection, Line, Report},
+    metrics::SharedRoom,
+    registry::SharedRegistry,
+    rewrite::{Wanted, compact},
+};

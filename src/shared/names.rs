@@ -1,0 +1,218 @@
+//! The names of endpoints: an open-addressing table of words that refer to records.
+//!
+//! ```text
+//! bucket   [ tag 24 | unit of the record, plus 1: 40 ]           0: empty
+//! record   [ life ][ check 48 | length 16 ][ ended ][ ended at ][ the name, eight bytes a word ... ]
+//! ```
+//!
+//! | bucket | who may move it | what it unlocks |
+//! |---|---|---|
+//! | empty | any process, by one exchange (`AcqRel`), to a record that it has written | the name, for all |
+//! | a record | nobody, ever | the record's words |
+//!
+//! | word of a record | who may move it |
+//! |---|---|
+//! | `life`: none, or the index of the name's last life, plus 1 | whoever begins a life, upwards (lives.rs) |
+//! | `check`, length, the name | nobody, once a bucket refers to the record |
+//! | `ended`, `ended at`: the epoch that begins after the lives that are over, and the tick in which the last one was removed | whoever removes, upwards |
+//!
+//! A name's buckets begin where its hash says and go on one by one, so of two that bring one name the later exchange fails on
+//! the earlier's bucket, or finds it on the way: a name has one record. (Mutant `NameTakenOver`: a store.) Who lost the
+//! exchange to another name goes on with the same record; who lost it to the same name leaves its own behind, as one who
+//! was killed between writing and the exchange does: 64 bytes that `compact` gets rid of.
+//!
+//! **Progress.** `find` is wait-free: at most as many buckets as there are. `find_or_insert` is lock-free: room for the record is
+//! taken by an exchange that fails only for another's.
+
+use super::layout::LINE;
+use crate::mutant::mutated;
+use crate::sync::{AtomicU64, Ordering};
+
+const UNIT_BITS: u32 = 40;
+const UNIT_MASK: u64 = (1 << UNIT_BITS) - 1;
+const HEAD: usize = 4;
+
+/// The names of a file.
+#[derive(Clone, Copy, Debug)]
+pub struct Names<'a> {
+    pub table: &'a [AtomicU64],
+    pub arena: &'a [AtomicU64],
+    /// How many words of the arena are taken.
+    pub used: &'a AtomicU64,
+}
+
+/// The record of a name.
+#[derive(Clone, Copy, Debug)]
+pub struct Name<'a> {
+    unit: u64,
+    words: &'a [AtomicU64],
+}
+
+/// There is no room for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full;
+
+const fn tag(hash: u64) -> u64 {
+    hash & !UNIT_MASK
+}
+
+/// What a record says of its name beside itself.
+const fn mark(hash: u64, length: usize) -> u64 {
+    hash << 16 | length as u64
+}
+
+fn eight(bytes: &[u8]) -> u64 {
+    let mut word = [0; 8];
+    word[..bytes.len()].copy_from_slice(bytes);
+    u64::from_le_bytes(word)
+}
+
+impl<'a> Names<'a> {
+    /// The record of `name`, whose hash is `hash`.
+    #[inline]
+    pub fn find(self, hash: u64, name: &str) -> Option<Name<'a>> {
+        for bucket in self.buckets(hash) {
+            match bucket.load(Ordering::Acquire) {
+                0 => return None,
+                word if word & !UNIT_MASK == tag(hash) => {
+                    let found = self.get(word & UNIT_MASK).filter(|found| found.is(hash, name));
+                    if found.is_some() {
+                        return found;
+                    }
+                }
+                _ => {}
+            }
+        }
+        None
+    }
+
+    /// The same, with a record of its own if it has none.
+    pub fn find_or_insert(self, hash: u64, name: &str) -> Result<Name<'a>, Full> {
+        let mut made: Option<Name<'a>> = None;
+        for bucket in self.buckets(hash) {
+            let mut word = bucket.load(Ordering::Acquire);
+            if word == 0 {
+                let ours = match made {
+                    Some(ours) => ours,
+                    None => *made.insert(self.write(hash, name)?),
+                };
+                let entry = tag(hash) | ours.unit;
+                if mutated!(NameTakenOver) {
+                    bucket.store(entry, Ordering::Release);
+                    return Ok(ours);
+                }
+                match bucket.compare_exchange(0, entry, Ordering::AcqRel, Ordering::Acquire) {
+                    Ok(_) => return Ok(ours),
+                    Err(theirs) => word = theirs,
+                }
+            }
+            if word & !UNIT_MASK == tag(hash)
+                && let Some(found) = self.get(word & UNIT_MASK).filter(|found| found.is(hash, name))
+            {
+                return Ok(found);
+            }
+        }
+        Err(Full)
+    }
+
+    #[inline]
+    fn buckets(self, hash: u64) -> impl Iterator<Item = &'a AtomicU64> {
+        let first = hash as usize & (self.table.len() - 1);
+        let (before, from) = self.table.split_at(first);
+        from.iter().chain(before)
+    }
+
+    /// Takes room for a record and writes it; nobody else sees it yet.
+    fn write(self, hash: u64, name: &str) -> Result<Name<'a>, Full> {
+        let need = (HEAD + name.len().div_ceil(8)).next_multiple_of(LINE);
+        let mut used = self.used.load(Ordering::Relaxed);
+        let begin = loop {
+            let begin = used as usize;
+            if begin.checked_add(need).is_none_or(|end| end > self.arena.len()) || !begin.is_multiple_of(LINE) {
+                return Err(Full);
+            }
+            match self.used.compare_exchange(used, (begin + need) as u64, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => break begin,
+                Err(theirs) => used = theirs,
+            }
+        };
+        let words = &self.arena[begin..begin + need];
+        // Whoever reads it comes by the bucket, whose exchange releases these.
+        words[1].store(mark(hash, name.len()), Ordering::Relaxed);
+        for (word, bytes) in words[HEAD..].iter().zip(name.as_bytes().chunks(8)) {
+            word.store(eight(bytes), Ordering::Relaxed);
+        }
+        Ok(Name { unit: (begin / LINE) as u64 + 1, words })
+    }
+
+    /// The record that begins at `unit`, if one can.
+    #[inline]
+    pub fn get(self, unit: u64) -> Option<Name<'a>> {
+        let begin = (unit.checked_sub(1)? as usize).checked_mul(LINE)?;
+        let length = (self.arena.get(begin.checked_add(1)?)?.load(Ordering::Relaxed) & 0xffff) as usize;
+        let words = self.arena.get(begin..begin.checked_add(HEAD + length.div_ceil(8))?)?;
+        Some(Name { unit, words })
+    }
+
+    /// Every record that a bucket refers to, by its unit; `None` where no record can be.
+    pub fn records(self) -> impl Iterator<Item = (u64, Option<Name<'a>>)> {
+        let units = self.table.iter().map(|bucket| bucket.load(Ordering::Acquire) & UNIT_MASK);
+        units.filter(|&unit| unit != 0).map(move |unit| (unit, self.get(unit)))
+    }
+
+    /// Every record.
+    pub fn iter(self) -> impl Iterator<Item = Name<'a>> {
+        self.records().filter_map(|(_, record)| record)
+    }
+}
+
+impl<'a> Name<'a> {
+    /// What others refer to it by; never 0.
+    #[inline]
+    pub fn unit(self) -> u64 {
+        self.unit
+    }
+
+    /// The word of the arena behind it.
+    pub fn end(self) -> usize {
+        (self.unit as usize - 1) * LINE + self.words.len()
+    }
+
+    /// The last life of the name.
+    #[inline]
+    pub fn life(self) -> &'a AtomicU64 {
+        &self.words[0]
+    }
+
+    /// The epoch that begins after the lives that are over.
+    pub fn ended(self) -> &'a AtomicU64 {
+        &self.words[2]
+    }
+
+    /// The tick in which the last one was removed.
+    pub fn ended_at(self) -> &'a AtomicU64 {
+        &self.words[3]
+    }
+
+    #[inline]
+    fn is(self, hash: u64, name: &str) -> bool {
+        if self.words[1].load(Ordering::Relaxed) != mark(hash, name.len()) {
+            return false;
+        }
+        let (words, rest) = name.as_bytes().as_chunks::<8>();
+        let whole = self.words[HEAD..].iter().zip(words);
+        whole.into_iter().all(|(word, bytes)| word.load(Ordering::Relaxed) == u64::from_le_bytes(*bytes))
+            && (rest.is_empty() || self.words[HEAD + words.len()].load(Ordering::Relaxed) == eight(rest))
+    }
+
+    /// The name, if it is one and `hash` gives what the record says of it.
+    pub fn text(self, hash: impl Fn(&str) -> u64) -> Option<String> {
+        let said = self.words[1].load(Ordering::Relaxed);
+        let length = (said & 0xffff) as usize;
+        let mut bytes: Vec<u8> =
+            self.words[HEAD..].iter().flat_map(|word| word.load(Ordering::Relaxed).to_le_bytes()).collect();
+        bytes.truncate(length);
+        let text = String::from_utf8(bytes).ok()?;
+        (mark(hash(&text), length) == said).then_some(text)
+    }
+}

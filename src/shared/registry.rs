@@ -1,0 +1,470 @@
+//! The registry's face: every method names an endpoint, and answers for all processes.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::builder::SharedBuilder;
+use super::core::Core;
+use super::handle::SharedHandle;
+use super::lock::{self, Byte, Changing};
+use super::metrics::SharedRoom;
+use super::rewrite;
+use crate::clock::Clock;
+use crate::error::{EndpointError, QueryError, SharedError};
+use crate::events::{Event, EventKind};
+use crate::hits::Hits;
+use crate::outcome::Outcome;
+use crate::registry::Metrics;
+use crate::registry_snapshot::RegistrySnapshot;
+use crate::sketch::hyperloglog::hash::murmur;
+use crate::sync::{AtomicPtr, Mutex, Ordering};
+use crate::time::Timestamp;
+
+/// Counts hits by endpoint in a file that any number of processes have open, at the speed of one: what one records all see.
+///
+/// It survives restarts, and any of its processes being killed at any time. Recording takes no lock and starts no thread;
+/// a forked child goes on in the same file.
+///
+/// ```
+/// use hitring::SharedRegistry;
+/// use std::time::Duration;
+///
+/// let path = std::env::temp_dir().join(format!("hits-{}.ring", std::process::id()));
+/// let registry = SharedRegistry::builder().max_endpoints(100).create(&path)?;
+/// registry.record_hit("/home", 2)?;
+///
+/// let another = SharedRegistry::open(&path)?; // in this process or any other
+/// another.record_hit("/home", 1)?;
+/// assert_eq!(registry.query_hits("/home", Duration::from_secs(60))?, 3);
+/// assert_eq!(registry.total_ever("/home"), 3);
+/// # std::fs::remove_file(path)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct SharedRegistry {
+    pub(super) inner: Arc<Inner>,
+}
+
+/// The file that is counted in, and those that were before a restore: handles may still be in them.
+#[derive(Debug)]
+pub struct Inner {
+    current: AtomicPtr<Core>,
+    all: Mutex<Vec<Arc<Core>>>,
+    builder: SharedBuilder,
+}
+
+impl Inner {
+    #[inline(always)]
+    pub fn core(&self) -> &Core {
+        // SAFETY: it came from an `Arc` in `all`, from which nothing is taken out before `self` is dropped.
+        unsafe { &*self.current.load(Ordering::Acquire) }
+    }
+
+    pub fn shared_core(&self) -> Arc<Core> {
+        self.all.lock().last().map(Arc::clone).expect("there is one from the beginning")
+    }
+
+    fn set(&self, core: Core) {
+        let core = Arc::new(core);
+        self.current.store(Arc::as_ptr(&core).cast_mut(), Ordering::Release);
+        self.all.lock().push(core);
+    }
+}
+
+impl SharedRegistry {
+    pub(super) fn of(core: Core, builder: SharedBuilder) -> Self {
+        let core = Arc::new(core);
+        let current = AtomicPtr::new(Arc::as_ptr(&core).cast_mut());
+        Self { inner: Arc::new(Inner { current, all: Mutex::new(vec![core]), builder }) }
+    }
+
+    /// A registry of another window, resolution, clock or size.
+    pub fn builder() -> SharedBuilder {
+        SharedBuilder::default()
+    }
+
+    /// The registry in the file at `path`, of the last 300 seconds by the second, with room for 10,000 endpoints; made if
+    /// there is none. See [`SharedBuilder::create`].
+    ///
+    /// # Errors
+    /// [`SharedError`].
+    pub fn create(path: impl AsRef<Path>) -> Result<Self, SharedError> {
+        Self::builder().create(path)
+    }
+
+    /// The registry in the file at `path`, with the settings that it has. See [`SharedBuilder::open`].
+    ///
+    /// # Errors
+    /// [`SharedError`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, SharedError> {
+        Self::builder().open(path)
+    }
+
+    /// The same, for asking only. See [`SharedBuilder::read`].
+    ///
+    /// # Errors
+    /// [`SharedError`].
+    pub fn read(path: impl AsRef<Path>) -> Result<Self, SharedError> {
+        Self::builder().read(path)
+    }
+
+    #[inline(always)]
+    pub(super) fn core(&self) -> &Core {
+        self.inner.core()
+    }
+
+    /// Counts `amount` hits of `endpoint` now. `Refused` also means that there is no room for another endpoint, or that
+    /// the file was cut.
+    ///
+    /// # Errors
+    /// [`EndpointError::Name`] unless the name has 1 to 1,024 bytes; [`EndpointError::ReadOnly`].
+    #[inline]
+    pub fn record_hit(&self, endpoint: &str, amount: u64) -> Result<Outcome, EndpointError> {
+        let core = self.core();
+        core.by_name(endpoint, amount, |life| core.record(life, endpoint, amount))
+    }
+
+    /// Counts `amount` hits of `endpoint` at `at`.
+    ///
+    /// # Errors
+    /// As [`record_hit`](Self::record_hit).
+    pub fn record_hit_at(&self, endpoint: &str, at: Timestamp, amount: u64) -> Result<Outcome, EndpointError> {
+        let core = self.core();
+        core.by_name(endpoint, amount, |life| core.record_at(life, endpoint, at, amount))
+    }
+
+    /// Counts `amount` hits of `endpoint` now, by `visitor`. See [`Registry::record_visit`](crate::Registry::record_visit).
+    ///
+    /// # Errors
+    /// As [`record_hit`](Self::record_hit).
+    pub fn record_visit(
+        &self,
+        endpoint: &str,
+        visitor: impl AsRef<[u8]>,
+        amount: u64,
+    ) -> Result<Outcome, EndpointError> {
+        let (core, visitor) = (self.core(), murmur(visitor.as_ref()));
+        core.by_name(endpoint, amount, |life| {
+            let tick = core.times.tick();
+            let outcome = core.record(life, endpoint, amount)?;
+            if outcome.is_counted() && amount > 0 {
+                core.see(life, tick, visitor);
+            }
+            Ok(outcome)
+        })
+    }
+
+    /// The same at `at`.
+    ///
+    /// # Errors
+    /// As [`record_hit`](Self::record_hit).
+    pub fn record_visit_at(
+        &self,
+        endpoint: &str,
+        visitor: impl AsRef<[u8]>,
+        at: Timestamp,
+        amount: u64,
+    ) -> Result<Outcome, EndpointError> {
+        let (core, visitor) = (self.core(), murmur(visitor.as_ref()));
+        core.by_name(endpoint, amount, |life| {
+            let outcome = core.record_at(life, endpoint, at, amount)?;
+            if outcome.is_counted() && amount > 0 {
+                core.see(life, core.times.at(at).tick(), visitor);
+            }
+            Ok(outcome)
+        })
+    }
+
+    /// The hits of `endpoint` in the `last` up to now; none if there is no such endpoint.
+    ///
+    /// # Errors
+    /// [`QueryError`]: see [`Registry::query_hits`](crate::Registry::query_hits); [`QueryError::FileLost`].
+    pub fn query_hits(&self, endpoint: &str, last: Duration) -> Result<Hits, QueryError> {
+        let core = self.core();
+        core.sum_of(endpoint, &core.query_now(last)?)
+    }
+
+    /// The hits of `endpoint` in `(at - last, at]`.
+    ///
+    /// # Errors
+    /// As [`query_hits`](Self::query_hits).
+    pub fn query_hits_at(&self, endpoint: &str, at: Timestamp, last: Duration) -> Result<Hits, QueryError> {
+        let core = self.core();
+        core.sum_of(endpoint, &core.query_at(at, last)?)
+    }
+
+    /// The hits of `endpoint` that were ever counted in the file, since it was made or last removed; 0 if there is no such
+    /// endpoint. Merged and restored hits are not among them.
+    #[must_use]
+    pub fn total_ever(&self, endpoint: &str) -> u64 {
+        self.core().alive(endpoint).map_or(0, |life| life.total().load(Ordering::Acquire))
+    }
+
+    /// About how many different visitors `endpoint` had in the `last` up to now, and in up to a sixteenth of the window
+    /// before. See [`Registry::query_uniques`](crate::Registry::query_uniques).
+    ///
+    /// # Errors
+    /// As there; [`QueryError::VisitorsFull`] if some found no room in the file.
+    pub fn query_uniques(&self, endpoint: &str, last: Duration) -> Result<u64, QueryError> {
+        let core = self.core();
+        let query = core.query_now(last)?;
+        core.alive(endpoint).map_or(Ok(0), |life| core.uniques(life, &query))
+    }
+
+    /// The same of `(at - last, at]`.
+    ///
+    /// # Errors
+    /// As [`query_uniques`](Self::query_uniques).
+    pub fn query_uniques_at(&self, endpoint: &str, at: Timestamp, last: Duration) -> Result<u64, QueryError> {
+        let core = self.core();
+        let query = core.query_at(at, last)?;
+        core.alive(endpoint).map_or(Ok(0), |life| core.uniques(life, &query))
+    }
+
+    /// About how many different visitors `endpoint` ever had.
+    ///
+    /// # Errors
+    /// [`QueryError::VisitorsFull`] if some found no room in the file.
+    pub fn uniques_ever(&self, endpoint: &str) -> Result<u64, QueryError> {
+        let core = self.core();
+        core.alive(endpoint).map_or(Ok(0), |life| core.uniques_ever(life))
+    }
+
+    /// A handle of `endpoint`, which is made if there is none.
+    ///
+    /// # Errors
+    /// [`EndpointError`] if the name is not possible, there is no room, or the file was opened for reading and has no such
+    /// endpoint.
+    pub fn counter(&self, endpoint: &str) -> Result<SharedHandle, EndpointError> {
+        SharedHandle::new(&self.inner.shared_core(), endpoint)
+    }
+
+    /// The hits of all endpoints in the `last` up to now.
+    ///
+    /// # Errors
+    /// As [`query_hits`](Self::query_hits).
+    pub fn total(&self, last: Duration) -> Result<Hits, QueryError> {
+        let core = self.core();
+        core.total(&core.query_now(last)?, |_| true, true)
+    }
+
+    /// The hits of all endpoints in `(at - last, at]`.
+    ///
+    /// # Errors
+    /// As [`query_hits`](Self::query_hits).
+    pub fn total_at(&self, at: Timestamp, last: Duration) -> Result<Hits, QueryError> {
+        let core = self.core();
+        core.total(&core.query_at(at, last)?, |_| true, true)
+    }
+
+    /// The hits of all endpoints whose names `wanted` says yes to, in the `last` up to `at`, or up to now.
+    ///
+    /// # Errors
+    /// As [`query_hits`](Self::query_hits).
+    pub fn total_where(
+        &self,
+        at: Option<Timestamp>,
+        last: Duration,
+        wanted: impl FnMut(&str) -> bool,
+    ) -> Result<Hits, QueryError> {
+        let core = self.core();
+        core.total(&core.query(at, last)?, wanted, false)
+    }
+
+    /// The `n` endpoints with the most hits in the `last` up to now, the busiest first, those with as many by name.
+    ///
+    /// # Errors
+    /// As [`query_hits`](Self::query_hits).
+    pub fn top(&self, n: usize, last: Duration) -> Result<Vec<(String, Hits)>, QueryError> {
+        let core = self.core();
+        core.top(n, &core.query_now(last)?)
+    }
+
+    /// The same in `(at - last, at]`.
+    ///
+    /// # Errors
+    /// As [`query_hits`](Self::query_hits).
+    pub fn top_at(&self, n: usize, at: Timestamp, last: Duration) -> Result<Vec<(String, Hits)>, QueryError> {
+        let core = self.core();
+        core.top(n, &core.query_at(at, last)?)
+    }
+
+    /// The names of all endpoints, in order.
+    #[must_use]
+    pub fn endpoints(&self) -> Vec<String> {
+        self.core().names()
+    }
+
+    /// Whether there is such an endpoint.
+    #[must_use]
+    pub fn contains(&self, endpoint: &str) -> bool {
+        self.core().alive(endpoint).is_some()
+    }
+
+    /// How many endpoints there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.core().book().alive().count()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.core().book().alive().next().is_none()
+    }
+
+    /// Removes `endpoint` with its hits; answers whether there was one. Its handles, in whatever process, answer `Refused` from
+    /// then on. A hit that comes later makes a new endpoint, in a higher epoch and another place of the file.
+    ///
+    /// # Errors
+    /// [`SharedError::ReadOnly`].
+    pub fn remove(&self, endpoint: &str) -> Result<bool, SharedError> {
+        self.core().remove(endpoint)
+    }
+
+    /// What the registry holds, and what became of the hits that all processes gave it.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        self.core().metrics()
+    }
+
+    /// How much room is left in the file.
+    #[must_use]
+    pub fn room(&self) -> SharedRoom {
+        self.core().room()
+    }
+
+    /// What the file holds, to be kept, sent, or merged into another registry, in a file or in memory.
+    #[must_use]
+    pub fn snapshot(&self) -> RegistrySnapshot {
+        let snapshot = self.core().book().snapshot();
+        let endpoints_count = snapshot.endpoints() as u64;
+        self.core().watch.emit(EventKind::SnapshotTaken, || Event::SnapshotTaken { endpoints_count });
+        snapshot
+    }
+
+    /// Adds the hits of another registry, as its snapshot has them. Merging the same again changes nothing.
+    ///
+    /// # Errors
+    /// [`SharedError::Snapshot`] if it does not fit, which changes nothing; [`SharedError::InUse`] if another process merges
+    /// for long; [`SharedError::ReadOnly`].
+    pub fn merge(&self, snapshot: &RegistrySnapshot) -> Result<(), SharedError> {
+        let core = self.core();
+        core.check_writable()?;
+        let path = core.file.path();
+        let locked =
+            Changing::wait(core.file.file()).map_err(|error| SharedError::io(path, "it cannot be locked", error))?;
+        let _changing = locked.ok_or_else(|| SharedError::InUse { path: path.into() })?;
+        core.book().merge(snapshot)?;
+        core.watch.changed();
+        Ok(())
+    }
+
+    /// Takes the place of all that the file holds by what `snapshot` says: a new file in its place, in one step, also if the
+    /// machine fails in the middle of it. Only while nobody else has the file open. Handles answer `Refused` afterwards.
+    ///
+    /// # Errors
+    /// [`SharedError::InUse`] if another process, or another registry of this one, has it open: merge instead;
+    /// [`SharedError::Snapshot`] if it does not fit; [`SharedError::ReadOnly`]. Nothing was changed then.
+    pub fn restore(&self, snapshot: &RegistrySnapshot) -> Result<(), SharedError> {
+        let core = self.core();
+        core.check_writable()?;
+        let (path, file) = (core.file.path(), core.file.file());
+        let failed = |error| SharedError::io(path, "it cannot be locked", error);
+        let in_use = || SharedError::InUse { path: path.into() };
+        let _changing = Changing::wait(file).map_err(failed)?.ok_or_else(in_use)?;
+        if !core.file.is_current() || !lock::take(file, Byte::Present).map_err(failed)? {
+            return Err(in_use());
+        }
+        let restored = rewrite::restore(path, &core.header, snapshot);
+        if restored.is_ok() {
+            // Before anybody opens the new one: what handles record from here on would be lost.
+            core.book().alive().for_each(|life| _ = life.end(1));
+        }
+        // Whether it was or not: this one is not alone any more.
+        let shared = lock::share(file, Byte::Present).map_err(failed);
+        restored?;
+        shared?;
+        self.inner.set(self.inner.builder.reopen(path, core)?);
+        self.core().watch.emit(EventKind::SnapshotRestored, || Event::SnapshotRestored);
+        self.core().watch.changed();
+        Ok(())
+    }
+
+    /// Brings what was counted to the disk. Nobody needs it for other processes to see hits, or to survive their end: it is for
+    /// the machine's.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn sync(&self) -> Result<(), SharedError> {
+        let core = self.core();
+        core.file.sync().map_err(|error| SharedError::io(core.file.path(), "it cannot be brought to the disk", error))
+    }
+
+    /// The window.
+    #[must_use]
+    pub fn window(&self) -> Duration {
+        self.core().window()
+    }
+
+    /// The width of a tick.
+    #[must_use]
+    pub fn resolution(&self) -> Duration {
+        self.core().geometry().resolution().width()
+    }
+
+    /// The slack, in slots.
+    #[must_use]
+    pub fn slack(&self) -> u32 {
+        self.core().geometry().slack()
+    }
+
+    /// The most lives of endpoints that the file has room for.
+    #[must_use]
+    pub fn max_endpoints(&self) -> u32 {
+        self.core().header.layout.room.endpoints
+    }
+
+    /// How far ahead of the clock a hit may be stamped.
+    #[must_use]
+    pub fn max_skew(&self) -> Duration {
+        self.resolution() * (self.core().times.skew() as u32)
+    }
+
+    /// Where the time comes from.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        self.core().times.clock()
+    }
+
+    /// The number of bits that tell visitors apart.
+    #[must_use]
+    pub fn precision(&self) -> u8 {
+        self.core().parts.precision().bits()
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.core().file.path()
+    }
+
+    /// Whether the file's name still means this file: not if it was removed, or replaced by a restore elsewhere.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        self.core().file.is_current()
+    }
+
+    /// Whether part of the file was cut off while it was open.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.core().file.is_lost()
+    }
+
+    /// Whether hits can be recorded.
+    #[must_use]
+    pub fn is_writable(&self) -> bool {
+        self.core().file.is_writable()
+    }
+}

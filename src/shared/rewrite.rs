@@ -1,0 +1,286 @@
+//! A new file from an old one: for another writer, for more room, for another window.
+//!
+//! What is copied is what is alive: names, lives, slots, totals, visitors, states of limiters. Removed lives, names that were never
+//! used and damaged records stay behind, so the new file has room again. It has a replica of its own, and what its slots have
+//! from others is told apart by [`frozen`](super::frozen), so snapshots of the old file and of the new one merge to the same
+//! counts as one.
+//!
+//! | step | killed after it |
+//! |---|---|
+//! | take [`Byte::Change`] and [`Byte::Present`] of the old file: nobody counts in it | as before |
+//! | write the new file, under no name or another one | as before; what has another name is never looked at again |
+//! | bring it to the disk | as before |
+//! | give it its name, in one step | the new file is there |
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::Duration;
+
+use memmap2::MmapRaw;
+
+use super::core::{Sections, hash};
+use super::exchange::Book;
+use super::file::{Access, Found, RingFile, Unnamed, find, is_at};
+use super::frozen::{self, Frozen};
+use super::header::{Header, LimitTime};
+use super::layout::{Hot, Layout, Room};
+use super::lives::Life;
+use super::lock::{self, Byte, Changing};
+use super::origin::Origin;
+use crate::clock::{SteadyClock, SystemClock};
+use crate::error::SharedError;
+use crate::outcome::Outcomes;
+use crate::registry_snapshot::RegistrySnapshot;
+use crate::stamp::system_bytes;
+use crate::sync::{AtomicU64, Ordering};
+use crate::time::Tick;
+use crate::window::Cell;
+use crate::window::geometry::Geometry;
+use crate::writer::{Replica, Writer};
+
+/// A file that is being made.
+struct Draft {
+    unnamed: Unnamed,
+    map: MmapRaw,
+    header: Header,
+}
+
+impl Draft {
+    fn new(path: &Path, layout: Layout, key: [u64; 2], limits: Option<LimitTime>) -> Result<Self, SharedError> {
+        let unnamed = Unnamed::new(path, layout.words as u64 * 8)?;
+        let failed = |error| SharedError::io(path, "it cannot be made", error);
+        let map = MmapRaw::map_raw(&unnamed.file).map_err(failed)?;
+        let origin = Origin::of(&unnamed.file).map_err(failed)?;
+        let made = SystemClock.now().as_duration().as_micros() as u64;
+        let limits = limits.unwrap_or_else(|| LimitTime::new(made));
+        let header = Header { layout, key, replica: Replica::new(), origin, made, limits, began: Outcomes::default() };
+        Ok(Self { unnamed, map, header })
+    }
+
+    fn book(&self) -> Book<'_> {
+        // SAFETY: the mapping begins a page, is as long as that, and lives as long as `self`; nobody else has it.
+        let words = unsafe { std::slice::from_raw_parts(self.map.as_ptr().cast::<AtomicU64>(), self.map.len() / 8) };
+        Book { sections: Sections::new(words, &self.header.layout), header: &self.header }
+    }
+
+    fn seal(&self, path: &Path) -> Result<(), SharedError> {
+        self.map.flush().map_err(|error| SharedError::io(path, "it cannot be written", error))?;
+        self.unnamed.seal(path, &self.header)
+    }
+}
+
+impl LimitTime {
+    /// A time of limiters that begins at `origin`, in microseconds since 1970.
+    fn new(origin: u64) -> Self {
+        let now = SystemClock.now().as_duration().as_micros() as u64;
+        let since = now.saturating_sub(origin).saturating_mul(1_000);
+        Self { offset: since.wrapping_sub(SteadyClock.nanos(false)), origin }
+    }
+}
+
+fn new_key() -> [u64; 2] {
+    let bytes = system_bytes();
+    let (words, _) = bytes.as_chunks::<8>();
+    [u64::from_le_bytes(words[0]), u64::from_le_bytes(words[1])]
+}
+
+/// Makes an empty file at `path`, unless there is one; answers whether it did.
+pub fn make(path: &Path, layout: Layout) -> Result<bool, SharedError> {
+    let draft = Draft::new(path, layout, new_key(), None)?;
+    draft.seal(path)?;
+    draft.unnamed.publish(path)
+}
+
+/// Puts a file in the place of the one that was found at `path`, a copy, in which a new writer goes on.
+pub fn renew(path: &Path, found: &Found) -> Result<(), SharedError> {
+    let path = &path.canonicalize().map_err(|error| SharedError::io(path, "it cannot be found", error))?;
+    let failed = |error| SharedError::io(path, "it cannot be locked", error);
+    let in_use = || SharedError::InUse { path: path.into() };
+    let _changing = Changing::wait(&found.file).map_err(failed)?.ok_or_else(in_use)?;
+    if !is_at(&found.file, path).unwrap_or(false) {
+        // Somebody else has done it.
+        return Ok(());
+    }
+    if !lock::take(&found.file, Byte::Present).map_err(failed)? {
+        return Err(in_use());
+    }
+    let old = found.file.try_clone().map_err(failed)?;
+    let old = RingFile::map(old, path, Access::Read, found.header.layout.words)?;
+    let room = found.header.layout.room;
+    let draft = copy(path, &old, &found.header, Room { frozen: 0, ..room }, None)?;
+    let mode = found.file.metadata().map_err(failed)?.permissions();
+    draft.unnamed.file.set_permissions(mode).map_err(failed)?;
+    draft.unnamed.replace(path)
+}
+
+/// What a compaction changes; `None` is as it was.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wanted {
+    pub max_endpoints: Option<u32>,
+    pub window: Option<Duration>,
+}
+
+/// Makes `to`, which must not be there, of what is alive in `from`, which nobody may have open.
+pub fn compact(from: &Path, to: &Path, wanted: Wanted) -> Result<(), SharedError> {
+    let missing = || {
+        let error = std::io::Error::from(std::io::ErrorKind::NotFound);
+        SharedError::io(from, "it cannot be opened", error)
+    };
+    let failed = |error| SharedError::io(from, "it cannot be locked", error);
+    let in_use = || SharedError::InUse { path: from.into() };
+    let found = find(from, Access::Write)?.ok_or_else(missing)?;
+    let _changing = Changing::wait(&found.file).map_err(failed)?.ok_or_else(in_use)?;
+    if !lock::take(&found.file, Byte::Present).map_err(failed)? {
+        return Err(in_use());
+    }
+    let old = RingFile::map(found.file.try_clone().map_err(failed)?, from, Access::Read, found.header.layout.words)?;
+    let mut room = found.header.layout.room;
+    if let Some(endpoints) = wanted.max_endpoints {
+        let more = |size: u64| (size / u64::from(room.endpoints).max(1)).saturating_mul(endpoints.into());
+        room = Room {
+            endpoints,
+            names: room.names.max(more(room.names)),
+            visitors: room.visitors.max(more(room.visitors)),
+            ..room
+        };
+    }
+    let draft = copy(to, &old, &found.header, Room { frozen: 0, ..room }, wanted.window)?;
+    if draft.unnamed.publish(to)? {
+        Ok(())
+    } else {
+        Err(SharedError::io(to, "it cannot be made", std::io::ErrorKind::AlreadyExists.into()))
+    }
+}
+
+/// Makes a file of what `snapshot` holds, with the room of `old`, in its place. Whoever calls has it alone.
+pub fn restore(path: &Path, old: &Header, snapshot: &RegistrySnapshot) -> Result<(), SharedError> {
+    let room = Room { frozen: 0, ..old.layout.room };
+    let layout = layout(path, &old.layout, room)?;
+    let draft = Draft::new(path, layout, new_key(), None)?;
+    draft.book().merge(snapshot)?;
+    draft.seal(path)?;
+    draft.unnamed.replace(path)
+}
+
+fn layout(path: &Path, like: &Layout, room: Room) -> Result<Layout, SharedError> {
+    Layout::new(like.geometry, like.precision, room).ok_or_else(|| SharedError::TooLarge { path: path.into() })
+}
+
+/// A draft of what is alive in `old`.
+fn copy(
+    path: &Path,
+    old: &RingFile,
+    header: &Header,
+    room: Room,
+    window: Option<Duration>,
+) -> Result<Draft, SharedError> {
+    let from = Book { sections: Sections::new(old.words(), &header.layout), header };
+    let mut like = header.layout.clone();
+    if let Some(window) = window {
+        like.geometry = Geometry::new(like.geometry.resolution(), window, like.geometry.slack())?;
+    }
+    let full = || SharedError::Full { path: path.into(), max_endpoints: room.endpoints };
+    let cells = frozen::read(from.sections.frozen);
+    let now = like.geometry.resolution().tick(SystemClock.now());
+    let kept = Kept { slots: like.geometry.slots() as u64, now };
+    // Before anything is made: how many cells are another writer's from now on.
+    let shares: Frozen = from.alive().map(|life| (life.index(), kept.shares(from, life, &cells))).collect();
+    let frozen_words = frozen::write(&shares).len() as u64;
+    let layout = layout(path, &like, Room { frozen: frozen_words, ..room })?;
+    let mut draft = Draft::new(path, layout, header.key, Some(LimitTime::new(header.limits.origin)))?;
+    let to = draft.book();
+    let mut moved = Frozen::new();
+    let mut left_behind = from.sections.outcomes().counted;
+    for life in from.alive() {
+        let Some(text) = from.name_of(life) else { continue };
+        let name = to.sections.lives.names.find_or_insert(hash(header.key, &text), &text).map_err(|_| full())?;
+        name.ended().fetch_max(life.epoch(), Ordering::Relaxed);
+        let new = to.sections.lives.begin(name).map_err(|_| full())?;
+        kept.copy_row(from, life, to, new);
+        let total = life.total().load(Ordering::Acquire);
+        left_behind = left_behind.saturating_sub(total);
+        new.total().store(total, Ordering::Relaxed);
+        new.known().store(kept.known(life, header), Ordering::Relaxed);
+        to.sections.visitors.copy(new, from.sections.visitors, life);
+        // Each is linked before those that were: begin with the last.
+        let others: Vec<Life<'_>> = from.merged(life).collect();
+        for other in others.into_iter().rev() {
+            let Some(writer) = from.writer_of(other) else { continue };
+            let copied = to.add_writer(new, name, writer).ok_or_else(full)?;
+            kept.copy_row(from, other, to, copied);
+        }
+        if let Some(shares) = shares.get(&life.index()).filter(|shares| !shares.is_empty()) {
+            moved.insert(new.index(), shares.clone());
+        }
+    }
+    for record in from.sections.lives.names.iter() {
+        let last = from.sections.lives.last(record).filter(|life| !life.is_alive()).map_or(0, Life::removed);
+        let ended = record.ended().load(Ordering::Acquire).max(last);
+        if ended > 0
+            && let Some(text) = record.text(|name| hash(header.key, name))
+            && let Ok(name) = to.sections.lives.names.find_or_insert(hash(header.key, &text), &text)
+        {
+            name.ended().fetch_max(ended, Ordering::Relaxed);
+            name.ended_at().fetch_max(record.ended_at().load(Ordering::Acquire), Ordering::Relaxed);
+        }
+    }
+    for (replica, totals) in from.others().iter().chain([(header.replica, from.own_totals())]) {
+        let row = to.others().find_or_add(replica).ok_or_else(full)?;
+        to.others().raise(row, totals);
+    }
+    for (word, value) in to.sections.frozen.iter().zip(frozen::write(&moved)) {
+        word.store(value, Ordering::Relaxed);
+    }
+    for (word, old) in to.sections.limits.iter().zip(from.sections.limits) {
+        word.store(old.load(Ordering::Acquire), Ordering::Relaxed);
+    }
+    for (word, old) in to.sections.tally().iter().zip(from.sections.tally()) {
+        word.store(old.load(Ordering::Acquire), Ordering::Relaxed);
+    }
+    to.sections.tally()[0].store(left_behind, Ordering::Relaxed);
+    to.sections.hot(Hot::Epoch).store(from.sections.hot(Hot::Epoch).load(Ordering::Acquire), Ordering::Relaxed);
+    let began = to.sections.outcomes();
+    draft.header.began = began;
+    draft.seal(path)?;
+    Ok(draft)
+}
+
+/// What of a ring comes along into one of `slots` slots.
+struct Kept {
+    slots: u64,
+    now: Tick,
+}
+
+impl Kept {
+    /// The cells of a life by writer, its own with them, that may still be asked for.
+    fn shares(&self, from: Book<'_>, life: Life<'_>, frozen: &Frozen) -> BTreeMap<Writer, BTreeMap<Tick, u64>> {
+        let geometry = &from.header.layout.geometry;
+        let shares = frozen.get(&life.index());
+        let own = frozen::without(life.row().cells(geometry), shares);
+        let mut all = shares.cloned().unwrap_or_default();
+        all.insert(from.own(life), own.into_iter().map(|cell| (cell.tick, cell.count)).collect());
+        // What the slots do not have any more is nobody's share of them.
+        let present: BTreeSet<Tick> = life.row().cells(geometry).map(|cell| cell.tick).collect();
+        for cells in all.values_mut() {
+            cells.retain(|tick, _| tick.0 + self.slots > self.now.0 && present.contains(tick));
+        }
+        all.retain(|_, cells| !cells.is_empty());
+        all
+    }
+
+    fn copy_row(&self, from: Book<'_>, old: Life<'_>, to: Book<'_>, new: Life<'_>) {
+        let cells: Vec<Cell> = old.row().cells(&from.header.layout.geometry).collect();
+        cells.into_iter().for_each(|cell| new.row().raise(&to.header.layout.geometry, cell));
+    }
+
+    /// The first tick that is known in the new ring: a longer one has slots for ticks that the old one used again.
+    fn known(&self, life: Life<'_>, header: &Header) -> u64 {
+        let geometry = &header.layout.geometry;
+        let known = life.known().load(Ordering::Acquire);
+        if self.slots <= geometry.slots() as u64 {
+            return known;
+        }
+        let newest = life.row().cells(geometry).map(|cell| cell.tick.0).max().unwrap_or(0);
+        known.max((newest + 1).saturating_sub(geometry.slots() as u64))
+    }
+}

@@ -1,0 +1,92 @@
+//! Registries in files, seen from outside.
+//!
+//! * [`behaviour`]: what the documentation promises, one by one;
+//! * [`oracle`]: any steps, reopening, copying and compacting among them, against a list of all hits;
+//! * [`exchange`]: snapshots and merges between files and memory, copies and their writers;
+//! * [`files`]: what is foreign, cut, newer, damaged or not allowed is refused and left as it was;
+//! * [`processes`]: forked processes that count, are killed and stopped.
+
+mod behaviour;
+mod exchange;
+mod files;
+mod oracle;
+mod processes;
+
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use hitring::{ManualClock, SharedBuilder, SharedRegistry, Timestamp};
+
+/// Seconds since 1970.
+fn at(secs: u64) -> Timestamp {
+    Timestamp::try_from(secs).expect("a time of the tests is before the year 10000")
+}
+
+/// A usual time.
+const START: u64 = 1_700_000_000;
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// A folder that goes with the test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("hitring-shared-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder for temporary files can be made");
+        Self(folder)
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Small files of the last minute.
+fn small() -> SharedBuilder {
+    SharedRegistry::builder().window(MINUTE).max_endpoints(64)
+}
+
+/// A registry in a file of its own, by a clock that is moved by hand.
+struct Made {
+    registry: SharedRegistry,
+    clock: ManualClock,
+    folder: Folder,
+}
+
+impl Made {
+    fn path(&self) -> PathBuf {
+        self.folder.file("hits.ring")
+    }
+
+    fn set(&self, second: u64) {
+        self.clock.set(at(second));
+    }
+
+    fn open(&self, path: &Path) -> SharedRegistry {
+        small().clock(self.clock.clone()).open(path).expect("the file is whole")
+    }
+}
+
+impl Deref for Made {
+    type Target = SharedRegistry;
+
+    fn deref(&self) -> &SharedRegistry {
+        &self.registry
+    }
+}
+
+fn made() -> Made {
+    let (folder, clock) = (Folder::new(), ManualClock::new(at(START)));
+    let registry = small().clock(clock.clone()).create(folder.file("hits.ring")).expect("the file can be made");
+    Made { registry, clock, folder }
+}
