@@ -79,6 +79,16 @@ pub enum Mutant {
     ReservoirForgetsPassed,
     /// An add of a chosen position takes its place even from a later one.
     ReservoirTakesBack,
+    /// A name is put into a bucket of a file by a store instead of a compare-and-exchange.
+    NameTakenOver,
+    /// A life of a file is given its name by a store instead of a compare-and-exchange.
+    LifeTakenOver,
+    /// The number of lives is raised before the name leads to the last one.
+    LifeUnfinished,
+    /// A removed endpoint that comes again is given its former life.
+    LifeUsedAgain,
+    /// A life is ended by a load and a store instead of a compare-and-exchange.
+    LifeEndsByStore,
 }
 
 #[cfg(any(hitring_loom, hitring_shuttle))]

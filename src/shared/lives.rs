@@ -24,11 +24,11 @@
 //! Nobody begins a second life of a name beside a living one. Who is about to has read `tail`, then the record's life, and
 //! found none alive. A life that was begun in an earlier place was finished before `tail` moved past it, so reading the record
 //! shows it; one in the same place makes the exchange fail; and there is none in a later place, as `tail` does not pass an
-//! empty one. (Mutant `LifeUnfinished`: the tail moves before the record is raised.)
+//! empty one. (Mutants `LifeUnfinished`: the tail moves before the record is raised; `LifeTakenOver`: a store for the exchange.)
 //!
 //! # A hit and a removal
 //! The slot first, then the total: what is killed in between leaves the total one hit short of the slots. A hit reads
-//! `removed` first. If that comes before the removal's exchange, the hit counts in the old life, whose number of all hits has
+//! `removed` first. (Mutant `LifeEndsByStore`: of two who remove, both are told that they did.) If that comes before the removal's exchange, the hit counts in the old life, whose number of all hits has
 //! it; if after, it is told that the life is over.
 //!
 //! **Progress.** `record` is lock-free: an exchange is lost to another hit only; then one `fetch_add`. `begin` is lock-free.
@@ -138,6 +138,11 @@ impl<'a> Lives<'a> {
     /// Puts `word` into the first free place, if it is still at `tail`; answers the life if so.
     fn claim(self, tail: usize, word: u64) -> Result<Option<Life<'a>>, Full> {
         let life = self.get(tail).ok_or(Full)?;
+        if mutated!(LifeTakenOver) {
+            life.words[NAME].store(word, Ordering::Release);
+            self.finish(life);
+            return Ok(Some(life));
+        }
         let claimed = life.words[NAME].compare_exchange(0, word, Ordering::AcqRel, Ordering::Acquire).is_ok();
         self.finish(life);
         Ok(claimed.then_some(life))
@@ -229,6 +234,11 @@ impl<'a> Life<'a> {
 
     /// Ends it; answers whether it was alive.
     pub fn end(self, epoch: u64) -> bool {
+        if mutated!(LifeEndsByStore) {
+            let alive = self.is_alive();
+            self.words[REMOVED].store(epoch.max(1), Ordering::Release);
+            return alive;
+        }
         self.words[REMOVED].compare_exchange(0, epoch.max(1), Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 

@@ -19,6 +19,8 @@ mod limit;
 mod morris;
 mod reservoir;
 mod ring;
+#[cfg(target_os = "linux")]
+mod shared;
 mod sliding;
 mod slot;
 mod sparse;

@@ -1,0 +1,225 @@
+//! Endpoints of a shared file: names and lives that several processes begin, remove and count in at a time.
+//!
+//! A process that is killed is a thread that takes no further step: models begin where one stopped.
+
+use hitring::mutant::Mutant;
+use hitring::shared::layout::LIFE;
+use hitring::shared::lives::Lives;
+use hitring::shared::names::{Full, Names};
+use hitring::sync::{AtomicU64, Ordering};
+use hitring::window::geometry::Geometry;
+use hitring::{Outcome, Tick};
+
+use super::{geometry, span};
+use crate::explorer::{Arc, check, check_within, fails, spawn};
+
+const SPLIT: &str = "an endpoint has not all of its hits";
+const OTHERS: &str = "an endpoint has the hits of another";
+const BACK: &str = "a new life has hits of the old one";
+const TWICE: &str = "an endpoint was removed twice, or not at all";
+const ROOM: &str = "the room was not used as far as there is";
+
+/// The slots of a ring, as the file has them.
+const SLOTS: usize = 3;
+/// The tick of all hits; the slots have hits of a lap before it.
+const NOW: Tick = Tick(4);
+
+/// The sections of a file with room for a few lives.
+struct File {
+    geometry: Geometry,
+    table: Vec<AtomicU64>,
+    arena: Vec<AtomicU64>,
+    used: AtomicU64,
+    lives: Vec<AtomicU64>,
+    rings: Vec<AtomicU64>,
+    tail: AtomicU64,
+    epoch: AtomicU64,
+}
+
+impl File {
+    /// Room for `lives`; the slots of all rings have seven hits of an older lap.
+    fn new(lives: usize) -> Self {
+        let geometry = geometry(2, SLOTS as u32);
+        let zeroes = |many: usize| (0..many).map(|_| AtomicU64::new(0)).collect();
+        let older = |index: usize| AtomicU64::new(geometry.place(Tick((index % SLOTS) as u64)).base | 7);
+        Self {
+            geometry,
+            table: zeroes(2),
+            arena: zeroes(10),
+            used: AtomicU64::new(0),
+            lives: zeroes(lives * LIFE),
+            rings: (0..lives * SLOTS).map(older).collect(),
+            tail: AtomicU64::new(0),
+            epoch: AtomicU64::new(0),
+        }
+    }
+
+    fn lives(&self) -> Lives<'_> {
+        let names = Names { table: &self.table, arena: &self.arena, used: &self.used };
+        Lives { words: &self.lives, rings: &self.rings, ring: SLOTS, tail: &self.tail, names }
+    }
+
+    /// Counts by name, as a process does that knows nothing of the endpoint; false without room. All names have one hash.
+    fn record(&self, name: &str, amount: u64) -> bool {
+        let lives = self.lives();
+        loop {
+            let begun = lives.names.find_or_insert(0, name).and_then(|name| lives.begin(name));
+            let Ok(life) = begun else {
+                assert_eq!(begun.map(drop), Err(Full));
+                return false;
+            };
+            if life.record_current(&self.geometry, NOW, amount) {
+                return true;
+            }
+            if let Ok(outcome) = life.record(&self.geometry, NOW, amount) {
+                assert_eq!(outcome, Outcome::Counted);
+                return true;
+            }
+        }
+    }
+
+    /// The hits in the window and of all time.
+    fn count(&self, name: &str) -> (u64, u64) {
+        let lives = self.lives();
+        let life = lives.names.find(0, name).and_then(|name| lives.alive(name));
+        life.map_or((0, 0), |life| {
+            let reading = life.row().sum(&self.geometry, span(3, 4));
+            assert!(reading.exact);
+            (reading.count, life.total().load(Ordering::Acquire))
+        })
+    }
+
+    fn remove(&self, name: &str) -> bool {
+        let name = self.lives().names.find(0, name).expect("it was made");
+        self.lives().remove(name, &self.epoch, NOW)
+    }
+}
+
+/// Two bring one name.
+fn one_name_twice() {
+    let file = Arc::new(File::new(2));
+    let writers = [1, 2].map(|amount| {
+        let file = Arc::clone(&file);
+        spawn(move || assert!(file.record("a", amount), "{ROOM}"))
+    });
+    for writer in writers {
+        writer.join().expect("a model thread ends");
+    }
+    assert_eq!(file.count("a"), (3, 3), "{SPLIT}");
+    assert_eq!(file.lives().begun(), 1, "{SPLIT}");
+}
+
+/// Two bring different names, and there is room for one.
+fn the_last_room() {
+    let file = Arc::new(File::new(1));
+    let writers = ["a", "b"].map(|name| {
+        let file = Arc::clone(&file);
+        spawn(move || (name, file.record(name, 1)))
+    });
+    let mut counted = 0;
+    for (name, took) in writers.map(|writer| writer.join().expect("a model thread ends")) {
+        counted += u64::from(took);
+        let expected = u64::from(took);
+        assert_eq!(file.count(name), (expected, expected), "{OTHERS}");
+    }
+    assert_eq!(counted, 1, "{ROOM}");
+}
+
+/// One was killed when it had put its name into the first place; two go on.
+fn one_was_killed_in_between() {
+    let file = File::new(3);
+    let name = file.lives().names.find_or_insert(0, "a").expect("there is room");
+    file.lives[0].store(name.unit(), Ordering::Release);
+    let file = Arc::new(file);
+    let writers = ["a", "b"].map(|name| {
+        let file = Arc::clone(&file);
+        spawn(move || assert!(file.record(name, 1), "{ROOM}"))
+    });
+    for writer in writers {
+        writer.join().expect("a model thread ends");
+    }
+    assert_eq!((file.count("a"), file.count("b")), ((1, 1), (1, 1)), "{SPLIT}");
+    assert_eq!(file.lives().begun(), 2, "{SPLIT}");
+}
+
+/// A handle that is stopped in the middle of a hit goes on after its endpoint was removed and made again.
+fn a_stalled_handle() {
+    let file = Arc::new(File::new(2));
+    assert!(file.record("a", 2));
+    let handle = {
+        let file = Arc::clone(&file);
+        spawn(move || {
+            let life = file.lives().get(0).expect("it has begun");
+            life.record_current(&file.geometry, NOW, 1) || life.record(&file.geometry, NOW, 1).is_ok()
+        })
+    };
+    let remover = {
+        let file = Arc::clone(&file);
+        spawn(move || {
+            assert!(file.remove("a"), "{TWICE}");
+            assert!(file.record("a", 5), "{ROOM}");
+        })
+    };
+    let counted = handle.join().expect("a model thread ends");
+    remover.join().expect("a model thread ends");
+    assert_eq!(file.count("a"), (5, 5), "{BACK}");
+    let old = file.lives().get(0).expect("it has begun");
+    assert_eq!(old.total().load(Ordering::Acquire), 2 + u64::from(counted), "{SPLIT}");
+}
+
+/// Two remove an endpoint, beside one that counts in it by name.
+fn two_removers() {
+    let file = Arc::new(File::new(3));
+    assert!(file.record("a", 2));
+    let removers = [0, 1].map(|_| {
+        let file = Arc::clone(&file);
+        spawn(move || file.remove("a"))
+    });
+    let writer = {
+        let file = Arc::clone(&file);
+        spawn(move || assert!(file.record("a", 1), "{ROOM}"))
+    };
+    let removed = removers.map(|remover| remover.join().expect("a model thread ends"));
+    writer.join().expect("a model thread ends");
+    let ended = removed.into_iter().filter(|&removed| removed).count();
+    let lives = file.lives();
+    let over = lives.iter().filter(|life| !life.is_alive()).count();
+    assert_eq!(ended, over, "{TWICE}");
+    assert!(ended >= 1, "{TWICE}");
+    let all: u64 = lives.iter().map(|life| life.total().load(Ordering::Acquire)).sum();
+    assert_eq!(all, 3, "{SPLIT}");
+    // A later life is of a later epoch.
+    let epochs: Vec<u64> = lives.iter().map(|life| life.epoch()).collect();
+    assert!(epochs.windows(2).all(|pair| pair[0] < pair[1]), "{BACK}: {epochs:?}");
+}
+
+#[test]
+fn a_name_has_one_life() {
+    check(one_name_twice);
+    fails(Mutant::NameTakenOver, SPLIT, one_name_twice);
+    fails(Mutant::LifeUnfinished, SPLIT, one_name_twice);
+}
+
+#[test]
+fn the_last_room_goes_to_one() {
+    check(the_last_room);
+    fails(Mutant::LifeTakenOver, OTHERS, the_last_room);
+}
+
+#[test]
+fn who_is_killed_leaves_no_half_of_a_life() {
+    check(one_was_killed_in_between);
+    fails(Mutant::LifeUnfinished, SPLIT, one_was_killed_in_between);
+}
+
+#[test]
+fn a_removed_endpoint_has_no_part_in_the_next() {
+    check(a_stalled_handle);
+    fails(Mutant::LifeUsedAgain, BACK, a_stalled_handle);
+}
+
+#[test]
+fn an_endpoint_is_removed_once() {
+    check_within(2, two_removers);
+    fails(Mutant::LifeEndsByStore, TWICE, two_removers);
+}
