@@ -51,6 +51,19 @@ pub fn relax() {
     std::thread::yield_now();
 }
 
+/// Lets others go on for less than a microsecond, without leaving the core: after an exchange that was lost to another process,
+/// which has the line then and makes several of its own before it has to give it back.
+pub fn pause() {
+    #[cfg(hitring_loom)]
+    loom::thread::yield_now();
+    #[cfg(hitring_shuttle)]
+    shuttle::thread::yield_now();
+    #[cfg(not(any(hitring_loom, hitring_shuttle)))]
+    for _ in 0..50 {
+        std::hint::spin_loop();
+    }
+}
+
 /// A mutex without poisoning: no critical section of this crate can leave its data half changed by a panic.
 #[derive(Debug)]
 pub struct Mutex<T>(locks::Mutex<T>);

@@ -9,20 +9,35 @@ pub struct Row {
     pub name: String,
     /// How many threads do it at once.
     pub threads: usize,
+    run: Run,
+}
+
+enum Run {
     /// Does it `n` times in a thread.
-    run: Box<dyn Fn(usize, u64) + Sync>,
+    Threads(Box<dyn Fn(usize, u64) + Sync>),
+    /// Does it `n` times by as many as do it at once, and says how long the slowest took.
+    Timed(Box<dyn Fn(u64) -> Duration + Sync>),
 }
 
 impl Row {
     pub fn new(name: impl Into<String>, threads: usize, run: impl Fn(usize, u64) + Sync + 'static) -> Self {
-        Self { name: name.into(), threads, run: Box::new(run) }
+        Self { name: name.into(), threads, run: Run::Threads(Box::new(run)) }
+    }
+
+    /// A row whose time is taken by `timed`: that of processes.
+    pub fn timed(name: impl Into<String>, many: usize, timed: impl Fn(u64) -> Duration + Sync + 'static) -> Self {
+        Self { name: name.into(), threads: many, run: Run::Timed(Box::new(timed)) }
     }
 
     /// How long it takes to do it `n` times in every thread at once: the slowest thread, from a spinning line on.
     pub fn time(&self, n: u64) -> Duration {
+        let run = match &self.run {
+            Run::Timed(timed) => return timed(n),
+            Run::Threads(run) => run,
+        };
         if self.threads == 1 {
             let start = Instant::now();
-            (self.run)(0, n);
+            run(0, n);
             return start.elapsed();
         }
         let ready = AtomicUsize::new(0);
@@ -31,13 +46,13 @@ impl Row {
                 .map(|thread| {
                     let ready = &ready;
                     scope.spawn(move || {
-                        (self.run)(thread, n / 100 + 1);
+                        run(thread, n / 100 + 1);
                         ready.fetch_add(1, Ordering::AcqRel);
                         while ready.load(Ordering::Acquire) < self.threads {
                             std::hint::spin_loop();
                         }
                         let start = Instant::now();
-                        (self.run)(thread, n);
+                        run(thread, n);
                         start.elapsed()
                     })
                 })

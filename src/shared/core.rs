@@ -12,6 +12,7 @@ use super::file::RingFile;
 use super::header::Header;
 use super::layout::{Hot, Layout};
 use super::lives::{Life, Lives, Removed};
+use super::lock::lane;
 use super::names::{Full, Name, Names};
 use super::visitors::{Lost, Visitors};
 use crate::error::{EndpointError, QueryError, SharedError};
@@ -90,7 +91,7 @@ impl<'a> Sections<'a> {
         // The tally first: what moves from lives to it never does while others count.
         let mut outcomes = Outcomes::from_array(std::array::from_fn(|row| self.tally()[row].load(Ordering::Acquire)));
         for life in self.lives.iter().filter(|life| !life.is_foreign()) {
-            outcomes.add(Outcome::Counted, life.total().load(Ordering::Acquire));
+            outcomes.add(Outcome::Counted, life.total());
         }
         outcomes
     }
@@ -169,11 +170,18 @@ impl Core {
         }
     }
 
-    /// Counts in `life`, which the file may be written for.
+    /// Counts in `life` at `tick`, if the tick has hits there, with room for these, and nobody wants to know of them. Otherwise
+    /// it changes nothing, and [`record_other`](Self::record_other) is the way. The file may be written.
+    #[inline(always)]
+    pub fn record_short(&self, life: Life<'_>, tick: Tick, amount: u64) -> bool {
+        !self.watch.wants_hits() && life.record_current(self.geometry(), tick, amount, lane()) && !self.file.is_lost()
+    }
+
+    /// Counts in `life`, in a file that may be written.
     #[inline(always)]
     pub fn record(&self, life: Life<'_>, name: &str, amount: u64) -> Result<Outcome, Removed> {
         let tick = self.times.tick();
-        if !self.watch.wants_hits() && life.record_current(self.geometry(), tick, amount) && !self.file.is_lost() {
+        if self.record_short(life, tick, amount) {
             return Ok(Outcome::Counted);
         }
         self.record_other(life, name, self.times.now(tick), amount)
@@ -189,13 +197,14 @@ impl Core {
         self.record_other(life, name, when, amount)
     }
 
+    /// Counts in `life` what has no short way.
     #[inline(never)]
-    fn record_other(&self, life: Life<'_>, name: &str, when: When<'_>, amount: u64) -> Result<Outcome, Removed> {
+    pub fn record_other(&self, life: Life<'_>, name: &str, when: When<'_>, amount: u64) -> Result<Outcome, Removed> {
         // What fell into a page that is gone is counted by nobody.
         if self.file.is_lost() {
             return Ok(Outcome::Refused);
         }
-        let outcome = life.record(self.geometry(), when.tick(), amount)?;
+        let outcome = life.record(self.geometry(), when.tick(), amount, lane())?;
         if self.file.is_lost() {
             return Ok(Outcome::Refused);
         }

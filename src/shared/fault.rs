@@ -36,6 +36,8 @@ static TABLE: [Mapping; MAPPINGS] = [const {
 #[derive(Debug)]
 pub struct Prepared {
     index: Option<usize>,
+    /// The note of this mapping, or one that nobody writes.
+    lost: &'static process::AtomicU64,
 }
 
 impl Prepared {
@@ -53,13 +55,14 @@ impl Prepared {
             }
             claimed
         });
-        Self { index }
+        static NEVER: process::AtomicU64 = process::AtomicU64::new(0);
+        Self { index, lost: index.map_or(&NEVER, |index| &TABLE[index].lost) }
     }
 
     /// Whether part of the mapping is lost.
-    #[inline]
+    #[inline(always)]
     pub fn is_lost(&self) -> bool {
-        self.index.is_some_and(|index| TABLE[index].lost.load(Ordering::Relaxed) != 0)
+        self.lost.load(Ordering::Relaxed) != 0
     }
 }
 

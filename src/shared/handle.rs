@@ -9,8 +9,7 @@ use crate::error::{EndpointError, QueryError};
 use crate::hits::Hits;
 use crate::outcome::Outcome;
 use crate::sketch::hyperloglog::hash::murmur;
-use crate::sync::Ordering;
-use crate::time::Timestamp;
+use crate::time::{Tick, Timestamp};
 
 /// One endpoint of a [`SharedRegistry`](crate::SharedRegistry): records with two exchanges and asks with one pass over its
 /// slots.
@@ -38,10 +37,23 @@ impl SharedHandle {
     /// Counts `amount` hits now; `Refused` if the endpoint was removed, or the file was opened for reading.
     #[inline]
     pub fn record(&self, amount: u64) -> Outcome {
-        if !self.core.file.is_writable() {
-            return Outcome::Refused;
+        let core = &*self.core;
+        if core.file.is_writable() {
+            let tick = core.times.tick();
+            if core.record_short(self.life, tick, amount) {
+                return Outcome::Counted;
+            }
+            return self.record_other(tick, amount);
         }
-        self.core.record(self.life, &self.name, amount).unwrap_or_else(|_| self.refuse(amount))
+        Outcome::Refused
+    }
+
+    // Not in line, and given no more than it needs: whoever has no need of it keeps no registers for it.
+    #[cold]
+    #[inline(never)]
+    fn record_other(&self, tick: Tick, amount: u64) -> Outcome {
+        let when = self.core.times.now(tick);
+        self.core.record_other(self.life, &self.name, when, amount).unwrap_or_else(|_| self.refuse(amount))
     }
 
     /// Counts `amount` hits at `at`.
@@ -123,7 +135,7 @@ impl SharedHandle {
     /// The hits that were ever counted here.
     #[must_use]
     pub fn total_ever(&self) -> u64 {
-        if self.is_removed() { 0 } else { self.life.total().load(Ordering::Acquire) }
+        if self.is_removed() { 0 } else { self.life.total() }
     }
 
     /// Whether the endpoint was removed.

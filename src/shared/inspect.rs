@@ -114,7 +114,7 @@ impl Inspection {
             Some(Line {
                 endpoint: book.name_of(life)?,
                 count: (reading.exact && known).then(|| Hits::exact(reading.count)),
-                total: life.total().load(Ordering::Acquire),
+                total: life.total(),
                 visitors: book.sections.visitors.ever(life, parts).ok(),
             })
         };

@@ -4,7 +4,7 @@
 //! header    fixed words, written once (header.rs); from word 64 on the words that all processes change, a line each
 //! table     [tag | record] x 2^n          names by hash                                (names.rs)
 //! names     records of names, 64 bytes or a multiple                                   (names.rs)
-//! lives     64 bytes for each life of an endpoint, in the order in which they began    (lives.rs)
+//! lives     384 bytes for each life of an endpoint, in the order in which they began    (lives.rs)
 //! rings     the slots of each life, in the same order                                  (window/slots.rs)
 //! others    totals of registries that were merged                                      (totals.rs)
 //! visitors  who came, in pieces that lives take                                        (visitors.rs)
@@ -23,8 +23,12 @@ use crate::window::geometry::Geometry;
 pub const PAGE: usize = if cfg!(any(hitring_loom, hitring_shuttle)) { 1 } else { 512 };
 /// A cache line, in words.
 pub const LINE: usize = if cfg!(any(hitring_loom, hitring_shuttle)) { 1 } else { 8 };
-/// The words of a life.
-pub const LIFE: usize = 8;
+/// What processors fetch together: two lines. What one process writes in one half slows down whoever uses the other.
+pub const PAIR: usize = LINE * 2;
+/// How many words a life has for its total: processes that write different ones do not wait for each other.
+pub const LANES: usize = if cfg!(any(hitring_loom, hitring_shuttle)) { 2 } else { 4 };
+/// The words of a life: a line, one that keeps it away from the next, and a line for each lane of its total.
+pub const LIFE: usize = if cfg!(any(hitring_loom, hitring_shuttle)) { 10 } else { (2 + LANES) * LINE };
 /// The words of the totals of a merged registry.
 pub const OTHER: usize = 9;
 /// How many merged registries there is room for.
@@ -83,7 +87,7 @@ pub struct Layout {
     pub geometry: Geometry,
     pub precision: Precision,
     pub room: Room,
-    /// The words of a ring: its slots, rounded up to a cache line.
+    /// The words of a ring: its slots, rounded up to a pair of lines.
     pub ring: usize,
     pub table: Range<usize>,
     pub names: Range<usize>,
@@ -103,7 +107,7 @@ const MOST: usize = 1 << 43;
 impl Layout {
     /// The layout for so much room; `None` if that is more than a file may have.
     pub fn new(geometry: Geometry, precision: Precision, room: Room) -> Option<Self> {
-        let ring = geometry.slots().next_multiple_of(LINE);
+        let ring = geometry.slots().next_multiple_of(PAIR);
         let endpoints = room.endpoints as usize;
         let mut words = (FIXED + HOT * HOT_WORDS).next_multiple_of(PAGE);
         let mut section = |len: Option<usize>| {

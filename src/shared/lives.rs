@@ -1,14 +1,15 @@
 //! The lives of endpoints, in the order in which they began.
 //!
 //! ```text
-//! life   [ name ][ epoch ][ removed ][ total ][ merged ][ visitors ][ known / generation ][ lost / writer ]
+//! life   [ name ][ epoch ][ removed ][ merged ][ visitors ][ known / generation ][ lost / writer ]    one line
+//!        [ total ] x 4                                                                 four more, a process in each
 //! ```
 //! | word | is | who may move it |
 //! |---|---|---|
 //! | `name` | 0, or the record's unit, with a bit if the hits are another registry's | who begins a life, by one exchange |
 //! | `epoch` | 0, or the epoch plus 1 | who begins the life or helps, by one exchange from 0 |
 //! | `removed` | 0, or the epoch that begins after it | who removes it, by one exchange from 0 |
-//! | `total` | hits that were ever counted | recorders, by `fetch_add` |
+//! | `total` | hits that were ever counted by processes of this lane; together, by all | recorders, by `fetch_add` |
 //! | `merged` | 0, or the last life of merged hits that belong to this one, plus 1; of such a life, the one before it | who merges, under the file's lock |
 //! | `visitors` | where who came begins (visitors.rs) | |
 //!
@@ -36,21 +37,22 @@
 use super::names::{Full, Name, Names};
 use crate::mutant::mutated;
 use crate::outcome::Outcome;
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering, pause};
 use crate::time::Tick;
 use crate::window::geometry::Geometry;
 use crate::window::slots::{Row, exchange};
 
-use super::layout::LIFE;
+use super::layout::{LANES, LIFE, LINE};
 
 const NAME: usize = 0;
 const EPOCH: usize = 1;
 const REMOVED: usize = 2;
-const TOTAL: usize = 3;
-const MERGED: usize = 4;
-const VISITORS: usize = 5;
-const KNOWN: usize = 6;
-const LOST: usize = 7;
+const MERGED: usize = 3;
+const VISITORS: usize = 4;
+const KNOWN: usize = 5;
+const LOST: usize = 6;
+/// In lines of their own: every hit writes one of them, and reads `removed`.
+const TOTALS: usize = LIFE - LANES * LINE;
 /// Beside the name of a life whose hits are another registry's.
 const FOREIGN: u64 = 1 << 63;
 
@@ -253,8 +255,14 @@ impl<'a> Life<'a> {
     }
 
     /// Hits that were ever counted.
-    pub fn total(self) -> &'a AtomicU64 {
-        &self.words[TOTAL]
+    pub fn total(self) -> u64 {
+        (0..LANES).map(|lane| self.lane(lane).load(Ordering::Acquire)).fold(0, u64::saturating_add)
+    }
+
+    /// The share of the total that processes of `lane` count.
+    #[inline(always)]
+    pub fn lane(self, lane: usize) -> &'a AtomicU64 {
+        &self.words[TOTALS + lane % LANES * LINE]
     }
 
     /// The last life of merged hits that belong to this one, plus 1.
@@ -280,7 +288,7 @@ impl<'a> Life<'a> {
     /// Counts `amount` hits at `tick`, if the tick has hits, with room for these: the short way of [`record`](Self::record).
     /// Otherwise it changes nothing.
     #[inline(always)]
-    pub fn record_current(self, geometry: &Geometry, tick: Tick, amount: u64) -> bool {
+    pub fn record_current(self, geometry: &Geometry, tick: Tick, amount: u64, lane: usize) -> bool {
         let place = geometry.place(tick);
         let slot = self.row.at(place.index);
         let word = slot.load(Ordering::Acquire);
@@ -288,21 +296,26 @@ impl<'a> Life<'a> {
         let max = geometry.max_count();
         let open = count.wrapping_sub(1) < max && amount <= max - count;
         // After the word: if the removal came before it, it is seen.
-        if !open || !self.is_alive() || exchange(slot, word, word + amount).is_err() {
+        if !open || !self.is_alive() {
             return false;
         }
-        self.words[TOTAL].fetch_add(amount, Ordering::Release);
+        if exchange(slot, word, word + amount).is_err() {
+            // Who lost lets the winner go on for a moment: they pass the line to and fro less often.
+            pause();
+            return false;
+        }
+        self.lane(lane).fetch_add(amount, Ordering::Release);
         true
     }
 
     /// Counts `amount` hits at `tick`.
-    pub fn record(self, geometry: &Geometry, tick: Tick, amount: u64) -> Result<Outcome, Removed> {
+    pub fn record(self, geometry: &Geometry, tick: Tick, amount: u64, lane: usize) -> Result<Outcome, Removed> {
         if !self.is_alive() {
             return Err(Removed);
         }
         let outcome = if amount == 0 { Outcome::Counted } else { self.row.add(geometry, tick, amount) };
         if outcome.is_counted() {
-            self.words[TOTAL].fetch_add(amount, Ordering::Release);
+            self.lane(lane).fetch_add(amount, Ordering::Release);
         }
         Ok(outcome)
     }

@@ -9,7 +9,8 @@
 //! | [`Byte::Change`] | | whoever merges, restores or rewrites |
 //!
 //! A forked child shares its parent's open file description and with it the lock, so the parent would find itself alone
-//! while the child counts. So every child opens the file anew, before `fork` returns in it, and takes a lock of its own.
+//! while the child counts. So every child opens the file anew, before `fork` returns in it, and takes a lock of its own. It
+//! also counts in a lane of its own.
 
 use std::fs::File;
 use std::io;
@@ -117,6 +118,7 @@ impl Inherited {
     pub fn new(file: &File) -> Self {
         static INSTALLED: OnceLock<()> = OnceLock::new();
         INSTALLED.get_or_init(|| {
+            choose_lane();
             // SAFETY: the function does only what is allowed in a forked child.
             let _ = unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
         });
@@ -135,6 +137,22 @@ impl Drop for Inherited {
     }
 }
 
+/// Which lane of totals this process counts in.
+static LANE: process::AtomicU64 = process::AtomicU64::new(0);
+
+/// Which lane of totals this process counts in. Any would do: processes in different ones do not wait for each other.
+#[inline(always)]
+pub fn lane() -> usize {
+    LANE.load(Ordering::Relaxed) as usize
+}
+
+/// Processes that begin one after the other have numbers one after the other. Lanes whose numbers differ by two are two lines
+/// apart, which is better than one: processors fetch lines in pairs. So the last bit of the number becomes the second.
+fn choose_lane() {
+    let number = u64::from(std::process::id());
+    LANE.store(number.rotate_left(1) | number >> 1 & 1, Ordering::Relaxed);
+}
+
 /// Opens every file anew under its own number, and locks it. Only system calls, no memory, no locks of the process.
 extern "C" fn in_child() {
     struct Descriptor(libc::c_int);
@@ -143,6 +161,7 @@ extern "C" fn in_child() {
             self.0
         }
     }
+    choose_lane();
     for slot in &OPEN {
         let Some(number) = slot.load(Ordering::Relaxed).checked_sub(1) else { continue };
         let mut path = *b"/proc/self/fd/\0\0\0\0\0\0\0\0\0\0\0";

@@ -198,7 +198,7 @@ impl SharedRegistry {
     /// endpoint. Merged and restored hits are not among them.
     #[must_use]
     pub fn total_ever(&self, endpoint: &str) -> u64 {
-        self.core().alive(endpoint).map_or(0, |life| life.total().load(Ordering::Acquire))
+        self.core().alive(endpoint).map_or(0, |life| life.total())
     }
 
     /// About how many different visitors `endpoint` had in the `last` up to now, and in up to a sixteenth of the window

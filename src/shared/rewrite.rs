@@ -197,9 +197,9 @@ fn copy(
         name.ended().fetch_max(life.epoch(), Ordering::Relaxed);
         let new = to.sections.lives.begin(name).map_err(|_| full())?;
         kept.copy_row(from, life, to, new);
-        let total = life.total().load(Ordering::Acquire);
+        let total = life.total();
         left_behind = left_behind.saturating_sub(total);
-        new.total().store(total, Ordering::Relaxed);
+        new.lane(0).store(total, Ordering::Relaxed);
         new.known().store(kept.known(life, header), Ordering::Relaxed);
         to.sections.visitors.copy(new, from.sections.visitors, life);
         // Each is linked before those that were: begin with the last.

@@ -27,7 +27,7 @@
 
 use crate::mutant::mutated;
 use crate::outcome::Outcome;
-use crate::sync::{AtomicU64, Ordering, relax};
+use crate::sync::{AtomicU64, Ordering, pause};
 use crate::time::Tick;
 use crate::window::geometry::{Geometry, Place};
 use crate::window::{Cell, Reading, Span};
@@ -257,8 +257,8 @@ impl<'a> Row<'a> {
                 Next::Word { word, .. } => match exchange(slot, seen, word) {
                     Ok(()) => return Outcome::Counted,
                     Err(_) => {
-                        // Who lost lets the winner go on for a moment, as in a ring.
-                        relax();
+                        // Who lost lets the winner go on for a moment: they pass the line to and fro less often.
+                        pause();
                         seen = slot.load(Ordering::Acquire);
                     }
                 },

@@ -61,6 +61,7 @@ impl File {
 
     /// Counts by name, as a process does that knows nothing of the endpoint; false without room. All names have one hash.
     fn record(&self, name: &str, amount: u64) -> bool {
+        let lane = amount as usize;
         let lives = self.lives();
         loop {
             let begun = lives.names.find_or_insert(0, name).and_then(|name| lives.begin(name));
@@ -68,10 +69,10 @@ impl File {
                 assert_eq!(begun.map(drop), Err(Full));
                 return false;
             };
-            if life.record_current(&self.geometry, NOW, amount) {
+            if life.record_current(&self.geometry, NOW, amount, lane) {
                 return true;
             }
-            if let Ok(outcome) = life.record(&self.geometry, NOW, amount) {
+            if let Ok(outcome) = life.record(&self.geometry, NOW, amount, lane) {
                 assert_eq!(outcome, Outcome::Counted);
                 return true;
             }
@@ -85,7 +86,7 @@ impl File {
         life.map_or((0, 0), |life| {
             let reading = life.row().sum(&self.geometry, span(3, 4));
             assert!(reading.exact);
-            (reading.count, life.total().load(Ordering::Acquire))
+            (reading.count, life.total())
         })
     }
 
@@ -150,7 +151,7 @@ fn a_stalled_handle() {
         let file = Arc::clone(&file);
         spawn(move || {
             let life = file.lives().get(0).expect("it has begun");
-            life.record_current(&file.geometry, NOW, 1) || life.record(&file.geometry, NOW, 1).is_ok()
+            life.record_current(&file.geometry, NOW, 1, 0) || life.record(&file.geometry, NOW, 1, 0).is_ok()
         })
     };
     let remover = {
@@ -164,7 +165,7 @@ fn a_stalled_handle() {
     remover.join().expect("a model thread ends");
     assert_eq!(file.count("a"), (5, 5), "{BACK}");
     let old = file.lives().get(0).expect("it has begun");
-    assert_eq!(old.total().load(Ordering::Acquire), 2 + u64::from(counted), "{SPLIT}");
+    assert_eq!(old.total(), 2 + u64::from(counted), "{SPLIT}");
 }
 
 /// Two remove an endpoint, beside one that counts in it by name.
@@ -186,7 +187,7 @@ fn two_removers() {
     let over = lives.iter().filter(|life| !life.is_alive()).count();
     assert_eq!(ended, over, "{TWICE}");
     assert!(ended >= 1, "{TWICE}");
-    let all: u64 = lives.iter().map(|life| life.total().load(Ordering::Acquire)).sum();
+    let all: u64 = lives.iter().map(|life| life.total()).sum();
     assert_eq!(all, 3, "{SPLIT}");
     // A later life is of a later epoch.
     let epochs: Vec<u64> = lives.iter().map(|life| life.epoch()).collect();
