@@ -122,9 +122,9 @@ pub use g_counter::GCounter;
 pub use hit_counter::{Bucket, HitCounter};
 pub use hits::{Accuracy, Hits};
 #[cfg(not(any(hitring_loom, hitring_shuttle)))]
-pub use limit::keyed::{KeyedLimiter, KeyedMetrics, WhenKeysFull};
+pub use limit::keyed::{KeyedLimiter, KeyedMetrics};
 pub use limit::rate::Rate;
-pub use limit::{Decision, Limiter, LimiterBuilder};
+pub use limit::{Decision, Limiter, LimiterBuilder, WhenKeysFull};
 pub use merge::{Merge, PerWriter};
 pub use outcome::{Outcome, Outcomes};
 #[cfg(not(any(hitring_loom, hitring_shuttle)))]

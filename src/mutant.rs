@@ -63,6 +63,20 @@ pub enum Mutant {
     LimitStartsLate,
     /// A key that looks idle is dropped without closing it.
     LimitDropsOpen,
+    /// Until when a cost counts is said after it was let through.
+    SharedKeepsLate,
+    /// A slot is taken from a key without looking whether a cost of it came meanwhile.
+    SharedClosesUnseen,
+    /// A slot keeps the beginnings of the key that had it before.
+    SharedKeepsStarts,
+    /// A slot does not say as of when a key lost it.
+    SharedForgetsNewest,
+    /// A pending key is settled without looking for it in other slots.
+    SharedSettlesUnseen,
+    /// Other slots are looked at by loads instead of read-modify-writes.
+    SharedLooksByLoad,
+    /// A claim of somebody else's is taken over without ending it.
+    SharedTakesOver,
     /// A part of a window of uniques is begun by a store instead of a compare-and-exchange.
     PartsLoadStore,
     /// A reader of uniques takes the sketches for all there is, without the items that came first.

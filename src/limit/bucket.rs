@@ -8,10 +8,13 @@
 //! |---|---|---|---|
 //! | at most `now` | full | exchanged for `now + cost` | refused, never fits |
 //! | at most `now + burst` | as much is missing as it lies ahead | exchanged for itself `+ cost` | refused, unchanged |
-//! | `CLOSED` | its key was dropped | nothing: the caller makes another | |
+//! | another's (in memory `CLOSED`, see [`Place`]) | its key was dropped | nothing: the caller makes another | |
 //!
 //! The exchange expects the word that the decision was made on, so of two that race for the last token one is refused.
 //! (Mutant `LimitLoadStore`.)
+//!
+//! At the end of time (584 years in memory, 36 in a file, where 4 bits of a word are the file's) words would no longer grow,
+//! and a cost would leave no trace; it is refused.
 //!
 //! # Exactness
 //! In any time `t` at most `burst + t / interval` is let through. `interval` is `window / limit` in whole nanoseconds, rounded up:
@@ -20,10 +23,11 @@
 
 use std::time::Duration;
 
-use super::{CLOSED, Decision, Rate};
+use super::place::Place;
+use super::{Decision, Rate};
 use crate::limit::divisor::Divisor;
 use crate::mutant::mutated;
-use crate::sync::{AtomicU64, Ordering, relax};
+use crate::sync::{Ordering, relax};
 
 /// How buckets of a limiter are filled.
 #[derive(Clone, Copy, Debug)]
@@ -49,50 +53,67 @@ impl Plan {
         word <= now
     }
 
+    /// Nanoseconds that a full bucket is worth.
+    pub fn full(&self) -> u64 {
+        self.full
+    }
+
+    /// Until when `cost` counts that is let through at `now` by a full bucket.
+    pub fn until(&self, now: u64, cost: u64) -> u64 {
+        now.saturating_add(cost.saturating_mul(self.interval.number()))
+    }
+
+    /// What a full bucket says, of which nothing is taken.
+    pub fn fresh(&self, cost: u64) -> Decision {
+        let all = self.interval.divide(self.full);
+        if cost <= all { Decision::allowed(all) } else { Decision::refused(all, Duration::MAX) }
+    }
+
     /// Decides on `cost` at `now`, and takes it with `take`; `None` if the bucket is closed.
     #[inline(always)]
-    pub fn decide(&self, word: &AtomicU64, now: u64, cost: u64, take: bool) -> Option<Decision> {
+    pub fn decide<P: Place>(&self, place: &P, now: u64, cost: u64, take: bool) -> Option<Decision> {
         let full = self.full;
         let Some(wanted) = cost.checked_mul(self.interval.number()).filter(|&wanted| wanted <= full) else {
-            return self.never(word, now);
+            return self.never(place, now);
         };
-        let mut seen = word.load(Ordering::Relaxed);
         loop {
-            if seen == CLOSED {
-                return None;
-            }
+            let seen = place.seen()?;
             let missing = seen.saturating_sub(now);
             if missing > full - wanted {
                 let remaining = self.interval.divide(full.saturating_sub(missing));
                 return Some(Decision::refused(remaining, Duration::from_nanos(missing - (full - wanted))));
             }
+            let next = seen.max(now).saturating_add(wanted);
+            if next > P::MOST {
+                return Some(Decision::refused(0, Duration::MAX));
+            }
             if !take || cost == 0 {
                 return Some(Decision::allowed(self.interval.divide(full - missing)));
             }
-            // Below `CLOSED`: times end long before.
-            let next = (seen.max(now)).saturating_add(wanted).min(CLOSED - 1);
             if mutated!(LimitLoadStore) {
-                word.store(next, Ordering::Relaxed);
+                place.state().store(next ^ place.mask(), Ordering::Relaxed);
                 return Some(Decision::allowed(self.interval.divide(full - missing - wanted)));
             }
-            // The word is all there is, so no order is needed beside its own.
-            match word.compare_exchange_weak(seen, next, Ordering::Relaxed, Ordering::Relaxed) {
-                Ok(_) => return Some(Decision::allowed(self.interval.divide(full - missing - wanted))),
-                Err(_) => {
-                    // Who lost lets the winner go on for a moment, as in a ring.
-                    relax();
-                    seen = word.load(Ordering::Relaxed);
-                }
+            if !mutated!(SharedKeepsLate) {
+                place.keep(next);
             }
+            if place.exchange(seen, next) {
+                if mutated!(SharedKeepsLate) {
+                    place.keep(next);
+                }
+                return Some(Decision::allowed(self.interval.divide(full - missing - wanted)));
+            }
+            // Who lost lets the winner go on for a moment, as in a ring.
+            relax();
         }
     }
 
     /// A cost that is more than a full bucket.
     #[cold]
     #[inline(never)]
-    fn never(&self, word: &AtomicU64, now: u64) -> Option<Decision> {
-        let seen = word.load(Ordering::Relaxed);
+    fn never<P: Place>(&self, place: &P, now: u64) -> Option<Decision> {
+        let seen = place.seen()?;
         let remaining = self.interval.divide(self.full.saturating_sub(seen.saturating_sub(now)));
-        if seen == CLOSED { None } else { Some(Decision::refused(remaining, Duration::MAX)) }
+        Some(Decision::refused(remaining, Duration::MAX))
     }
 }

@@ -23,7 +23,7 @@ use std::time::Duration;
 use papaya::{Guard, HashMap, ResizeMode};
 use seize::Collector;
 
-use super::{Decision, LimiterBuilder, Plan, Rate, State};
+use super::{Decision, LimiterBuilder, Plan, Rate, State, WhenKeysFull};
 use crate::error::LimitError;
 use crate::limit::scale::Scale;
 use crate::sync::{AtomicU64, AtomicUsize, Ordering};
@@ -31,17 +31,6 @@ use crate::time::Timestamp;
 
 /// Into how many parts the windows of keys are cut: their memory counts.
 const TICKS: u64 = 12;
-
-/// What happens to a new key when there are as many as may be, and none is idle.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum WhenKeysFull {
-    /// Its costs are refused: nothing gets past the limit.
-    #[default]
-    Refuse,
-    /// Its costs are let through, unlimited.
-    Allow,
-}
 
 /// A limit for each key: for a user, an address, a tenant.
 ///

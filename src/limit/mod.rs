@@ -6,6 +6,7 @@
 //! | token bucket ([`bucket`]) | a rate and a `burst` | at most `burst + time * rate` in any time | 8 bytes |
 //!
 //! [`divisor`] divides quickly, [`keyed`] has one of these for each key, [`rate`] reads rates, [`scale`] is the time of both.
+//! Their words lie in a [`place`]: in memory, or in a [`slot`] of the words that [`shared`] shares between processes.
 //!
 //! # Under threads
 //! A count of a window cannot limit: a reader that saw room may find it taken before it acts on what it saw. Here the word
@@ -22,9 +23,12 @@ pub mod bucket;
 pub mod divisor;
 #[cfg(not(any(hitring_loom, hitring_shuttle)))]
 pub mod keyed;
+pub mod place;
 pub mod rate;
 pub mod scale;
+pub mod shared;
 pub mod sliding;
+pub mod slot;
 
 use std::time::Duration;
 
@@ -38,6 +42,17 @@ use crate::time::Timestamp;
 
 /// The word of what was dropped. No time and no state comes to it.
 const CLOSED: u64 = u64::MAX;
+
+/// What happens to a new key when there are as many as may be, and none is idle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum WhenKeysFull {
+    /// Its costs are refused: nothing gets past the limit.
+    #[default]
+    Refuse,
+    /// Its costs are let through, unlimited.
+    Allow,
+}
 
 /// Into how many parts a sliding window is cut.
 const TICKS: u64 = 60;

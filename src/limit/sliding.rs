@@ -33,6 +33,7 @@
 
 use std::time::Duration;
 
+use super::place::{Begun, Place};
 use super::{CLOSED, Decision, Rate};
 use crate::error::LimitError;
 use crate::limit::divisor::Divisor;
@@ -48,6 +49,8 @@ pub struct Plan {
     ticks: u64,
     slots: Divisor,
     count_bits: u32,
+    /// The last tick that a word has room for. Time stands still there.
+    last: u64,
 }
 
 /// What one window needs.
@@ -57,6 +60,30 @@ pub struct Window {
     starts: Box<[AtomicU64]>,
 }
 
+impl Place for Window {
+    // Whoever sees a state finds the beginnings that were raised before it.
+    const LOAD: Ordering = Ordering::Acquire;
+    const EXCHANGE: Ordering = Ordering::AcqRel;
+    const MOST: u64 = CLOSED - 1;
+
+    #[inline(always)]
+    fn state(&self) -> &AtomicU64 {
+        &self.state
+    }
+}
+
+impl Begun for Window {
+    #[inline(always)]
+    fn starts(&self) -> &[AtomicU64] {
+        &self.starts
+    }
+
+    fn raise(&self, slot: u64, word: u64, _seen: u64) -> bool {
+        self.starts[slot as usize].fetch_max(word, Ordering::AcqRel);
+        true
+    }
+}
+
 impl Plan {
     /// Counts have room for eight limits: a beginning is at most two windows and four ticks old when it is used. Ticks have
     /// the rest.
@@ -64,15 +91,24 @@ impl Plan {
     /// # Errors
     /// [`LimitError::TooFine`] if the ticks would not last a hundred years.
     pub fn new(rate: Rate, ticks: u64) -> Result<Self, LimitError> {
+        // One bit is left for `CLOSED`.
+        Self::within(63, Rate::LONGEST, rate, ticks)
+    }
+
+    /// A plan whose words have `bits`, so that the ticks last for `longest`, which is at least as long as the window.
+    ///
+    /// # Errors
+    /// [`LimitError::TooFine`] if they would not.
+    pub fn within(bits: u32, longest: Duration, rate: Rate, ticks: u64) -> Result<Self, LimitError> {
         let width = rate.window().as_nanos().div_ceil(u128::from(ticks)) as u64;
         let count_bits = u64::BITS - rate.limit().leading_zeros() + 3;
-        // One bit is left for `CLOSED`.
-        let longest = (Rate::LONGEST.as_nanos() / u128::from(width)) as u64 + 3 * ticks;
-        if u64::BITS - longest.leading_zeros() + count_bits > 63 {
+        let longest = (longest.as_nanos() / u128::from(width)) as u64 + 3 * ticks;
+        if u64::BITS - longest.leading_zeros() + count_bits > bits {
             return Err(LimitError::TooFine { limit: rate.limit(), window: rate.window() });
         }
         let (width, slots) = (Divisor::new(width), Divisor::new(ticks + 2));
-        Ok(Self { limit: rate.limit(), width, ticks, slots, count_bits })
+        let last = (1 << (bits - count_bits)) - 1;
+        Ok(Self { limit: rate.limit(), width, ticks, slots, count_bits, last })
     }
 
     /// The differences in time that matter.
@@ -91,14 +127,14 @@ impl Plan {
         size_of::<Window>() + self.slots() as usize * size_of::<AtomicU64>()
     }
 
-    const fn slots(&self) -> u64 {
+    /// How many beginnings a window has.
+    pub const fn slots(&self) -> u64 {
         self.slots.number()
     }
 
     /// Times begin with a lap of their own, so that no tick lies before 0.
     fn tick(&self, now: u64) -> u64 {
-        let last = (1 << (63 - self.count_bits)) - 1;
-        (self.width.divide(now.min(i64::MAX as u64)) + self.slots()).min(last)
+        (self.width.divide(now.min(i64::MAX as u64)) + self.slots()).min(self.last)
     }
 
     const fn word(&self, tick: u64, count: u64) -> u64 {
@@ -122,37 +158,54 @@ impl Plan {
         self.tick_of(state) + self.ticks < self.tick(now)
     }
 
+    /// Until when a cost counts that is let through at `now`: the beginning of the first tick that finds nothing of it.
+    pub fn until(&self, now: u64) -> u64 {
+        self.until_of(self.tick(now))
+    }
+
+    fn until_of(&self, tick: u64) -> u64 {
+        let after = tick.saturating_add(self.ticks + 1);
+        if after > self.last { u64::MAX } else { (after - self.slots()).saturating_mul(self.width.number()) }
+    }
+
+    /// What a new window says, of which nothing is taken.
+    pub fn fresh(&self, cost: u64) -> Decision {
+        if cost <= self.limit { Decision::allowed(self.limit) } else { Decision::refused(self.limit, Duration::MAX) }
+    }
+
     /// Decides on `cost` at `now`, and takes it with `take`; `None` if the window is closed.
     #[inline(always)]
-    pub fn decide(&self, window: &Window, now: u64, cost: u64, take: bool) -> Option<Decision> {
+    pub fn decide<P: Begun>(&self, place: &P, now: u64, cost: u64, take: bool) -> Option<Decision> {
         let now_tick = self.tick(now);
         loop {
-            let state = window.state.load(Ordering::Acquire);
-            if state == CLOSED {
-                return None;
+            let state = place.seen()?;
+            let (tick, used) = self.used(place, state, now_tick);
+            if !place.is_still(state) {
+                continue;
             }
-            let (tick, used) = self.used(window, state, now_tick);
             let left = self.limit.saturating_sub(used);
             if cost > left {
-                let retry_after = self.retry_after(window, state, tick, now, cost);
+                let retry_after = self.retry_after(place, state, tick, now, cost);
+                if !place.is_still(state) {
+                    continue;
+                }
                 return Some(Decision::refused(left, retry_after));
             }
             if !take || cost == 0 {
                 return Some(Decision::allowed(left));
             }
             let next = self.word(tick, self.count_of(state) + cost);
-            if tick > self.tick_of(state) && !mutated!(LimitStartsLate) {
-                self.begin(window, state, tick);
+            if tick > self.tick_of(state) && !mutated!(LimitStartsLate) && !self.begin(place, state, tick) {
+                continue;
             }
             if mutated!(LimitLoadStore) {
-                window.state.store(next, Ordering::Release);
+                place.state().store(next ^ place.mask(), Ordering::Release);
                 return Some(Decision::allowed(left - cost));
             }
-            let exchanged =
-                window.state.compare_exchange_weak(state, next, Ordering::AcqRel, Ordering::Relaxed).is_ok();
-            if exchanged {
+            place.keep(self.until_of(tick));
+            if place.exchange(state, next) {
                 if mutated!(LimitStartsLate) {
-                    self.begin(window, state, tick);
+                    self.begin(place, state, tick);
                 }
                 return Some(Decision::allowed(left - cost));
             }
@@ -163,22 +216,22 @@ impl Plan {
 
     /// The tick to decide in, and what is used of the window then.
     #[inline(always)]
-    fn used(&self, window: &Window, state: u64, now: u64) -> (u64, u64) {
+    fn used<P: Begun>(&self, place: &P, state: u64, now: u64) -> (u64, u64) {
         let tick = now.max(self.tick_of(state));
-        match self.used_at(window, state, tick) {
+        match self.used_at(place, state, tick) {
             Ok(used) => (tick, used),
-            Err(ahead) => self.used_later(window, state, ahead),
+            Err(ahead) => self.used_later(place, state, ahead),
         }
     }
 
     /// What is used of the window at `tick`, or the later tick that somebody is in who needed the room.
     #[inline(always)]
-    fn used_at(&self, window: &Window, state: u64, tick: u64) -> Result<u64, u64> {
+    fn used_at<P: Begun>(&self, place: &P, state: u64, tick: u64) -> Result<u64, u64> {
         let first = tick - self.ticks;
         if first > self.tick_of(state) {
             return Ok(0);
         }
-        let start = self.start(window, first);
+        let start = place.start(self.slots.rest(first));
         if self.tick_of(start) <= first {
             // An older one: nothing was let through before, as all ticks since the first have their beginning.
             Ok(self.since(self.count_of(state), self.count_of(start)))
@@ -189,9 +242,13 @@ impl Plan {
 
     #[cold]
     #[inline(never)]
-    fn used_later(&self, window: &Window, state: u64, mut tick: u64) -> (u64, u64) {
+    fn used_later<P: Begun>(&self, place: &P, state: u64, mut tick: u64) -> (u64, u64) {
         loop {
-            match self.used_at(window, state, tick) {
+            // A beginning of somebody else's may say anything.
+            if !place.is_still(state) {
+                return (tick, self.limit);
+            }
+            match self.used_at(place, state, tick) {
                 Ok(used) => return (tick, used),
                 // Later by two ticks at least, so this ends.
                 Err(ahead) => tick = ahead,
@@ -199,24 +256,18 @@ impl Plan {
         }
     }
 
-    fn start(&self, window: &Window, tick: u64) -> u64 {
-        window.starts[self.slots.rest(tick) as usize].load(Ordering::Acquire)
-    }
-
-    /// Notes what `state` had let through at the beginning of the ticks after it, up to `tick`.
+    /// Notes what `state` had let through at the beginning of the ticks after it, up to `tick`; `false` if the state has moved on.
     #[inline(never)]
-    fn begin(&self, window: &Window, state: u64, tick: u64) {
+    fn begin<P: Begun>(&self, place: &P, state: u64, tick: u64) -> bool {
         let (newest, count) = (self.tick_of(state), self.count_of(state));
-        for begun in (newest + 1).max((tick + 1).saturating_sub(self.slots()))..=tick {
-            let place = &window.starts[self.slots.rest(begun) as usize];
-            place.fetch_max(self.word(begun, count), Ordering::AcqRel);
-        }
+        ((newest + 1).max((tick + 1).saturating_sub(self.slots()))..=tick)
+            .all(|begun| place.raise(self.slots.rest(begun), self.word(begun, count), state))
     }
 
     /// How long until `cost` fits, if nobody else comes: the first tick whose window begins after enough has left.
     #[cold]
     #[inline(never)]
-    fn retry_after(&self, window: &Window, state: u64, tick: u64, now: u64, cost: u64) -> Duration {
+    fn retry_after<P: Begun>(&self, place: &P, state: u64, tick: u64, now: u64, cost: u64) -> Duration {
         if cost > self.limit {
             return Duration::MAX;
         }
@@ -227,9 +278,9 @@ impl Plan {
         };
         let mut first = tick + 1 - self.ticks;
         let begins = self.slots.rest(first) as usize;
-        let (wrapped, starts) = window.starts.split_at(begins);
+        let (wrapped, starts) = place.starts()[..self.slots() as usize].split_at(begins);
         for start in starts.iter().chain(wrapped) {
-            if first > newest || fits(start.load(Ordering::Acquire), first) {
+            if first > newest || fits(start.load(Ordering::Acquire) ^ place.mask(), first) {
                 break;
             }
             first += 1;

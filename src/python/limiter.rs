@@ -7,7 +7,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyString;
 
 use crate::error::LimitError;
-use crate::limit::keyed::{KeyedLimiter, WhenKeysFull};
+use crate::limit::WhenKeysFull;
+use crate::limit::keyed::KeyedLimiter;
 use crate::limit::rate::Rate;
 use crate::limit::{Decision, Limiter, LimiterBuilder};
 use crate::python::clock::clock;

@@ -1,0 +1,89 @@
+//! [`Place`]: where the words of a limiter lie, and what whoever changes them has to heed there.
+//!
+//! Buckets and windows decide in the same way wherever their words are; the places differ in this:
+//!
+//! | | a word of its own (bucket) | a [`Window`](super::sliding::Window) | a tenancy of a [`Slot`](super::slot::Slot) |
+//! |---|---|---|---|
+//! | words are stored | as they are | as they are | under the tenancy's mask |
+//! | the largest | `CLOSED - 1` | `CLOSED - 1` | `2^60 - 1`: the top 4 bits are the tenancy's |
+//! | is another's | when it is `CLOSED` | when it is `CLOSED` | when the tenancy is over |
+//! | may be another's after it was read | no | no | yes: [`is_still`](Place::is_still) tells |
+//! | before a cost is let through | | | it is said until when that counts: [`keep`](Place::keep) |
+//!
+//! A place is chosen when the crate is compiled, so what a place in memory has not to heed costs nothing.
+
+use super::CLOSED;
+use crate::sync::{AtomicU64, Ordering};
+
+/// Where a state lies.
+pub trait Place {
+    /// How the state is read.
+    const LOAD: Ordering;
+    /// How it is exchanged.
+    const EXCHANGE: Ordering;
+    /// The largest state; what is above belongs to somebody else.
+    const MOST: u64;
+
+    /// The word that decides.
+    fn state(&self) -> &AtomicU64;
+
+    /// What stored words differ in from what they say.
+    fn mask(&self) -> u64 {
+        0
+    }
+
+    /// Whether a state that was read just before is ours.
+    fn is_ours(&self) -> bool {
+        true
+    }
+
+    /// Whether the state is what it was when `seen` was read. Ask after other words were read, before they are used.
+    fn is_still(&self, _seen: u64) -> bool {
+        true
+    }
+
+    /// Notes, before a cost is let through, that it counts until the nanosecond `until`.
+    fn keep(&self, _until: u64) {}
+
+    /// The state; `None` if it is no longer ours.
+    #[inline(always)]
+    fn seen(&self) -> Option<u64> {
+        let word = self.state().load(Self::LOAD) ^ self.mask();
+        (word <= Self::MOST && self.is_ours()).then_some(word)
+    }
+
+    /// Exchanges `seen` for `next`, if the state is that; may fail without a reason.
+    #[inline(always)]
+    fn exchange(&self, seen: u64, next: u64) -> bool {
+        let (seen, next) = (seen ^ self.mask(), next ^ self.mask());
+        self.state().compare_exchange_weak(seen, next, Self::EXCHANGE, Ordering::Relaxed).is_ok()
+    }
+}
+
+/// A place that also has room for the beginnings of ticks.
+pub trait Begun: Place {
+    /// The words of the beginnings: as many as the plan has slots, at least.
+    fn starts(&self) -> &[AtomicU64];
+
+    /// What a beginning says.
+    #[inline(always)]
+    fn start(&self, slot: u64) -> u64 {
+        self.starts()[slot as usize].load(Ordering::Acquire) ^ self.mask()
+    }
+
+    /// Raises a beginning to `word`, for a decision on `seen`; `false` if the state has moved on and it need not be.
+    fn raise(&self, slot: u64, word: u64, seen: u64) -> bool;
+}
+
+/// A bucket that has a word to itself.
+impl Place for AtomicU64 {
+    // The word is all there is, so no order is needed beside its own.
+    const LOAD: Ordering = Ordering::Relaxed;
+    const EXCHANGE: Ordering = Ordering::Relaxed;
+    const MOST: u64 = CLOSED - 1;
+
+    #[inline(always)]
+    fn state(&self) -> &AtomicU64 {
+        self
+    }
+}

@@ -1,0 +1,399 @@
+//! One slot of a file of limits: 16 words that belong to one key after the other.
+//!
+//! ```text
+//! 0  key       [ fingerprint 40 | pending 1 | epoch 23 ]   whose it is; fingerprint 0: nobody's
+//! 1  state     [ epoch 4 | the plan's word 60 ]            one exchange decides
+//! 2  until     when everything that was let through is forgotten: the slot is as good as new
+//! 3  newest    the newest time as of which a key lost the slot
+//! 4  starts    the beginnings of 12 ticks, for sliding windows
+//! ```
+//!
+//! A *tenancy* is a fingerprint and an epoch. Epochs only grow, by one for each attempt to claim the slot, so none comes twice.
+//! (After 2^23 claims of one slot they begin anew: a process that slept through exactly as many, or a multiple, and finds the
+//! key there that was there before, would take one for the other.)
+//!
+//! # States
+//! | key | its state has | what it is | who may move it |
+//! |---|---|---|---|
+//! | nobody's, `e` | epoch `e` | free | whoever wants it: [`close`](Slot::close) |
+//! | `A, e` settled | epoch `e` | open: costs are let through | `A`: an exchange of its state. Whoever finds `until` past: `close` |
+//! | any, `e` | epoch `e + 1` | closed: somebody claims it, or was killed doing so | who closed it: [`clear`](Slot::clear), then [`publish`](Slot::publish). Others: [`abandon`](Slot::abandon) |
+//! | `B, e` pending | epoch `e` | published, but another slot may be of the same key: no cost is let through | anybody: [`settle`](Slot::settle) if there is none, [`give_up`](Slot::give_up) if there is |
+//!
+//! The state's epoch is that of the key or one more: `close` wants both the same, and `publish` and `abandon` are exchanges of the
+//! key from `e` to `e + 1`, which only one of them can win. So as long as the key is what it was when the slot was closed,
+//! the state is of him who closed it. Whoever comes late, from a stop of any length, finds another word and changes nothing.
+//!
+//! # Words of other tenancies
+//! State and beginnings are stored under a *mask*: 60 bits that a tenancy's fingerprint and epoch are mixed to. Within a
+//! tenancy states never come twice (a cost makes them larger, or comes in a later tick); with the mask they are different in
+//! all others, too, whatever the plans there mean by their bits, but for a chance of 2^-60. So an exchange that expects a
+//! word of one tenancy cannot succeed in another.
+//!
+//! | a late one who | is stopped by |
+//! |---|---|
+//! | exchanges a state | the state he expects is gone for good |
+//! | raises a beginning | he asks after he read it whether the state is still his: if so, it was read before the slot was closed; whoever closed it then replaced all twelve, so his exchange fails |
+//! | raises `until`, or `newest` | nobody: they only grow, so the slot is kept longer than need be, never shorter |
+//!
+//! # Orders
+//! | who | before | then whoever sees it |
+//! |---|---|---|
+//! | lets a cost through | raises `until`, then exchanges the state | and reads `until` after that state finds it raised: a slot that looks idle is. (Mutant `SharedKeepsLate`.) |
+//! | closes a slot | raises `newest`, then exchanges the state | knows as of when its key lost it. (Mutant `SharedForgetsNewest`.) |
+//! | publishes a key | replaces the beginnings, then exchanges the key | finds no beginning of another. (Mutant `SharedKeepsStarts`.) |
+//!
+//! Words that are raised before need no order of their own: the exchange after them releases them. State and key are read as
+//! key, state, key, each acquired: a state of a later epoch would show a later key, one of an earlier is hidden by the first key.
+
+use super::place::{Begun, Place};
+use crate::mutant::mutated;
+use crate::sync::{AtomicU64, Ordering};
+
+/// The words of a slot.
+pub const WORDS: usize = 16;
+
+/// The most beginnings there is room for.
+pub const STARTS: u64 = 12;
+
+/// The bits of a state that are the plan's.
+pub const BITS: u32 = 60;
+
+const UNTIL: usize = 2;
+const NEWEST: usize = 3;
+const FIRST_START: usize = 4;
+
+/// Whose a slot is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Key(u64);
+
+impl Key {
+    const EPOCHS: u64 = (1 << 23) - 1;
+    const PENDING: u64 = 1 << 23;
+    const FINGERPRINT: u32 = 24;
+
+    /// The fingerprint of a key's hash, which is never nobody's: its lower bits, as the upper ones choose the slot.
+    pub const fn fingerprint_of(hash: u64) -> u64 {
+        let fingerprint = hash & ((1 << 40) - 1);
+        if fingerprint == 0 { 1 } else { fingerprint }
+    }
+
+    pub const fn is_of(self, fingerprint: u64) -> bool {
+        self.0 >> Self::FINGERPRINT == fingerprint
+    }
+
+    pub const fn is_nobody(self) -> bool {
+        self.is_of(0)
+    }
+
+    pub const fn is_pending(self) -> bool {
+        self.0 & Self::PENDING > 0
+    }
+
+    const fn epoch(self) -> u64 {
+        self.0 & Self::EPOCHS
+    }
+
+    /// The next tenancy, for `fingerprint`; pending, unless it is nobody's.
+    pub const fn next(self, fingerprint: u64) -> Self {
+        let epoch = (self.epoch() + 1) & Self::EPOCHS;
+        Self(fingerprint << Self::FINGERPRINT | if fingerprint > 0 { Self::PENDING } else { 0 } | epoch)
+    }
+
+    const fn settled(self) -> Self {
+        Self(self.0 & !Self::PENDING)
+    }
+
+    const fn given_up(self) -> Self {
+        Self(self.epoch())
+    }
+
+    /// The bits of the epoch that a state has.
+    const fn tag(self) -> u64 {
+        self.0 & 15
+    }
+
+    /// What the words of the tenancy are stored under (the finalizer of SplitMix64, with the epoch on top). As a state it says
+    /// that nothing was ever let through.
+    const fn mask(self) -> u64 {
+        let mut mixed = self.settled().0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ mixed >> 31) >> (u64::BITS - BITS) | self.tag() << BITS
+    }
+}
+
+/// A key and the state it had.
+#[derive(Clone, Copy, Debug)]
+pub struct Look {
+    pub key: Key,
+    state: u64,
+}
+
+impl Look {
+    /// Whether nobody is claiming the slot.
+    pub const fn is_open(self) -> bool {
+        self.state >> BITS == self.key.tag()
+    }
+}
+
+/// One slot.
+#[derive(Clone, Copy, Debug)]
+pub struct Slot<'a>(&'a [AtomicU64]);
+
+impl<'a> Slot<'a> {
+    /// The slot of [`WORDS`] words.
+    pub fn new(words: &'a [AtomicU64]) -> Self {
+        Self(&words[..WORDS])
+    }
+
+    fn key_word(self) -> &'a AtomicU64 {
+        &self.0[0]
+    }
+
+    fn state_word(self) -> &'a AtomicU64 {
+        &self.0[1]
+    }
+
+    fn starts(self) -> &'a [AtomicU64] {
+        &self.0[FIRST_START..]
+    }
+
+    /// Whose it is.
+    #[inline]
+    pub fn key(self) -> Key {
+        Key(self.key_word().load(Ordering::Acquire))
+    }
+
+    /// Whether nobody has claimed it since it was `key`'s. Who it is closed to it is closed to for ever.
+    #[inline]
+    pub fn is_open(self, key: Key) -> bool {
+        self.state_word().load(Ordering::Acquire) >> BITS == key.tag()
+    }
+
+    /// Whose it is, and a state from when it was; `None` if it changed hands meanwhile.
+    pub fn look(self) -> Option<Look> {
+        let key = self.key();
+        let state = self.state_word().load(Ordering::Acquire);
+        (self.key() == key).then_some(Look { key, state })
+    }
+
+    /// When everything is forgotten that is in a state that was read before.
+    pub fn until(self) -> u64 {
+        self.0[UNTIL].load(Ordering::Relaxed)
+    }
+
+    /// The newest time as of which a key lost the slot.
+    pub fn newest(self) -> u64 {
+        self.0[NEWEST].load(Ordering::Relaxed)
+    }
+
+    /// Raises `until`.
+    pub fn keep(self, until: u64) {
+        raise(&self.0[UNTIL], until);
+    }
+
+    /// Raises `newest`.
+    pub fn note(self, newest: u64) {
+        if !mutated!(SharedForgetsNewest) {
+            raise(&self.0[NEWEST], newest);
+        }
+    }
+
+    /// First step of a claim: takes the slot from whoever has it, unless a cost was let through since `look`. Nobody may do so
+    /// whose look was not open, and `until` past (read after it), or nobody's.
+    #[must_use = "somebody else may have been quicker"]
+    pub fn close(self, look: Look, next: Key) -> bool {
+        step();
+        if mutated!(SharedClosesUnseen) {
+            self.state_word().store(next.mask(), Ordering::Release);
+            return true;
+        }
+        // Acquired, so that what is replaced next is older; released, so that who sees the new epoch sees `newest`.
+        self.state_word().compare_exchange(look.state, next.mask(), Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+
+    /// Second step: replaces the first `many` beginnings by some that say nothing. `false` if somebody else went on.
+    #[must_use = "somebody else may have been quicker"]
+    pub fn clear(self, next: Key, many: u64) -> bool {
+        let cleared = |start: &AtomicU64| {
+            loop {
+                let seen = start.load(Ordering::Acquire);
+                // Asked after it was read: as long as the state is ours, nobody who claims the slot after us has replaced
+                // it, and once somebody has it is not `seen` any more.
+                if self.state_word().load(Ordering::Acquire) != next.mask() {
+                    return false;
+                }
+                step();
+                let cleared = start.compare_exchange(seen, next.mask(), Ordering::AcqRel, Ordering::Relaxed);
+                // Lost to those who were late for an earlier tenancy: each of them once.
+                if cleared.is_ok() {
+                    return true;
+                }
+            }
+        };
+        mutated!(SharedKeepsStarts) || self.starts()[..many as usize].iter().all(cleared)
+    }
+
+    /// Third step: says whose it is.
+    #[must_use = "somebody else may have been quicker"]
+    pub fn publish(self, from: Key, next: Key) -> bool {
+        self.exchange_key(from, next)
+    }
+
+    /// Frees a slot that somebody closed when it was `from`'s. If he still lives he finds that he has lost it.
+    #[must_use = "somebody else may have been quicker"]
+    pub fn abandon(self, from: Key) -> bool {
+        self.exchange_key(from, from.next(0))
+    }
+
+    /// Lets costs of a pending key come.
+    #[must_use = "somebody else may have been quicker"]
+    pub fn settle(self, pending: Key) -> bool {
+        self.exchange_key(pending, pending.settled())
+    }
+
+    /// Frees a slot whose key is pending.
+    #[must_use = "somebody else may have been quicker"]
+    pub fn give_up(self, pending: Key) -> bool {
+        self.exchange_key(pending, pending.given_up())
+    }
+
+    fn exchange_key(self, from: Key, to: Key) -> bool {
+        step();
+        self.key_word().compare_exchange(from.0, to.0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+
+    /// Whose it is, as of now: no publication that comes later can miss what we did before. If A reads B's slot before B is
+    /// published there, then B's exchange comes after A's in the order of that word, and acquires what A released: B finds A's
+    /// slot published. If it reads it after, it finds B. A load would let both find nothing. (Mutant `SharedLooksByLoad`.)
+    pub fn touch(self) -> Key {
+        step();
+        if mutated!(SharedLooksByLoad) { self.key() } else { Key(self.key_word().fetch_or(0, Ordering::AcqRel)) }
+    }
+
+    /// The slot as long as it is `key`'s, which is settled.
+    pub fn tenancy(self, key: Key) -> Tenancy<'a> {
+        Tenancy { slot: self, key, mask: key.mask() }
+    }
+}
+
+/// Raises a word that only grows. What it says is released by the exchange that comes after it.
+fn raise(word: &AtomicU64, to: u64) {
+    // If it is there already, whoever sees our exchange sees what we saw, or more.
+    if word.load(Ordering::Relaxed) < to {
+        step();
+        word.fetch_max(to, Ordering::Relaxed);
+    }
+}
+
+/// A slot while it belongs to one key.
+#[derive(Clone, Copy, Debug)]
+pub struct Tenancy<'a> {
+    slot: Slot<'a>,
+    key: Key,
+    mask: u64,
+}
+
+impl Place for Tenancy<'_> {
+    const LOAD: Ordering = Ordering::Acquire;
+    const EXCHANGE: Ordering = Ordering::AcqRel;
+    const MOST: u64 = (1 << BITS) - 1;
+
+    fn state(&self) -> &AtomicU64 {
+        step();
+        self.slot.state_word()
+    }
+
+    fn mask(&self) -> u64 {
+        self.mask
+    }
+
+    fn is_ours(&self) -> bool {
+        self.slot.key() == self.key
+    }
+
+    fn is_still(&self, seen: u64) -> bool {
+        self.slot.state_word().load(Ordering::Acquire) == seen ^ self.mask
+    }
+
+    fn keep(&self, until: u64) {
+        self.slot.keep(until);
+    }
+}
+
+impl Begun for Tenancy<'_> {
+    fn starts(&self) -> &[AtomicU64] {
+        step();
+        self.slot.starts()
+    }
+
+    fn raise(&self, slot: u64, word: u64, seen: u64) -> bool {
+        let start = &self.slot.starts()[slot as usize];
+        loop {
+            let said = start.load(Ordering::Acquire);
+            if !self.is_still(seen) {
+                return false;
+            }
+            if said ^ self.mask >= word {
+                return true;
+            }
+            step();
+            if start.compare_exchange(said, word ^ self.mask, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+                return true;
+            }
+        }
+    }
+}
+
+/// Before each change of a word, and between the reads of a decision: the tests stop here.
+#[inline(always)]
+fn step() {
+    #[cfg(test)]
+    stopped::step();
+}
+
+/// Whoever decides may be stopped at each step.
+#[cfg(test)]
+pub mod stopped {
+    use std::cell::RefCell;
+    use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+    type Meanwhile = Box<dyn FnOnce()>;
+
+    thread_local! {
+        static STOP: RefCell<Option<(usize, Meanwhile)>> = const { RefCell::new(None) };
+    }
+
+    struct Killed;
+
+    pub(super) fn step() {
+        let meanwhile = STOP.with_borrow_mut(|stop| match stop.take() {
+            Some((0, meanwhile)) => Some(meanwhile),
+            later => {
+                *stop = later.map(|(steps, meanwhile)| (steps - 1, meanwhile));
+                None
+            }
+        });
+        if let Some(meanwhile) = meanwhile {
+            meanwhile();
+        }
+    }
+
+    /// Runs `body`, but stops it after `steps` for `meanwhile`.
+    pub fn after<T>(steps: usize, meanwhile: impl FnOnce() + 'static, body: impl FnOnce() -> T) -> T {
+        STOP.set(Some((steps, Box::new(meanwhile))));
+        let answer = body();
+        STOP.set(None);
+        answer
+    }
+
+    /// Runs `body`, unless it is killed after `steps`. It holds nothing that a drop would give back.
+    pub fn killed_after<T>(steps: usize, body: impl FnOnce() -> T) -> Option<T> {
+        match catch_unwind(AssertUnwindSafe(|| after(steps, || resume_unwind(Box::new(Killed)), body))) {
+            Ok(answer) => Some(answer),
+            Err(panic) if panic.is::<Killed>() => None,
+            Err(panic) => resume_unwind(panic),
+        }
+    }
+}
