@@ -75,6 +75,8 @@ pub enum Mutant {
     SharedSettlesUnseen,
     /// Other slots are looked at by loads instead of read-modify-writes.
     SharedLooksByLoad,
+    /// A slot that somebody claims is taken for one of its old key.
+    SharedIgnoresClosed,
     /// A claim of somebody else's is taken over without ending it.
     SharedTakesOver,
     /// A part of a window of uniques is begun by a store instead of a compare-and-exchange.

@@ -293,7 +293,7 @@ impl<'a> SharedKeys<'a> {
             }
             if key.is_pending() {
                 pending = pending.or(Some((at, key)));
-            } else if slot.is_open(key) {
+            } else if mutated!(SharedIgnoresClosed) || slot.is_open(key) {
                 return Found::Settled(slot, key);
             }
         }

@@ -3,11 +3,13 @@
 //! * [`exact`]: no span of the window ever holds more than the limit, and nothing is refused without need;
 //! * [`behaviour`]: what the documentation promises, one by one;
 //! * [`keyed`]: keys that come, go and are too many;
+//! * [`shared`]: limits in words that processes share, some of which are killed;
 //! * [`threads`]: real threads that want more than there is.
 
 mod behaviour;
 mod exact;
 mod keyed;
+mod shared;
 mod threads;
 
 use std::time::Duration;

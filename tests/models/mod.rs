@@ -21,6 +21,7 @@ mod reservoir;
 mod ring;
 #[cfg(target_os = "linux")]
 mod shared;
+mod shared_limit;
 mod sliding;
 mod slot;
 mod sparse;
