@@ -8,7 +8,7 @@ use hitring::mutant::Mutant;
 use hitring::sync::AtomicU64;
 use hitring::{Rate, WhenKeysFull};
 
-use crate::explorer::{Arc, JoinHandle, check, check_within, fails, spawn};
+use crate::explorer::{Arc, JoinHandle, check, fails, spawn};
 
 const OVER: &str = "more was let through than the limit";
 const WASTED: &str = "a cost was refused for which there was room";
@@ -91,7 +91,8 @@ fn a_key_is_made_by_two() {
     assert_eq!(allowed, 2, "{WASTED}");
 }
 
-/// The same for three.
+/// The same for three: so many orders that loom takes minutes.
+#[cfg(hitring_shuttle)]
 fn a_key_is_made_by_three() {
     let file = File::new(bucket(), 3);
     let threads = [asker(&file, NEW, 1, 2), asker(&file, NEW, 1, 2), asker(&file, NEW, 1, 2)];
@@ -178,7 +179,8 @@ fn a_new_key_is_let_through_in_one_slot() {
     fails(Mutant::SharedSettlesUnseen, OVER, a_key_is_made_by_two);
     #[cfg(hitring_loom)]
     fails(Mutant::SharedLooksByLoad, OVER, a_key_is_made_by_two);
-    check_within(2, a_key_is_made_by_three);
+    #[cfg(hitring_shuttle)]
+    check(a_key_is_made_by_three);
     check(a_pending_key_is_left);
 }
 
