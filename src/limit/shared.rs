@@ -1,14 +1,14 @@
 //! Limits of keys in words that processes share, any of which may be killed or stopped at any instruction.
 //!
-//! The words are cut into [slots](super::slot), each of one key at a time. A key lives in one of 16 slots in a row that its hash chooses;
-//! it never moves. Several limiters share all slots: the hash is of the limiter's name, its plan and the key, and should
+//! The words are cut into [slots](super::slot), each of one key at a time. A key lives in one of 16 slots, two blocks of eight
+//! that its hash chooses; it never moves. Several limiters share all slots: the hash is of the limiter's name, its plan and the key, and should
 //! be keyed, so that nobody can choose keys that meet.
 //!
 //! | a decision of key `B` at time `now` | |
 //! |---|---|
-//! | 1 | look at the 16 slots. `B` is settled in one that is open: decide there, as of `newest` if that is later. If it is closed meanwhile, from the beginning |
+//! | 1 | look at its 16 slots. `B` is settled in one that is open: decide there, as of `newest` if that is later. If it is closed meanwhile, from the beginning |
 //! | 2 | `B` is pending in one: go on with step 5 |
-//! | 3 | choose a slot: a free one, or one whose `until` is past, whichever comes first. Else end somebody else's claim, then a pending key. If all are in use, there is no room |
+//! | 3 | choose a slot: a free one, or one whose `until` is past, of the block that has more of them. Else end somebody else's claim, then a pending key. If all are in use, there is no room |
 //! | 4 | close it, clear it, publish `B` pending |
 //! | 5 | look at the other 15 by read-modify-writes for the same key. One is settled and open: give ours up. One is pending: the lower stays. None: raise `newest` to what all 16 say, `until` to what the cost will make it, and settle; then step 1 |
 //!
@@ -17,7 +17,7 @@
 //! |---|---|
 //! | **never too much** | for one key never more is let through than its plan lets through in memory: no span of the window holds more than the limit, a bucket never gives more than `burst + time * rate`, by the times of the decisions |
 //! | **nothing is lost by a kill** | of what was let through before. A cost whose process is killed on its way counts or does not |
-//! | **a refused cost changes nothing** | but `until` or a slot may be taken for it when it loses a race |
+//! | **a refused cost takes nothing** | all that may be left of it, when others were quicker, is a slot that stays the key's for longer |
 //! | **nobody waits** | a known key is lock-free: an exchange is lost only to a cost that was let through. A new key ends others' claims when there is nothing better; who loses [`TRIES`] times is told that there is no room |
 //!
 //! # Why a key is never charged in two slots
@@ -34,9 +34,10 @@
 //! had kept its slot.
 //!
 //! # What is weaker than in memory
-//! * Two keys near each other whose fingerprints of 40 bits are equal are taken for one. Among a million keys there is such a pair
+//! * Two keys with a block in common whose fingerprints of 40 bits are equal are taken for one. Among a million keys there is such a pair
 //!   with a chance of 1 in 70,000.
-//! * The 16 slots near a key may be taken while others are free: [`words_for`](SharedKeys::words_for) has a half more than keys.
+//! * The 16 slots of a key may be taken while others are free. Of keys that fill two thirds of all slots, as with
+//!   [`words_for`](SharedKeys::words_for), hardly one in a million finds none, of 80 % one in 6,000, of 90 % one in 150.
 //! * Times end 36 years after the file's origin: then everything is refused.
 //! * A process whose clock is ahead takes the keys of the slots it claims along to its time.
 
@@ -48,8 +49,8 @@ use crate::error::LimitError;
 use crate::mutant::mutated;
 use crate::sync::{AtomicU64, relax};
 
-/// How many slots a key may be in.
-const NEAR: usize = 16;
+/// How many slots lie in a block, of which a key may be in two.
+const BLOCK: usize = 8;
 
 /// Into how many parts a window is cut.
 const TICKS: u64 = STARTS - 2;
@@ -185,11 +186,11 @@ pub struct SharedKeys<'a> {
 }
 
 impl<'a> SharedKeys<'a> {
-    /// How many words `keys` keys need: a half more slots than keys, as only 16 of all are near a key. Of keys that fill
-    /// them to two thirds less than one in a million finds no room.
+    /// How many words `keys` keys need: a half more slots than keys, as only 16 of all are for a key. Hardly one of a
+    /// million keys finds no room then.
     #[must_use]
     pub const fn words_for(keys: usize) -> usize {
-        (if keys < NEAR { NEAR } else { keys + keys.div_ceil(2) }) * WORDS
+        (keys + keys.div_ceil(2)).next_multiple_of(BLOCK) * WORDS
     }
 
     /// The slots of `words`, 16 each; all zero at first. `None` if there is not one.
@@ -275,11 +276,18 @@ impl<'a> SharedKeys<'a> {
         Slot::new(&self.words[at * WORDS..])
     }
 
-    /// The slots that a key may be in.
+    /// The slots that a key may be in, the same for whoever asks: two blocks, or all if there are not more. (Both may be one.)
     fn near(&self, hash: u64) -> impl Iterator<Item = usize> + use<> {
-        let slots = self.slots;
-        let home = ((u128::from(hash) * slots as u128) >> u64::BITS) as usize;
-        (home..home + NEAR.min(slots)).map(move |at| if at < slots { at } else { at - slots })
+        let blocks = self.slots / BLOCK;
+        let first_of = |bits: u64| ((u128::from(bits) * blocks as u128) >> u64::BITS) as usize * BLOCK;
+        let (one, other) = match blocks {
+            0..2 => (0..self.slots, 0..0),
+            _ => {
+                let (one, other) = (first_of(hash), first_of(hash.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
+                (one..one + BLOCK, other..other + BLOCK)
+            }
+        };
+        one.chain(other)
     }
 
     fn find(&self, hash: u64) -> Found<'a> {
@@ -303,26 +311,36 @@ impl<'a> SharedKeys<'a> {
     /// The best there is for a new key; if there is nothing, when there may be.
     fn room(&self, hash: u64, now: u64) -> Result<Room, u64> {
         let (mut best, mut soonest) = (None::<Room>, u64::MAX);
-        for at in self.near(hash) {
+        // Of each block, how many are free, and the first.
+        let mut free = [(0, None); 2];
+        for (nth, at) in self.near(hash).enumerate() {
             let slot = self.slot(at);
             let room = match slot.look() {
                 None => Room::Changing,
                 Some(look) if !look.is_open() => Room::Claimed(at, look),
                 Some(look) if look.key.is_pending() => Room::Pending(at, look),
-                Some(look) if look.key.is_nobody() => return Ok(Room::Free(at, look)),
-                Some(look) => match slot.until() {
-                    until if until <= now => return Ok(Room::Free(at, look)),
-                    until => {
+                Some(look) => {
+                    let until = if look.key.is_nobody() { 0 } else { slot.until() };
+                    if until <= now {
+                        let (many, first) = &mut free[nth / BLOCK % 2];
+                        *many += 1;
+                        *first = first.or(Some((at, look)));
+                    } else {
                         soonest = soonest.min(until);
-                        continue;
                     }
-                },
+                    continue;
+                }
             };
             if best.as_ref().is_none_or(|best| room.rank() < best.rank()) {
                 best = Some(room);
             }
         }
-        best.ok_or(soonest)
+        // The emptier block, so that both fill up evenly.
+        let emptier = usize::from(free[1].0 > free[0].0);
+        match free[emptier].1 {
+            Some((at, look)) => Ok(Room::Free(at, look)),
+            None => best.ok_or(soonest),
+        }
     }
 
     /// Makes the slot the key's, pending.

@@ -60,7 +60,8 @@ impl File {
 }
 
 fn hash(which: usize, key: u64) -> u64 {
-    (key * 3 + which as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    let mixed = (key * 3 + which as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (mixed ^ mixed >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9)
 }
 
 #[test]
@@ -107,11 +108,11 @@ fn an_idle_key_makes_room_exactly_when_it_is_as_good_as_new() {
 
 #[test]
 fn without_room_costs_are_refused_or_unlimited_as_asked() {
-    let file = File::new(NEAR + 4);
+    let file = File::new(3 * BLOCK);
     for key in 0..1_000 {
         let _ = file.ask(0, key, 0, 1);
     }
-    assert_eq!(file.keys().len(0), NEAR + 4);
+    assert_eq!(file.keys().len(0), 3 * BLOCK);
     for _ in 0..2 * LIMIT {
         let answer = file.keys().decide(&plan(0), hash(0, 1_001), 0, 1, WhenKeysFull::Allow);
         assert!(answer.lacked_room && answer.decision.allowed);
@@ -195,7 +196,7 @@ fn room_is_as_stated() {
     let file = File::new(SharedKeys::words_for(keys) / WORDS);
     let lacked = (0..keys as u64).filter(|&key| file.ask(0, key, 0, 1).lacked_room).count();
     assert_eq!((lacked, file.keys().len(0)), (0, keys));
-    assert_eq!(SharedKeys::words_for(1), NEAR * WORDS);
+    assert_eq!(SharedKeys::words_for(1), BLOCK * WORDS);
 }
 
 /// Whatever a new key does, it is killed before each of its changes in turn; then it comes again, and another.
