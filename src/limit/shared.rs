@@ -1,8 +1,8 @@
 //! Limits of keys in words that processes share, any of which may be killed or stopped at any instruction.
 //!
 //! The words are cut into [slots](super::slot), each of one key at a time. A key lives in one of 16 slots, two blocks of eight
-//! that its hash chooses; it never moves. Several limiters share all slots: the hash is of the limiter's name, its plan and the key, and should
-//! be keyed, so that nobody can choose keys that meet.
+//! that its hash chooses; it never moves. Several limiters share all slots: the hash is of the limiter's name, its plan and
+//! the key, and should be keyed, so that nobody can choose keys that meet.
 //!
 //! | a decision of key `B` at time `now` | |
 //! |---|---|
@@ -29,13 +29,13 @@
 //!
 //! # Why a key that lost its slot gets nothing twice
 //! It lost it as of a time at which everything was forgotten that had been let through, by one exchange that expects the state
-//! that was looked at. (Mutant `SharedClosesUnseen`.) It begins again as of that time at the earliest, which `newest` says, since a
-//! process that was stopped after it had read the clock may come with an older one. So a decision is the same as if the key
-//! had kept its slot.
+//! that was looked at. (Mutant `SharedClosesUnseen`.) It begins again as of that time at the earliest, which `newest` says,
+//! since a process that was stopped after it had read the clock may come with an older one. So a decision is the same as if
+//! the key had kept its slot.
 //!
 //! # What is weaker than in memory
-//! * Two keys with a block in common whose fingerprints of 40 bits are equal are taken for one. Among a million keys there is such a pair
-//!   with a chance of 1 in 70,000.
+//! * Two keys with a block in common whose fingerprints of 40 bits are equal are taken for one; if their plans differ, each
+//!   misreads the other's words. Among a million keys there is such a pair with a chance of 1 in 70,000.
 //! * The 16 slots of a key may be taken while others are free. Of keys that fill two thirds of all slots, as with
 //!   [`words_for`](SharedKeys::words_for), hardly one in a million finds none, of 80 % one in 6,000, of 90 % one in 150.
 //! * Times end 36 years after the file's origin: then everything is refused.

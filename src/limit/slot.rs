@@ -26,9 +26,9 @@
 //!
 //! # Words of other tenancies
 //! State and beginnings are stored under a *mask*: 60 bits that a tenancy's fingerprint and epoch are mixed to. Within a
-//! tenancy states never come twice (a cost makes them larger, or comes in a later tick); with the mask they are different in
-//! all others, too, whatever the plans there mean by their bits, but for a chance of 2^-60. So an exchange that expects a
-//! word of one tenancy cannot succeed in another.
+//! tenancy states never come twice (a cost makes them larger, or comes in a later tick); with the mask they are different
+//! in all others, too, whatever the plans there mean by their bits, but for a chance of 2^-60. So an exchange that expects
+//! a word of one tenancy cannot succeed in another.
 //!
 //! | a late one who | is stopped by |
 //! |---|---|
