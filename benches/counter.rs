@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_types, clippy::disallowed_methods, missing_docs)]
 
+#[allow(dead_code, reason = "other benches use the rest")]
 mod row;
 mod rows;
 

@@ -123,6 +123,17 @@ impl SteadyClock {
         self.precise()
     }
 
+    /// The same since the machine booted: a time that all its processes agree on.
+    #[cfg(target_os = "linux")]
+    #[inline]
+    pub fn since_boot(self, coarse: bool) -> u64 {
+        let clock = if coarse { libc::CLOCK_MONOTONIC_COARSE } else { libc::CLOCK_MONOTONIC };
+        let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: `now` is a valid timespec for the call to fill; it stays 0 where there is no such clock.
+        unsafe { libc::clock_gettime(clock, &raw mut now) };
+        (now.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(now.tv_nsec as u64)
+    }
+
     #[inline(never)]
     fn precise(self) -> u64 {
         static FIRST: OnceLock<Instant> = OnceLock::new();

@@ -132,7 +132,7 @@ pub use registry::{Handle, Metrics, Registry, RegistryBuilder, WhenFull};
 #[cfg(not(any(hitring_loom, hitring_shuttle)))]
 pub use registry_snapshot::RegistrySnapshot;
 #[cfg(all(target_os = "linux", not(any(hitring_loom, hitring_shuttle))))]
-pub use shared::{SharedBuilder, SharedHandle, SharedRegistry, SharedRoom};
+pub use shared::{SharedBuilder, SharedHandle, SharedLimiter, SharedRegistry, SharedRoom};
 pub use sketch::bottom_k::BottomK;
 pub use sketch::hyperloglog::HyperLogLog;
 pub use sketch::morris_counter::Morris;

@@ -15,6 +15,7 @@ mod names;
 mod record;
 mod report;
 #[path = "../row/mod.rs"]
+#[allow(dead_code, reason = "other benches use the rest")]
 mod row;
 mod top;
 

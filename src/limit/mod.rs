@@ -80,12 +80,12 @@ impl Decision {
         Self { allowed: true, remaining, retry_after: Duration::ZERO }
     }
 
-    const fn refused(remaining: u64, retry_after: Duration) -> Self {
+    pub(crate) const fn refused(remaining: u64, retry_after: Duration) -> Self {
         Self { allowed: false, remaining, retry_after }
     }
 
     /// Later by what a coarse clock may be behind.
-    fn later(self, lag: Duration) -> Self {
+    pub(crate) fn later(self, lag: Duration) -> Self {
         if self.allowed { self } else { Self { retry_after: self.retry_after.saturating_add(lag), ..self } }
     }
 }

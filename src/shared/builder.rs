@@ -106,7 +106,7 @@ impl SharedBuilder {
         self
     }
 
-    /// How many keys of limiters there is room for, 128 bytes each; 10,000 by default.
+    /// How many keys of limiters there is room for, 192 bytes each; 10,000 by default. See [`SharedLimiter`](crate::SharedLimiter).
     pub fn limits(mut self, limits: u64) -> Self {
         self.limits = Some(limits);
         self
@@ -146,7 +146,7 @@ impl SharedBuilder {
                     return self.registry(file, header);
                 }
                 // Where another was quicker, the next turn opens that one's.
-                None => _ = rewrite::make(path, layout.clone())?,
+                None => _ = rewrite::make(path, layout.clone(), self.clock.now())?,
             }
         }
     }

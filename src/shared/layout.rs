@@ -16,6 +16,7 @@
 
 use std::ops::Range;
 
+use crate::limit::shared::SharedKeys;
 use crate::sketch::hyperloglog::precision::Precision;
 use crate::window::geometry::Geometry;
 
@@ -129,15 +130,12 @@ impl Layout {
             rings: section(endpoints.checked_mul(ring))?,
             others: section(Some(OTHERS * OTHER))?,
             visitors: section(number(room.visitors))?,
-            limits: section(number(room.limits).and_then(|keys| keys.checked_mul(LIMIT_KEY)))?,
+            limits: section(number(room.limits).filter(|&keys| keys <= MOST / 64).map(SharedKeys::words_for))?,
             frozen: section(number(room.frozen))?,
             words,
         })
     }
 }
-
-/// The words of a limiter's key.
-pub const LIMIT_KEY: usize = 16;
 
 #[cfg(all(test, not(any(hitring_loom, hitring_shuttle))))]
 mod tests {

@@ -9,6 +9,7 @@
 //! | `header` | what the file was made for, and its checksum |
 //! | `names`, `lives` | endpoints: from a name to a life, from a life to a ring |
 //! | `visitors` | who came |
+//! | `limits` | limits that all processes keep together |
 //! | `file`, `origin`, `lock`, `fault` | making and opening; whether it is a copy; who is alone; what is cut off |
 //! | `core`, `handle`, `watch`, `metrics`, `builder` | the registry |
 //! | `exchange`, `others`, `frozen` | what leaves the file and comes into it, by writer |
@@ -51,6 +52,8 @@ mod header;
 #[cfg(not(any(hitring_loom, hitring_shuttle)))]
 mod inspect;
 pub mod layout;
+#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+mod limits;
 pub mod lives;
 #[cfg(not(any(hitring_loom, hitring_shuttle)))]
 mod lock;
@@ -75,6 +78,7 @@ pub use self::{
     builder::SharedBuilder,
     handle::SharedHandle,
     inspect::{Inspection, Line, Report},
+    limits::SharedLimiter,
     metrics::SharedRoom,
     registry::SharedRegistry,
     rewrite::{Wanted, compact},

@@ -33,7 +33,7 @@ use crate::outcome::Outcomes;
 use crate::registry_snapshot::RegistrySnapshot;
 use crate::stamp::system_bytes;
 use crate::sync::{AtomicU64, Ordering};
-use crate::time::Tick;
+use crate::time::{Tick, Timestamp};
 use crate::window::Cell;
 use crate::window::geometry::Geometry;
 use crate::writer::{Replica, Writer};
@@ -46,13 +46,12 @@ struct Draft {
 }
 
 impl Draft {
-    fn new(path: &Path, layout: Layout, key: [u64; 2], limits: Option<LimitTime>) -> Result<Self, SharedError> {
+    fn new(path: &Path, layout: Layout, key: [u64; 2], limits: LimitTime) -> Result<Self, SharedError> {
         let unnamed = Unnamed::new(path, layout.words as u64 * 8)?;
         let failed = |error| SharedError::io(path, "it cannot be made", error);
         let map = MmapRaw::map_raw(&unnamed.file).map_err(failed)?;
         let origin = Origin::of(&unnamed.file).map_err(failed)?;
         let made = SystemClock.now().as_duration().as_micros() as u64;
-        let limits = limits.unwrap_or_else(|| LimitTime::new(made));
         let header = Header { layout, key, replica: Replica::new(), origin, made, limits, began: Outcomes::default() };
         Ok(Self { unnamed, map, header })
     }
@@ -74,7 +73,7 @@ impl LimitTime {
     fn new(origin: u64) -> Self {
         let now = SystemClock.now().as_duration().as_micros() as u64;
         let since = now.saturating_sub(origin).saturating_mul(1_000);
-        Self { offset: since.wrapping_sub(SteadyClock.nanos(false)), origin }
+        Self { offset: since.wrapping_sub(SteadyClock.since_boot(false)), origin }
     }
 }
 
@@ -84,9 +83,10 @@ fn new_key() -> [u64; 2] {
     [u64::from_le_bytes(words[0]), u64::from_le_bytes(words[1])]
 }
 
-/// Makes an empty file at `path`, unless there is one; answers whether it did.
-pub fn make(path: &Path, layout: Layout) -> Result<bool, SharedError> {
-    let draft = Draft::new(path, layout, new_key(), None)?;
+/// Makes an empty file at `path`, unless there is one, in which limiters' time begins at `now`; answers whether it did.
+pub fn make(path: &Path, layout: Layout, now: Timestamp) -> Result<bool, SharedError> {
+    let limits = LimitTime::new(now.as_duration().as_micros() as u64);
+    let draft = Draft::new(path, layout, new_key(), limits)?;
     draft.seal(path)?;
     draft.unnamed.publish(path)
 }
@@ -156,7 +156,7 @@ pub fn compact(from: &Path, to: &Path, wanted: Wanted) -> Result<(), SharedError
 pub fn restore(path: &Path, old: &Header, snapshot: &RegistrySnapshot) -> Result<(), SharedError> {
     let room = Room { frozen: 0, ..old.layout.room };
     let layout = layout(path, &old.layout, room)?;
-    let draft = Draft::new(path, layout, new_key(), None)?;
+    let draft = Draft::new(path, layout, new_key(), LimitTime::new(old.limits.origin))?;
     draft.book().merge(snapshot)?;
     draft.seal(path)?;
     draft.unnamed.replace(path)
@@ -187,7 +187,7 @@ fn copy(
     let shares: Frozen = from.alive().map(|life| (life.index(), kept.shares(from, life, &cells))).collect();
     let frozen_words = frozen::write(&shares).len() as u64;
     let layout = layout(path, &like, Room { frozen: frozen_words, ..room })?;
-    let mut draft = Draft::new(path, layout, header.key, Some(LimitTime::new(header.limits.origin)))?;
+    let mut draft = Draft::new(path, layout, header.key, LimitTime::new(header.limits.origin))?;
     let to = draft.book();
     let mut moved = Frozen::new();
     let mut left_behind = from.sections.outcomes().counted;

@@ -270,3 +270,52 @@ fn the_slots_are_as_fine_as_asked_for() {
     assert_eq!(registry.query_hits_at("/", millis(10), last).expect("exact"), 2);
     assert_eq!(registry.resolution(), SECOND / 1_000);
 }
+
+#[test]
+fn limits_are_kept_by_all_together() {
+    let made = made();
+    let other = made.open(&made.path());
+    let rate = || "10/minute".parse().expect("a rate");
+    for burst in [None, Some(10)] {
+        let (here, there) = (
+            made.limiter("logins", rate(), burst).expect("there is room"),
+            other.limiter("logins", rate(), burst).expect("there is room"),
+        );
+        assert!(here.allow("ann", 6).allowed);
+        assert_eq!(there.peek("ann").remaining, 4);
+        assert!(!there.allow("ann", 5).allowed);
+        assert_eq!(there.allow("ann", 4).remaining, 0);
+        let refused = here.allow("ann", 1);
+        assert!(!refused.allowed && refused.retry_after > Duration::ZERO);
+        assert!(here.allow("bob", 10).allowed);
+        // Another name, another limiter.
+        assert!(made.limiter("posts", rate(), burst).expect("there is room").allow("ann", 10).allowed);
+        made.clock.advance(MINUTE * 2).expect("in range");
+        assert!(there.allow("ann", 10).allowed);
+        assert_eq!((here.name(), here.rate(), here.burst()), ("logins", rate(), burst));
+        made.clock.advance(MINUTE * 2).expect("in range");
+    }
+    let folder = Folder::new();
+    let without = small().limits(0).create(folder.file("none.ring")).expect("it can be made");
+    assert!(matches!(without.limiter("logins", rate(), None), Err(SharedError::Limit(_))));
+    let reader = small().read(made.path()).expect("it is whole");
+    assert!(matches!(reader.limiter("logins", rate(), None), Err(SharedError::ReadOnly { .. })));
+}
+
+#[test]
+fn a_limiter_without_room_says_so() {
+    let folder = Folder::new();
+    let clock = hitring::ManualClock::new(at(START));
+    let registry = small().limits(8).clock(clock.clone()).create(folder.file("few.ring")).expect("it can be made");
+    let rate = "1/minute".parse().expect("a rate");
+    let refusing = registry.limiter("", rate, None).expect("there is room");
+    let answers: Vec<bool> = (0..100u32).map(|key| refusing.allow(key.to_le_bytes(), 1).allowed).collect();
+    let allowed = answers.iter().filter(|&&allowed| allowed).count();
+    assert!((8..=16).contains(&allowed), "{allowed}");
+    assert_eq!((refusing.keys_in_use(), refusing.without_room()), (allowed, (100 - allowed as u64, 0)));
+    let allowing = refusing.when_full(hitring::WhenKeysFull::Allow);
+    assert!((100..110u32).all(|key| allowing.allow(key.to_le_bytes(), 1).allowed));
+    assert_eq!(allowing.without_room(), (100 - allowed as u64, 10));
+    clock.set(at(START + 200));
+    assert!((200..208u32).all(|key| allowing.allow(key.to_le_bytes(), 1).allowed));
+}

@@ -99,13 +99,19 @@ const ACKNOWLEDGED: usize = 1;
 const NAMES_SENT: usize = 2;
 const NAMES_ACKNOWLEDGED: usize = 3;
 const REMOVED_SENT: usize = 4;
+const LIMIT_SENT: usize = 5;
+const LIMIT_ALLOWED: usize = 6;
 const WORDS: usize = 8;
+/// So many costs are let through in the window, whoever brings them.
+const LIMIT: u64 = 20;
 
 /// Counts until it is killed: in an endpoint that all share, by handle and by name, in new ones, and in one that others remove.
 fn write(path: &Path, log: &Log, writer: usize) {
     let at = |word| writer * WORDS + word;
     let registry = create(path);
     let hot = registry.counter("/hot").expect("there is room");
+    let rate = hitring::Rate::new(LIMIT, WINDOW).expect("a rate");
+    let limiter = registry.limiter("kills", rate, None).expect("there is room");
     let mut round = 0u64;
     loop {
         round += 1;
@@ -132,6 +138,10 @@ fn write(path: &Path, log: &Log, writer: usize) {
         if round.is_multiple_of(64) {
             let _ = registry.query_hits("/hot", WINDOW).expect("exact");
             let _ = registry.total(WINDOW).expect("exact");
+            log.add(at(LIMIT_SENT), 1);
+            if limiter.allow("all", 1).allowed {
+                log.add(at(LIMIT_ALLOWED), 1);
+            }
         }
     }
 }
@@ -208,6 +218,8 @@ fn check(path: &Path, log: &Log) {
     assert!(made <= sum(NAMES_SENT));
     let faults = Inspection::open(path).and_then(|inspection| inspection.faults()).expect("the file is whole");
     assert!(faults.is_empty(), "{faults:?}");
+    let (asked, allowed) = (sum(LIMIT_SENT), sum(LIMIT_ALLOWED));
+    assert!(allowed <= LIMIT && (allowed == LIMIT || asked < LIMIT + 60), "{allowed} of {asked} were let through");
     // And it goes on.
     assert_eq!(registry.record_hit("/hot", 1), Ok(Outcome::Counted));
     assert_eq!(registry.total_ever("/hot"), total + 1);

@@ -1,0 +1,191 @@
+//! [`SharedLimiter`]: rate limits that all processes of a file keep together.
+//!
+//! The states of keys lie in the file (`limit/shared`), found by a hash of the limiter's name, its rate and the key. Their time
+//! is that of the machine's steady clock, moved so that it goes on over restarts: what the wall clock said when the file was
+//! made, or when it was first opened on this boot, and what `CLOCK_MONOTONIC` counted since. Setting the wall clock changes no
+//! limit.
+
+use std::hash::Hasher;
+use std::sync::Arc;
+use std::time::Duration;
+
+use siphasher::sip::SipHasher13;
+
+use super::core::Core;
+use super::layout::Hot;
+use super::registry::SharedRegistry;
+use crate::clock::{Clock, SteadyClock};
+use crate::error::{LimitError, SharedError};
+use crate::limit::rate::Rate;
+use crate::limit::shared::{SharedKeys, SharedPlan};
+use crate::limit::{Decision, WhenKeysFull};
+use crate::sync::Ordering;
+use crate::time::Timestamp;
+
+/// A limit for each key, which all processes that have the file open keep together: for a user, an address, a tenant; or one
+/// for all, with the key `""`.
+///
+/// Limiters of the same name, rate and burst are one. A key that is as good as new gives its place away when another wants it.
+/// As [`KeyedLimiter`](crate::KeyedLimiter), it lets through at most the limit in any span of the window, or at most the burst
+/// and what the rate gives; windows slide in tenths. A process that is killed or stopped at any instruction holds up nobody,
+/// and lets nothing more through.
+///
+/// ```
+/// use hitring::SharedRegistry;
+///
+/// let path = std::env::temp_dir().join(format!("limits-{}.ring", std::process::id()));
+/// let registry = SharedRegistry::builder().max_endpoints(1).create(&path)?;
+/// let logins = registry.limiter("logins", "5/minute".parse()?, None)?;
+/// assert!(logins.allow("198.51.100.7", 5).allowed);
+///
+/// let elsewhere = SharedRegistry::open(&path)?.limiter("logins", "5/minute".parse()?, None)?;
+/// assert!(!elsewhere.allow("198.51.100.7", 1).allowed);
+/// assert!(elsewhere.allow("2001:db8::1", 1).allowed);
+/// # std::fs::remove_file(path)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct SharedLimiter {
+    core: Arc<Core>,
+    name: String,
+    rate: Rate,
+    burst: Option<u64>,
+    plan: SharedPlan,
+    when_full: WhenKeysFull,
+    is_coarse: bool,
+}
+
+impl SharedRegistry {
+    /// The limiter `name` of this file: sliding windows of `rate`, or token buckets with a `burst`. Keys for which there is no
+    /// room are refused; [`SharedLimiter::when_full`] changes that.
+    ///
+    /// # Errors
+    /// [`SharedError::Limit`] if the rate cannot be kept so, or the file was made without room for limiters;
+    /// [`SharedError::ReadOnly`].
+    pub fn limiter(&self, name: &str, rate: Rate, burst: Option<u64>) -> Result<SharedLimiter, SharedError> {
+        let core = self.inner.shared_core();
+        core.check_writable()?;
+        let plan = SharedPlan::new(rate, burst)?;
+        if SharedKeys::new(core.sections().limits).is_none() {
+            return Err(LimitError::NoKeys.into());
+        }
+        let is_coarse = SteadyClock::coarse_step().is_some_and(|step| step * 2 <= plan.fine());
+        let (name, when_full) = (name.to_owned(), WhenKeysFull::default());
+        Ok(SharedLimiter { core, name, rate, burst, plan, when_full, is_coarse })
+    }
+}
+
+impl SharedLimiter {
+    /// What happens to a key for which there is no room.
+    #[must_use]
+    pub fn when_full(self, when_full: WhenKeysFull) -> Self {
+        Self { when_full, ..self }
+    }
+
+    /// Lets a cost of `key` through now, or refuses it whole.
+    ///
+    /// Lock-free for a known key: an exchange is lost to a cost that was let through. A new key may be told that there is no
+    /// room when others keep taking what it finds.
+    pub fn allow(&self, key: impl AsRef<[u8]>, cost: u64) -> Decision {
+        self.decide(key.as_ref(), self.now(), cost).later(self.lag())
+    }
+
+    /// The same at `at`. See [`Limiter::allow_at`](crate::Limiter::allow_at).
+    pub fn allow_at(&self, key: impl AsRef<[u8]>, at: Timestamp, cost: u64) -> Decision {
+        self.decide(key.as_ref(), self.at(at), cost)
+    }
+
+    /// What `allow(key, 1)` would say now, but with all that remains; nothing is taken and no key is made.
+    pub fn peek(&self, key: impl AsRef<[u8]>) -> Decision {
+        self.look(key.as_ref(), self.now()).later(self.lag())
+    }
+
+    /// The same at `at`.
+    pub fn peek_at(&self, key: impl AsRef<[u8]>, at: Timestamp) -> Decision {
+        self.look(key.as_ref(), self.at(at))
+    }
+
+    fn keys(&self) -> SharedKeys<'_> {
+        SharedKeys::new(self.core.sections().limits).expect("there is room: it was looked at before")
+    }
+
+    fn decide(&self, key: &[u8], now: u64, cost: u64) -> Decision {
+        let answer = self.keys().decide(&self.plan, self.hash(key), now, cost, self.when_full);
+        if answer.lacked_room {
+            let row = usize::from(self.when_full == WhenKeysFull::Allow);
+            self.core.sections().words[Hot::Limits.at() + row].fetch_add(1, Ordering::Relaxed);
+        }
+        // What was decided in a page that is gone was decided by nobody.
+        if self.core.file.is_lost() { Decision::refused(0, self.rate.window()) } else { answer.decision }
+    }
+
+    fn look(&self, key: &[u8], now: u64) -> Decision {
+        self.keys().peek(&self.plan, self.hash(key), now, 1)
+    }
+
+    fn hash(&self, key: &[u8]) -> u64 {
+        let [first, second] = self.core.header.key;
+        // Another order than that of names, so that a limiter's hash tells nothing of theirs.
+        let mut hasher = SipHasher13::new_with_keys(second, first);
+        hasher.write_u64(self.rate.limit());
+        hasher.write_u64(self.rate.window().as_nanos() as u64);
+        hasher.write_u64(self.burst.unwrap_or(0));
+        hasher.write_usize(self.name.len());
+        hasher.write(self.name.as_bytes());
+        hasher.write(key);
+        hasher.finish()
+    }
+
+    fn now(&self) -> u64 {
+        match self.core.times.clock() {
+            Clock::System => SteadyClock.since_boot(self.is_coarse).wrapping_add(self.core.header.limits.offset),
+            clock => self.at(clock.now()),
+        }
+    }
+
+    /// Before the time of limiters began, it is 0.
+    fn at(&self, at: Timestamp) -> u64 {
+        let since = at.as_duration().saturating_sub(Duration::from_micros(self.core.header.limits.origin));
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// How long after the time that was read it may already be.
+    fn lag(&self) -> Duration {
+        match self.core.times.clock() {
+            Clock::System if self.is_coarse => SteadyClock::coarse_step().unwrap_or_default(),
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// The limiter's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How much in how much time each key may.
+    #[must_use]
+    pub fn rate(&self) -> Rate {
+        self.rate
+    }
+
+    /// How much may come at once, in a token bucket.
+    #[must_use]
+    pub fn burst(&self) -> Option<u64> {
+        self.burst
+    }
+
+    /// How many keys of all limiters of the file are in use: as many as are not as good as new.
+    #[must_use]
+    pub fn keys_in_use(&self) -> usize {
+        self.keys().len(self.now())
+    }
+
+    /// How many costs of all limiters of the file were refused since there was no room for their key, and how many were let
+    /// through unlimited.
+    #[must_use]
+    pub fn without_room(&self) -> (u64, u64) {
+        let words = &self.core.sections().words[Hot::Limits.at()..];
+        (words[0].load(Ordering::Relaxed), words[1].load(Ordering::Relaxed))
+    }
+}
