@@ -181,11 +181,10 @@ fn copy(
     }
     let full = || SharedError::Full { path: path.into(), max_endpoints: room.endpoints };
     let cells = frozen::read(from.sections.frozen);
-    let now = like.geometry.resolution().tick(SystemClock.now());
-    let kept = Kept { slots: like.geometry.slots() as u64, now };
+    let slots = like.geometry.slots();
     // Before anything is made: how many cells are another writer's from now on.
-    let shares: Frozen = from.alive().map(|life| (life.index(), kept.shares(from, life, &cells))).collect();
-    let frozen_words = frozen::write(&shares).len() as u64;
+    let frozen: Frozen = from.alive().map(|life| (life.index(), shares(from, life, &cells))).collect();
+    let frozen_words = frozen::write(&frozen).len() as u64;
     let layout = layout(path, &like, Room { frozen: frozen_words, ..room })?;
     let mut draft = Draft::new(path, layout, header.key, LimitTime::new(header.limits.origin))?;
     let to = draft.book();
@@ -196,20 +195,20 @@ fn copy(
         let name = to.sections.lives.names.find_or_insert(hash(header.key, &text), &text).map_err(|_| full())?;
         name.ended().fetch_max(life.epoch(), Ordering::Relaxed);
         let new = to.sections.lives.begin(name).map_err(|_| full())?;
-        kept.copy_row(from, life, to, new);
+        copy_row(from, life, to, new);
         let total = life.total();
         left_behind = left_behind.saturating_sub(total);
         new.lane(0).store(total, Ordering::Relaxed);
-        new.known().store(kept.known(life, header), Ordering::Relaxed);
+        new.known().store(known(life, header, slots), Ordering::Relaxed);
         to.sections.visitors.copy(new, from.sections.visitors, life);
         // Each is linked before those that were: begin with the last.
         let others: Vec<Life<'_>> = from.merged(life).collect();
         for other in others.into_iter().rev() {
             let Some(writer) = from.writer_of(other) else { continue };
             let copied = to.add_writer(new, name, writer).ok_or_else(full)?;
-            kept.copy_row(from, other, to, copied);
+            copy_row(from, other, to, copied);
         }
-        if let Some(shares) = shares.get(&life.index()).filter(|shares| !shares.is_empty()) {
+        if let Some(shares) = frozen.get(&life.index()).filter(|shares| !shares.is_empty()) {
             moved.insert(new.index(), shares.clone());
         }
     }
@@ -245,42 +244,35 @@ fn copy(
     Ok(draft)
 }
 
-/// What of a ring comes along into one of `slots` slots.
-struct Kept {
-    slots: u64,
-    now: Tick,
+/// The cells of a life by writer, its own with them. Also those that have left every window by some clock: clocks are set back,
+/// and what is in a slot without its share would count twice.
+fn shares(from: Book<'_>, life: Life<'_>, frozen: &Frozen) -> BTreeMap<Writer, BTreeMap<Tick, u64>> {
+    let geometry = &from.header.layout.geometry;
+    let shares = frozen.get(&life.index());
+    let own = frozen::without(life.row().cells(geometry), shares);
+    let mut all = shares.cloned().unwrap_or_default();
+    all.insert(from.own(life), own.into_iter().map(|cell| (cell.tick, cell.count)).collect());
+    // What the slots do not have any more is nobody's share of them.
+    let present: BTreeSet<Tick> = life.row().cells(geometry).map(|cell| cell.tick).collect();
+    for cells in all.values_mut() {
+        cells.retain(|tick, _| present.contains(tick));
+    }
+    all.retain(|_, cells| !cells.is_empty());
+    all
 }
 
-impl Kept {
-    /// The cells of a life by writer, its own with them, that may still be asked for.
-    fn shares(&self, from: Book<'_>, life: Life<'_>, frozen: &Frozen) -> BTreeMap<Writer, BTreeMap<Tick, u64>> {
-        let geometry = &from.header.layout.geometry;
-        let shares = frozen.get(&life.index());
-        let own = frozen::without(life.row().cells(geometry), shares);
-        let mut all = shares.cloned().unwrap_or_default();
-        all.insert(from.own(life), own.into_iter().map(|cell| (cell.tick, cell.count)).collect());
-        // What the slots do not have any more is nobody's share of them.
-        let present: BTreeSet<Tick> = life.row().cells(geometry).map(|cell| cell.tick).collect();
-        for cells in all.values_mut() {
-            cells.retain(|tick, _| tick.0 + self.slots > self.now.0 && present.contains(tick));
-        }
-        all.retain(|_, cells| !cells.is_empty());
-        all
-    }
+fn copy_row(from: Book<'_>, old: Life<'_>, to: Book<'_>, new: Life<'_>) {
+    let cells: Vec<Cell> = old.row().cells(&from.header.layout.geometry).collect();
+    cells.into_iter().for_each(|cell| new.row().raise(&to.header.layout.geometry, cell));
+}
 
-    fn copy_row(&self, from: Book<'_>, old: Life<'_>, to: Book<'_>, new: Life<'_>) {
-        let cells: Vec<Cell> = old.row().cells(&from.header.layout.geometry).collect();
-        cells.into_iter().for_each(|cell| new.row().raise(&to.header.layout.geometry, cell));
+/// The first tick that is known in a ring of `slots`: a longer one has slots for ticks that the old one used again.
+fn known(life: Life<'_>, header: &Header, slots: usize) -> u64 {
+    let geometry = &header.layout.geometry;
+    let known = life.known().load(Ordering::Acquire);
+    if slots <= geometry.slots() {
+        return known;
     }
-
-    /// The first tick that is known in the new ring: a longer one has slots for ticks that the old one used again.
-    fn known(&self, life: Life<'_>, header: &Header) -> u64 {
-        let geometry = &header.layout.geometry;
-        let known = life.known().load(Ordering::Acquire);
-        if self.slots <= geometry.slots() as u64 {
-            return known;
-        }
-        let newest = life.row().cells(geometry).map(|cell| cell.tick.0).max().unwrap_or(0);
-        known.max((newest + 1).saturating_sub(geometry.slots() as u64))
-    }
+    let newest = life.row().cells(geometry).map(|cell| cell.tick.0).max().unwrap_or(0);
+    known.max((newest + 1).saturating_sub(geometry.slots() as u64))
 }

@@ -1,1 +1,255 @@
-//! exchange
+//! Snapshots and merges between files and memory; copies and their writers; restores and compactions.
+
+use std::time::Duration;
+
+use hitring::shared::{Inspection, Wanted, compact};
+use hitring::{Outcome, Registry, SharedError, SharedRegistry, SnapshotError, Strategy};
+
+use super::{Folder, MINUTE, Made, START, at, made, small};
+
+fn memory(made: &Made) -> Registry {
+    Registry::builder().window(MINUTE).clock(made.clock.clone()).build().expect("it is possible")
+}
+
+fn count(registry: &Registry, name: &str) -> u64 {
+    registry.query_hits(name, MINUTE).expect("exact").count
+}
+
+fn shared(registry: &SharedRegistry, name: &str) -> u64 {
+    registry.query_hits(name, MINUTE).expect("exact").count
+}
+
+fn record(registry: &SharedRegistry, name: &str, amount: u64) {
+    assert_eq!(registry.record_hit(name, amount), Ok(Outcome::Counted));
+}
+
+#[test]
+fn a_file_and_memory_take_each_other_in_and_twice_changes_nothing() {
+    let made = made();
+    let local = memory(&made);
+    record(&made, "/home", 3);
+    assert_eq!(made.record_visit("/home", "ann", 1), Ok(Outcome::Counted));
+    assert_eq!(local.record_hit("/home", 5), Ok(Outcome::Counted));
+    assert_eq!(local.record_visit("/about", "bob", 7), Ok(Outcome::Counted));
+    let (file, memory_before) = (made.snapshot(), local.snapshot());
+    for _ in 0..3 {
+        local.merge(&file).expect("it fits");
+        made.merge(&memory_before).expect("it fits");
+    }
+    assert_eq!((count(&local, "/home"), count(&local, "/about")), (9, 7));
+    assert_eq!((shared(&made, "/home"), shared(&made, "/about")), (9, 7));
+    assert_eq!((made.query_uniques("/about", MINUTE), made.query_uniques("/home", MINUTE)), (Ok(1), Ok(1)));
+    assert_eq!(made.total(MINUTE).expect("exact"), 16);
+    // Each goes on, and has the other's news without its own twice.
+    record(&made, "/home", 10);
+    assert_eq!(local.record_hit("/home", 100), Ok(Outcome::Counted));
+    local.merge(&made.snapshot()).expect("it fits");
+    made.merge(&local.snapshot()).expect("it fits");
+    assert_eq!((count(&local, "/home"), shared(&made, "/home")), (119, 119));
+    // What was ever counted here is what was recorded here.
+    assert_eq!((made.total_ever("/home"), made.total_ever("/about")), (14, 0));
+    assert_eq!(made.metrics().total_hits, 14 + 112);
+    assert_eq!(local.metrics().total_hits, 14 + 112);
+    // Others see it, and keep it.
+    let path = made.path();
+    let other = made.open(&path);
+    assert_eq!(shared(&other, "/home"), 119);
+    assert!(matches!(made.merge(&other.snapshot()), Err(SharedError::Snapshot(SnapshotError::Own))));
+    made.set(START + 61);
+    assert_eq!((shared(&made, "/home"), count(&local, "/home")), (0, 0));
+}
+
+#[test]
+fn what_was_removed_does_not_come_back() {
+    let made = made();
+    let local = memory(&made);
+    record(&made, "/home", 3);
+    let old = made.snapshot();
+    local.merge(&old).expect("it fits");
+    assert!(made.remove("/home").expect("it can be written"));
+    record(&made, "/home", 2);
+    local.merge(&made.snapshot()).expect("it fits");
+    assert_eq!(count(&local, "/home"), 2);
+    local.merge(&old).expect("it fits");
+    assert_eq!(count(&local, "/home"), 2, "the old one is of an older epoch");
+    // And the other way round.
+    assert_eq!(local.record_hit("/about", 5), Ok(Outcome::Counted));
+    let before = local.snapshot();
+    made.merge(&before).expect("it fits");
+    assert_eq!(shared(&made, "/about"), 5);
+    assert!(local.remove("/about"));
+    made.merge(&local.snapshot()).expect("it fits");
+    assert!(!made.contains("/about"));
+    made.merge(&before).expect("it fits");
+    assert_eq!(shared(&made, "/about"), 0);
+    assert_eq!(local.record_hit("/about", 1), Ok(Outcome::Counted));
+    made.merge(&local.snapshot()).expect("it fits");
+    assert_eq!(shared(&made, "/about"), 1);
+}
+
+#[test]
+fn what_a_ring_cannot_hold_is_refused_whole() {
+    let made = made();
+    record(&made, "/home", 3);
+    let before = made.snapshot();
+    let refused = |strategy: Strategy| {
+        let local = Registry::builder().window(MINUTE).strategy(strategy).clock(made.clock.clone()).build();
+        let local = local.expect("it is possible");
+        assert_eq!(local.record_hit("/other", 2), Ok(Outcome::Counted));
+        made.merge(&local.snapshot()).expect_err("it cannot be held").to_string()
+    };
+    assert!(refused(Strategy::morris(0.05).expect("a possible error")).contains("morris"));
+    assert!(refused(Strategy::Fixed { window_size: MINUTE / 12 }).contains("fixed"));
+    let hour = Registry::builder().window(Duration::from_secs(3_600)).build().expect("it is possible");
+    assert!(matches!(made.merge(&hour.snapshot()), Err(SharedError::Snapshot(SnapshotError::OtherGeometry { .. }))));
+    let many = memory(&made);
+    (0..65).for_each(|number| assert!(many.record_hit(&format!("/{number}"), 1).is_ok()));
+    assert!(matches!(made.merge(&many.snapshot()), Err(SharedError::Snapshot(SnapshotError::NoRoom { .. }))));
+    assert_eq!(made.snapshot(), before, "nothing was changed");
+    // To the microsecond is no problem: it is added up.
+    let exact = Registry::builder().window(MINUTE).strategy(Strategy::SLIDING).clock(made.clock.clone()).build();
+    let exact = exact.expect("it is possible");
+    for _ in 0..4 {
+        assert_eq!(exact.record_hit("/exact", 2), Ok(Outcome::Counted));
+    }
+    for _ in 0..2 {
+        made.merge(&exact.snapshot()).expect("it fits");
+        assert_eq!(shared(&made, "/exact"), 8);
+    }
+}
+
+#[test]
+fn a_copy_is_another_writer_and_both_go_on() {
+    let made = made();
+    let folder = &made.folder;
+    record(&made, "/home", 4);
+    assert_eq!(made.record_visit("/home", "ann", 1), Ok(Outcome::Counted));
+    record(&made, "/gone", 9);
+    assert!(made.remove("/gone").expect("it can be written"));
+    std::fs::copy(made.path(), folder.file("copy.ring")).expect("it can be copied");
+    assert!(
+        Inspection::open(folder.file("copy.ring")).expect("it is whole").report(None).expect("it is whole").is_copy
+    );
+    // For reading it is what it is.
+    let reader = small().clock(made.clock.clone()).read(folder.file("copy.ring")).expect("it is whole");
+    assert_eq!(shared(&reader, "/home"), 5);
+    let copy = made.open(&folder.file("copy.ring"));
+    assert_eq!((shared(&copy, "/home"), copy.total_ever("/home")), (5, 5));
+    assert_eq!((copy.query_uniques("/home", MINUTE), copy.endpoints()), (Ok(1), vec!["/home".to_owned()]));
+    assert_eq!(copy.metrics().total_hits, 14);
+    assert_eq!(copy.room().lives, 1, "what was removed stayed behind");
+    // Both count on, in the same tick and later ones.
+    record(&made, "/home", 10);
+    record(&copy, "/home", 100);
+    made.set(START + 5);
+    record(&made, "/home", 1_000);
+    record(&copy, "/home", 10_000);
+    assert_eq!((shared(&made, "/home"), shared(&copy, "/home")), (1_015, 10_105));
+    for snapshots in [[made.snapshot(), copy.snapshot()], [copy.snapshot(), made.snapshot()]] {
+        let local = memory(&made);
+        for snapshot in snapshots.iter().chain(&snapshots) {
+            local.merge(snapshot).expect("it fits");
+        }
+        assert_eq!(count(&local, "/home"), 11_115, "the five of both once, and what each counted since");
+        assert_eq!(local.metrics().total_hits, 14 + 11_110);
+        assert_eq!(count(&local, "/gone"), 0);
+    }
+    // A copy of the copy, and they take each other in.
+    std::fs::copy(copy.path(), folder.file("second.ring")).expect("it can be copied");
+    let second = made.open(&folder.file("second.ring"));
+    record(&second, "/home", 7);
+    for _ in 0..2 {
+        second.merge(&made.snapshot()).expect("it fits");
+        second.merge(&copy.snapshot()).expect("it fits");
+        made.merge(&second.snapshot()).expect("it fits");
+    }
+    assert_eq!(shared(&second, "/home"), 11_122);
+    assert_eq!(shared(&made, "/home"), 11_122);
+    // A file that is only moved is the same writer.
+    let writer = made.snapshot();
+    drop(made.open(&made.path()));
+    std::fs::rename(made.path(), folder.file("moved.ring")).expect("it can be moved");
+    let moved = made.open(&folder.file("moved.ring"));
+    assert_eq!(moved.snapshot(), writer);
+}
+
+#[test]
+fn a_restore_takes_the_place_of_everything_while_alone() {
+    let made = made();
+    record(&made, "/home", 3);
+    record(&made, "/old", 4);
+    let handle = made.counter("/home").expect("there is room");
+    let kept = made.snapshot();
+    record(&made, "/home", 100);
+    record(&made, "/new", 5);
+    let other = made.open(&made.path());
+    assert!(matches!(made.restore(&kept), Err(SharedError::InUse { .. })));
+    assert_eq!(shared(&made, "/home"), 103, "nothing was changed");
+    drop(other);
+    made.restore(&kept).expect("it is alone");
+    assert_eq!((shared(&made, "/home"), shared(&made, "/old"), shared(&made, "/new")), (3, 4, 0));
+    assert_eq!((handle.record(1), handle.count().expect("exact").count), (Outcome::Refused, 0));
+    record(&made, "/home", 1);
+    assert_eq!(shared(&made, "/home"), 4);
+    // Others open what is there now; what comes from before adds nothing again.
+    let other = made.open(&made.path());
+    assert_eq!(shared(&other, "/home"), 4);
+    other.merge(&kept).expect("it fits");
+    assert_eq!(shared(&made, "/home"), 4);
+    assert!(made.is_current() && other.is_current());
+    drop(other);
+    let hour = Registry::builder().window(Duration::from_secs(3_600)).build().expect("it is possible");
+    assert!(made.restore(&hour.snapshot()).is_err());
+    assert_eq!(shared(&made, "/home"), 4, "nothing was changed");
+    record(&made, "/home", 1);
+    assert_eq!(made.folder.0.read_dir().expect("it is there").count(), 1, "nothing is left beside it");
+}
+
+#[test]
+fn a_compaction_makes_room_and_keeps_what_is_alive() {
+    let folder = Folder::new();
+    let clock = hitring::ManualClock::new(at(START));
+    let make = |name: &str| small().max_endpoints(4).clock(clock.clone()).create(folder.file(name));
+    let registry = make("old.ring").expect("it can be made");
+    for round in 0..3 {
+        record(&registry, "/again", round + 1);
+        assert!(registry.remove("/again").expect("it can be written"));
+    }
+    assert_eq!(registry.record_visit("/home", "ann", 6), Ok(Outcome::Counted));
+    assert_eq!(registry.record_hit("/more", 1), Ok(Outcome::Refused));
+    let metrics = registry.metrics();
+    let wanted = |max_endpoints| Wanted { max_endpoints: Some(max_endpoints), ..Wanted::default() };
+    let (old, new) = (folder.file("old.ring"), folder.file("new.ring"));
+    assert!(matches!(compact(&old, &new, wanted(10)), Err(SharedError::InUse { .. })));
+    assert!(!new.exists());
+    drop(registry);
+    compact(&old, &new, wanted(10)).expect("nobody has it open");
+    assert!(compact(&old, &new, wanted(10)).is_err(), "what is there is not overwritten");
+    let registry = small().clock(clock.clone()).open(&new).expect("it is whole");
+    assert_eq!((registry.max_endpoints(), registry.room().lives), (10, 1));
+    assert_eq!((shared(&registry, "/home"), registry.total_ever("/home")), (6, 6));
+    assert_eq!((registry.uniques_ever("/home"), registry.metrics().total_hits), (Ok(1), metrics.total_hits));
+    record(&registry, "/again", 1);
+    assert_eq!(shared(&registry, "/again"), 1);
+    // The old file's snapshot and the new one's are of two writers, and add up to what was counted.
+    let before = small().clock(clock.clone()).read(&old).expect("it is whole").snapshot();
+    let local = Registry::builder().window(MINUTE).clock(clock.clone()).build().expect("it is possible");
+    local.merge(&before).expect("it fits");
+    local.merge(&registry.snapshot()).expect("it fits");
+    assert_eq!((count(&local, "/home"), count(&local, "/again")), (6, 1));
+    drop(registry);
+    // Another window: what is asked for beyond what was known is expired, not low.
+    let longer = Wanted { window: Some(MINUTE * 2), ..Wanted::default() };
+    compact(&new, &folder.file("longer.ring"), longer).expect("nobody has it open");
+    let longer = SharedRegistry::builder().clock(clock.clone()).open(folder.file("longer.ring")).expect("it is whole");
+    assert_eq!((longer.window(), shared(&longer, "/home")), (MINUTE * 2, 6));
+    assert!(longer.query_hits("/home", MINUTE * 2).is_err());
+    clock.advance(MINUTE).expect("in range");
+    assert_eq!(longer.query_hits("/home", MINUTE * 2).expect("exact"), 6);
+    drop(longer);
+    assert!(matches!(
+        compact(&new, &folder.file("small.ring"), wanted(1)),
+        Err(SharedError::Full { max_endpoints: 1, .. })
+    ));
+    assert!(!folder.file("small.ring").exists());
+}
