@@ -28,12 +28,18 @@ A query at time ``t`` over ``last`` counts the ticks in ``(t - last, t]``: a hit
 and no longer at 301.
 """
 
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
 from hitring._errors import (
     ConfigError,
     HitringError,
     LimitError,
     QueryError,
     RegistryFull,
+    SharedError,
     SketchError,
     SnapshotError,
     WindowExpired,
@@ -60,8 +66,20 @@ from hitring._hitring import (
     __version__,
     default_registry,
 )
-from hitring._metrics import KeyedMetrics, Metrics, StrategyOf
+from hitring._metrics import KeyedMetrics, Metrics, SharedRoom, StrategyOf
 from hitring._outcome import Outcome, Outcomes
+
+if sys.platform == "linux":
+    from hitring._hitring import SharedCounter, SharedLimiter, SharedRegistry, compact
+else:
+
+    def __getattr__(name: str) -> NoReturn:
+        if name in {"SharedCounter", "SharedLimiter", "SharedRegistry", "compact"}:
+            message = f"hitring.{name} needs Linux: elsewhere, count by process and merge snapshots"
+            raise AttributeError(message)
+        message = f"module 'hitring' has no attribute {name!r}"
+        raise AttributeError(message)
+
 
 __all__ = [
     "BottomK",
@@ -86,6 +104,11 @@ __all__ = [
     "Registry",
     "RegistryFull",
     "Reservoir",
+    "SharedCounter",
+    "SharedError",
+    "SharedLimiter",
+    "SharedRegistry",
+    "SharedRoom",
     "SketchError",
     "SnapshotError",
     "Strategy",
@@ -96,5 +119,6 @@ __all__ = [
     "WindowExpired",
     "WindowedUniques",
     "__version__",
+    "compact",
     "default_registry",
 ]

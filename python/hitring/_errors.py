@@ -11,6 +11,7 @@ class               also a              raised by
 ``SketchError``     ``ValueError``      sketches: ``merge`` of what does not go together, ``from_redis``
 ``LimitError``      ``ValueError``      ``Limiter(...)``, ``KeyedLimiter(...)``
 ``RegistryFull``    ``RuntimeError``    ``Registry.counter``, when there is no room for another endpoint
+``SharedError``     ``OSError``         ``SharedRegistry(...)``, and what changes its file; ``compact``
 ==================  ==================  =======================================================
 
 A timestamp, an amount or an endpoint that is none is a plain ``ValueError``, or a ``TypeError`` if its type is wrong.
@@ -24,6 +25,7 @@ __all__ = [
     "LimitError",
     "QueryError",
     "RegistryFull",
+    "SharedError",
     "SketchError",
     "SnapshotError",
     "WindowExpired",
@@ -70,6 +72,18 @@ class LimitError(HitringError, ValueError):
     """A rate is none, or one that no limiter can keep. The message says what would be possible."""
 
 
+class SharedError(HitringError, OSError):
+    """A file of a `SharedRegistry` cannot be made, opened or changed. The message says why, and what to do.
+
+    ``errno`` is the system's number, or the nearest one: ``EINVAL`` for what is no whole file of hitring's, or one of
+    other settings; ``EBUSY`` when another process has it open; ``EROFS`` when it was opened for reading; ``ENOSPC``
+    when there is no room. ``filename`` is the file.
+    """
+
+    def __str__(self) -> str:
+        return str(self.strerror) if self.strerror is not None else super().__str__()
+
+
 for _class in (
     HitringError,
     ConfigError,
@@ -79,6 +93,7 @@ for _class in (
     SketchError,
     RegistryFull,
     LimitError,
+    SharedError,
 ):
     _class.__module__ = "hitring"
 del _class

@@ -23,6 +23,7 @@ a ``str`` with lone surrogates). Nothing is ever wrapped around or clamped, and 
 """
 
 import os
+import pathlib
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any, Literal, SupportsIndex, final, overload
@@ -31,7 +32,7 @@ from typing_extensions import Buffer, Self, TypeAlias
 
 from hitring._estimate import Estimate
 from hitring._events import Subscription
-from hitring._metrics import KeyedMetrics, Metrics, StrategyOf
+from hitring._metrics import KeyedMetrics, Metrics, SharedRoom, StrategyOf
 from hitring._outcome import Outcome, Outcomes
 
 __all__ = [
@@ -47,6 +48,9 @@ __all__ = [
     "Morris",
     "Registry",
     "Reservoir",
+    "SharedCounter",
+    "SharedLimiter",
+    "SharedRegistry",
     "Strategy",
     "SystemClock",
     "TopK",
@@ -55,6 +59,7 @@ __all__ = [
     "_Floor",
     "_Listener",
     "__version__",
+    "_open_shared",
     "_restore",
     "_restore_clock",
     "_restore_registry",
@@ -62,6 +67,7 @@ __all__ = [
     "_restore_strategy",
     "_restore_uniques",
     "_run",
+    "compact",
     "default_registry",
 ]
 
@@ -702,6 +708,401 @@ class Counter:
     @property
     def alive(self) -> bool:
         """Whether hits are still taken: the endpoint was not removed."""
+
+@final
+class SharedRegistry:
+    """Counts hits by endpoint in a file that any number of processes have open: what one records all see, at once.
+
+    It survives restarts, and any of its processes being killed at any time: a hit whose call returned is counted. No
+    server, no lock on the way of a hit, no thread in the background. Linux only.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        The file. In ``/dev/shm`` it lives until the machine stops, and no disk ever keeps a hit waiting.
+    window, resolution, slack, precision
+        As for `Registry`. Every endpoint is counted by a ring.
+    max_endpoints : int, default 10_000
+        How many places of endpoints there are. A name that was removed and comes again takes another, and so does each
+        endpoint of each merged registry; `compact` gives back what is not alive. An endpoint takes 3.5 KB.
+    name_bytes : int, optional
+        The room for names: each takes its bytes of UTF-8 and 32, rounded up to 64. 128 an endpoint by default.
+    visitors : int, optional
+        The room for visitors, in words of 8 bytes: 16 for an endpoint with few, and more as they come. 64 an endpoint
+        by
+        default.
+    limits : int, optional
+        How many keys of limiters there is room for; 10,000 by default.
+    max_skew : span, optional
+        How far ahead of the clock a hit may be stamped: at most the slack, which is also the default.
+    clock : ManualClock or SystemClock, optional
+        Where this process takes the time from; the system's clock if none is given.
+    mode : {"create", "open", "read"}, default "create"
+        Make the file, or open the one that is there, which must have the same window, resolution, slack and precision;
+        open what is there, with the settings that it has; the same for asking only.
+
+    Raises
+    ------
+    SharedError
+        The file cannot be made or opened; the message says why and what to do. It is also an ``OSError``.
+    ConfigError
+        The settings are not possible, or were given for a file that has its own.
+
+    Notes
+    -----
+    Recording is lock-free (two exchanges), asking wait-free (one load a slot). A count beside other processes includes
+    every hit whose call returned before the query began and none whose call began after it ended. What a process
+    that is killed was about to record is counted or not, never in part, never twice.
+
+    A forked child goes on in the same file. A pickle is the path, so an instance can be handed to a process that is
+    spawned; ``copy.copy`` opens the file once more. Events are of the process that subscribed. A file that is copied,
+    or
+    found after the machine has booted, goes on under another writer, so that snapshots of both merge to the right sum.
+
+    Opening, `merge`, `restore` and `sync` release the GIL.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> path = os.path.join(tempfile.mkdtemp(), "hits.ring")
+    >>> registry = SharedRegistry(path, max_endpoints=100)
+    >>> registry.record_hit("/home"), SharedRegistry(path, mode="open").record_hit("/home")
+    (<Outcome.COUNTED: 'counted'>, <Outcome.COUNTED: 'counted'>)
+    >>> registry.query_hits("/home", 60), registry.total_ever("/home")
+    (2, 2)
+    """
+
+    def __new__(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        window: _Span = 300,
+        resolution: _Span = 1,
+        slack: SupportsIndex = 20,
+        max_endpoints: SupportsIndex = 10_000,
+        name_bytes: SupportsIndex | None = None,
+        visitors: SupportsIndex | None = None,
+        limits: SupportsIndex | None = None,
+        precision: SupportsIndex = 14,
+        max_skew: _Span | None = None,
+        clock: ManualClock | SystemClock | None = None,
+        mode: Literal["create", "open", "read"] = "create",
+    ) -> Self: ...
+    def record_hit(
+        self,
+        endpoint: _Endpoint,
+        timestamp: _Time | None = None,
+        amount: SupportsIndex = 1,
+        *,
+        visitor: _Item | None = None,
+    ) -> Outcome:
+        """Count ``amount`` hits of ``endpoint`` at ``timestamp``, or now, and return what became of them.
+
+        As `Registry.record_hit`. ``REFUSED`` means that there is no room for another endpoint, or that the file was cut
+        while it was open. Lock-free, also for a new name.
+
+        Raises
+        ------
+        SharedError
+            The file was opened for reading.
+        """
+
+    def query_hits(self, endpoint: _Endpoint, last_seconds: _Span | None = None, at: _Time | None = None) -> int:
+        """Return the hits of ``endpoint`` in ``(at - last_seconds, at]``, or up to now; 0 if there is no such endpoint.
+
+        ``None`` is the whole window.
+
+        Raises
+        ------
+        WindowExpired
+            Part of the range is not known any more.
+        QueryError
+            ``last_seconds`` is negative, more than the window, or no whole number of ticks; or the file was cut.
+        """
+
+    def total_ever(self, endpoint: _Endpoint) -> int:
+        """Return how many hits of ``endpoint`` the file ever counted, since it was made or last removed.
+
+        Merged and restored hits are not among them.
+        """
+
+    def query_uniques(
+        self, endpoint: _Endpoint, last_seconds: _Span | None = None, at: _Time | None = None
+    ) -> Estimate:
+        """Return about how many different visitors ``endpoint`` had. As `Registry.query_uniques`.
+
+        Raises
+        ------
+        QueryError
+            Some visitors found no room in the file, so nobody knows how many there were.
+        """
+
+    def uniques_ever(self, endpoint: _Endpoint) -> Estimate:
+        """Return about how many different visitors ``endpoint`` ever had. As `query_uniques` otherwise."""
+
+    def counter(self, endpoint: _Endpoint) -> SharedCounter:
+        """Return a handle of ``endpoint``, which is made if there is none.
+
+        Raises
+        ------
+        RegistryFull
+            There is no room for another endpoint.
+        SharedError
+            The file was opened for reading, and has no such endpoint.
+        """
+
+    def limiter(
+        self,
+        name: str,
+        limit: str | SupportsIndex,
+        window: _Span | None = None,
+        *,
+        burst: SupportsIndex | None = None,
+        when_full: Literal["refuse", "allow"] = "refuse",
+    ) -> SharedLimiter:
+        """Return the limiter ``name``, which all processes of the file keep together.
+
+        Limiters of the same name, rate and burst are one. Arguments are as for `KeyedLimiter`.
+
+        Raises
+        ------
+        LimitError
+            The rate is not possible, or the file has no room for limiters.
+        SharedError
+            The file was opened for reading.
+        """
+
+    def total(
+        self, last_seconds: _Span | None = None, *, prefix: _Endpoint | None = None, at: _Time | None = None
+    ) -> int:
+        """Return the hits of all endpoints, or of those whose names begin with ``prefix``. As `query_hits`."""
+
+    def top(
+        self, n: SupportsIndex, last_seconds: _Span | None = None, at: _Time | None = None
+    ) -> list[tuple[str, int]]:
+        """Return the ``n`` endpoints with the most hits, the busiest first. As `Registry.top`."""
+
+    def endpoints(self) -> list[str]:
+        """Return the names of all endpoints, in order."""
+
+    def remove(self, endpoint: _Endpoint) -> bool:
+        """Remove ``endpoint`` with its hits, and return whether there was one.
+
+        Its counters, in whatever process, answer ``REFUSED`` from then on. A later hit of the name makes a new
+        endpoint,
+        in another place of the file.
+
+        Raises
+        ------
+        SharedError
+            The file was opened for reading.
+        """
+
+    def __contains__(self, endpoint: _Endpoint, /) -> bool: ...
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[str]: ...
+    def metrics(self) -> Metrics:
+        """Return what the registry holds, and what became of the hits that all processes gave it."""
+
+    def room(self) -> SharedRoom:
+        """Return how much of the file is used."""
+
+    def subscribe(
+        self,
+        callback: _Callback,
+        events: str | Iterable[str] | None = None,
+        *,
+        capacity: SupportsIndex = 1_024,
+    ) -> Subscription:
+        """Call ``callback(name, fields)`` with events of what *this* process records. As `Registry.subscribe`."""
+
+    def on_threshold(
+        self, endpoint_or_glob: _Endpoint, last_seconds: _Span, limit: SupportsIndex, callback: _Callback
+    ) -> Subscription:
+        """Call ``callback`` when the hits of all processes reach ``limit`` by a hit of this one.
+
+        As `Registry.on_threshold`.
+        """
+
+    def snapshot(self) -> bytes:
+        """Return what the file holds. As `Registry.snapshot`, and of the same bytes."""
+
+    def restore(self, snapshot: Buffer) -> None:
+        """Replace the file by what ``snapshot`` says, in one step. Only while nobody else has it open.
+
+        Counters answer ``REFUSED`` afterwards.
+
+        Raises
+        ------
+        SharedError
+            Another process, or another registry of this one, has the file open: `merge` instead.
+        SnapshotError
+            The bytes are no snapshot, or one that a file of rings cannot hold. Nothing was changed.
+        """
+
+    def merge(self, snapshot: Buffer) -> None:
+        """Add the hits of another registry, in a file or in memory. Merging the same again changes nothing.
+
+        Merges of all processes take turns; recorders go on beside them.
+
+        Raises
+        ------
+        SnapshotError
+            As `restore`; or the snapshot is this file's own. Nothing was changed.
+        """
+
+    def sync(self) -> None:
+        """Bring what was counted to the disk: for the machine's end, not for that of a process.
+
+        Raises
+        ------
+        SharedError
+            What the system says.
+        """
+
+    @property
+    def path(self) -> pathlib.Path:
+        """The file."""
+
+    @property
+    def writable(self) -> bool:
+        """Whether hits can be recorded: it was not opened for reading."""
+
+    @property
+    def current(self) -> bool:
+        """Whether the path still means this file: it was not removed, nor replaced by a restore elsewhere."""
+
+    @property
+    def lost(self) -> bool:
+        """Whether part of the file was cut off while it was open: hits are ``REFUSED``, queries an error."""
+
+    @property
+    def window(self) -> float:
+        """The longest span that can be asked for, in seconds; an ``int`` if it is whole."""
+
+    @property
+    def resolution(self) -> float:
+        """The width of a tick, in seconds; an ``int`` if it is whole."""
+
+    @property
+    def slack(self) -> int:
+        """How many slots there are beyond the window."""
+
+    @property
+    def max_endpoints(self) -> int:
+        """How many places of endpoints the file has."""
+
+    @property
+    def precision(self) -> int:
+        """How many bits tell visitors apart."""
+
+    @property
+    def max_skew(self) -> float:
+        """How far ahead of the clock a hit may be stamped, in seconds."""
+
+    @property
+    def clock(self) -> ManualClock | SystemClock | None:
+        """The clock that was given; ``None`` stands for the system's."""
+
+    def __copy__(self) -> Self: ...
+    def __deepcopy__(self, memo: object, /) -> Self: ...
+
+@final
+class SharedCounter:
+    """One endpoint of a `SharedRegistry`, without looking its name up. Made by `SharedRegistry.counter`.
+
+    When the endpoint is removed, by whatever process, it answers ``REFUSED`` and no hits, for good.
+    """
+
+    def record(self, amount: SupportsIndex = 1, *, visitor: _Item | None = None) -> Outcome:
+        """Count ``amount`` hits now, and return what became of them. ``REFUSED`` in a file opened for reading."""
+
+    def record_at(self, timestamp: _Time, amount: SupportsIndex = 1, *, visitor: _Item | None = None) -> Outcome:
+        """Count ``amount`` hits at ``timestamp``, and return what became of them."""
+
+    def count(self, last: _Span | None = None) -> int:
+        """Return the hits of the ``last`` seconds up to now, of the window by default."""
+
+    def count_at(self, timestamp: _Time, last: _Span | None = None) -> int:
+        """Return the hits in ``(timestamp - last, timestamp]``, of the window by default."""
+
+    def total_ever(self) -> int:
+        """Return how many hits the file ever counted here."""
+
+    def uniques(self, last: _Span | None = None) -> Estimate:
+        """Return about how many different visitors there were. As `SharedRegistry.query_uniques`."""
+
+    def uniques_ever(self) -> Estimate:
+        """Return about how many different visitors there ever were."""
+
+    @property
+    def endpoint(self) -> str:
+        """The endpoint's name."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether hits are still taken: the endpoint was not removed."""
+
+@final
+class SharedLimiter:
+    """A limit for each key that all processes of a file keep together. Made by `SharedRegistry.limiter`.
+
+    At most the limit is let through in any window, or the burst and what the rate gives, whatever processes do; windows
+    slide in tenths. A process that is killed or stopped holds up nobody, and lets nothing more through.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> registry = SharedRegistry(os.path.join(tempfile.mkdtemp(), "hits.ring"), max_endpoints=1)
+    >>> logins = registry.limiter("logins", "5/minute")
+    >>> logins.allow("ann", 4).remaining, logins.allow("ann", 2).allowed, logins.allow("bob").allowed
+    (1, False, True)
+    """
+
+    def allow(self, key: _Item = "", cost: SupportsIndex = 1, at: _Time | None = None) -> Decision:
+        """Let ``cost`` of ``key`` through at ``at``, or now, or refuse it whole. As `KeyedLimiter.allow`."""
+
+    def peek(self, key: _Item = "", at: _Time | None = None) -> Decision:
+        """Say what ``allow(key)`` would, but with all that remains; nothing is taken."""
+
+    @property
+    def name(self) -> str:
+        """The limiter's name."""
+
+    @property
+    def limit(self) -> int:
+        """How much is let through in a window."""
+
+    @property
+    def window(self) -> float:
+        """The window, in seconds; an ``int`` if it is whole."""
+
+    @property
+    def keys_in_use(self) -> int:
+        """How many keys of all limiters of the file are not as good as new."""
+
+    @property
+    def without_room(self) -> tuple[int, int]:
+        """How many costs were refused, and let through unlimited, since there was no room for their key."""
+
+def compact(
+    old: str | os.PathLike[str],
+    new: str | os.PathLike[str],
+    *,
+    max_endpoints: SupportsIndex | None = None,
+    window: _Span | None = None,
+) -> None:
+    """Make the file ``new`` of what is alive in ``old``: of a `SharedRegistry` that nobody has open.
+
+    Removed endpoints stay behind, so there is room again; with ``max_endpoints`` or ``window`` there is another. What
+    the
+    new file counts is of another writer, so snapshots of both files merge to the right sum.
+
+    Raises
+    ------
+    SharedError
+        ``old`` is in use or no such file, ``new`` is there already, or there is no room. Nothing was changed.
+    """
 
 @final
 class WindowedUniques:
@@ -1643,4 +2044,5 @@ def _restore_sketch(kind: str, data: Buffer) -> BottomK | GCounter | HyperLogLog
 def _restore_uniques(data: Buffer, clock: ManualClock | SystemClock | None) -> WindowedUniques: ...
 def _restore_strategy(text: str) -> Strategy: ...
 def _restore_clock(secs: int, nanos: int) -> ManualClock: ...
+def _open_shared(path: str | os.PathLike[str], options: dict[str, Any]) -> SharedRegistry: ...
 def _run(arguments: list[str]) -> int: ...

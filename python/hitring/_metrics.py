@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["KeyedMetrics", "Metrics", "StrategyOf"]
+__all__ = ["KeyedMetrics", "Metrics", "SharedRoom", "StrategyOf"]
 
 
 class Metrics(NamedTuple):
@@ -65,4 +65,25 @@ class KeyedMetrics(NamedTuple):
     """About how many bytes all keys take, what they hold themselves not included."""
 
 
-KeyedMetrics.__module__ = Metrics.__module__ = StrategyOf.__module__ = "hitring"
+class SharedRoom(NamedTuple):
+    """How much of a `SharedRegistry`'s file is used. Nothing that is used is given back but by `compact`."""
+
+    lives: int
+    """Places of endpoints in use: one for each name, one more after each removal, one for each merged registry's."""
+    max_endpoints: int
+    """How many there are."""
+    name_bytes: int
+    """Bytes of names in use."""
+    max_name_bytes: int
+    """How many there are."""
+    visitors: int
+    """Words of visitors in use."""
+    max_visitors: int
+    """How many there are."""
+    max_limits: int
+    """Keys of limiters that there is room for."""
+    file_bytes: int
+    """The bytes of the file."""
+
+
+KeyedMetrics.__module__ = Metrics.__module__ = SharedRoom.__module__ = StrategyOf.__module__ = "hitring"

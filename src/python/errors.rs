@@ -26,6 +26,8 @@ use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
+#[cfg(target_os = "linux")]
+use crate::error::SharedError;
 use crate::error::{EndpointError, QueryError, SketchError, SnapshotError};
 
 /// A class of exceptions.
@@ -112,4 +114,42 @@ pub fn sketch(py: Python<'_>, error: &SketchError) -> PyErr {
 /// Why bytes are no snapshot, or none that can be merged.
 pub fn snapshot(py: Python<'_>, error: &SnapshotError) -> PyErr {
     Class::Snapshot.error(py, error)
+}
+
+/// Why a shared file cannot be made, opened or changed. What the system says has its number, as Python's `OSError` has it.
+#[cfg(target_os = "linux")]
+pub fn shared(py: Python<'_>, error: &SharedError) -> PyErr {
+    let (number, path) = match error {
+        SharedError::Config(error) => return Class::Config.error(py, error),
+        SharedError::Snapshot(error) => return snapshot(py, error),
+        SharedError::Limit(error) => return Class::Limit.error(py, error),
+        SharedError::Io { path, error, .. } => {
+            let kind = match error.kind() {
+                std::io::ErrorKind::NotFound => Some(libc::ENOENT),
+                std::io::ErrorKind::AlreadyExists => Some(libc::EEXIST),
+                _ => None,
+            };
+            (error.raw_os_error().or(kind).unwrap_or(libc::EIO), path)
+        }
+        SharedError::NoSpace { path, .. } => (libc::ENOSPC, path),
+        SharedError::TooLarge { path } => (libc::EFBIG, path),
+        SharedError::InUse { path } => (libc::EBUSY, path),
+        SharedError::Owner { path, .. } => (libc::EPERM, path),
+        SharedError::ReadOnly { path } => (libc::EROFS, path),
+        SharedError::Full { path, .. } => (libc::ENOSPC, path),
+        SharedError::Foreign { path }
+        | SharedError::Truncated { path, .. }
+        | SharedError::Version { path, .. }
+        | SharedError::Damaged { path, .. }
+        | SharedError::Settings { path, .. }
+        | SharedError::Network { path, .. } => (libc::EINVAL, path),
+    };
+    let made = || {
+        let class = py.import("hitring._errors")?.getattr("SharedError")?.cast_into::<PyType>()?;
+        // The message names the path; `filename` is for programs.
+        let made = class.call1((number, error.to_string()))?;
+        made.setattr("filename", path.as_os_str())?;
+        PyResult::Ok(PyErr::from_value(made))
+    };
+    made().unwrap_or_else(|error| error)
 }

@@ -18,7 +18,10 @@ use crate::python::endpoint::text;
 use crate::python::errors::Class;
 use crate::python::number::type_name;
 use crate::python::registry::PyRegistry;
+#[cfg(target_os = "linux")]
+use crate::python::shared::PySharedRegistry;
 use crate::python::time::seconds;
+use crate::registry::Metrics;
 
 /// A queue of events, iterated over by the thread that calls back.
 #[pyclass(frozen, module = "hitring._hitring", name = "_Listener")]
@@ -32,12 +35,34 @@ pub struct Listener {
 }
 
 impl Listener {
-    pub fn new(registry: &Bound<'_, PyRegistry>, listener: events::Listener, watch: Option<u64>) -> PyResult<Self> {
+    /// `registry` is a `Registry` or a `SharedRegistry`.
+    pub fn new(registry: &Bound<'_, PyAny>, listener: events::Listener, watch: Option<u64>) -> PyResult<Self> {
         Ok(Self { listener, registry: PyWeakrefReference::new(registry)?.unbind(), watch })
     }
 
-    fn registry<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyRegistry>> {
-        self.registry.bind(py).upgrade_as().ok().flatten()
+    fn registry<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        self.registry.bind(py).upgrade()
+    }
+
+    /// What the registry holds, if there still is one.
+    fn metrics(&self, py: Python<'_>) -> Option<Metrics> {
+        let registry = self.registry(py)?;
+        #[cfg(target_os = "linux")]
+        if let Ok(shared) = registry.cast::<PySharedRegistry>() {
+            return Some(shared.get().registry.metrics());
+        }
+        Some(registry.cast::<PyRegistry>().ok()?.get().registry.metrics())
+    }
+
+    fn unwatch(&self, py: Python<'_>, watch: u64) {
+        let Some(registry) = self.registry(py) else { return };
+        #[cfg(target_os = "linux")]
+        if let Ok(shared) = registry.cast::<PySharedRegistry>() {
+            shared.get().registry.unwatch(watch);
+        }
+        if let Ok(registry) = registry.cast::<PyRegistry>() {
+            registry.get().registry.unwatch(watch);
+        }
     }
 
     fn wants(&self, event: &Event) -> bool {
@@ -62,8 +87,7 @@ impl Listener {
                     return Ok(Some((event.kind().name(), fields(py, &event)?)));
                 }
                 Received::MetricsDue => {
-                    let Some(registry) = self.registry(py) else { continue };
-                    let metrics = registry.get().registry.metrics();
+                    let Some(metrics) = self.metrics(py) else { continue };
                     let (total_hits, memory_entries) = (metrics.total_hits, metrics.memory_entries);
                     let event = Event::MetricsUpdated { total_hits, memory_entries };
                     return Ok(Some((event.kind().name(), fields(py, &event)?)));
@@ -77,8 +101,8 @@ impl Listener {
     /// Listen no more.
     fn close(&self, py: Python<'_>) {
         self.listener.close();
-        if let (Some(watch), Some(registry)) = (self.watch, self.registry(py)) {
-            registry.get().registry.unwatch(watch);
+        if let Some(watch) = self.watch {
+            self.unwatch(py, watch);
         }
     }
 

@@ -30,6 +30,8 @@ use crate::python::number::plain;
 use crate::python::outcome::member;
 use crate::python::registry::PyRegistry;
 use crate::python::reservoir::PyReservoir;
+#[cfg(target_os = "linux")]
+use crate::python::shared::{PySharedCounter, PySharedLimiter, PySharedRegistry};
 use crate::python::time::whole;
 use crate::python::top_k::PyTopK;
 use crate::time::Timestamp;
@@ -190,6 +192,60 @@ fast!(RecordAbout = PyMorris, "record", [c"amount"], this, given, py => match gi
     [Some(amount), ..] => Some(member(py, this.0.record(natural(amount)?))),
 });
 
+#[cfg(target_os = "linux")]
+fast!(SharedRecord = PySharedCounter, "record", [c"amount"], this, given, py => match given {
+    [None, ..] => Some(member(py, this.handle.record(1))),
+    [Some(amount), ..] => Some(member(py, this.handle.record(natural(amount)?))),
+});
+
+#[cfg(target_os = "linux")]
+fast!(SharedCount = PySharedCounter, "count", [c"last"], this, given, py => match given {
+    [None, ..] => number(py, this.handle.count_last(this.window)),
+    [Some(last), ..] => number(py, this.handle.count_last(span(last)?)),
+});
+
+#[cfg(target_os = "linux")]
+fast!(SharedRecordHit = PySharedRegistry, "record_hit", [c"endpoint", c"timestamp", c"amount", c"visitor"], this, given, py => {
+    let [Some(endpoint), timestamp, amount, visitor] = given else { return None };
+    let at = match timestamp {
+        Some(timestamp) if !timestamp.is_none() => Some(time(timestamp)?),
+        _ => None,
+    };
+    let amount = amount.map_or(Some(1), natural)?;
+    let endpoint = borrowed(endpoint)?;
+    let visitor = match visitor {
+        Some(visitor) if !visitor.is_none() => Some(borrowed_bytes(visitor)?),
+        _ => None,
+    };
+    let outcome = match (at, visitor) {
+        (None, None) => this.registry.record_hit(endpoint, amount),
+        (Some(at), None) => this.registry.record_hit_at(endpoint, at, amount),
+        (None, Some(visitor)) => this.registry.record_visit(endpoint, visitor, amount),
+        (Some(at), Some(visitor)) => this.registry.record_visit_at(endpoint, visitor, at, amount),
+    };
+    Some(member(py, outcome.ok()?))
+});
+
+#[cfg(target_os = "linux")]
+fast!(SharedQueryHits = PySharedRegistry, "query_hits", [c"endpoint", c"last_seconds", c"at"], this, given, py => {
+    let [Some(endpoint), Some(last), at, _] = given else { return None };
+    let (endpoint, last) = (borrowed(endpoint)?, span(last)?);
+    match at {
+        Some(at) if !at.is_none() => number(py, this.registry.query_hits_at(endpoint, time(at)?, last)),
+        _ => number(py, this.registry.query_hits(endpoint, last)),
+    }
+});
+
+#[cfg(target_os = "linux")]
+fast!(SharedLimiterAllow = PySharedLimiter, "allow", [c"key", c"cost", c"at"], this, given, py => {
+    let [Some(key), cost, at, _] = given else { return None };
+    let (key, cost) = (item::borrowed_bytes(key)?, cost.map_or(Some(1), natural)?);
+    decision(py, match at {
+        Some(at) if !at.is_none() => this.limiter.allow_at(key, time(at)?, cost),
+        _ => this.limiter.allow(key, cost),
+    })
+});
+
 fast!(LimiterAllow = PyLimiter, "allow", [c"cost", c"at"], this, given, py => {
     let [cost, at, ..] = given;
     let cost = cost.map_or(Some(1), natural)?;
@@ -261,6 +317,14 @@ pub fn install(py: Python<'_>) -> PyResult<()> {
     put::<RecordAbout>(py)?;
     put::<LimiterAllow>(py)?;
     put::<KeyedLimiterAllow>(py)?;
+    #[cfg(target_os = "linux")]
+    {
+        put::<SharedRecord>(py)?;
+        put::<SharedCount>(py)?;
+        put::<SharedRecordHit>(py)?;
+        put::<SharedQueryHits>(py)?;
+        put::<SharedLimiterAllow>(py)?;
+    }
     put::<FloorHit>(py)?;
     put::<FloorGetHits>(py)?;
     put::<FloorRecord>(py)?;

@@ -82,16 +82,16 @@ impl PyDecision {
 }
 
 /// What all limiters are built with.
-struct Parts<'a, 'py> {
-    limit: &'a Bound<'py, PyAny>,
-    window: Option<&'a Bound<'py, PyAny>>,
-    burst: Option<&'a Bound<'py, PyAny>>,
-    resolution: Option<&'a Bound<'py, PyAny>>,
-    clock: Option<&'a Bound<'py, PyAny>>,
+pub struct Parts<'a, 'py> {
+    pub limit: &'a Bound<'py, PyAny>,
+    pub window: Option<&'a Bound<'py, PyAny>>,
+    pub burst: Option<&'a Bound<'py, PyAny>>,
+    pub resolution: Option<&'a Bound<'py, PyAny>>,
+    pub clock: Option<&'a Bound<'py, PyAny>>,
 }
 
 impl Parts<'_, '_> {
-    fn rate(&self) -> PyResult<Rate> {
+    pub fn rate(&self) -> PyResult<Rate> {
         let py = self.limit.py();
         let refused = |error: LimitError| Class::Limit.error(py, error);
         match (self.limit.cast::<PyString>(), self.window) {
@@ -125,7 +125,7 @@ impl Parts<'_, '_> {
 }
 
 /// A number of units; which are possible is the limiter's to say.
-fn units(value: &Bound<'_, PyAny>, name: &str) -> PyResult<u64> {
+pub fn units(value: &Bound<'_, PyAny>, name: &str) -> PyResult<u64> {
     match integer(value)? {
         Some(Integer::Fits(units @ 0..)) => Ok(units.unsigned_abs()),
         Some(_) => Err(Class::Limit.error(value.py(), format_args!("that {name} is not possible; give 1 to 2**32"))),
@@ -205,7 +205,7 @@ impl PyLimiter {
 }
 
 /// An error of an amount, of what is called a cost here.
-fn costs(error: PyErr) -> PyErr {
+pub fn costs(error: PyErr) -> PyErr {
     Python::attach(|py| {
         let message = error.value(py).to_string().replacen("amount", "cost", 1);
         let message = message.replace("hits are only ever added: ", "").replace("; record it in parts", "");
@@ -324,7 +324,7 @@ impl PyKeyedLimiter {
 }
 
 /// What happens when there are as many keys as may be, by name.
-fn when_full(value: &Bound<'_, PyAny>) -> PyResult<WhenKeysFull> {
+pub fn when_full(value: &Bound<'_, PyAny>) -> PyResult<WhenKeysFull> {
     let Ok(name) = value.cast::<PyString>() else {
         return Err(PyTypeError::new_err(format!("when_full must be 'refuse' or 'allow', not {}", type_name(value))));
     };

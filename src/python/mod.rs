@@ -9,6 +9,7 @@
 //! | `hyperloglog`, `g_counter`, `morris`, `reservoir`, `bottom_k`, `top_k` | the classes of these names; `sketch`: what they have in common |
 //! | `events` | what a subscription's thread waits for |
 //! | `windowed_uniques` | `WindowedUniques` |
+//! | `shared` | `SharedRegistry`, `SharedCounter`, `SharedLimiter`, `compact` |
 //! | `limiter` | `Limiter`, `KeyedLimiter`, `Decision` |
 //! | `clock` | `ManualClock`, `SystemClock` |
 //! | `entry`, `fast` | the short way into the methods that are called for every hit |
@@ -45,6 +46,8 @@ mod outcome;
 mod program;
 mod registry;
 mod reservoir;
+#[cfg(target_os = "linux")]
+mod shared;
 mod sketch;
 mod strategy;
 mod time;
@@ -73,6 +76,14 @@ fn _hitring(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<limiter::PyLimiter>()?;
     module.add_class::<limiter::PyKeyedLimiter>()?;
     module.add_class::<limiter::PyDecision>()?;
+    #[cfg(target_os = "linux")]
+    {
+        module.add_class::<shared::PySharedRegistry>()?;
+        module.add_class::<shared::PySharedCounter>()?;
+        module.add_class::<shared::PySharedLimiter>()?;
+        module.add_function(wrap_pyfunction!(shared::_open_shared, module)?)?;
+        module.add_function(wrap_pyfunction!(shared::compact, module)?)?;
+    }
     module.add_class::<events::Listener>()?;
     module.add_class::<clock::PyManualClock>()?;
     module.add_class::<clock::PySystemClock>()?;

@@ -35,7 +35,7 @@ use crate::registry::{Metrics, Registry, RegistryBuilder};
 use crate::time::Timestamp;
 
 /// How many events wait for a subscriber by default.
-const CAPACITY: usize = 1_024;
+pub const CAPACITY: usize = 1_024;
 
 /// Counts hits by endpoint.
 #[pyclass(frozen, weakref, module = "hitring", name = "Registry")]
@@ -100,14 +100,36 @@ impl PyRegistry {
     }
 
     /// A thread that calls `callback` with what `listener` hears.
-    fn subscription<'py>(listener: Listener, callback: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    pub fn subscription<'py>(listener: Listener, callback: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let py = callback.py();
         py.import("hitring._events")?.getattr("Subscription")?.call1((Bound::new(py, listener)?, callback))
     }
 }
 
+/// `metrics` as Python has them.
+pub fn metrics(py: Python<'_>, metrics: Metrics) -> PyResult<Bound<'_, PyAny>> {
+    let Metrics {
+        total_hits,
+        endpoints_count,
+        pruned_events,
+        pruned_endpoints,
+        memory_entries,
+        memory_bytes,
+        strategy,
+        late,
+        future,
+        saturated,
+        refused,
+        dropped_events,
+    } = metrics;
+    let held = (total_hits, endpoints_count, pruned_events, pruned_endpoints, memory_entries, memory_bytes);
+    let rest = (strategy, late, future, saturated, refused, dropped_events);
+    let fields = held.into_pyobject(py)?.into_sequence().concat(rest.into_pyobject(py)?.as_sequence())?;
+    py.import("hitring._metrics")?.getattr("Metrics")?.call1(fields.to_tuple()?)
+}
+
 /// The time that `value` is; `None` is now.
-fn moment(value: Option<&Bound<'_, PyAny>>, name: &str) -> PyResult<Option<Timestamp>> {
+pub fn moment(value: Option<&Bound<'_, PyAny>>, name: &str) -> PyResult<Option<Timestamp>> {
     value.map(|value| time::timestamp(value, name)).transpose()
 }
 
@@ -350,24 +372,7 @@ impl PyRegistry {
 
     /// What the registry has done and holds.
     fn metrics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let Metrics {
-            total_hits,
-            endpoints_count,
-            pruned_events,
-            pruned_endpoints,
-            memory_entries,
-            memory_bytes,
-            strategy,
-            late,
-            future,
-            saturated,
-            refused,
-            dropped_events,
-        } = self.registry.metrics();
-        let held = (total_hits, endpoints_count, pruned_events, pruned_endpoints, memory_entries, memory_bytes);
-        let rest = (strategy, late, future, saturated, refused, dropped_events);
-        let fields = held.into_pyobject(py)?.into_sequence().concat(rest.into_pyobject(py)?.as_sequence())?;
-        py.import("hitring._metrics")?.getattr("Metrics")?.call1(fields.to_tuple()?)
+        metrics(py, self.registry.metrics())
     }
 
     /// Call `callback` with every event of the kinds in `events`.
@@ -385,7 +390,7 @@ impl PyRegistry {
         let capacity = capacity.0.map_or(Ok(CAPACITY), |capacity| number(&capacity, "capacity"))?;
         let listener = slf.get().registry.listen(kinds(events)?, capacity);
         let listener = listener.map_err(|error| Class::Config.error(slf.py(), error))?;
-        Self::subscription(Listener::new(slf, listener, None)?, callback)
+        Self::subscription(Listener::new(slf.as_any(), listener, None)?, callback)
     }
 
     /// Call `callback` when the hits of an endpoint reach `limit`.
@@ -405,7 +410,7 @@ impl PyRegistry {
         let listening = || {
             let listener = registry.listen(crate::events::EventKind::ThresholdCrossed.into(), CAPACITY);
             let listener = listener.map_err(|error| Class::Config.error(py, error))?;
-            Self::subscription(Listener::new(slf, listener, Some(watch))?, callback)
+            Self::subscription(Listener::new(slf.as_any(), listener, Some(watch))?, callback)
         };
         listening().inspect_err(|_| _ = registry.unwatch(watch))
     }

@@ -1,0 +1,743 @@
+//! `SharedRegistry`, `SharedCounter`, `SharedLimiter`: each method converts, calls and converts.
+//!
+//! What may wait for another process (opening, merging, restoring, compacting) and for the disk releases the GIL. Nothing of
+//! the process is locked meanwhile that a forked child would need.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyIterator, PyList, PyString, PyTuple};
+
+use crate::error::{ConfigError, EndpointError, SharedError};
+use crate::python::bytes;
+use crate::python::clock::clock;
+use crate::python::configured::{self, configured, last, number, slots, within};
+use crate::python::endpoint::{name, text};
+use crate::python::errors::{self, Class};
+use crate::python::events::{Listener, callable, kinds};
+use crate::python::given::Given;
+use crate::python::hits;
+use crate::python::item;
+use crate::python::limiter::{Parts, PyDecision, costs, units, when_full};
+use crate::python::number::{or_one, type_name};
+use crate::python::outcome::member;
+use crate::python::registry::{CAPACITY, PyRegistry, metrics, moment};
+use crate::python::time::{self, seconds};
+use crate::registry_snapshot::RegistrySnapshot;
+use crate::shared::{SharedBuilder, SharedHandle, SharedLimiter, SharedRegistry, Wanted};
+use crate::sketch::hyperloglog::precision::Precision;
+
+/// A registry in a file that processes share.
+#[pyclass(frozen, weakref, module = "hitring", name = "SharedRegistry")]
+#[derive(Debug)]
+pub struct PySharedRegistry {
+    pub registry: SharedRegistry,
+    /// The clock that was given.
+    clock: Option<Py<PyAny>>,
+    /// The relative standard error of visitors' estimates.
+    error: f64,
+}
+
+/// What a file is opened for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Create,
+    Open,
+    Read,
+}
+
+fn mode(value: Option<&Bound<'_, PyAny>>) -> PyResult<Mode> {
+    let Some(value) = value else { return Ok(Mode::Create) };
+    let Ok(text) = value.cast::<PyString>() else {
+        let given = type_name(value);
+        return Err(PyTypeError::new_err(format!("mode must be 'create', 'open' or 'read', not {given}")));
+    };
+    match &*text.to_cow()? {
+        "create" => Ok(Mode::Create),
+        "open" => Ok(Mode::Open),
+        "read" => Ok(Mode::Read),
+        other => Err(Class::Config
+            .error(value.py(), format_args!("mode cannot be {other:?}; choose \"create\", \"open\" or \"read\""))),
+    }
+}
+
+impl PySharedRegistry {
+    fn open(
+        py: Python<'_>,
+        path: PathBuf,
+        builder: SharedBuilder,
+        mode: Mode,
+        with_clock: Option<Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        let builder = match &with_clock {
+            Some(given) => builder.clock(clock(given)?),
+            None => builder,
+        };
+        let opened = py.detach(|| match mode {
+            Mode::Create => builder.create(&path),
+            Mode::Open => builder.open(&path),
+            Mode::Read => builder.read(&path),
+        });
+        let registry = opened.map_err(|error| errors::shared(py, &error))?;
+        let error = Precision::new(registry.precision()).map_or(0.0, Precision::error);
+        Ok(Self { registry, clock: with_clock.map(Bound::unbind), error })
+    }
+
+    /// Hands the snapshot that `value` holds to `take`.
+    fn take_in(
+        value: &Bound<'_, PyAny>,
+        take: impl FnOnce(&RegistrySnapshot) -> Result<(), SharedError> + Send,
+    ) -> PyResult<()> {
+        let (py, held) = (value.py(), bytes::snapshot(value)?);
+        let held = held.as_bytes().to_vec();
+        let taken = py.detach(|| {
+            let snapshot = RegistrySnapshot::from_bytes(&held).map_err(SharedError::from)?;
+            take(&snapshot)
+        });
+        taken.map_err(|error| errors::shared(py, &error))
+    }
+}
+
+#[pymethods]
+impl PySharedRegistry {
+    #[new]
+    #[pyo3(
+        signature = (
+            path, *, window = Given::NOTHING, resolution = Given::NOTHING, slack = Given::NOTHING,
+            max_endpoints = Given::NOTHING, name_bytes = None, visitors = None, limits = None,
+            precision = Given::NOTHING, max_skew = None, clock = None, mode = None,
+        ),
+        text_signature = "(path, *, window=300, resolution=1, slack=20, max_endpoints=10000, name_bytes=None, \
+            visitors=None, limits=None, precision=14, max_skew=None, clock=None, mode='create')"
+    )]
+    #[expect(clippy::too_many_arguments, reason = "they are Python's, by name")]
+    fn new(
+        py: Python<'_>,
+        path: PathBuf,
+        window: Given<'_>,
+        resolution: Given<'_>,
+        slack: Given<'_>,
+        max_endpoints: Given<'_>,
+        name_bytes: Option<Bound<'_, PyAny>>,
+        visitors: Option<Bound<'_, PyAny>>,
+        limits: Option<Bound<'_, PyAny>>,
+        precision: Given<'_>,
+        max_skew: Option<Bound<'_, PyAny>>,
+        clock: Option<Bound<'_, PyAny>>,
+        mode: Option<Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        let mode = self::mode(mode.as_ref())?;
+        let settings = [
+            ("window", window.0.is_some()),
+            ("resolution", resolution.0.is_some()),
+            ("slack", slack.0.is_some()),
+            ("max_endpoints", max_endpoints.0.is_some()),
+            ("name_bytes", name_bytes.is_some()),
+            ("visitors", visitors.is_some()),
+            ("limits", limits.is_some()),
+            ("precision", precision.0.is_some()),
+        ];
+        if mode != Mode::Create
+            && let Some((given, _)) = settings.into_iter().find(|(_, given)| *given)
+        {
+            let what = format!("{given} is what the file was made with; give it only with mode=\"create\"");
+            return Err(Class::Config.error(py, what));
+        }
+        let mut builder = SharedRegistry::builder();
+        if let Some(window) = window.0 {
+            builder = builder.window(configured(&window, "window")?);
+        }
+        if let Some(resolution) = resolution.0 {
+            builder = builder.resolution(configured(&resolution, "resolution")?);
+        }
+        if let Some(given) = slack.0 {
+            builder = builder.slack(slots(&given)?);
+        }
+        if let Some(given) = max_endpoints.0 {
+            let most = u32::try_from(number(&given, "max_endpoints")?);
+            let most = most.map_err(|_| Class::Config.error(py, "max_endpoints does not fit; give up to 2**32 - 1"))?;
+            builder = builder.max_endpoints(most);
+        }
+        if let Some(given) = name_bytes {
+            builder = builder.name_bytes(number(&given, "name_bytes")? as u64);
+        }
+        if let Some(given) = visitors {
+            builder = builder.visitors(number(&given, "visitors")? as u64);
+        }
+        if let Some(given) = limits {
+            builder = builder.limits(number(&given, "limits")? as u64);
+        }
+        if let Some(given) = precision.0 {
+            builder = builder.precision(within(&given, "precision", 4..=18)? as u8);
+        }
+        if let Some(max_skew) = max_skew {
+            builder = builder.max_skew(configured(&max_skew, "max_skew")?);
+        }
+        Self::open(py, path, builder, mode, clock)
+    }
+
+    /// Count `amount` hits of `endpoint` at `timestamp`, or now, by `visitor` if one is given.
+    #[pyo3(
+        signature = (endpoint, timestamp = None, amount = Given::NOTHING, *, visitor = None),
+        text_signature = "($self, endpoint, timestamp=None, amount=1, *, visitor=None)"
+    )]
+    fn record_hit<'py>(
+        &self,
+        endpoint: &Bound<'py, PyAny>,
+        timestamp: Option<&Bound<'py, PyAny>>,
+        amount: Given<'_>,
+        visitor: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let (at, amount) = (moment(timestamp, "timestamp")?, or_one(&amount)?);
+        let visitor = visitor.map(|visitor| item::bytes(visitor, "visitor")).transpose()?;
+        let (py, endpoint) = (endpoint.py(), name(endpoint, "endpoint")?);
+        let outcome = match (at, visitor) {
+            (Some(at), None) => self.registry.record_hit_at(&endpoint, at, amount),
+            (None, None) => self.registry.record_hit(&endpoint, amount),
+            (Some(at), Some(visitor)) => self.registry.record_visit_at(&endpoint, visitor, at, amount),
+            (None, Some(visitor)) => self.registry.record_visit(&endpoint, visitor, amount),
+        };
+        Ok(member(py, outcome.map_err(|error| self.endpoint_error(py, &error))?))
+    }
+
+    /// The hits of `endpoint` in the `last_seconds` up to `at`, or now.
+    #[pyo3(signature = (endpoint, last_seconds = None, at = None))]
+    fn query_hits<'py>(
+        &self,
+        endpoint: &Bound<'py, PyAny>,
+        last_seconds: Option<&Bound<'py, PyAny>>,
+        at: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let past = last(last_seconds, "last_seconds", self.registry.window())?;
+        let (at, py, endpoint) = (moment(at, "at")?, endpoint.py(), name(endpoint, "endpoint")?);
+        hits::answer(
+            py,
+            match at {
+                Some(at) => self.registry.query_hits_at(&endpoint, at, past),
+                None => self.registry.query_hits(&endpoint, past),
+            },
+        )
+    }
+
+    /// How many hits of `endpoint` the file ever counted.
+    fn total_ever(&self, endpoint: &Bound<'_, PyAny>) -> PyResult<u64> {
+        Ok(self.registry.total_ever(&name(endpoint, "endpoint")?))
+    }
+
+    /// How many different visitors `endpoint` had in the `last_seconds` up to `at`, or now.
+    #[pyo3(signature = (endpoint, last_seconds = None, at = None))]
+    fn query_uniques<'py>(
+        &self,
+        endpoint: &Bound<'py, PyAny>,
+        last_seconds: Option<&Bound<'py, PyAny>>,
+        at: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let past = last(last_seconds, "last_seconds", self.registry.window())?;
+        let (at, py, endpoint) = (moment(at, "at")?, endpoint.py(), name(endpoint, "endpoint")?);
+        let count = match at {
+            Some(at) => self.registry.query_uniques_at(&endpoint, at, past),
+            None => self.registry.query_uniques(&endpoint, past),
+        };
+        hits::estimate(py, count.map_err(|error| errors::query(py, &error))?, self.error)
+    }
+
+    /// How many different visitors `endpoint` ever had.
+    fn uniques_ever<'py>(&self, endpoint: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let py = endpoint.py();
+        let ever = self.registry.uniques_ever(&name(endpoint, "endpoint")?);
+        hits::estimate(py, ever.map_err(|error| errors::query(py, &error))?, self.error)
+    }
+
+    /// A handle of `endpoint`, which is made if there is none.
+    fn counter(&self, endpoint: &Bound<'_, PyAny>) -> PyResult<PySharedCounter> {
+        let (py, endpoint) = (endpoint.py(), name(endpoint, "endpoint")?);
+        let handle = self.registry.counter(&endpoint).map_err(|error| self.endpoint_error(py, &error))?;
+        Ok(PySharedCounter { handle, window: self.registry.window(), error: self.error })
+    }
+
+    /// A limiter that all processes of the file keep together.
+    #[pyo3(
+        signature = (name, limit, window = None, *, burst = None, when_full = None),
+        text_signature = "($self, name, limit, window=None, *, burst=None, when_full='refuse')"
+    )]
+    fn limiter(
+        &self,
+        name: &Bound<'_, PyAny>,
+        limit: &Bound<'_, PyAny>,
+        window: Option<&Bound<'_, PyAny>>,
+        burst: Option<&Bound<'_, PyAny>>,
+        when_full: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<PySharedLimiter> {
+        let (py, name) = (name.py(), text(name, "name")?);
+        let rate = Parts { limit, window, burst: None, resolution: None, clock: None }.rate()?;
+        let burst = burst.map(|burst| units(burst, "burst")).transpose()?;
+        let limiter = self.registry.limiter(&name, rate, burst).map_err(|error| errors::shared(py, &error))?;
+        let when_full = when_full.map(self::when_full).transpose()?.unwrap_or_default();
+        Ok(PySharedLimiter { limiter: Box::new(limiter.when_full(when_full)) })
+    }
+
+    /// The hits of all endpoints, or of some, in the `last_seconds` up to `at`, or now.
+    #[pyo3(signature = (last_seconds = None, *, prefix = None, at = None))]
+    fn total<'py>(
+        &self,
+        py: Python<'py>,
+        last_seconds: Option<&Bound<'py, PyAny>>,
+        prefix: Option<&Bound<'py, PyAny>>,
+        at: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let past = last(last_seconds, "last_seconds", self.registry.window())?;
+        let at = moment(at, "at")?;
+        let total = match prefix {
+            Some(prefix) => {
+                let prefix = text(prefix, "prefix")?;
+                self.registry.total_where(at, past, |name| name.starts_with(&*prefix))
+            }
+            None => match at {
+                Some(at) => self.registry.total_at(at, past),
+                None => self.registry.total(past),
+            },
+        };
+        hits::answer(py, total)
+    }
+
+    /// The `n` endpoints with the most hits in the `last_seconds` up to `at`, or now.
+    #[pyo3(signature = (n, last_seconds = None, at = None))]
+    fn top<'py>(
+        &self,
+        n: &Bound<'py, PyAny>,
+        last_seconds: Option<&Bound<'py, PyAny>>,
+        at: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Vec<(String, Bound<'py, PyAny>)>> {
+        let (py, n) = (n.py(), number(n, "n")?);
+        let past = last(last_seconds, "last_seconds", self.registry.window())?;
+        let top = match moment(at, "at")? {
+            Some(at) => self.registry.top_at(n, at, past),
+            None => self.registry.top(n, past),
+        };
+        let top = top.map_err(|error| errors::query(py, &error))?;
+        top.into_iter().map(|(name, hits)| Ok((name, hits::number(py, hits)?))).collect()
+    }
+
+    /// The names of all endpoints, in order.
+    fn endpoints(&self) -> Vec<String> {
+        self.registry.endpoints()
+    }
+
+    /// Remove an endpoint with its hits.
+    fn remove(&self, endpoint: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let removed = self.registry.remove(&name(endpoint, "endpoint")?);
+        removed.map_err(|error| errors::shared(endpoint.py(), &error))
+    }
+
+    fn __contains__(&self, endpoint: &Bound<'_, PyAny>) -> PyResult<bool> {
+        Ok(self.registry.contains(&name(endpoint, "endpoint")?))
+    }
+
+    fn __len__(&self) -> usize {
+        self.registry.len()
+    }
+
+    fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyIterator>> {
+        PyList::new(py, self.registry.endpoints())?.try_iter()
+    }
+
+    /// What the registry holds, and what became of the hits that all processes gave it.
+    fn metrics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        metrics(py, self.registry.metrics())
+    }
+
+    /// How much room is left in the file.
+    fn room<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let room = self.registry.room();
+        let class = py.import("hitring._metrics")?.getattr("SharedRoom")?;
+        class.call1((
+            room.lives,
+            room.max_endpoints,
+            room.name_bytes,
+            room.max_name_bytes,
+            room.visitors,
+            room.max_visitors,
+            room.max_limits,
+            room.file_bytes,
+        ))
+    }
+
+    /// Call `callback` with every event of the kinds in `events`.
+    #[pyo3(
+        signature = (callback, events = None, *, capacity = Given::NOTHING),
+        text_signature = "($self, callback, events=None, *, capacity=1024)"
+    )]
+    fn subscribe<'py>(
+        slf: &Bound<'py, Self>,
+        callback: &Bound<'py, PyAny>,
+        events: Option<&Bound<'py, PyAny>>,
+        capacity: Given<'_>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        callable(callback)?;
+        let capacity = capacity.0.map_or(Ok(CAPACITY), |capacity| number(&capacity, "capacity"))?;
+        let listener = slf.get().registry.listen(kinds(events)?, capacity);
+        let listener = listener.map_err(|error| Class::Config.error(slf.py(), error))?;
+        PyRegistry::subscription(Listener::new(slf.as_any(), listener, None)?, callback)
+    }
+
+    /// Call `callback` when the hits of an endpoint reach `limit`.
+    fn on_threshold<'py>(
+        slf: &Bound<'py, Self>,
+        endpoint_or_glob: &Bound<'py, PyAny>,
+        last_seconds: &Bound<'py, PyAny>,
+        limit: &Bound<'py, PyAny>,
+        callback: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        callable(callback)?;
+        let (py, registry) = (slf.py(), &slf.get().registry);
+        let config = |error: ConfigError| Class::Config.error(py, error);
+        let pattern = name(endpoint_or_glob, "endpoint_or_glob")?;
+        let last = configured(last_seconds, "last_seconds")?;
+        let watch = registry.watch(&pattern, last, number(limit, "limit")? as u64).map_err(config)?;
+        let listening = || {
+            let listener = registry.listen(crate::events::EventKind::ThresholdCrossed.into(), CAPACITY);
+            let listener = listener.map_err(|error| Class::Config.error(py, error))?;
+            PyRegistry::subscription(Listener::new(slf.as_any(), listener, Some(watch))?, callback)
+        };
+        listening().inspect_err(|_| _ = registry.unwatch(watch))
+    }
+
+    /// What the registry holds, as bytes that can be restored and merged.
+    fn snapshot<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.registry.snapshot().to_bytes())
+    }
+
+    /// Replace everything by a snapshot.
+    fn restore(&self, snapshot: &Bound<'_, PyAny>) -> PyResult<()> {
+        Self::take_in(snapshot, |snapshot| self.registry.restore(snapshot))
+    }
+
+    /// Add the hits of another registry's snapshot.
+    fn merge(&self, snapshot: &Bound<'_, PyAny>) -> PyResult<()> {
+        Self::take_in(snapshot, |snapshot| self.registry.merge(snapshot))
+    }
+
+    /// Bring what was counted to the disk.
+    fn sync(&self, py: Python<'_>) -> PyResult<()> {
+        py.detach(|| self.registry.sync()).map_err(|error| errors::shared(py, &error))
+    }
+
+    /// The file.
+    #[getter]
+    fn path(&self) -> PathBuf {
+        self.registry.path().into()
+    }
+
+    /// Whether hits can be recorded.
+    #[getter]
+    fn writable(&self) -> bool {
+        self.registry.is_writable()
+    }
+
+    /// Whether the path still means this file.
+    #[getter]
+    fn current(&self) -> bool {
+        self.registry.is_current()
+    }
+
+    /// Whether part of the file was cut off while it was open.
+    #[getter]
+    fn lost(&self) -> bool {
+        self.registry.is_lost()
+    }
+
+    /// The longest span that can be asked for, in seconds.
+    #[getter]
+    fn window<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        seconds(py, self.registry.window())
+    }
+
+    /// The width of a tick, in seconds.
+    #[getter]
+    fn resolution<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        seconds(py, self.registry.resolution())
+    }
+
+    /// How many slots there are beyond the window.
+    #[getter]
+    fn slack(&self) -> u32 {
+        self.registry.slack()
+    }
+
+    /// The most places of endpoints that the file has.
+    #[getter]
+    fn max_endpoints(&self) -> u32 {
+        self.registry.max_endpoints()
+    }
+
+    /// How many bits tell visitors apart.
+    #[getter]
+    fn precision(&self) -> u8 {
+        self.registry.precision()
+    }
+
+    /// How far ahead of the clock a hit may be stamped, in seconds.
+    #[getter]
+    fn max_skew<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        seconds(py, self.registry.max_skew())
+    }
+
+    /// The clock that was given.
+    #[getter(clock)]
+    fn its_clock<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        self.clock.as_ref().map(|clock| clock.bind(py).clone())
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let path = self.path().into_pyobject(py)?.str()?.repr()?;
+        let mode = if self.writable() { "" } else { ", mode='read'" };
+        Ok(format!("SharedRegistry({path}, window={}{mode})", self.window(py)?.repr()?))
+    }
+
+    /// Another registry of the same file.
+    fn __copy__(&self, py: Python<'_>) -> PyResult<Self> {
+        let mode = if self.writable() { Mode::Open } else { Mode::Read };
+        let builder = SharedRegistry::builder().max_skew(self.registry.max_skew());
+        Self::open(py, self.path(), builder, mode, self.its_clock(py))
+    }
+
+    fn __deepcopy__(&self, memo: &Bound<'_, PyAny>) -> PyResult<Self> {
+        self.__copy__(memo.py())
+    }
+
+    /// A pickle is the path: whoever unpickles it opens the same file.
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
+        let options = PyDict::new(py);
+        options.set_item("mode", if self.writable() { "open" } else { "read" })?;
+        options.set_item("max_skew", self.max_skew(py)?)?;
+        options.set_item("clock", self.its_clock(py))?;
+        // Absolute: the other process may be in another folder.
+        let path = std::path::absolute(self.registry.path()).unwrap_or_else(|_| self.path());
+        let arguments = (path, options).into_pyobject(py)?;
+        Ok((py.import("hitring._hitring")?.getattr("_open_shared")?, arguments))
+    }
+}
+
+impl PySharedRegistry {
+    fn endpoint_error(&self, py: Python<'_>, error: &EndpointError) -> PyErr {
+        match error {
+            EndpointError::ReadOnly => errors::shared(py, &SharedError::ReadOnly { path: self.registry.path().into() }),
+            _ => errors::endpoint(py, error),
+        }
+    }
+}
+
+/// The registry that was pickled.
+#[pyfunction]
+pub fn _open_shared<'py>(
+    py: Python<'py>,
+    path: Bound<'py, PyAny>,
+    options: &Bound<'py, PyDict>,
+) -> PyResult<Bound<'py, PyAny>> {
+    py.get_type::<PySharedRegistry>().call((path,), Some(options))
+}
+
+/// Make a new file of what is alive in an old one.
+#[pyfunction]
+#[pyo3(signature = (old, new, *, max_endpoints = None, window = None))]
+pub fn compact(
+    py: Python<'_>,
+    old: PathBuf,
+    new: PathBuf,
+    max_endpoints: Option<&Bound<'_, PyAny>>,
+    window: Option<&Bound<'_, PyAny>>,
+) -> PyResult<()> {
+    let most = max_endpoints.map(|given| number(given, "max_endpoints")).transpose()?;
+    let most = most
+        .map(|most| u32::try_from(most).ok().filter(|&most| most > 0))
+        .map(|most| most.ok_or_else(|| Class::Config.error(py, "max_endpoints does not fit; give 1 to 2**32 - 1")));
+    let wanted = Wanted {
+        max_endpoints: most.transpose()?,
+        window: window.map(|window| configured(window, "window")).transpose()?,
+    };
+    let made = py.detach(|| crate::shared::compact(&old, &new, wanted));
+    made.map_err(|error| errors::shared(py, &error))
+}
+
+/// One endpoint of a shared registry.
+#[pyclass(frozen, weakref, module = "hitring", name = "SharedCounter")]
+#[derive(Debug)]
+pub struct PySharedCounter {
+    pub handle: SharedHandle,
+    /// The registry's.
+    pub window: Duration,
+    error: f64,
+}
+
+#[pymethods]
+impl PySharedCounter {
+    /// Count `amount` hits now.
+    #[pyo3(
+        signature = (amount = Given::NOTHING, *, visitor = None),
+        text_signature = "($self, amount=1, *, visitor=None)"
+    )]
+    fn record<'py>(
+        &self,
+        py: Python<'py>,
+        amount: Given<'_>,
+        visitor: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let amount = or_one(&amount)?;
+        let outcome = match visitor {
+            Some(visitor) => self.handle.record_visit(item::bytes(visitor, "visitor")?, amount),
+            None => self.handle.record(amount),
+        };
+        Ok(member(py, outcome))
+    }
+
+    /// Count `amount` hits at `timestamp`.
+    #[pyo3(
+        signature = (timestamp, amount = Given::NOTHING, *, visitor = None),
+        text_signature = "($self, timestamp, amount=1, *, visitor=None)"
+    )]
+    fn record_at<'py>(
+        &self,
+        timestamp: &Bound<'py, PyAny>,
+        amount: Given<'_>,
+        visitor: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let (at, amount) = (time::timestamp(timestamp, "timestamp")?, or_one(&amount)?);
+        let outcome = match visitor {
+            Some(visitor) => self.handle.record_visit_at(item::bytes(visitor, "visitor")?, at, amount),
+            None => self.handle.record_at(at, amount),
+        };
+        Ok(member(timestamp.py(), outcome))
+    }
+
+    /// The hits of the `last` seconds up to now.
+    #[pyo3(signature = (last = None))]
+    fn count<'py>(&self, py: Python<'py>, last: Option<&Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>> {
+        hits::answer(py, self.handle.count_last(configured::last(last, "last", self.window)?))
+    }
+
+    /// The hits of the `last` seconds up to `timestamp`.
+    #[pyo3(signature = (timestamp, last = None))]
+    fn count_at<'py>(
+        &self,
+        timestamp: &Bound<'py, PyAny>,
+        last: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let at = time::timestamp(timestamp, "timestamp")?;
+        hits::answer(timestamp.py(), self.handle.count_at(at, configured::last(last, "last", self.window)?))
+    }
+
+    /// How many hits the file ever counted here.
+    fn total_ever(&self) -> u64 {
+        self.handle.total_ever()
+    }
+
+    /// How many different visitors the `last` seconds up to now had.
+    #[pyo3(signature = (last = None))]
+    fn uniques<'py>(&self, py: Python<'py>, last: Option<&Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>> {
+        let uniques = self.handle.uniques(configured::last(last, "last", self.window)?);
+        hits::estimate(py, uniques.map_err(|error| errors::query(py, &error))?, self.error)
+    }
+
+    /// How many different visitors there ever were.
+    fn uniques_ever<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let ever = self.handle.uniques_ever().map_err(|error| errors::query(py, &error))?;
+        hits::estimate(py, ever, self.error)
+    }
+
+    /// The endpoint's name.
+    #[getter]
+    fn endpoint(&self) -> &str {
+        self.handle.name()
+    }
+
+    /// Whether hits are still taken.
+    #[getter]
+    fn alive(&self) -> bool {
+        !self.handle.is_removed()
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let gone = if self.alive() { "" } else { ", removed" };
+        Ok(format!("<hitring.SharedCounter of {}{gone}>", self.endpoint().into_pyobject(py)?.repr()?))
+    }
+}
+
+/// A limiter that processes keep together.
+#[pyclass(frozen, weakref, module = "hitring", name = "SharedLimiter")]
+#[derive(Debug)]
+pub struct PySharedLimiter {
+    pub limiter: Box<SharedLimiter>,
+}
+
+#[pymethods]
+impl PySharedLimiter {
+    /// Let a cost of `key` through at `at`, or now, or refuse it whole.
+    #[pyo3(
+        signature = (key = None, cost = Given::NOTHING, at = None),
+        text_signature = "($self, key='', cost=1, at=None)"
+    )]
+    fn allow(
+        &self,
+        key: Option<&Bound<'_, PyAny>>,
+        cost: Given<'_>,
+        at: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<PyDecision> {
+        let cost = or_one(&cost).map_err(costs)?;
+        let key = key.map(|key| item::bytes(key, "key")).transpose()?.unwrap_or_default();
+        Ok(PyDecision {
+            decision: match moment(at, "at")? {
+                Some(at) => self.limiter.allow_at(key, at, cost),
+                None => self.limiter.allow(key, cost),
+            },
+        })
+    }
+
+    /// What `allow` would say, but with all that remains.
+    #[pyo3(signature = (key = None, at = None), text_signature = "($self, key='', at=None)")]
+    fn peek(&self, key: Option<&Bound<'_, PyAny>>, at: Option<&Bound<'_, PyAny>>) -> PyResult<PyDecision> {
+        let key = key.map(|key| item::bytes(key, "key")).transpose()?.unwrap_or_default();
+        Ok(PyDecision {
+            decision: match moment(at, "at")? {
+                Some(at) => self.limiter.peek_at(key, at),
+                None => self.limiter.peek(key),
+            },
+        })
+    }
+
+    /// The limiter's name.
+    #[getter]
+    fn name(&self) -> &str {
+        self.limiter.name()
+    }
+
+    /// How much.
+    #[getter]
+    fn limit(&self) -> u64 {
+        self.limiter.rate().limit()
+    }
+
+    /// In how many seconds.
+    #[getter]
+    fn window<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        seconds(py, self.limiter.rate().window())
+    }
+
+    /// How many keys of all limiters of the file are in use.
+    #[getter]
+    fn keys_in_use(&self) -> usize {
+        self.limiter.keys_in_use()
+    }
+
+    /// How many costs were refused, and let through unlimited, since there was no room for their key.
+    #[getter]
+    fn without_room(&self) -> (u64, u64) {
+        self.limiter.without_room()
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let name = self.name().into_pyobject(py)?.repr()?;
+        Ok(format!("<hitring.SharedLimiter {name} of {}>", self.limiter.rate()))
+    }
+}

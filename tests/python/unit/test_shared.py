@@ -1,0 +1,366 @@
+"""`SharedRegistry`: what the stub promises, one by one."""
+
+from __future__ import annotations
+
+import copy
+import errno
+import os
+import pathlib
+import pickle
+import sys
+import threading
+
+import pytest
+
+import hitring
+from hitring import (
+    ConfigError,
+    LimitError,
+    ManualClock,
+    Outcome,
+    QueryError,
+    Registry,
+    RegistryFull,
+    SharedError,
+    SharedRegistry,
+    SnapshotError,
+    SystemClock,
+    WindowExpired,
+)
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="files are shared on Linux only")
+
+START = 1_700_000_000
+
+
+@pytest.fixture
+def path(tmp_path: pathlib.Path) -> pathlib.Path:
+    return tmp_path / "hits.ring"
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(START)
+
+
+@pytest.fixture
+def shared(path: pathlib.Path, clock: ManualClock) -> SharedRegistry:
+    return SharedRegistry(path, window=60, max_endpoints=64, clock=clock)
+
+
+def test_what_one_records_the_others_see(shared, path, clock):
+    other = SharedRegistry(path, mode="open", clock=clock)
+    assert shared.record_hit("/home") is Outcome.COUNTED
+    assert other.record_hit(b"/home", amount=2) is Outcome.COUNTED
+    assert other.record_hit("/home", START - 1, 3) is Outcome.COUNTED
+    home = other.counter("/home")
+    assert home.record() is Outcome.COUNTED
+    assert home.record(4) is Outcome.COUNTED
+    assert home.record_at(START - 2, 5) is Outcome.COUNTED
+    for registry in (shared, other):
+        assert registry.query_hits("/home") == registry.query_hits("/home", 60) == 16
+        assert registry.query_hits("/home", 1) == 8
+        assert registry.query_hits("/home", 2, START - 1) == 8
+        assert registry.total_ever("/home") == 16
+        assert registry.endpoints() == list(registry) == ["/home"]
+        assert len(registry) == 1
+        assert "/home" in registry
+        assert "/none" not in registry
+        assert registry.total(60) == registry.total(prefix="/h") == 16
+        assert registry.total(prefix="/x") == 0
+        assert registry.top(3, 60) == [("/home", 16)]
+    assert (home.count(), home.count(1), home.count_at(START - 1, 1), home.total_ever()) == (16, 8, 3, 16)
+    assert (home.endpoint, home.alive) == ("/home", True)
+    assert repr(home) == "<hitring.SharedCounter of '/home'>"
+    metrics = shared.metrics()
+    assert (metrics.total_hits, metrics.endpoints_count, metrics.strategy) == (16, 1, "ring")
+    room = shared.room()
+    assert (room.lives, room.max_endpoints) == (1, 64)
+    assert room.file_bytes == path.stat().st_size
+
+
+@pytest.mark.usefixtures("shared")
+def test_settings_are_the_files(path):
+    again = SharedRegistry(path, mode="open")
+    assert (again.window, again.resolution, again.slack, again.max_endpoints) == (60, 1, 20, 64)
+    assert (again.precision, again.max_skew, again.writable, again.current, again.lost) == (14, 20, True, True, False)
+    assert again.path == path
+    assert again.clock is None
+    assert isinstance(SharedRegistry(path, mode="open", clock=SystemClock()).clock, SystemClock)
+    assert repr(again) == f"SharedRegistry({str(path)!r}, window=60)"
+    assert SharedRegistry(path, window=60, max_endpoints=5).max_endpoints == 64, "how much room there is is no matter"
+    for setting in ({"window": 61}, {"slack": 1}, {"resolution": 0.5}, {"precision": 12}):
+        with pytest.raises(SharedError, match="open it as it is with mode 'open'") as caught:
+            SharedRegistry(path, **{"window": 60, **setting})
+        assert caught.value.errno == errno.EINVAL
+        assert caught.value.filename == str(path)
+        with pytest.raises(ConfigError, match="give it only with mode"):
+            SharedRegistry(path, mode="open", **setting)
+    for mode in ("open", "read"):
+        for setting in ("name_bytes", "visitors", "limits", "max_endpoints"):
+            with pytest.raises(ConfigError, match=setting):
+                SharedRegistry(path, mode=mode, **{setting: 1})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({"window": 0}, ConfigError),
+        ({"window": -1}, ConfigError),
+        ({"resolution": 0}, ConfigError),
+        ({"max_endpoints": 0}, ConfigError),
+        ({"max_endpoints": 2**32}, ConfigError),
+        ({"max_endpoints": "many"}, TypeError),
+        ({"max_skew": 21}, ConfigError),
+        ({"precision": 3}, ConfigError),
+        ({"mode": "write"}, ConfigError),
+        ({"mode": 1}, TypeError),
+        ({"clock": 5}, TypeError),
+        ({"visitors": 2**62}, SharedError),
+    ],
+)
+def test_impossible_settings_are_refused_and_nothing_is_made(path, arguments, error):
+    with pytest.raises(error):
+        SharedRegistry(path, **arguments)
+    assert not path.exists()
+
+
+def test_files_that_are_none(path, tmp_path):
+    with pytest.raises(SharedError) as caught:
+        SharedRegistry(path, mode="open")
+    assert caught.value.errno == errno.ENOENT
+    assert isinstance(caught.value, OSError)
+    with pytest.raises(SharedError):
+        SharedRegistry(tmp_path / "no" / "folder.ring")
+    with pytest.raises(SharedError):
+        SharedRegistry(tmp_path)
+    path.write_bytes(b"something else")
+    with pytest.raises(SharedError, match="no file of hitring's"):
+        SharedRegistry(path)
+    assert path.read_bytes() == b"something else"
+    with pytest.raises(TypeError):
+        SharedRegistry(5)
+
+
+def test_bad_hits_are_refused_in_the_users_terms(shared):
+    for endpoint in ("", "x" * 1_025, b"\xff", "\ud800"):
+        with pytest.raises(ValueError, match=r"."):
+            shared.record_hit(endpoint)
+    for endpoint in (None, 5):
+        with pytest.raises(TypeError):
+            shared.record_hit(endpoint)
+    with pytest.raises(ValueError, match=r"."):
+        shared.record_hit("/", amount=-1)
+    with pytest.raises(ValueError, match=r"."):
+        shared.record_hit("/", float("nan"))
+    with pytest.raises(QueryError):
+        shared.query_hits("/", 61)
+    with pytest.raises(QueryError):
+        shared.query_hits("/", -1)
+    assert shared.record_hit("/", START + 21) is Outcome.FUTURE
+    assert shared.record_hit("/", amount=2**60) is Outcome.SATURATED
+    assert shared.record_hit("/", START + 20) is Outcome.COUNTED
+    assert shared.record_hit("/", START - 60) is Outcome.LATE
+    with pytest.raises(WindowExpired):
+        shared.query_hits("/", 60, START - 20)
+
+
+def test_a_removed_endpoint(shared):
+    home = shared.counter("/home")
+    assert home.record() is Outcome.COUNTED
+    assert shared.remove("/home")
+    assert not shared.remove("/home")
+    assert (home.record(), home.count(), home.alive) == (Outcome.REFUSED, 0, False)
+    assert "removed" in repr(home)
+    assert shared.record_hit("/home", amount=2) is Outcome.COUNTED
+    assert shared.query_hits("/home", 60) == 2
+
+
+def test_a_full_file(path):
+    registry = SharedRegistry(path, max_endpoints=1)
+    assert registry.record_hit("/a") is Outcome.COUNTED
+    assert registry.record_hit("/b") is Outcome.REFUSED
+    with pytest.raises(RegistryFull):
+        registry.counter("/b")
+    assert registry.metrics().refused == 1
+
+
+def test_visitors(shared, clock):
+    for visitor in ("ann", b"bob", "ann"):
+        assert shared.record_hit("/home", visitor=visitor) is Outcome.COUNTED
+    home = shared.counter("/home")
+    assert home.record(visitor="cid") is Outcome.COUNTED
+    assert home.record_at(START, visitor="cid") is Outcome.COUNTED
+    assert int(shared.query_uniques("/home", 60)) == int(home.uniques(60)) == 3
+    clock.advance(100)
+    assert int(shared.query_uniques("/home")) == 0
+    assert int(shared.uniques_ever("/home")) == int(home.uniques_ever()) == 3
+    assert int(shared.uniques_ever("/none")) == 0
+
+
+def test_limits_are_kept_together(shared, path, clock):
+    other = SharedRegistry(path, mode="open", clock=clock)
+    here, there = shared.limiter("logins", "5/minute"), other.limiter("logins", 5, 60)
+    assert here.allow("ann", 4).remaining == 1
+    assert not there.allow(b"ann", 2)
+    assert there.peek("ann").remaining == 1
+    assert there.allow("ann")
+    refused = here.allow("ann")
+    assert not refused.allowed
+    assert refused.retry_after > 0
+    assert here.allow(cost=5).allowed, "one for all"
+    assert not there.allow()
+    assert shared.limiter("logins", "5/minute", burst=5).allow("ann", 5), "another plan, another limiter"
+    assert (here.name, here.limit, here.window) == ("logins", 5, 60)
+    assert here.keys_in_use == 3
+    assert here.without_room == (0, 0)
+    assert "logins" in repr(here)
+    with pytest.raises(LimitError):
+        shared.limiter("logins", "fast")
+    with pytest.raises(LimitError):
+        shared.limiter("logins", 0, 60)
+    with pytest.raises(LimitError):
+        shared.limiter("logins", "5/s", when_full="maybe")
+    with pytest.raises(ValueError, match="cost"):
+        here.allow("ann", -1)
+
+
+def test_snapshots_go_both_ways(shared, clock):
+    local = Registry(60, clock=clock)
+    shared.record_hit("/home", amount=3, visitor="ann")
+    local.record_hit("/home", amount=5)
+    for _ in range(2):
+        local.merge(shared.snapshot())
+        shared.merge(local.snapshot())
+    assert shared.query_hits("/home", 60) == local.query_hits("/home", 60) == 8
+    assert int(local.query_uniques("/home", 60)) == 1
+    with pytest.raises(SnapshotError):
+        shared.merge(b"nonsense")
+    with pytest.raises(SnapshotError):
+        shared.merge(Registry(61).snapshot())
+    estimates = Registry(60, strategy="morris", clock=clock)
+    estimates.record_hit("/home")
+    with pytest.raises(SnapshotError, match="morris"):
+        shared.merge(estimates.snapshot())
+
+
+def test_restore_only_alone(shared, path, clock):
+    shared.record_hit("/home", amount=3)
+    kept = shared.snapshot()
+    shared.record_hit("/home")
+    other = SharedRegistry(path, mode="open", clock=clock)
+    with pytest.raises(SharedError, match="another process") as caught:
+        shared.restore(kept)
+    assert caught.value.errno == errno.EBUSY
+    del other
+    home = shared.counter("/home")
+    shared.restore(kept)
+    assert shared.query_hits("/home", 60) == 3
+    assert home.record() is Outcome.REFUSED
+    assert shared.current
+
+
+def test_reading_only(shared, path, clock):
+    shared.record_hit("/home", amount=3)
+    reader = SharedRegistry(path, mode="read", clock=clock)
+    assert (reader.query_hits("/home", 60), reader.writable) == (3, False)
+    assert "mode='read'" in repr(reader)
+    assert reader.counter("/home").record() is Outcome.REFUSED
+    for change in (
+        lambda: reader.record_hit("/home"),
+        lambda: reader.remove("/home"),
+        lambda: reader.counter("/new"),
+        lambda: reader.merge(shared.snapshot()),
+        lambda: reader.restore(shared.snapshot()),
+        lambda: reader.limiter("x", "1/s"),
+    ):
+        with pytest.raises(SharedError, match="reading") as caught:
+            change()
+        assert caught.value.errno == errno.EROFS
+
+
+def test_pickles_and_copies_are_the_same_file(shared, path):
+    shared.record_hit("/home")
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        other = pickle.loads(pickle.dumps(shared, protocol))
+        assert other.record_hit("/home") in (Outcome.COUNTED, Outcome.LATE)
+        assert other.path == path
+    for other in (copy.copy(shared), copy.deepcopy(shared)):
+        assert other.record_hit("/copied") is Outcome.COUNTED
+    assert shared.query_hits("/copied", 60) == 2
+    assert shared.total_ever("/home") == 2 + pickle.HIGHEST_PROTOCOL
+    reader = pickle.loads(pickle.dumps(SharedRegistry(path, mode="read")))
+    assert not reader.writable
+
+
+def test_compact(path, tmp_path, clock):
+    registry = SharedRegistry(path, window=60, max_endpoints=2, clock=clock)
+    registry.record_hit("/home", amount=3)
+    registry.record_hit("/gone")
+    registry.remove("/gone")
+    new = tmp_path / "new.ring"
+    with pytest.raises(SharedError) as caught:
+        hitring.compact(path, new)
+    assert caught.value.errno == errno.EBUSY
+    del registry
+    hitring.compact(path, new, max_endpoints=10, window=120)
+    with pytest.raises(SharedError) as caught:
+        hitring.compact(path, new)
+    assert caught.value.errno == errno.EEXIST
+    larger = SharedRegistry(new, mode="open", clock=clock)
+    assert (larger.max_endpoints, larger.window, larger.room().lives) == (10, 120, 1)
+    assert larger.query_hits("/home", 60) == larger.total_ever("/home") == 3
+    for wrong in (0, -1, 2**32):
+        with pytest.raises(ConfigError):
+            hitring.compact(path, tmp_path / "other.ring", max_endpoints=wrong)
+
+
+def test_a_file_that_is_cut_is_told_and_ends_nobody(shared, path):
+    home = shared.counter("/home")
+    assert home.record() is Outcome.COUNTED
+    os.truncate(path, 4_096)
+    assert home.record() is Outcome.REFUSED
+    assert shared.record_hit("/home") is Outcome.REFUSED
+    assert shared.lost
+    with pytest.raises(QueryError, match="cut"):
+        shared.query_hits("/home", 60)
+    with pytest.raises(SharedError, match="cut or copied in part"):
+        SharedRegistry(path, mode="open")
+
+
+def test_events_are_of_this_process(shared, path, clock):
+    heard = []
+    told = threading.Event()
+
+    def hear(name, fields):
+        heard.append((name, fields["endpoint"]))
+        told.set()
+
+    with_threshold = shared.on_threshold("/*", 60, 3, hear)
+    other = SharedRegistry(path, mode="open", clock=clock)
+    other.record_hit("/home", amount=2)
+    shared.record_hit("/home")
+    assert told.wait(10)
+    assert heard == [("threshold_crossed", "/home")]
+    with_threshold.close()
+    told.clear()
+    subscription = shared.subscribe(lambda name, _: (heard.append(name), told.set()), "metrics_updated")
+    shared.record_hit("/home")
+    assert told.wait(10)
+    subscription.close()
+
+
+def test_threads(shared):
+    def record():
+        home = shared.counter("/home")
+        for number in range(2_000):
+            home.record()
+            shared.record_hit(f"/{number % 20}")
+
+    threads = [threading.Thread(target=record) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert shared.query_hits("/home", 60) == 8_000
+    assert shared.total(60) == 16_000
