@@ -10,9 +10,13 @@
 //! Nothing here ends the process: [`run`] returns the code, so the same program also runs inside a Python interpreter.
 //! A command is one module with an `Args` and a `run`, one variant of `Command`, one arm of `Command::run`.
 
+#[cfg(target_os = "linux")]
+mod compact;
 mod demo;
 mod escape;
 mod failure;
+#[cfg(target_os = "linux")]
+mod inspect;
 mod log;
 mod progress;
 mod replay;
@@ -36,14 +40,22 @@ struct Program {
 
 #[derive(Subcommand)]
 enum Command {
+    #[cfg(target_os = "linux")]
+    Compact(compact::Args),
     Demo(demo::Args),
+    #[cfg(target_os = "linux")]
+    Inspect(inspect::Args),
     Replay(replay::Args),
 }
 
 impl Command {
     fn run(self) -> Result<(), Failure> {
         match self {
+            #[cfg(target_os = "linux")]
+            Command::Compact(args) => compact::run(args),
             Command::Demo(args) => demo::run(args),
+            #[cfg(target_os = "linux")]
+            Command::Inspect(args) => inspect::run(args),
             Command::Replay(args) => replay::run(args),
         }
     }

@@ -3,12 +3,15 @@
 //! * [`behaviour`]: what the documentation promises, one by one;
 //! * [`oracle`]: any steps, reopening, copying and compacting among them, against a list of all hits;
 //! * [`exchange`]: snapshots and merges between files and memory, copies and their writers;
+//! * [`inspect`]: the program that looks at files
 //! * [`files`]: what is foreign, cut, newer, damaged or not allowed is refused and left as it was;
 //! * [`processes`]: forked processes that count, are killed and stopped.
 
 mod behaviour;
 mod exchange;
 mod files;
+#[cfg(feature = "cli")]
+mod inspect;
 mod oracle;
 mod processes;
 
