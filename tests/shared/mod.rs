@@ -56,7 +56,7 @@ impl Drop for Folder {
 
 /// Small files of the last minute.
 fn small() -> SharedBuilder {
-    SharedRegistry::builder().window(MINUTE).max_endpoints(64)
+    SharedRegistry::builder().window(MINUTE).max_endpoints(64).limits(32)
 }
 
 /// A registry in a file of its own, by a clock that is moved by hand.

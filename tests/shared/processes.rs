@@ -50,7 +50,7 @@ impl Drop for Log {
 }
 
 /// Runs `body` in a child; answers its number.
-fn fork(body: impl FnOnce()) -> libc::pid_t {
+pub fn fork(body: impl FnOnce()) -> libc::pid_t {
     // SAFETY: the child uses what it owns and leaves by `_exit`, which runs nothing of the parent's.
     let child = unsafe { libc::fork() };
     assert!(child >= 0, "fork failed");
@@ -63,7 +63,7 @@ fn fork(body: impl FnOnce()) -> libc::pid_t {
 }
 
 /// Waits for a child; answers its exit code, or minus the signal that ended it.
-fn wait(child: libc::pid_t) -> i32 {
+pub fn wait(child: libc::pid_t) -> i32 {
     let mut status = 0;
     // SAFETY: `status` is valid, and the child is ours.
     assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
