@@ -145,8 +145,13 @@ impl SharedBuilder {
                     check_settings(path, &layout, &header.layout)?;
                     return self.registry(file, header);
                 }
-                // Where another was quicker, the next turn opens that one's.
-                None => _ = rewrite::make(path, layout.clone(), self.clock.now())?,
+                None => {
+                    // Where another was quicker, the next turn opens that one's; but not where a link leads nowhere.
+                    let made = rewrite::make(path, layout.clone(), self.clock.now())?;
+                    if !made && std::fs::symlink_metadata(path).is_ok_and(|data| data.is_symlink()) && !path.exists() {
+                        return Err(SharedError::io(path, "it is a link to no file", io::ErrorKind::NotFound.into()));
+                    }
+                }
             }
         }
     }
