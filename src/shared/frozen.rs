@@ -58,7 +58,11 @@ pub fn write(frozen: &Frozen) -> Vec<u64> {
 /// What is left of `cells`, those of a life, without what is frozen of it.
 pub fn without(cells: impl Iterator<Item = Cell>, frozen: Option<&BTreeMap<Writer, BTreeMap<Tick, u64>>>) -> Vec<Cell> {
     let of = |tick: Tick| -> u64 {
-        frozen.into_iter().flat_map(BTreeMap::values).filter_map(|cells| cells.get(&tick)).sum()
+        frozen
+            .into_iter()
+            .flat_map(BTreeMap::values)
+            .filter_map(|cells| cells.get(&tick))
+            .fold(0, |sum, &count| sum.saturating_add(count))
     };
     let rest = cells.map(|cell| Cell { count: cell.count.saturating_sub(of(cell.tick)), ..cell });
     rest.filter(|cell| cell.count > 0).collect()

@@ -176,7 +176,7 @@ impl<'a> Lives<'a> {
         {
             let before = self.last(name).map_or(0, |last| last.words[REMOVED].load(Ordering::Acquire));
             let epoch = name.ended().load(Ordering::Acquire).max(before);
-            let _ = life.words[EPOCH].compare_exchange(0, epoch + 1, Ordering::AcqRel, Ordering::Relaxed);
+            let _ = life.words[EPOCH].compare_exchange(0, epoch.saturating_add(1), Ordering::AcqRel, Ordering::Relaxed);
             name.life().fetch_max(life.index as u64 + 1, Ordering::AcqRel);
         }
         advance();
@@ -185,7 +185,7 @@ impl<'a> Lives<'a> {
     /// Ends the living life of `name`, after which `epoch` begins, at `tick`; answers whether there was one.
     pub fn remove(self, name: Name<'a>, epoch: &AtomicU64, tick: Tick) -> bool {
         let Some(life) = self.alive(name) else { return false };
-        let epoch = epoch.fetch_add(1, Ordering::AcqRel) + 1;
+        let epoch = epoch.fetch_add(1, Ordering::AcqRel).wrapping_add(1);
         name.ended_at().fetch_max(tick.0, Ordering::AcqRel);
         // This is the removal. Whoever is killed after it leaves `ended` to who begins the next life.
         let removed = life.end(epoch);
@@ -251,7 +251,7 @@ impl<'a> Life<'a> {
 
     /// Raises the epoch of a life that nobody else knows yet.
     pub fn set_epoch(self, epoch: u64) {
-        self.words[EPOCH].fetch_max(epoch + 1, Ordering::AcqRel);
+        self.words[EPOCH].fetch_max(epoch.saturating_add(1), Ordering::AcqRel);
     }
 
     /// Hits that were ever counted.

@@ -66,7 +66,7 @@ pub fn room_of(sections: Sections<'_>, layout: &Layout) -> SharedRoom {
     SharedRoom {
         lives: sections.lives.begun() as u64,
         max_endpoints: layout.room.endpoints.into(),
-        name_bytes: sections.hot(Hot::Names).load(Ordering::Relaxed) * 8,
+        name_bytes: sections.hot(Hot::Names).load(Ordering::Relaxed).saturating_mul(8),
         max_name_bytes: layout.names.len() as u64 * 8,
         visitors: sections.hot(Hot::Visitors).load(Ordering::Relaxed),
         max_visitors: layout.room.visitors,
