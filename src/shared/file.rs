@@ -181,6 +181,10 @@ impl Unnamed {
         };
         refuse_network(path, &made.file)?;
         let length = libc::off_t::try_from(bytes).map_err(|_| SharedError::TooLarge { path: path.into() })?;
+        // First asked for: a file system may take all that is left, of everybody, before it finds that it is not enough.
+        if free(&made.file).map_err(failed)? < bytes {
+            return Err(SharedError::NoSpace { path: path.into(), bytes });
+        }
         // SAFETY: the descriptor is open.
         match unsafe { libc::posix_fallocate(made.file.as_raw_fd(), 0, length) } {
             0 => Ok(made),
@@ -256,6 +260,18 @@ impl Drop for Unnamed {
             let _ = fs::remove_file(name);
         }
     }
+}
+
+/// The bytes that are left on the disk of `file`, for whoever runs this process; without end where nobody says.
+fn free(file: &File) -> io::Result<u64> {
+    // SAFETY: zeroes are a valid `statvfs`, which is plain numbers.
+    let mut found: libc::statvfs = unsafe { std::mem::zeroed() };
+    // SAFETY: the descriptor is open, and `found` is there to be filled.
+    if unsafe { libc::fstatvfs(file.as_raw_fd(), &raw mut found) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // A tmpfs without a limit has no blocks at all.
+    Ok(if found.f_blocks == 0 { u64::MAX } else { found.f_bavail.saturating_mul(found.f_frsize) })
 }
 
 /// A name in the folder of `path` that nobody else takes.
