@@ -9,8 +9,16 @@
 //! | [`Byte::Change`] | | whoever merges, restores or rewrites |
 //!
 //! A forked child shares its parent's open file description and with it the lock, so the parent would find itself alone
-//! while the child counts. So every child opens the file anew, before `fork` returns in it, and takes a lock of its own. It
-//! also counts in a lane of its own.
+//! while the child counts. So every child has a description and a lock of its own. The parent opens and locks them before the
+//! fork: a child that did so itself would come too late for a parent that is quick.
+//!
+//! | when | who | what |
+//! |---|---|---|
+//! | before the fork | the parent | opens every file anew, and shares [`Byte::Present`] there too |
+//! | after it | the child | puts that in the place of the inherited one, and counts in a lane of its own |
+//! | | the parent | closes it; the child's goes on |
+//!
+//! From the first of these to the last, no file comes or goes.
 
 use std::fs::File;
 use std::io;
@@ -54,7 +62,7 @@ fn lock(file: &impl AsRawFd, kind: libc::c_int, byte: Byte) -> io::Result<bool> 
 }
 
 /// Shares `byte`, unless somebody has it alone.
-pub fn share(file: &File, byte: Byte) -> io::Result<bool> {
+pub fn share(file: &impl AsRawFd, byte: Byte) -> io::Result<bool> {
     lock(file, libc::F_RDLCK, byte)
 }
 
@@ -106,6 +114,20 @@ const FILES: usize = 1_024;
 
 /// Descriptors of files that are open for writing, plus 1.
 static OPEN: [process::AtomicU64; FILES] = [const { process::AtomicU64::new(0) }; FILES];
+/// Those that the child of a fork that is under way is to have for them, plus 1.
+static FOR_CHILD: [process::AtomicU64; FILES] = [const { process::AtomicU64::new(0) }; FILES];
+/// Whether a fork is under way, or a file comes or goes.
+static CHANGING: process::AtomicU64 = process::AtomicU64::new(0);
+
+fn begin_change() {
+    while CHANGING.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_err() {
+        std::thread::yield_now();
+    }
+}
+
+fn end_change() {
+    CHANGING.store(0, Ordering::Release);
+}
 
 /// A file that children lock for themselves; until it is dropped.
 #[derive(Debug)]
@@ -119,20 +141,25 @@ impl Inherited {
         static INSTALLED: OnceLock<()> = OnceLock::new();
         INSTALLED.get_or_init(|| {
             choose_lane();
-            // SAFETY: the function does only what is allowed in a forked child.
-            let _ = unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+            // SAFETY: the functions do only what is allowed around a fork.
+            let _ = unsafe { libc::pthread_atfork(Some(before_fork), Some(in_parent), Some(in_child)) };
         });
         let word = file.as_raw_fd() as u64 + 1;
         let free =
             |slot: &process::AtomicU64| slot.compare_exchange(0, word, Ordering::AcqRel, Ordering::Relaxed).is_ok();
-        Self { index: OPEN.iter().position(free) }
+        begin_change();
+        let index = OPEN.iter().position(free);
+        end_change();
+        Self { index }
     }
 }
 
 impl Drop for Inherited {
     fn drop(&mut self) {
         if let Some(index) = self.index {
+            begin_change();
             OPEN[index].store(0, Ordering::Release);
+            end_change();
         }
     }
 }
@@ -153,17 +180,24 @@ fn choose_lane() {
     LANE.store(number.rotate_left(1) | number >> 1 & 1, Ordering::Relaxed);
 }
 
-/// Opens every file anew under its own number, and locks it. Only system calls, no memory, no locks of the process.
-extern "C" fn in_child() {
-    struct Descriptor(libc::c_int);
-    impl AsRawFd for Descriptor {
-        fn as_raw_fd(&self) -> libc::c_int {
-            self.0
-        }
+struct Descriptor(libc::c_int);
+
+impl AsRawFd for Descriptor {
+    fn as_raw_fd(&self) -> libc::c_int {
+        self.0
     }
-    choose_lane();
-    for slot in &OPEN {
-        let Some(number) = slot.load(Ordering::Relaxed).checked_sub(1) else { continue };
+}
+
+/// The descriptor that a slot holds.
+fn descriptor(word: u64) -> Option<libc::c_int> {
+    Some(word.checked_sub(1)? as libc::c_int)
+}
+
+/// Opens every file anew for the child, and locks it. Only system calls, no memory.
+extern "C" fn before_fork() {
+    begin_change();
+    for (open, for_child) in OPEN.iter().zip(&FOR_CHILD) {
+        let Some(number) = descriptor(open.load(Ordering::Relaxed)) else { continue };
         let mut path = *b"/proc/self/fd/\0\0\0\0\0\0\0\0\0\0\0";
         let (mut digits, mut at) = ([0u8; 10], 0);
         let mut rest = number;
@@ -174,14 +208,39 @@ extern "C" fn in_child() {
         for (place, digit) in path[14..].iter_mut().zip(digits[..at].iter().rev()) {
             *place = *digit;
         }
-        // SAFETY: the path ends with a zero; `dup3` closes the child's share of the parent's description.
-        unsafe {
-            let own = libc::open(path.as_ptr().cast(), libc::O_RDWR | libc::O_CLOEXEC);
-            if own >= 0 {
-                let _ = lock(&Descriptor(own), libc::F_RDLCK, Byte::Present);
-                libc::dup3(own, number as libc::c_int, libc::O_CLOEXEC);
+        // SAFETY: the path ends with a zero.
+        let own = unsafe { libc::open(path.as_ptr().cast(), libc::O_RDWR | libc::O_CLOEXEC) };
+        if own >= 0 {
+            let _ = share(&Descriptor(own), Byte::Present);
+            for_child.store(own as u64 + 1, Ordering::Relaxed);
+        }
+    }
+}
+
+extern "C" fn in_parent() {
+    for for_child in &FOR_CHILD {
+        if let Some(own) = descriptor(for_child.load(Ordering::Relaxed)) {
+            for_child.store(0, Ordering::Relaxed);
+            // SAFETY: it was opened before the fork, and nobody else knows of it.
+            unsafe { libc::close(own) };
+        }
+    }
+    end_change();
+}
+
+/// Only system calls, no memory, no locks of the process.
+extern "C" fn in_child() {
+    choose_lane();
+    for (open, for_child) in OPEN.iter().zip(&FOR_CHILD) {
+        let own = descriptor(for_child.load(Ordering::Relaxed));
+        if let (Some(own), Some(number)) = (own, descriptor(open.load(Ordering::Relaxed))) {
+            for_child.store(0, Ordering::Relaxed);
+            // SAFETY: both are open; `dup3` closes the child's share of the parent's description.
+            unsafe {
+                libc::dup3(own, number, libc::O_CLOEXEC);
                 libc::close(own);
             }
         }
     }
+    end_change();
 }

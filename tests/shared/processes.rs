@@ -353,3 +353,17 @@ fn a_forked_child_counts_in_the_same_file_and_its_parent_is_not_alone() {
     });
     assert_eq!(wait(alone), 0, "see above");
 }
+
+#[test]
+fn who_forks_is_not_alone_from_then_on() {
+    let folder = Folder::new();
+    let registry = SharedRegistry::builder().max_endpoints(4).create(folder.file("fork.ring")).expect("it can be made");
+    let snapshot = registry.snapshot();
+    for _ in 0..50 {
+        // It has hardly begun when its parent looks.
+        let child = fork(|| std::thread::sleep(Duration::from_millis(10)));
+        let restored = registry.restore(&snapshot);
+        assert!(matches!(restored, Err(hitring::SharedError::InUse { .. })), "{restored:?}");
+        assert_eq!(wait(child), 0);
+    }
+}
