@@ -83,7 +83,7 @@ impl Registry {
         }
     }
 
-    /// A queue of every event of the kinds in `wants`, for the caller to empty. For [`EventKind::MetricsUpdated`] it
+    /// A queue of every event of the kinds in `wants`, for the caller to empty. For [`EventKind::MetricsUpdated`](crate::EventKind) it
     /// says that [`metrics`](Registry::metrics) are due.
     ///
     /// # Errors

@@ -27,7 +27,7 @@ use std::sync::OnceLock;
 use std::thread::sleep;
 use std::time::Duration;
 
-use crate::sync::{Ordering, process};
+use crate::sync::{Ordering, process, relax};
 
 /// How long a lock is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -121,7 +121,7 @@ static CHANGING: process::AtomicU64 = process::AtomicU64::new(0);
 
 fn begin_change() {
     while CHANGING.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_err() {
-        std::thread::yield_now();
+        relax();
     }
 }
 
