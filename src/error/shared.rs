@@ -114,6 +114,11 @@ impl SharedError {
     pub(crate) fn io(path: impl Into<PathBuf>, doing: &'static str, error: io::Error) -> Self {
         Self::Io { path: path.into(), doing, error }
     }
+
+    /// There is no such file.
+    pub(crate) fn missing(path: impl Into<PathBuf>) -> Self {
+        Self::io(path, "it cannot be opened", io::Error::from_raw_os_error(libc::ENOENT))
+    }
 }
 
 impl fmt::Display for SharedError {

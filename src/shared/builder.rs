@@ -1,7 +1,6 @@
 //! Making and opening a [`SharedRegistry`].
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use super::core::Core;
@@ -162,7 +161,7 @@ impl SharedBuilder {
     /// [`SharedError`]; nothing was changed.
     pub fn open(self, path: impl AsRef<Path>) -> Result<SharedRegistry, SharedError> {
         let path = path.as_ref();
-        let (file, header) = self.attach(path)?.ok_or_else(|| missing(path))?;
+        let (file, header) = self.attach(path)?.ok_or_else(|| SharedError::missing(path))?;
         self.registry(file, header)
     }
 
@@ -172,7 +171,7 @@ impl SharedBuilder {
     /// [`SharedError`].
     pub fn read(self, path: impl AsRef<Path>) -> Result<SharedRegistry, SharedError> {
         let path = path.as_ref();
-        let found = file::find(path, Access::Read)?.ok_or_else(|| missing(path))?;
+        let found = file::find(path, Access::Read)?.ok_or_else(|| SharedError::missing(path))?;
         let file = RingFile::map(found.file, path, Access::Read, found.header.layout.words)?;
         self.registry(file, found.header)
     }
@@ -217,7 +216,7 @@ impl SharedBuilder {
 
     /// What is at `path` now, for those who listened to `before`.
     pub(super) fn reopen(&self, path: &Path, before: &Core) -> Result<Core, SharedError> {
-        let (file, header) = self.attach(path)?.ok_or_else(|| missing(path))?;
+        let (file, header) = self.attach(path)?.ok_or_else(|| SharedError::missing(path))?;
         Ok(Core::new(file, header, before.times.copy(), before.watch.clone()))
     }
 
@@ -230,10 +229,6 @@ impl SharedBuilder {
         let times = Times::new(&self.clock, geometry.resolution(), width * whole, true);
         Ok(SharedRegistry::of(Core::new(file, header, times, Watch::new()), self.clone()))
     }
-}
-
-fn missing(path: &Path) -> SharedError {
-    SharedError::io(PathBuf::from(path), "it cannot be opened", io::ErrorKind::NotFound.into())
 }
 
 /// Whether a file that is there is what was asked for. How much room it has is no matter.

@@ -78,8 +78,7 @@ impl Inspection {
     /// [`SharedError`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self, SharedError> {
         let path = path.as_ref();
-        let missing = || SharedError::io(path, "it cannot be opened", std::io::ErrorKind::NotFound.into());
-        let found = file::find(path, Access::Read)?.ok_or_else(missing)?;
+        let found = file::find(path, Access::Read)?.ok_or_else(|| SharedError::missing(path))?;
         let file = RingFile::map(found.file, path, Access::Read, found.header.layout.words)?;
         Ok(Self { file, header: found.header, is_copy: found.is_copy })
     }

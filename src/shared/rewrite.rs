@@ -122,13 +122,9 @@ pub struct Wanted {
 
 /// Makes `to`, which must not be there, of what is alive in `from`, which nobody may have open.
 pub fn compact(from: &Path, to: &Path, wanted: Wanted) -> Result<(), SharedError> {
-    let missing = || {
-        let error = std::io::Error::from(std::io::ErrorKind::NotFound);
-        SharedError::io(from, "it cannot be opened", error)
-    };
     let failed = |error| SharedError::io(from, "it cannot be locked", error);
     let in_use = || SharedError::InUse { path: from.into() };
-    let found = find(from, Access::Write)?.ok_or_else(missing)?;
+    let found = find(from, Access::Write)?.ok_or_else(|| SharedError::missing(from))?;
     let _changing = Changing::wait(&found.file).map_err(failed)?.ok_or_else(in_use)?;
     if !lock::take(&found.file, Byte::Present).map_err(failed)? {
         return Err(in_use());
@@ -148,7 +144,7 @@ pub fn compact(from: &Path, to: &Path, wanted: Wanted) -> Result<(), SharedError
     if draft.unnamed.publish(to)? {
         Ok(())
     } else {
-        Err(SharedError::io(to, "it cannot be made", std::io::ErrorKind::AlreadyExists.into()))
+        Err(SharedError::io(to, "it cannot be made", std::io::Error::from_raw_os_error(libc::EEXIST)))
     }
 }
 
