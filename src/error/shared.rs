@@ -41,7 +41,7 @@ pub enum SharedError {
         /// The file's format version.
         version: u32,
     },
-    /// What the file says of itself does not fit together.
+    /// What the file says of itself does not fit together. Put a whole copy in its place.
     Damaged {
         /// The file.
         path: PathBuf,
@@ -95,11 +95,11 @@ pub enum SharedError {
         /// The file.
         path: PathBuf,
     },
-    /// There is no room for so many endpoints in the file. Make a larger one of it with `hitring compact --max-endpoints`.
+    /// What is alive does not fit into the file that was to be made. Ask for more endpoints.
     Full {
         /// The file.
         path: PathBuf,
-        /// How many it has room for.
+        /// How many were asked for.
         max_endpoints: u32,
     },
     /// The snapshot cannot be taken in.
@@ -138,11 +138,9 @@ impl fmt::Display for SharedError {
                 "{} has format version {version}, this hitring knows version 1; use the hitring that made it",
                 path.display()
             ),
-            Self::Damaged { path, what } => write!(
-                f,
-                "{} is damaged: its {what} is not possible; save what can be saved with 'hitring compact'",
-                path.display()
-            ),
+            Self::Damaged { path, what } => {
+                write!(f, "{} is damaged: its {what} is not possible; put a whole copy in its place", path.display())
+            }
             Self::Settings { path, what } => write!(
                 f,
                 "{} was made with other settings ({what}); open it as it is with mode 'open', or make a new file of it \
@@ -179,8 +177,7 @@ impl fmt::Display for SharedError {
             }
             Self::Full { path, max_endpoints } => write!(
                 f,
-                "{} has room for {max_endpoints} endpoints and no more; make a larger one of it with 'hitring compact \
-                 --max-endpoints'",
+                "{}: {max_endpoints} endpoints are too few for what is alive; ask for more (--max-endpoints)",
                 path.display()
             ),
             Self::Snapshot(error) => error.fmt(f),

@@ -31,7 +31,9 @@ use crate::python::outcome::member;
 use crate::python::registry::PyRegistry;
 use crate::python::reservoir::PyReservoir;
 #[cfg(target_os = "linux")]
-use crate::python::shared::{PySharedCounter, PySharedLimiter, PySharedRegistry};
+use crate::python::shared::PySharedRegistry;
+#[cfg(target_os = "linux")]
+use crate::python::shared_handles::{PySharedCounter, PySharedLimiter};
 use crate::python::time::whole;
 use crate::python::top_k::PyTopK;
 use crate::time::Timestamp;

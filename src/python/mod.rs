@@ -9,7 +9,7 @@
 //! | `hyperloglog`, `g_counter`, `morris`, `reservoir`, `bottom_k`, `top_k` | the classes of these names; `sketch`: what they have in common |
 //! | `events` | what a subscription's thread waits for |
 //! | `windowed_uniques` | `WindowedUniques` |
-//! | `shared` | `SharedRegistry`, `SharedCounter`, `SharedLimiter`, `compact` |
+//! | `shared`, `shared_handles` | `SharedRegistry`, `compact`; `SharedCounter`, `SharedLimiter` |
 //! | `limiter` | `Limiter`, `KeyedLimiter`, `Decision` |
 //! | `clock` | `ManualClock`, `SystemClock` |
 //! | `entry`, `fast` | the short way into the methods that are called for every hit |
@@ -48,6 +48,8 @@ mod registry;
 mod reservoir;
 #[cfg(target_os = "linux")]
 mod shared;
+#[cfg(target_os = "linux")]
+mod shared_handles;
 mod sketch;
 mod strategy;
 mod time;
@@ -79,8 +81,8 @@ fn _hitring(module: &Bound<'_, PyModule>) -> PyResult<()> {
     #[cfg(target_os = "linux")]
     {
         module.add_class::<shared::PySharedRegistry>()?;
-        module.add_class::<shared::PySharedCounter>()?;
-        module.add_class::<shared::PySharedLimiter>()?;
+        module.add_class::<shared_handles::PySharedCounter>()?;
+        module.add_class::<shared_handles::PySharedLimiter>()?;
         module.add_function(wrap_pyfunction!(shared::_open_shared, module)?)?;
         module.add_function(wrap_pyfunction!(shared::compact, module)?)?;
     }

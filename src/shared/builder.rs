@@ -148,7 +148,7 @@ impl SharedBuilder {
                     // Where another was quicker, the next turn opens that one's; but not where a link leads nowhere.
                     let made = rewrite::make(path, layout.clone(), self.clock.now())?;
                     if !made && std::fs::symlink_metadata(path).is_ok_and(|data| data.is_symlink()) && !path.exists() {
-                        return Err(SharedError::io(path, "it is a link to no file", io::ErrorKind::NotFound.into()));
+                        return Err(SharedError::missing(path));
                     }
                 }
             }

@@ -141,6 +141,8 @@ pub fn compact(from: &Path, to: &Path, wanted: Wanted) -> Result<(), SharedError
         };
     }
     let draft = copy(to, &old, &found.header, Room { frozen: 0, ..room }, wanted.window)?;
+    let mode = found.file.metadata().map_err(failed)?.permissions();
+    draft.unnamed.file.set_permissions(mode).map_err(failed)?;
     if draft.unnamed.publish(to)? {
         Ok(())
     } else {
@@ -178,6 +180,9 @@ fn copy(
     let full = || SharedError::Full { path: path.into(), max_endpoints: room.endpoints };
     let cells = frozen::read(from.sections.frozen);
     let slots = like.geometry.slots();
+    // By the clock and by the hits: whichever is behind is not ahead of the truth.
+    let newest = from.alive().flat_map(|life| life.row().cells(&header.layout.geometry)).map(|cell| cell.tick).max();
+    let now = like.geometry.resolution().tick(SystemClock.now()).min(newest.unwrap_or_default());
     // Before anything is made: how many cells are another writer's from now on.
     let frozen: Frozen = from.alive().map(|life| (life.index(), shares(from, life, &cells))).collect();
     let frozen_words = frozen::write(&frozen).len() as u64;
@@ -211,7 +216,10 @@ fn copy(
     for record in from.sections.lives.names.iter() {
         let last = from.sections.lives.last(record).filter(|life| !life.is_alive()).map_or(0, Life::removed);
         let ended = record.ended().load(Ordering::Acquire).max(last);
+        // A removal that is out of every window has nothing to say any more, and its name has no room.
+        let removed_at = record.ended_at().load(Ordering::Acquire);
         if ended > 0
+            && removed_at.saturating_add(slots as u64) > now.0
             && let Some(text) = record.text(|name| hash(header.key, name))
             && let Ok(name) = to.sections.lives.names.find_or_insert(hash(header.key, &text), &text)
         {
@@ -258,7 +266,10 @@ fn shares(from: Book<'_>, life: Life<'_>, frozen: &Frozen) -> BTreeMap<Writer, B
 }
 
 fn copy_row(from: Book<'_>, old: Life<'_>, to: Book<'_>, new: Life<'_>) {
-    let cells: Vec<Cell> = old.row().cells(&from.header.layout.geometry).collect();
+    let geometry = &from.header.layout.geometry;
+    let last = geometry.resolution().last_tick();
+    // A tick that cannot be was never written: what is damaged stays behind.
+    let cells: Vec<Cell> = old.row().cells(geometry).filter(|cell| cell.tick <= last).collect();
     cells.into_iter().for_each(|cell| new.row().raise(&to.header.layout.geometry, cell));
 }
 

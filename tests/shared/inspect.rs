@@ -171,7 +171,10 @@ fn a_compaction_refuses_what_it_must_not() {
     assert_eq!((longer.total_ever("/home"), longer.metrics().total_hits), (5, 20));
     drop(longer);
     assert!(complaint(&["compact"], &[&old, &new]).contains("File exists") || new.exists());
-    assert!(complaint(&["compact", "--max-endpoints", "2"], &[&old, &folder.file("small")]).contains("room for 2"));
+    assert!(
+        complaint(&["compact", "--max-endpoints", "2"], &[&old, &folder.file("small")])
+            .contains("2 endpoints are too few")
+    );
     assert!(complaint(&["compact"], &[&folder.file("none"), &folder.file("other")]).contains("cannot be opened"));
     assert!(!folder.file("small").exists() && !folder.file("other").exists());
     let json = answer(&["inspect", "--json"], &[&new]);
