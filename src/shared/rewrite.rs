@@ -213,13 +213,15 @@ fn copy(
             moved.insert(new.index(), shares.clone());
         }
     }
+    // Removals are kept in mind, or a merge with a registry that remembers one would take the name's next hits for older ones. But
+    // not those that are out of every window, once their names take half of the room.
+    let has_room = from.sections.hot(Hot::Names).load(Ordering::Relaxed) <= to.header.layout.names.len() as u64 / 2;
     for record in from.sections.lives.names.iter() {
         let last = from.sections.lives.last(record).filter(|life| !life.is_alive()).map_or(0, Life::removed);
         let ended = record.ended().load(Ordering::Acquire).max(last);
-        // A removal that is out of every window has nothing to say any more, and its name has no room.
         let removed_at = record.ended_at().load(Ordering::Acquire);
         if ended > 0
-            && removed_at.saturating_add(slots as u64) > now.0
+            && (has_room || removed_at.saturating_add(slots as u64) > now.0)
             && let Some(text) = record.text(|name| hash(header.key, name))
             && let Ok(name) = to.sections.lives.names.find_or_insert(hash(header.key, &text), &text)
         {
