@@ -1,38 +1,94 @@
-//! `hitring compact`: a new file of what is alive in an old one.
+//! `hitring compact`: a new file of what is alive in an old one, which nobody has open.
+//!
+//! Everything that can be refused is refused before the new file is written, which may take long, and the new one gets its name
+//! last: a failure leaves nothing under it.
 
+use std::fs;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::columns::{grouped, widest};
+use super::escape::shown;
 use super::failure::Failure;
 use super::span;
 use crate::error::SharedError;
-use crate::shared::{Inspection, Wanted, compact};
+use crate::shared::{Inspection, Report, Wanted, compact};
 
-/// Make a new file of what is alive in a registry's file that nobody has open
+/// Make a new file of what is alive in a shared registry's file that nobody has open
+///
+/// The old file is left as it is, and the new one must not be there yet.
 #[derive(clap::Args)]
-pub(crate) struct Args {
-    /// The file; it is left as it is
+#[command(after_help = "Example: hitring compact hits.ring larger.ring --max-endpoints 100000")]
+pub(super) struct Args {
+    /// The file of a shared registry
+    #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// The file to make; there must be none
+
+    /// The file to make
+    #[arg(value_name = "NEW")]
     new: PathBuf,
-    /// How many endpoints the new one has room for
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+
+    /// How many endpoints the new one has room for; as many as the old one without it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
     max_endpoints: Option<u32>,
-    /// The new one's window: 300, 5m, 1h
-    #[arg(long, value_name = "SPAN", value_parser = span::parse)]
+
+    /// The new one's window: seconds, or 90s, 5m, 1h, 2d; the old one's without it
+    #[arg(long, value_name = "SPAN", value_parser = span::parse, allow_negative_numbers = true)]
     window: Option<i64>,
 }
 
-pub(crate) fn run(args: Args) -> Result<(), Failure> {
-    let failed = |error: SharedError| Failure::Message(error.to_string());
-    let window = args.window.map(|seconds| Duration::from_secs(seconds.unsigned_abs()));
-    compact(&args.file, &args.new, Wanted { max_endpoints: args.max_endpoints, window }).map_err(failed)?;
-    let report = |path| Inspection::open(path).and_then(|inspection| inspection.report(None)).map_err(failed);
-    let (old, new) = (report(&args.file)?, report(&args.new)?);
-    let text = format!(
-        "{} endpoints: {} of {} places before, {} of {} now\n",
-        new.endpoints, old.room.lives, old.room.max_endpoints, new.room.lives, new.room.max_endpoints
-    );
-    io::stdout().lock().write_all(text.as_bytes()).map_err(|error| Failure::of_output(&error))
+/// Runs the command.
+pub(super) fn run(args: Args) -> Result<(), Failure> {
+    let Args { file, new, max_endpoints, window } = args;
+    let look = |path: &Path| Inspection::open(path).and_then(|inspection| inspection.report(None));
+    let before = look(&file).map_err(|error| Failure::of_shared(&error))?;
+    refuse_to_overwrite(&new)?;
+    let window = window.map(|seconds| Duration::from_secs(seconds.unsigned_abs()));
+    let told = |error| told(&error, &file);
+    compact(&file, &new, Wanted { max_endpoints, window }).map_err(told)?;
+    let after = look(&new).map_err(|error| Failure::of_shared(&error))?;
+    let mut out = io::stdout().lock();
+    let answer = said(&before, &after);
+    out.write_all(answer.as_bytes()).and_then(|()| out.flush()).map_err(|error| Failure::of_output(&error))
+}
+
+fn refuse_to_overwrite(new: &Path) -> Result<(), Failure> {
+    let refused = |why: &str| Failure::Message(format!("{}: {why}", shown(new.as_os_str().as_encoded_bytes())));
+    // Also a link that leads nowhere.
+    if fs::symlink_metadata(new).is_ok() {
+        return Err(refused("there is such a file, and it is not overwritten; give another name"));
+    }
+    match new.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
+            Err(refused("there is no folder for it; make that first"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn told(error: &SharedError, file: &Path) -> Failure {
+    match error {
+        SharedError::Full { max_endpoints, .. } => Failure::Message(format!(
+            "{}: what is alive in it needs more than {max_endpoints} places; give a larger --max-endpoints",
+            shown(file.as_os_str().as_encoded_bytes())
+        )),
+        error => Failure::of_shared(error),
+    }
+}
+
+/// Endpoints and places, before and after.
+fn said(before: &Report, after: &Report) -> String {
+    let rows = [("before", before), ("after", after)].map(|(when, report)| {
+        let numbers = [report.endpoints, report.room.lives, report.room.max_endpoints, report.room.file_bytes];
+        (when, numbers.map(grouped))
+    });
+    let [one, two, three, four]: [usize; 4] =
+        std::array::from_fn(|at| widest(rows.iter().map(|(_, numbers)| numbers[at].clone()), ""));
+    let line = |(when, [endpoints, used, all, bytes]): &(&str, [String; 4])| {
+        format!(
+            "{when:<6}  {endpoints:>one$} endpoints in {used:>two$} of {all:>three$} places, {bytes:>four$} bytes\n"
+        )
+    };
+    rows.iter().map(line).collect()
 }

@@ -1,12 +1,22 @@
 //! How a command fails: one clear line on stderr and an exit code.
 
 use std::io::{self, Write};
+#[cfg(target_os = "linux")]
+use std::path::Path;
+
+#[cfg(target_os = "linux")]
+use super::escape::shown;
+#[cfg(target_os = "linux")]
+use crate::error::SharedError;
 
 /// Why a command ended without its whole answer.
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// Something the user can act on. The text is one line without the program's name.
     Message(String),
+    /// There is nothing of ours that a check could be made of; one line like the other.
+    #[cfg(target_os = "linux")]
+    NothingToCheck(String),
     /// The reader of our output went away. Not an error of ours, so nothing is said.
     OutputClosed,
 }
@@ -21,16 +31,64 @@ impl Failure {
         }
     }
 
+    /// A shared file that cannot be used.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn of_shared(error: &SharedError) -> Failure {
+        Failure::Message(told(error))
+    }
+
     /// Says on stderr what went wrong and returns the exit code.
     pub(crate) fn report(self) -> u8 {
-        match self {
-            Failure::Message(text) => {
-                // A closed stderr leaves nowhere to complain to; the exit code still tells.
-                let _ = io::stderr().lock().write_all(format!("hitring: {text}\n").as_bytes());
-                1
-            }
-            Failure::OutputClosed => 141,
-        }
+        let (text, code) = match self {
+            Failure::Message(text) => (text, 1),
+            #[cfg(target_os = "linux")]
+            Failure::NothingToCheck(text) => (text, 2),
+            Failure::OutputClosed => return 141,
+        };
+        // A closed stderr leaves nowhere to complain to; the exit code still tells.
+        let _ = io::stderr().lock().write_all(format!("hitring: {text}\n").as_bytes());
+        code
+    }
+}
+
+/// What a shared file's error says, in one line that is safe to show.
+#[cfg(target_os = "linux")]
+pub(crate) fn told(error: &SharedError) -> String {
+    let as_shown = |path: &Path| shown(path.as_os_str().as_encoded_bytes());
+    if let SharedError::Io { path, doing, error } = error {
+        let cure = match error.kind() {
+            io::ErrorKind::NotFound => "; give the path of a registry's file",
+            io::ErrorKind::AlreadyExists => "; it is not overwritten, give another name",
+            _ => "",
+        };
+        return format!("{}: {doing}: {}{cure}", as_shown(path), shown(in_words(error).as_bytes()));
+    }
+    let text = error.to_string();
+    // The path leads, and as text it is not all of its bytes.
+    let rest = path_of(error).and_then(|path| Some((path, text.strip_prefix(&path.display().to_string())?)));
+    match rest {
+        Some((path, rest)) => as_shown(path) + &shown(rest.as_bytes()),
+        None => shown(text.as_bytes()),
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn path_of(error: &SharedError) -> Option<&Path> {
+    match error {
+        SharedError::Io { path, .. }
+        | SharedError::Foreign { path }
+        | SharedError::Truncated { path, .. }
+        | SharedError::Version { path, .. }
+        | SharedError::Damaged { path, .. }
+        | SharedError::Settings { path, .. }
+        | SharedError::NoSpace { path, .. }
+        | SharedError::TooLarge { path }
+        | SharedError::Network { path, .. }
+        | SharedError::InUse { path }
+        | SharedError::Owner { path, .. }
+        | SharedError::ReadOnly { path }
+        | SharedError::Full { path, .. } => Some(path),
+        SharedError::Config(_) | SharedError::Snapshot(_) | SharedError::Limit(_) => None,
     }
 }
 
@@ -38,6 +96,7 @@ impl Failure {
 pub(crate) fn in_words(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "no such file".to_owned(),
+        io::ErrorKind::AlreadyExists => "there is such a file".to_owned(),
         io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
         _ => {
             let text = error.to_string();

@@ -4,12 +4,13 @@
 //! |---|---|
 //! | 0 | the answer was printed whole |
 //! | 1 | no answer: one line `hitring: ...` on stderr says why and what to do |
-//! | 2 | the command line was not understood (clap's message on stderr) |
+//! | 2 | the command line was not understood (clap's message on stderr); `inspect --check`: there was nothing to check |
 //! | 141 | whoever read the output closed it early (`| head`); quiet, the code a shell shows for SIGPIPE |
 //!
 //! Nothing here ends the process: [`run`] returns the code, so the same program also runs inside a Python interpreter.
 //! A command is one module with an `Args` and a `run`, one variant of `Command`, one arm of `Command::run`.
 
+mod columns;
 #[cfg(target_os = "linux")]
 mod compact;
 mod demo;

@@ -24,7 +24,7 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 
 use super::failure::Failure;
-use super::{escape, span, utc};
+use super::{columns, escape, span, utc};
 use report::{Question, Report};
 
 /// Count what access logs hold: hits, top paths, clients, hits in any window
@@ -88,7 +88,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
         json.push('\n');
         json
     } else {
-        text::page(&title, &read, &question, &report, text::width())
+        text::page(&title, &read, &question, &report, columns::width())
     };
     let mut out = io::stdout().lock();
     out.write_all(answer.as_bytes()).and_then(|()| out.flush()).map_err(|error| Failure::of_output(&error))
