@@ -17,6 +17,12 @@ use hitring::{Outcome, Registry, SharedRegistry};
 use serde_json::Value;
 
 use super::Folder;
+use super::processes::{fork, wait};
+
+/// Runs `test` in a process of its own: the children that other tests fork would have its files open, too.
+fn alone(test: fn()) {
+    assert_eq!(wait(fork(test)), 0, "see above");
+}
 
 fn program(arguments: &[&str], files: &[&Path]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hitring"));
@@ -191,6 +197,10 @@ fn the_json_has_every_number() {
 
 #[test]
 fn what_is_not_known_is_no_number() {
+    alone(what_is_not_known_is_no_number_alone);
+}
+
+fn what_is_not_known_is_no_number_alone() {
     let folder = Folder::new();
     let (old, new) = (folder.file("old.ring"), folder.file("new.ring"));
     let registry = SharedRegistry::builder().max_endpoints(4).visitors(16).create(&old).expect("it can be made");
@@ -208,6 +218,10 @@ fn what_is_not_known_is_no_number() {
 
 #[test]
 fn copies_and_merged_registries_are_told() {
+    alone(copies_and_merged_registries_are_told_alone);
+}
+
+fn copies_and_merged_registries_are_told_alone() {
     let folder = Folder::new();
     let registry = filled(&folder);
     let memory = Registry::new();
@@ -418,6 +432,10 @@ fn what_is_no_file_of_ours_is_said() {
 
 #[test]
 fn paths_are_shown_safely() {
+    alone(paths_are_shown_safely_alone);
+}
+
+fn paths_are_shown_safely_alone() {
     let folder = Folder::new();
     let path = folder.0.join(OsStr::from_bytes(b"odd\xff\x1b[31m\n.ring"));
     let odd = r"/odd\xff\x1b[31m\x0a.ring";
@@ -440,6 +458,10 @@ fn paths_are_shown_safely() {
 /// Whatever the words behind the header are, the program ends, in its own way, and says what it finds.
 #[test]
 fn damage_of_any_kind_is_found_or_shown_but_never_a_crash() {
+    alone(damage_of_any_kind_is_found_or_shown_but_never_a_crash_alone);
+}
+
+fn damage_of_any_kind_is_found_or_shown_but_never_a_crash_alone() {
     let folder = Folder::new();
     let registry = filled(&folder);
     registry
@@ -479,6 +501,10 @@ fn damage_of_any_kind_is_found_or_shown_but_never_a_crash() {
 
 #[test]
 fn a_compaction_says_what_it_did() {
+    alone(a_compaction_says_what_it_did_alone);
+}
+
+fn a_compaction_says_what_it_did_alone() {
     let folder = Folder::new();
     let (old, new) = (folder.file("hits.ring"), folder.file("new.ring"));
     drop(filled(&folder));
@@ -502,6 +528,10 @@ fn a_compaction_says_what_it_did() {
 
 #[test]
 fn a_compaction_refuses_what_it_must_not_do() {
+    alone(a_compaction_refuses_what_it_must_not_do_alone);
+}
+
+fn a_compaction_refuses_what_it_must_not_do_alone() {
     let folder = Folder::new();
     let (old, new) = (folder.file("hits.ring"), folder.file("new.ring"));
     let registry = filled(&folder);
