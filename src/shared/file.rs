@@ -102,7 +102,9 @@ impl RingFile {
         let map = map.map_err(|error| SharedError::io(path, "it cannot be mapped", error))?;
         let prepared = Prepared::new(map.as_ptr(), map.len());
         let inherited = (access == Access::Write).then(|| Inherited::new(&file));
-        Ok(Self { prepared, _inherited: inherited, map, file, path: path.into(), access })
+        // A service changes its folder, and the file stays where it is.
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.into());
+        Ok(Self { prepared, _inherited: inherited, map, file, path, access })
     }
 }
 
