@@ -30,6 +30,7 @@ use crate::strategy::Strategy;
 use crate::sync::Ordering;
 use crate::time::Tick;
 use crate::totals::Totals;
+use crate::window::geometry::Geometry;
 use crate::window::{Cell, in_order};
 use crate::writer::Writer;
 
@@ -210,7 +211,7 @@ impl<'a> Book<'a> {
     pub fn merge(self, snapshot: &RegistrySnapshot) -> Result<(), SnapshotError> {
         self.check(snapshot)?;
         let frozen = frozen::read(self.sections.frozen);
-        self.check_room(snapshot)?;
+        self.check_room(snapshot, &frozen)?;
         self.sections.hot(Hot::Epoch).fetch_max(snapshot.epoch, Ordering::AcqRel);
         for removed in &snapshot.removed {
             self.bury(removed);
@@ -229,7 +230,7 @@ impl<'a> Book<'a> {
     }
 
     /// Whether there is room for all of it: a merge is whole or none.
-    fn check_room(self, snapshot: &RegistrySnapshot) -> Result<(), SnapshotError> {
+    fn check_room(self, snapshot: &RegistrySnapshot, frozen: &Frozen) -> Result<(), SnapshotError> {
         let (lives, others) = (self.sections.lives, self.others());
         let mut wanted = 0;
         let mut replicas: BTreeSet<_> = snapshot.totals.keys().copied().collect();
@@ -237,8 +238,11 @@ impl<'a> Book<'a> {
             let ours = self.find(&theirs.name).and_then(|name| lives.alive(name));
             let known: BTreeSet<Writer> =
                 ours.into_iter().flat_map(|life| self.merged(life)).filter_map(|life| self.writer_of(life)).collect();
-            let foreign = theirs.writers.iter().map(|cells| cells.writer);
-            let foreign = foreign.filter(|writer| writer.replica != self.header.replica && !known.contains(writer));
+            let foreign = theirs.writers.iter().filter(|cells| {
+                let writer = cells.writer;
+                let shares = ours.and_then(|life| frozen.get(&life.index()));
+                writer.replica != self.header.replica && !known.contains(&writer) && !beyond(cells, shares).is_empty()
+            });
             wanted += usize::from(ours.is_none_or(|life| life.epoch() < theirs.epoch)) + foreign.count();
             replicas.extend(theirs.writers.iter().map(|cells| cells.writer.replica));
         }
@@ -263,7 +267,7 @@ impl<'a> Book<'a> {
     }
 
     /// Ends what `removed` says was removed.
-    fn bury(self, removed: &Removed) {
+    pub fn bury(self, removed: &Removed) {
         // Of a name that never was here the epoch is kept for a life that may come, as long as there is room for names.
         let Ok(name) = self.find_or_insert(&removed.name) else { return };
         name.ended_at().fetch_max(removed.at.0, Ordering::AcqRel);
@@ -291,11 +295,16 @@ impl<'a> Book<'a> {
         }
         life.known().fetch_max(theirs.forgotten.0, Ordering::AcqRel);
         for cells in theirs.writers.iter().filter(|cells| cells.writer.replica != self.header.replica) {
-            let other = match self.merged(life).find(|&other| self.writer_of(other) == Some(cells.writer)) {
+            let cells_beyond = beyond(cells, frozen.get(&life.index()));
+            let geometry = &self.header.layout.geometry;
+            life.known().fetch_max(forgotten_by(cells, geometry), Ordering::AcqRel);
+            let known = self.merged(life).find(|&other| self.writer_of(other) == Some(cells.writer));
+            let other = match known {
                 Some(other) => other,
+                None if cells_beyond.is_empty() => continue,
                 None => self.add_writer(life, name, cells.writer).ok_or_else(full)?,
             };
-            self.raise(life, other, cells, frozen);
+            cells_beyond.into_iter().for_each(|cell| other.row().raise(geometry, cell));
         }
         self.sections.visitors.join(life, &theirs.seen);
         Ok(())
@@ -312,26 +321,30 @@ impl<'a> Book<'a> {
         life.merged().store(other.index() as u64 + 1, Ordering::Release);
         Some(other)
     }
+}
 
-    /// Raises the slots of `other`, which belongs to `life`, to what `cells` say.
-    fn raise(self, life: Life<'_>, other: Life<'_>, cells: &WriterCells, frozen: &Frozen) {
-        let geometry = &self.header.layout.geometry;
-        let share = frozen.get(&life.index()).and_then(|shares| shares.get(&cells.writer));
-        let grains = cells.form.grains.max(1);
-        let by_tick = in_order(
-            cells.cells.iter().map(|cell| Cell { tick: Tick(cell.tick.0 / grains), count: cell.count }).collect(),
-        );
-        for cell in &by_tick {
-            let frozen = share.and_then(|share| share.get(&cell.tick)).copied().unwrap_or(0);
-            if cell.count > frozen {
-                other.row().raise(geometry, Cell { count: cell.count - frozen, ..*cell });
-            }
-        }
-        // A ring of fewer slots, or a log that was full, has forgotten what ours would take for no hits.
-        let forgotten = cells.dropped.last().map_or(0, |tick| tick.0 + 1);
-        let slots = cells.form.slots.max(1);
-        let newest = by_tick.last().map_or(0, |cell| cell.tick.0);
-        let recycled = if slots < geometry.slots() as u64 { (newest + 1).saturating_sub(slots) } else { 0 };
-        life.known().fetch_max(forgotten.max(recycled), Ordering::AcqRel);
+/// A writer's cells by tick, those by the microsecond added up.
+pub fn by_tick(cells: &WriterCells) -> Vec<Cell> {
+    let grains = cells.form.grains.max(1);
+    in_order(cells.cells.iter().map(|cell| Cell { tick: Tick(cell.tick.0 / grains), count: cell.count }).collect())
+}
+
+/// What of a writer's cells is more than its share in `frozen`, those of a life.
+fn beyond(cells: &WriterCells, frozen: Option<&BTreeMap<Writer, BTreeMap<Tick, u64>>>) -> Vec<Cell> {
+    let share = frozen.and_then(|shares| shares.get(&cells.writer));
+    let of = |tick: Tick| share.and_then(|share| share.get(&tick)).copied().unwrap_or(0);
+    let rest = by_tick(cells).into_iter().map(|cell| Cell { count: cell.count.saturating_sub(of(cell.tick)), ..cell });
+    rest.filter(|cell| cell.count > 0).collect()
+}
+
+/// The first tick that is known of a writer: a ring of fewer slots, or a log that was full, has forgotten what a ring of
+/// `geometry` would take for no hits.
+pub fn forgotten_by(cells: &WriterCells, geometry: &Geometry) -> u64 {
+    let dropped = cells.dropped.last().map_or(0, |tick| tick.0 + 1);
+    let slots = cells.form.slots.max(1);
+    if slots >= geometry.slots() as u64 {
+        return dropped;
     }
+    let newest = by_tick(cells).last().map_or(0, |cell| cell.tick.0);
+    dropped.max((newest + 1).saturating_sub(slots))
 }

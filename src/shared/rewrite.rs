@@ -19,7 +19,7 @@ use std::time::Duration;
 use memmap2::MmapRaw;
 
 use super::core::{Sections, hash};
-use super::exchange::Book;
+use super::exchange::{Book, by_tick, forgotten_by};
 use super::file::{Access, Found, RingFile, Unnamed, find, is_at};
 use super::frozen::{self, Frozen};
 use super::header::{Header, LimitTime};
@@ -28,14 +28,14 @@ use super::lives::Life;
 use super::lock::{self, Byte, Changing};
 use super::origin::Origin;
 use crate::clock::{SteadyClock, SystemClock};
-use crate::error::SharedError;
+use crate::error::{SharedError, SnapshotError};
 use crate::outcome::Outcomes;
-use crate::registry_snapshot::RegistrySnapshot;
+use crate::registry_snapshot::{EndpointCells, RegistrySnapshot, WriterCells};
 use crate::stamp::system_bytes;
 use crate::sync::{AtomicU64, Ordering};
 use crate::time::{Tick, Timestamp};
-use crate::window::Cell;
 use crate::window::geometry::Geometry;
+use crate::window::{Cell, in_order};
 use crate::writer::{Replica, Writer};
 
 /// A file that is being made.
@@ -151,13 +151,50 @@ pub fn compact(from: &Path, to: &Path, wanted: Wanted) -> Result<(), SharedError
 }
 
 /// Makes a file of what `snapshot` holds, with the room of `old`, in its place. Whoever calls has it alone.
+///
+/// Its cells lie in the slots of the new file's own lives, as those of a file that was renewed do: each endpoint takes one
+/// place, and merging the snapshot adds nothing.
 pub fn restore(path: &Path, old: &Header, snapshot: &RegistrySnapshot) -> Result<(), SharedError> {
-    let room = Room { frozen: 0, ..old.layout.room };
+    let (endpoints, max_endpoints) = (snapshot.endpoints.len(), old.layout.room.endpoints as usize);
+    let no_room = || SharedError::from(SnapshotError::NoRoom { endpoints, max_endpoints });
+    // Lives of a new file begin one after the other.
+    let shares: Frozen = snapshot.endpoints.iter().map(writers_of).enumerate().collect();
+    let room = Room { frozen: frozen::write(&shares).len() as u64, ..old.layout.room };
     let layout = layout(path, &old.layout, room)?;
     let draft = Draft::new(path, layout, new_key(), LimitTime::new(old.limits.origin))?;
-    draft.book().merge(snapshot)?;
+    let (to, geometry) = (draft.book(), &draft.header.layout.geometry);
+    to.check(snapshot)?;
+    if endpoints > max_endpoints {
+        return Err(no_room());
+    }
+    to.sections.hot(Hot::Epoch).store(snapshot.epoch, Ordering::Relaxed);
+    for (theirs, writers) in snapshot.endpoints.iter().zip(shares.values()) {
+        let hash = hash(draft.header.key, &theirs.name);
+        let name = to.sections.lives.names.find_or_insert(hash, &theirs.name).map_err(|_| no_room())?;
+        name.ended().store(theirs.epoch, Ordering::Relaxed);
+        let life = to.sections.lives.begin(name).map_err(|_| no_room())?;
+        let cells = writers.values().flatten().map(|(&tick, &count)| Cell { tick, count });
+        in_order(cells.collect()).into_iter().for_each(|cell| life.row().raise(geometry, cell));
+        let forgotten = theirs.writers.iter().map(|cells| forgotten_by(cells, geometry)).max();
+        life.known().store(theirs.forgotten.0.max(forgotten.unwrap_or(0)), Ordering::Relaxed);
+        to.sections.visitors.join(life, &theirs.seen);
+    }
+    snapshot.removed.iter().for_each(|removed| to.bury(removed));
+    for (&replica, &totals) in &snapshot.totals {
+        let row = to.others().find_or_add(replica).ok_or_else(no_room)?;
+        to.others().raise(row, totals);
+    }
+    for (word, value) in to.sections.frozen.iter().zip(frozen::write(&shares)) {
+        word.store(value, Ordering::Relaxed);
+    }
     draft.seal(path)?;
     draft.unnamed.replace(path)
+}
+
+/// The cells of an endpoint of a snapshot, by writer.
+fn writers_of(theirs: &EndpointCells) -> BTreeMap<Writer, BTreeMap<Tick, u64>> {
+    let of = |cells: &WriterCells| by_tick(cells).into_iter().map(|cell| (cell.tick, cell.count)).collect();
+    theirs.writers.iter().map(|cells| (cells.writer, of(cells))).collect()
 }
 
 fn layout(path: &Path, like: &Layout, room: Room) -> Result<Layout, SharedError> {

@@ -217,6 +217,17 @@ fn a_restore_takes_the_place_of_everything() {
     assert_eq!(shared(&made, "/home"), 4, "nothing was changed");
     record(&made, "/home", 1);
     assert_eq!(made.folder.0.read_dir().expect("it is there").count(), 1, "nothing is left beside it");
+    // A file that is full takes its own snapshot.
+    let full = small().max_endpoints(3).clock(made.clock.clone()).create(made.folder.file("full.ring"));
+    let full = full.expect("it can be made");
+    ["/a", "/b", "/c"].into_iter().for_each(|name| record(&full, name, 2));
+    let kept = full.snapshot();
+    full.restore(&kept).expect("it fits");
+    assert_eq!((full.room().lives, full.total(MINUTE).expect("exact").count), (3, 6));
+    full.restore(&full.snapshot()).expect("it fits");
+    assert_eq!((full.room().lives, full.total(MINUTE).expect("exact").count), (3, 6));
+    full.merge(&kept).expect("it fits, as it adds nothing");
+    assert_eq!(full.total(MINUTE).expect("exact").count, 6);
 }
 
 #[test]
