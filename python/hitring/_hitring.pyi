@@ -759,7 +759,7 @@ class SharedRegistry:
     or
     found after the machine has booted, goes on under another writer, so that snapshots of both merge to the right sum.
 
-    Opening, `merge`, `restore` and `sync` release the GIL.
+    Opening, `merge` and `sync` release the GIL.
 
     Examples
     --------

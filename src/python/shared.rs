@@ -1,7 +1,7 @@
 //! `SharedRegistry`: each method converts, calls and converts.
 //!
-//! What may wait for another process (opening, merging, restoring, compacting) and for the disk releases the GIL. Nothing of
-//! the process is locked meanwhile that a forked child would need.
+//! What may wait for another process (opening, merging, compacting) and for the disk releases the GIL, but for restoring. Nothing
+//! of the process is locked meanwhile that a forked child would need.
 
 use std::path::PathBuf;
 
@@ -411,7 +411,11 @@ impl PySharedRegistry {
 
     /// Replace everything by a snapshot.
     fn restore(&self, snapshot: &Bound<'_, PyAny>) -> PyResult<()> {
-        Self::take_in(snapshot, |snapshot| self.registry.restore(snapshot))
+        // With the GIL: a thread that forked in the middle would leave its child in the file that is being replaced.
+        let (py, held) = (snapshot.py(), bytes::snapshot(snapshot)?);
+        let snapshot = RegistrySnapshot::from_bytes(held.as_bytes()).map_err(SharedError::from);
+        let restored = snapshot.and_then(|snapshot| self.registry.restore(&snapshot));
+        restored.map_err(|error| errors::shared(py, &error))
     }
 
     /// Add the hits of another registry's snapshot.

@@ -362,7 +362,8 @@ impl SharedRegistry {
     }
 
     /// Takes the place of all that the file holds by what `snapshot` says: a new file in its place, in one step, also if the
-    /// machine fails in the middle of it. Only while nobody else has the file open. Handles answer `Refused` afterwards.
+    /// machine fails in the middle of it. Only while nobody else has the file open, and no thread forks. Handles answer `Refused`
+    /// afterwards. What was there stays mapped until the registry is dropped.
     ///
     /// # Errors
     /// [`SharedError::InUse`] if another process, or another registry of this one, has it open: merge instead;
