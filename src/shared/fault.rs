@@ -103,8 +103,10 @@ fn install() {
 
 extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
     // SAFETY: the kernel hands a valid `siginfo_t` to a handler with SA_SIGINFO.
-    let address = unsafe { (*info).si_addr() }.addr() as u64;
-    for slot in &TABLE {
+    let (address, code) = unsafe { ((*info).si_addr().addr() as u64, (*info).si_code) };
+    // What a process sent has no address: in its place is who sent it.
+    let is_sent = code <= 0;
+    for slot in TABLE.iter().filter(|_| !is_sent) {
         let base = slot.base.load(Ordering::Acquire);
         let length = slot.length.load(Ordering::Relaxed);
         if base == 0 || base == u64::MAX || !(base..base.saturating_add(length)).contains(&address) {
@@ -122,16 +124,22 @@ extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, context: *mut 
             return;
         }
     }
-    hand_on(signal, info, context);
+    hand_on(signal, info, context, is_sent);
 }
 
 /// Lets the handler that was there before have it.
-fn hand_on(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
+fn hand_on(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void, is_sent: bool) {
     let before = BEFORE.get();
     let handler = before.map_or(libc::SIG_DFL, |before| before.sa_sigaction);
-    if handler == libc::SIG_IGN || handler == libc::SIG_DFL {
+    if handler == libc::SIG_IGN && is_sent {
+        // A fault cannot be ignored: its instruction would run for ever.
+    } else if handler == libc::SIG_IGN || handler == libc::SIG_DFL {
         // SAFETY: the default action takes this one's place; the instruction runs again and the process ends by it.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
+        if is_sent {
+            // SAFETY: no instruction brings it again, so this does; both may be called in a handler.
+            unsafe { libc::raise(signal) };
+        }
     } else if before.is_some_and(|before| before.sa_flags & libc::SA_SIGINFO != 0) {
         // SAFETY: it was installed with SA_SIGINFO, so it is a function of these three.
         let handler: extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void) = unsafe { std::mem::transmute(handler) };
