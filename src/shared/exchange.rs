@@ -21,6 +21,7 @@ use super::frozen::{self, Frozen};
 use super::header::Header;
 use super::layout::Hot;
 use super::lives::Life;
+use super::names::LAST_EPOCH;
 use super::others::Others;
 use crate::error::SnapshotError;
 use crate::form::{Form, Measure};
@@ -54,6 +55,22 @@ impl<'a> Book<'a> {
     pub fn name_of(self, life: Life<'_>) -> Option<String> {
         let name = self.sections.lives.names.get(life.name())?;
         name.text(|name| hash(self.header.key, name))
+    }
+
+    /// The last tick that there is: what a damaged word says beyond it leaves no file, as nobody could read it back.
+    fn last_tick(self) -> Tick {
+        self.header.layout.geometry.resolution().last_tick()
+    }
+
+    /// The slots of a life that have hits.
+    pub fn row(self, life: Life<'a>) -> impl Iterator<Item = Cell> + 'a {
+        let last = self.last_tick();
+        life.row().cells(&self.header.layout.geometry).filter(move |cell| cell.tick <= last)
+    }
+
+    /// What is frozen of each life.
+    pub fn frozen(self) -> Frozen {
+        frozen::read(self.sections.frozen, self.last_tick())
     }
 
     /// Every living life of the file's own.
@@ -90,20 +107,20 @@ impl<'a> Book<'a> {
 
     /// The cells of a life, by writer.
     pub fn cells(self, life: Life<'a>, frozen: &Frozen) -> BTreeMap<Writer, Vec<Cell>> {
-        let geometry = &self.header.layout.geometry;
         let shares = frozen.get(&life.index());
         let mut cells: BTreeMap<Writer, Vec<Cell>> = BTreeMap::new();
-        cells.insert(self.own(life), frozen::without(life.row().cells(geometry), shares));
+        cells.insert(self.own(life), frozen::without(self.row(life), shares));
         for (&writer, share) in shares.into_iter().flatten() {
             let share = share.iter().map(|(&tick, &count)| Cell { tick, count });
             cells.entry(writer).or_default().extend(share);
         }
         for other in self.merged(life) {
             if let Some(writer) = self.writer_of(other) {
-                cells.entry(writer).or_default().extend(other.row().cells(geometry));
+                cells.entry(writer).or_default().extend(self.row(other));
             }
         }
         cells.values_mut().for_each(|cells| *cells = in_order(std::mem::take(cells)));
+        cells.values_mut().flatten().for_each(|cell| cell.count = cell.count.min(frozen::MOST));
         cells.retain(|_, cells| !cells.is_empty());
         cells
     }
@@ -118,9 +135,9 @@ impl<'a> Book<'a> {
     pub fn snapshot(self) -> RegistrySnapshot {
         let (layout, lives) = (&self.header.layout, self.sections.lives);
         let (geometry, parts) = (&layout.geometry, self.parts());
-        let width = geometry.resolution().width();
+        let (width, last_tick) = (geometry.resolution().width(), self.last_tick());
         let form = Form { grain: width, slots: geometry.slots() as u64, grains: 1, measure: Measure::Count };
-        let frozen = frozen::read(self.sections.frozen);
+        let frozen = self.frozen();
         // Before the cells, so that no total is without its cells' hits.
         let own = self.own_totals();
         let mut totals: BTreeMap<_, _> = self.others().iter().collect();
@@ -138,21 +155,21 @@ impl<'a> Book<'a> {
             let cells = EndpointCells {
                 name: name.clone().into(),
                 epoch: life.epoch(),
-                forgotten: Tick(life.known().load(Ordering::Acquire)),
+                forgotten: Tick(life.known().load(Ordering::Acquire).min(last_tick.0 + 1)),
                 strategy: Strategy::Ring.to_string(),
                 writers: writers.collect(),
-                seen: self.sections.visitors.cells(life, parts),
+                seen: self.sections.visitors.cells(life, parts, parts.part(last_tick)),
             };
             endpoints.insert(name, cells);
         }
         let mut removed = BTreeMap::new();
         for record in lives.names.iter() {
             let last = lives.last(record).filter(|life| !life.is_alive()).map_or(0, Life::removed);
-            let epoch = record.ended().load(Ordering::Acquire).max(last);
+            let epoch = record.ended().max(last);
             if epoch > 0
                 && let Some(name) = record.text(|name| hash(self.header.key, name))
             {
-                let at = Tick(record.ended_at().load(Ordering::Acquire));
+                let at = Tick(record.ended_at().load(Ordering::Acquire).min(last_tick.0));
                 removed.insert(name.clone(), Removed { name: name.into(), epoch, at });
             }
         }
@@ -161,7 +178,7 @@ impl<'a> Book<'a> {
             window: width * geometry.window(),
             slack: geometry.slack(),
             strategy: Strategy::Ring.to_string(),
-            epoch: self.sections.hot(Hot::Epoch).load(Ordering::Acquire),
+            epoch: self.sections.hot(Hot::Epoch).load(Ordering::Acquire).min(LAST_EPOCH),
             origin: self.header.replica,
             inherited: Vec::new(),
             forgotten: Tick(0),
@@ -210,7 +227,7 @@ impl<'a> Book<'a> {
     /// Takes in `snapshot`. Under the file's lock.
     pub fn merge(self, snapshot: &RegistrySnapshot) -> Result<(), SnapshotError> {
         self.check(snapshot)?;
-        let frozen = frozen::read(self.sections.frozen);
+        let frozen = self.frozen();
         self.check_room(snapshot, &frozen)?;
         self.sections.hot(Hot::Epoch).fetch_max(snapshot.epoch, Ordering::AcqRel);
         for removed in &snapshot.removed {
@@ -271,7 +288,7 @@ impl<'a> Book<'a> {
         // Of a name that never was here the epoch is kept for a life that may come, as long as there is room for names.
         let Ok(name) = self.find_or_insert(&removed.name) else { return };
         name.ended_at().fetch_max(removed.at.0, Ordering::AcqRel);
-        name.ended().fetch_max(removed.epoch, Ordering::AcqRel);
+        name.raise_ended(removed.epoch);
         if let Some(life) = self.sections.lives.alive(name)
             && life.epoch() < removed.epoch
         {
@@ -284,11 +301,11 @@ impl<'a> Book<'a> {
         let (endpoints, max_endpoints) = (lives.begun() + 1, lives.capacity());
         let full = || SnapshotError::NoRoom { endpoints, max_endpoints };
         let name = self.find_or_insert(&theirs.name)?;
-        if name.ended().load(Ordering::Acquire) > theirs.epoch {
+        if name.ended() > theirs.epoch {
             return Ok(());
         }
         // So that a life that begins now is of their epoch.
-        name.ended().fetch_max(theirs.epoch, Ordering::AcqRel);
+        name.raise_ended(theirs.epoch);
         let life = lives.begin(name).map_err(|_| full())?;
         if life.epoch() > theirs.epoch {
             return Ok(());

@@ -19,8 +19,11 @@ use crate::writer::{Replica, Writer};
 /// By life and writer: the hits of each tick.
 pub type Frozen = BTreeMap<usize, BTreeMap<Writer, BTreeMap<Tick, u64>>>;
 
-/// What `words` say; what does not fit into them is left out.
-pub fn read(words: &[AtomicU64]) -> Frozen {
+/// The most hits of a cell.
+pub const MOST: u64 = i64::MAX as u64;
+
+/// What `words` say; what does not fit into them, or lies beyond `last`, is left out.
+pub fn read(words: &[AtomicU64], last: Tick) -> Frozen {
     let mut frozen = Frozen::new();
     let mut words = words.iter().map(|word| word.load(Ordering::Relaxed));
     while let Some(life) = words.next().and_then(|life| life.checked_sub(1)) {
@@ -33,7 +36,9 @@ pub fn read(words: &[AtomicU64]) -> Frozen {
         let of = frozen.entry(life as usize).or_default().entry(writer).or_default();
         for _ in 0..cells {
             let (Some(tick), Some(count)) = (words.next(), words.next()) else { break };
-            of.insert(Tick(tick), count);
+            if (1..=MOST).contains(&count) && Tick(tick) <= last {
+                of.insert(Tick(tick), count);
+            }
         }
     }
     frozen

@@ -34,7 +34,7 @@
 //!
 //! **Progress.** `record` is lock-free: an exchange is lost to another hit only; then one `fetch_add`. `begin` is lock-free.
 
-use super::names::{Full, Name, Names};
+use super::names::{Full, LAST_EPOCH, Name, Names};
 use crate::mutant::mutated;
 use crate::outcome::Outcome;
 use crate::sync::{AtomicU64, Ordering, pause};
@@ -119,11 +119,11 @@ impl<'a> Lives<'a> {
             let tail = self.tail.load(Ordering::Acquire) as usize;
             // After the tail: see the header.
             if let Some(life) = self.alive(name) {
-                if life.epoch() >= name.ended().load(Ordering::Acquire) {
+                if life.epoch() >= name.ended() {
                     return Ok(life);
                 }
                 // A merge said meanwhile that it is over.
-                life.end(name.ended().load(Ordering::Acquire));
+                life.end(name.ended());
                 continue;
             }
             if mutated!(LifeUsedAgain)
@@ -174,9 +174,9 @@ impl<'a> Lives<'a> {
         if word & FOREIGN == 0
             && let Some(name) = self.names.get(word)
         {
-            let before = self.last(name).map_or(0, |last| last.words[REMOVED].load(Ordering::Acquire));
-            let epoch = name.ended().load(Ordering::Acquire).max(before);
-            let _ = life.words[EPOCH].compare_exchange(0, epoch.saturating_add(1), Ordering::AcqRel, Ordering::Relaxed);
+            let before = self.last(name).map_or(0, Life::removed);
+            let epoch = name.ended().max(before);
+            let _ = life.words[EPOCH].compare_exchange(0, epoch + 1, Ordering::AcqRel, Ordering::Relaxed);
             name.life().fetch_max(life.index as u64 + 1, Ordering::AcqRel);
         }
         advance();
@@ -185,12 +185,12 @@ impl<'a> Lives<'a> {
     /// Ends the living life of `name`, after which `epoch` begins, at `tick`; answers whether there was one.
     pub fn remove(self, name: Name<'a>, epoch: &AtomicU64, tick: Tick) -> bool {
         let Some(life) = self.alive(name) else { return false };
-        let epoch = epoch.fetch_add(1, Ordering::AcqRel).wrapping_add(1);
+        let epoch = epoch.fetch_add(1, Ordering::AcqRel).min(LAST_EPOCH - 1) + 1;
         name.ended_at().fetch_max(tick.0, Ordering::AcqRel);
         // This is the removal. Whoever is killed after it leaves `ended` to who begins the next life.
         let removed = life.end(epoch);
         if removed {
-            name.ended().fetch_max(epoch, Ordering::AcqRel);
+            name.raise_ended(epoch);
         }
         removed
     }
@@ -231,7 +231,7 @@ impl<'a> Life<'a> {
 
     /// The epoch that begins after it; 0 while it is alive.
     pub fn removed(self) -> u64 {
-        self.words[REMOVED].load(Ordering::Acquire)
+        self.words[REMOVED].load(Ordering::Acquire).min(LAST_EPOCH)
     }
 
     /// Ends it; answers whether it was alive.
@@ -246,12 +246,12 @@ impl<'a> Life<'a> {
 
     /// Which of the name's lives it is.
     pub fn epoch(self) -> u64 {
-        self.words[EPOCH].load(Ordering::Acquire).saturating_sub(1)
+        self.words[EPOCH].load(Ordering::Acquire).saturating_sub(1).min(LAST_EPOCH)
     }
 
     /// Raises the epoch of a life that nobody else knows yet.
     pub fn set_epoch(self, epoch: u64) {
-        self.words[EPOCH].fetch_max(epoch.saturating_add(1), Ordering::AcqRel);
+        self.words[EPOCH].fetch_max(epoch + 1, Ordering::AcqRel);
     }
 
     /// Hits that were ever counted.

@@ -31,6 +31,8 @@ use crate::sync::{AtomicU64, Ordering};
 const UNIT_BITS: u32 = 40;
 const UNIT_MASK: u64 = (1 << UNIT_BITS) - 1;
 const HEAD: usize = 4;
+/// No epoch is higher, whatever a damaged word says: there is always room for another.
+pub const LAST_EPOCH: u64 = i64::MAX as u64;
 
 /// The names of a file.
 #[derive(Clone, Copy, Debug)]
@@ -185,8 +187,13 @@ impl<'a> Name<'a> {
     }
 
     /// The epoch that begins after the lives that are over.
-    pub fn ended(self) -> &'a AtomicU64 {
-        &self.words[2]
+    pub fn ended(self) -> u64 {
+        self.words[2].load(Ordering::Acquire).min(LAST_EPOCH)
+    }
+
+    /// Raises it.
+    pub fn raise_ended(self, epoch: u64) {
+        self.words[2].fetch_max(epoch, Ordering::AcqRel);
     }
 
     /// The tick in which the last one was removed.

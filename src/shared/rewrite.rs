@@ -215,10 +215,10 @@ fn copy(
         like.geometry = Geometry::new(like.geometry.resolution(), window, like.geometry.slack())?;
     }
     let full = || SharedError::Full { path: path.into(), max_endpoints: room.endpoints };
-    let cells = frozen::read(from.sections.frozen);
+    let cells = from.frozen();
     let slots = like.geometry.slots();
     // By the clock and by the hits: whichever is behind is not ahead of the truth.
-    let newest = from.alive().flat_map(|life| life.row().cells(&header.layout.geometry)).map(|cell| cell.tick).max();
+    let newest = from.alive().flat_map(|life| from.row(life)).map(|cell| cell.tick).max();
     let now = like.geometry.resolution().tick(SystemClock.now()).min(newest.unwrap_or_default());
     // Before anything is made: how many cells are another writer's from now on.
     let frozen: Frozen = from.alive().map(|life| (life.index(), shares(from, life, &cells))).collect();
@@ -231,13 +231,13 @@ fn copy(
     for life in from.alive() {
         let Some(text) = from.name_of(life) else { continue };
         let name = to.sections.lives.names.find_or_insert(hash(header.key, &text), &text).map_err(|_| full())?;
-        name.ended().fetch_max(life.epoch(), Ordering::Relaxed);
+        name.raise_ended(life.epoch());
         let new = to.sections.lives.begin(name).map_err(|_| full())?;
         copy_row(from, life, to, new);
         let total = life.total();
         left_behind = left_behind.saturating_sub(total);
         new.lane(0).store(total, Ordering::Relaxed);
-        new.known().store(known(life, header, slots), Ordering::Relaxed);
+        new.known().store(known(from, life, slots), Ordering::Relaxed);
         to.sections.visitors.copy(new, from.sections.visitors, life);
         // Each is linked before those that were: begin with the last.
         let others: Vec<Life<'_>> = from.merged(life).collect();
@@ -255,14 +255,14 @@ fn copy(
     let has_room = from.sections.hot(Hot::Names).load(Ordering::Relaxed) <= to.header.layout.names.len() as u64 / 2;
     for record in from.sections.lives.names.iter() {
         let last = from.sections.lives.last(record).filter(|life| !life.is_alive()).map_or(0, Life::removed);
-        let ended = record.ended().load(Ordering::Acquire).max(last);
+        let ended = record.ended().max(last);
         let removed_at = record.ended_at().load(Ordering::Acquire);
         if ended > 0
             && (has_room || removed_at.saturating_add(slots as u64) > now.0)
             && let Some(text) = record.text(|name| hash(header.key, name))
             && let Ok(name) = to.sections.lives.names.find_or_insert(hash(header.key, &text), &text)
         {
-            name.ended().fetch_max(ended, Ordering::Relaxed);
+            name.raise_ended(ended);
             name.ended_at().fetch_max(record.ended_at().load(Ordering::Acquire), Ordering::Relaxed);
         }
     }
@@ -290,13 +290,12 @@ fn copy(
 /// The cells of a life by writer, its own with them. Also those that have left every window by some clock: clocks are set back,
 /// and what is in a slot without its share would count twice.
 fn shares(from: Book<'_>, life: Life<'_>, frozen: &Frozen) -> BTreeMap<Writer, BTreeMap<Tick, u64>> {
-    let geometry = &from.header.layout.geometry;
     let shares = frozen.get(&life.index());
-    let own = frozen::without(life.row().cells(geometry), shares);
+    let own = frozen::without(from.row(life), shares);
     let mut all = shares.cloned().unwrap_or_default();
     all.insert(from.own(life), own.into_iter().map(|cell| (cell.tick, cell.count)).collect());
     // What the slots do not have any more is nobody's share of them.
-    let present: BTreeSet<Tick> = life.row().cells(geometry).map(|cell| cell.tick).collect();
+    let present: BTreeSet<Tick> = from.row(life).map(|cell| cell.tick).collect();
     for cells in all.values_mut() {
         cells.retain(|tick, _| present.contains(tick));
     }
@@ -305,20 +304,17 @@ fn shares(from: Book<'_>, life: Life<'_>, frozen: &Frozen) -> BTreeMap<Writer, B
 }
 
 fn copy_row(from: Book<'_>, old: Life<'_>, to: Book<'_>, new: Life<'_>) {
-    let geometry = &from.header.layout.geometry;
-    let last = geometry.resolution().last_tick();
-    // A tick that cannot be was never written: what is damaged stays behind.
-    let cells: Vec<Cell> = old.row().cells(geometry).filter(|cell| cell.tick <= last).collect();
+    let cells: Vec<Cell> = from.row(old).collect();
     cells.into_iter().for_each(|cell| new.row().raise(&to.header.layout.geometry, cell));
 }
 
 /// The first tick that is known in a ring of `slots`: a longer one has slots for ticks that the old one used again.
-fn known(life: Life<'_>, header: &Header, slots: usize) -> u64 {
-    let geometry = &header.layout.geometry;
+fn known(from: Book<'_>, life: Life<'_>, slots: usize) -> u64 {
+    let geometry = &from.header.layout.geometry;
     let known = life.known().load(Ordering::Acquire);
     if slots <= geometry.slots() {
         return known;
     }
-    let newest = life.row().cells(geometry).map(|cell| cell.tick.0).max().unwrap_or(0);
+    let newest = from.row(life).map(|cell| cell.tick.0).max().unwrap_or(0);
     known.max((newest + 1).saturating_sub(geometry.slots() as u64))
 }

@@ -152,9 +152,9 @@ impl<'a> Visitors<'a> {
         if life.lost().load(Ordering::Relaxed) == 0 { Ok(union.count()) } else { Err(Lost) }
     }
 
-    /// Everything that is known, ascending.
-    pub fn cells(self, life: Life<'a>, parts: Parts) -> Vec<Seen> {
-        let allowed = |word: &u64| parts.precision().allows(register_of(*word));
+    /// Everything that is known, ascending, in parts up to `last`.
+    pub fn cells(self, life: Life<'a>, parts: Parts, last: u64) -> Vec<Seen> {
+        let allowed = |word: &u64| parts.precision().allows(register_of(*word)) && word >> PART_SHIFT <= last;
         let mut seen: Vec<Seen> = self
             .words_of(life)
             .filter(allowed)
