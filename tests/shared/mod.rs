@@ -4,10 +4,12 @@
 //! * [`oracle`]: any steps, reopening, copying and compacting among them, against a list of all hits;
 //! * [`exchange`]: snapshots and merges between files and memory, copies and their writers;
 //! * [`inspect`]: the program that looks at files
+//! * [`damage`]: files that are cut, copied and damaged while others count in them;
 //! * [`files`]: what is foreign, cut, newer, damaged or not allowed is refused and left as it was;
 //! * [`processes`]: forked processes that count, are killed and stopped.
 
 mod behaviour;
+mod damage;
 mod exchange;
 mod files;
 #[cfg(feature = "cli")]
