@@ -171,7 +171,7 @@ pub fn restore(path: &Path, old: &Header, snapshot: &RegistrySnapshot) -> Result
     for (theirs, writers) in snapshot.endpoints.iter().zip(shares.values()) {
         let hash = hash(draft.header.key, &theirs.name);
         let name = to.sections.lives.names.find_or_insert(hash, &theirs.name).map_err(|_| no_room())?;
-        name.ended().store(theirs.epoch, Ordering::Relaxed);
+        name.raise_ended(theirs.epoch);
         let life = to.sections.lives.begin(name).map_err(|_| no_room())?;
         let cells = writers.values().flatten().map(|(&tick, &count)| Cell { tick, count });
         in_order(cells.collect()).into_iter().for_each(|cell| life.row().raise(geometry, cell));
