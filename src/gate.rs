@@ -1,12 +1,12 @@
-//! A gate that is closed only when nobody is inside.
+//! A gate that is closed only when no writer is inside.
 //!
-//! Writers pass it before they bring a tick that has no hits yet. Whoever wants to drop what is behind it closes it,
-//! looks once more, and then seals it for good, unless somebody came in between.
+//! Writers pass it before they bring a tick that has no hits yet. A thread that wants to drop what is behind the gate closes
+//! it, looks once more, and then seals it for good, unless a writer came in between.
 //!
 //! | word | state | a writer enters | the closer |
 //! |---|---|---|---|
 //! | `n` | open, `n` inside | `n + 1` | `n = 0`: may go to `closing`; else gives up |
-//! | `closing`, 0 inside | somebody looks | takes `closing` away and is inside | may go to `sealed` by one exchange, which fails if a writer entered, even if it has left again |
+//! | `closing`, 0 inside | the closer looks | takes `closing` away and is inside | may go to `sealed` by one exchange, which fails if a writer entered, even if it has left again |
 //! | `sealed` | for good | is turned away | |
 //!
 //! A writer that is inside when the gate is sealed by [`seal`](Gate::seal) stays there; later ones are turned away.
@@ -14,6 +14,10 @@
 //! If the writer's entry comes before the closer's exchange to `closing`, it either is still inside (and the closer
 //! gives up), or it has left, by a release that this exchange acquires: the closer sees what it wrote. If it comes
 //! after, it takes `closing` away, and the closer does not seal. (Mutant `GateKeepsClosing`.)
+//!
+//! **One closer.** If a second thread closed the gate after a writer took `closing` away, the first would take the second's
+//! `closing` for its own and seal what it had not looked at. So closing takes a [`Sole`], which only the thread has that locked
+//! the endpoint's `uses`.
 //!
 //! **Progress.** Every method is wait-free: at most two read-modify-writes, none repeated.
 
@@ -28,13 +32,29 @@ const INSIDE: u64 = CLOSING - 1;
 #[derive(Debug)]
 pub struct Gate(AtomicU64);
 
+/// The proof that no other thread closes the same gate meanwhile.
+#[derive(Debug)]
+pub struct Sole(());
+
+impl Sole {
+    /// For the thread that holds the lock under which a gate is closed, as long as it holds it.
+    pub fn locked() -> Self {
+        Self(())
+    }
+}
+
+/// A gate that is closing. It opens again unless it is sealed.
+#[derive(Debug)]
+#[must_use = "a gate that is not sealed opens again"]
+pub struct Closing<'a>(&'a Gate);
+
 impl Gate {
     /// An open gate.
     pub fn new() -> Self {
         Self(AtomicU64::new(0))
     }
 
-    /// Goes in, unless the gate is sealed. Whoever went in must [`leave`](Self::leave).
+    /// Goes in, unless the gate is sealed. A writer that went in must [`leave`](Self::leave).
     #[must_use]
     pub fn enter(&self) -> bool {
         let before = self.0.fetch_add(1, Ordering::AcqRel);
@@ -53,32 +73,36 @@ impl Gate {
         self.0.fetch_sub(1, Ordering::Release);
     }
 
-    /// Begins to close the gate, if it is open and nobody is inside.
-    #[must_use]
-    pub fn try_close(&self) -> bool {
-        self.0.compare_exchange(0, CLOSING, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    /// Begins to close the gate, if it is open and no writer is inside.
+    pub fn try_close<'a>(&'a self, _: &'a Sole) -> Option<Closing<'a>> {
+        let closed = self.0.compare_exchange(0, CLOSING, Ordering::AcqRel, Ordering::Relaxed);
+        closed.is_ok().then_some(Closing(self))
     }
 
-    /// Seals a gate that is closing; false if somebody entered meanwhile, and then it is open.
-    #[must_use]
-    pub fn try_seal(&self) -> bool {
-        self.0.compare_exchange(CLOSING, SEALED, Ordering::AcqRel, Ordering::Relaxed).is_ok()
-    }
-
-    /// Opens a gate that is closing.
-    pub fn reopen(&self) {
-        self.0.fetch_and(!CLOSING, Ordering::AcqRel);
-    }
-
-    /// Seals the gate, whoever is inside.
+    /// Seals the gate, also while writers are inside.
     pub fn seal(&self) {
         self.0.fetch_or(SEALED, Ordering::AcqRel);
     }
 
-    /// Whether nobody is inside at this moment. Whoever enters later sees what the caller did before.
+    /// Whether no writer is inside at this moment. A writer that enters later sees what the caller did before.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.fetch_add(0, Ordering::AcqRel) & INSIDE == 0
+    }
+}
+
+impl Closing<'_> {
+    /// Seals the gate; false if a writer entered meanwhile, and then it is open.
+    #[must_use]
+    pub fn try_seal(self) -> bool {
+        self.0.0.compare_exchange(CLOSING, SEALED, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+}
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        // Nothing to take away if it was sealed, or if a writer has taken it away.
+        self.0.0.fetch_and(!CLOSING, Ordering::AcqRel);
     }
 }
 

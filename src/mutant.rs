@@ -45,6 +45,10 @@ pub enum Mutant {
     EndpointEndsQuietly,
     /// What is only done without handles is done with them, too.
     EndpointIgnoresHandles,
+    /// A generation is retired while it is still in the chain.
+    EndpointRetiresLinked,
+    /// A thread reads an endpoint's generations with neither a guard nor a handle.
+    ReachUnguarded,
     /// A swap or a promotion drops the generations before it.
     EndpointSwapForgets,
     /// The sliding log looks at the lap under one hold of the lock and writes under another.

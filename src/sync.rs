@@ -8,7 +8,8 @@
 //! | `--cfg hitring_loom` | `loom` | every interleaving *and* every value the C11 memory model allows, for small models |
 //! | `--cfg hitring_shuttle` | `shuttle` | randomised and depth-first interleavings of larger models, sequentially consistent |
 //!
-//! Nothing in the crate uses `SeqCst`: loom cannot check it, and no algorithm here needs a single total order.
+//! No algorithm here needs a single total order, so nothing uses `SeqCst`, which loom cannot check. The exception is
+//! [`PROTECTED`], the order in which a pointer is loaded whose target a collector may free: the collector's own fences need it.
 //!
 //! [`Typed`] is an atomic 64-bit word that holds a newtype such as [`Tick`](crate::time::Tick), so that a tick cannot
 //! be stored where a count is meant.
@@ -39,6 +40,72 @@ pub type AtomicUsize = locks::atomic::AtomicUsize;
 pub mod process {
     /// An atomic `u64`, under a model checker too.
     pub type AtomicU64 = std::sync::atomic::AtomicU64;
+}
+
+/// The order of a load whose target may be freed by a collector, as seize's `Guard::protect` has it. An `Acquire` load that
+/// is not sequentially consistent may be reordered before the entry into the guard (`ldapr` on ARM), and then the collector
+/// does not know of the reader. On x86 both are the same instruction.
+#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+pub const PROTECTED: Ordering = Ordering::SeqCst;
+/// The models have collectors of their own, which lock.
+#[cfg(any(hitring_loom, hitring_shuttle))]
+pub const PROTECTED: Ordering = Ordering::Acquire;
+
+/// Lies in memory that a collector frees, so that a model checker notices a read that is not before it.
+#[derive(Debug)]
+pub struct Watched {
+    #[cfg(hitring_loom)]
+    freed: loom::cell::UnsafeCell<bool>,
+    #[cfg(hitring_shuttle)]
+    freed: std::sync::atomic::AtomicBool,
+}
+
+// SAFETY: under loom only `free` writes the cell, and loom itself checks that nothing reads it meanwhile or afterwards.
+#[cfg(hitring_loom)]
+unsafe impl Sync for Watched {}
+// SAFETY: it holds nothing.
+#[cfg(hitring_loom)]
+unsafe impl Send for Watched {}
+
+impl Default for Watched {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Watched {
+    /// Of memory that is not freed.
+    #[inline(always)]
+    pub fn new() -> Self {
+        Self {
+            #[cfg(hitring_loom)]
+            freed: loom::cell::UnsafeCell::new(false),
+            #[cfg(hitring_shuttle)]
+            freed: std::sync::atomic::AtomicBool::new(false),
+        }
+    }
+
+    /// The memory is read.
+    #[inline(always)]
+    pub fn look(&self) {
+        #[cfg(hitring_loom)]
+        // SAFETY: loom panics unless every write is ordered before this read.
+        let freed = self.freed.with(|freed| unsafe { *freed });
+        #[cfg(hitring_shuttle)]
+        let freed = self.freed.load(Ordering::Relaxed);
+        #[cfg(any(hitring_loom, hitring_shuttle))]
+        assert!(!freed, "Causality violation: freed memory was read");
+    }
+
+    /// The memory is freed.
+    #[inline(always)]
+    pub fn free(&self) {
+        #[cfg(hitring_loom)]
+        // SAFETY: loom panics unless every read is ordered before this write.
+        self.freed.with_mut(|freed| unsafe { *freed = true });
+        #[cfg(hitring_shuttle)]
+        self.freed.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Gives the other side a chance to run while a bounded critical section of it is waited for.

@@ -2,12 +2,16 @@
 //!
 //! The module above says when what may go, and why nothing is lost with it.
 
+use std::ptr;
+
+use super::reach::Head;
 use super::{
-    ADAPTIVE, CROWDED, Endpoint, FEW, Generation, Gone, Head, LOCKED, REMOVED, REPLACED, Shared, TAGS, Unlinked,
+    ADAPTIVE, CROWDED, Endpoint, FEW, Generation, Gone, LOCKED, REMOVED, REPLACED, Reach, Shared, TAGS, Unlinked,
+    is_behind, last_tick,
 };
-use super::{is_behind, last_tick};
 use crate::copied::Copied;
 use crate::form::Measure;
+use crate::gate::Sole;
 use crate::mutant::mutated;
 use crate::outcome::Outcome;
 use crate::sync::{Ordering, relax};
@@ -48,37 +52,38 @@ impl Endpoint {
         self.uses.fetch_sub(1, Ordering::Release);
     }
 
-    /// Does `work` while there is no handle and can be none; `None` if there is one, or somebody else does so.
-    fn without_handles<R>(&self, work: impl FnOnce() -> R) -> Option<R> {
+    /// Does `work` while there is no handle and can be none; `None` if there is one, or if another thread does so.
+    fn without_handles<R>(&self, work: impl FnOnce(&Sole) -> R) -> Option<R> {
         if mutated!(EndpointIgnoresHandles) {
-            return Some(work());
+            return Some(work(&Sole::locked()));
         }
         let uses = self.uses.load(Ordering::Relaxed) & (ADAPTIVE | CROWDED);
         self.uses.compare_exchange(uses, uses | LOCKED, Ordering::AcqRel, Ordering::Relaxed).ok()?;
-        let done = work();
+        let done = work(&Sole::locked());
         self.uses.fetch_and(!LOCKED, Ordering::AcqRel);
         Some(done)
     }
+}
 
+impl Reach<'_> {
     /// Whether all hits lie at least one ring behind `horizon`.
-    fn is_behind(&self, shared: Shared<'_>, horizon: Tick) -> bool {
+    fn is_behind(self, shared: Shared<'_>, horizon: Tick) -> bool {
         is_behind(self.newest(shared), shared.geometry, horizon)
     }
 
     /// Ends the endpoint if it has no handle and all its hits lie at least one ring behind `horizon`; `None` if not, else
     /// how many cells and hits it still held.
-    pub fn end_if_idle(&self, shared: Shared<'_>, horizon: Tick) -> Option<u64> {
-        self.without_handles(|| {
-            if !self.is_behind(shared, horizon) || !self.gate.try_close() {
+    pub fn end_if_idle(self, shared: Shared<'_>, horizon: Tick) -> Option<u64> {
+        self.without_handles(|sole| {
+            if !self.is_behind(shared, horizon) {
                 return None;
             }
-            // Looked at again: whoever left the gate before it closed may have brought a hit.
+            let closing = self.gate.try_close(sole)?;
+            // Looked at again: a writer that left the gate before it closed may have brought a hit.
             if !self.is_behind(shared, horizon) && !mutated!(EndpointDropsUnseen) {
-                self.gate.reopen();
                 return None;
             }
-            if !self.gate.try_seal() {
-                self.gate.reopen();
+            if !closing.try_seal() {
                 return None;
             }
             Some(self.end(Gone::Removed, shared))
@@ -86,27 +91,27 @@ impl Endpoint {
     }
 
     /// Ends the endpoint if it has no handle, whatever it holds.
-    pub fn end_if_unused(&self, shared: Shared<'_>) -> Option<u64> {
-        self.without_handles(|| self.end(Gone::Removed, shared))
+    pub fn end_if_unused(self, shared: Shared<'_>) -> Option<u64> {
+        self.without_handles(|_| self.end(Gone::Removed, shared))
     }
 
     /// Ends the endpoint: no hit whose call begins later is taken. Answers how many hits it held.
-    pub fn end(&self, how: Gone, shared: Shared<'_>) -> u64 {
+    pub fn end(self, how: Gone, shared: Shared<'_>) -> u64 {
         self.gate.seal();
         let tag = if how == Gone::Removed { REMOVED } else { REPLACED };
         while !mutated!(EndpointEndsQuietly) {
             let head = self.head();
-            if head.has(REMOVED | REPLACED) || self.exchange(head, head.with(tag)) {
+            if head.gone().is_some() || self.exchange(head, head.with(tag)) {
                 break;
             }
         }
         let own = self.in_line().cells(shared.geometry).map(|cell| cell.count).fold(0, u64::saturating_add);
-        let held = |g: &Generation| match g.counter.form(shared.geometry).measure {
+        let held = |g: &Generation| match g.counter().form(shared.geometry).measure {
             Measure::Count => {
-                let cells = g.counter.cells(shared.geometry);
-                g.counter.take_pushed_out() + cells.iter().map(|cell| cell.count).sum::<u64>()
+                let cells = g.counter().cells(shared.geometry);
+                g.counter().take_pushed_out() + cells.iter().map(|cell| cell.count).sum::<u64>()
             }
-            Measure::Morris { .. } => g.counter.outcomes(shared.geometry).counted,
+            Measure::Morris { .. } => g.counter().outcomes(shared.geometry).counted,
         };
         let own = self.generations().map(held).fold(own, u64::saturating_add);
         let Some(others) = self.others() else { return own };
@@ -114,24 +119,23 @@ impl Endpoint {
     }
 
     /// How many hits records have pushed out since this was last asked, where each hit is kept by itself.
-    pub fn take_pushed_out(&self) -> u64 {
+    pub fn take_pushed_out(self) -> u64 {
         let head = self.head();
         if head.has(TAGS) {
             return 0;
         }
-        // SAFETY: as in `record_current`.
-        unsafe { &*head.0 }.counter.take_pushed_out()
+        self.current(head).counter().take_pushed_out()
     }
 
     /// Takes those generations out of the chain whose hits all lie at least one ring behind `horizon`, and drops what else
     /// is as far behind. Answers how many hits were dropped and the generations, which may be freed when everybody who
     /// came by name before has left.
-    pub fn prune(&self, shared: Shared<'_>, horizon: Tick) -> (u64, Vec<Unlinked>) {
+    pub fn prune(self, shared: Shared<'_>, horizon: Tick) -> (u64, Vec<Unlinked>) {
         let (mut removed, mut pruned) = (0, 0);
         let before = Tick((horizon.0 + 1).saturating_sub(shared.geometry.slots() as u64));
         for generation in self.generations() {
-            removed += generation.counter.take_pushed_out();
-            pruned += generation.counter.prune(before);
+            removed += generation.counter().take_pushed_out();
+            pruned += generation.counter().prune(before);
         }
         if pruned > 0 {
             self.forget_before(before);
@@ -146,47 +150,47 @@ impl Endpoint {
                 !behind && (grain.0 == 0 || copied.prune_before(grain))
             });
         }
-        let unlinked = self.without_handles(|| self.unlink(shared, horizon, &mut removed)).unwrap_or_default();
+        let unlinked =
+            self.without_handles(|sole| self.unlink(shared, horizon, &mut removed, sole)).unwrap_or_default();
         (removed, unlinked)
     }
 
-    fn unlink(&self, shared: Shared<'_>, horizon: Tick, removed: &mut u64) -> Vec<Unlinked> {
+    fn unlink(self, shared: Shared<'_>, horizon: Tick, removed: &mut u64, _: &Sole) -> Vec<Unlinked> {
         let mut unlinked = Vec::new();
         let head = self.head();
         // Whoever comes in later sees a head at least as new as this one.
         if !self.gate.is_empty() && !mutated!(EndpointDropsInside) {
             return unlinked;
         }
-        // SAFETY: as in `record_current`; only this thread unlinks, as it alone holds `uses` locked.
-        let mut before = unsafe { head.chain().as_ref() };
+        // Only this thread unlinks, as it alone holds `uses` locked.
+        let mut before = self.first(head);
         if head.has(FEW) {
             while let Some(first) = before.filter(|g| g.is_behind(shared, horizon)) {
-                let (seen, rest) = (self.head(), first.next.load(Ordering::Acquire));
-                let is_first = std::ptr::eq(seen.chain(), first) && seen.has(FEW);
-                if !is_first || !self.exchange(seen, Head(rest).with(seen.0.addr() & TAGS)) {
+                let (seen, rest) = (self.head(), first.next());
+                let is_first = ptr::eq(seen.chain(), first) && seen.has(FEW);
+                if !is_first || !self.exchange(seen, Head::new(rest).with(seen.0.addr() & TAGS)) {
                     return unlinked;
                 }
+                before = self.after(first);
                 unlinked.push(self.take_leave(first, shared, removed));
-                // SAFETY: as above.
-                before = unsafe { rest.as_ref() };
             }
         }
         while let Some(previous) = before {
-            let next = previous.next.load(Ordering::Acquire);
-            // SAFETY: as above.
-            before = unsafe { next.as_ref() };
+            before = self.after(previous);
             if let Some(generation) = before.filter(|g| g.is_behind(shared, horizon)) {
-                previous.next.store(generation.next.load(Ordering::Acquire), Ordering::Release);
+                if !mutated!(EndpointRetiresLinked) {
+                    previous.skip(generation);
+                }
                 unlinked.push(self.take_leave(generation, shared, removed));
-                before = Some(previous);
+                before = if mutated!(EndpointRetiresLinked) { None } else { Some(previous) };
             }
         }
         unlinked
     }
 
     /// Notes what is to be known of a generation that has just been unlinked.
-    fn take_leave(&self, generation: &Generation, shared: Shared<'_>, removed: &mut u64) -> Unlinked {
-        let (counter, geometry) = (&generation.counter, shared.geometry);
+    fn take_leave(self, generation: &Generation, shared: Shared<'_>, removed: &mut u64) -> Unlinked {
+        let (counter, geometry) = (generation.counter(), shared.geometry);
         let outcomes = counter.outcomes(geometry);
         for (outcome, amount) in Outcome::ALL.into_iter().zip(outcomes.to_array()) {
             if amount > 0 {
@@ -201,6 +205,6 @@ impl Endpoint {
         if counter.form(geometry).measure == Measure::Count {
             *removed += counter.take_pushed_out() + cells.iter().map(|cell| cell.count).sum::<u64>();
         }
-        Unlinked(std::ptr::from_ref(generation).cast_mut())
+        Unlinked::new(generation)
     }
 }

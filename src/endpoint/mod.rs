@@ -31,9 +31,10 @@
 //! (Mutants `EndpointDropsUnseen`, `EndpointDropsInside`.)
 //!
 //! # Memory
-//! Dropping from the chain frees nothing: short ways and readers may still be inside. Those who come by name are seen by
-//! the registry's collector. Those who hold a handle are not, so nothing is unlinked while there is a handle: `uses` counts
-//! them, and unlinking locks it at 0.
+//! Dropping from the chain frees nothing: short ways and readers may still be inside. A thread that comes by name holds a
+//! guard of the registry's collector, which waits for it. A thread that comes by a handle holds none, so nothing is
+//! unlinked while there is a handle: `uses` counts the handles, and unlinking locks it at 0. Every method that follows a
+//! pointer of the chain is a method of [`Reach`], the proof of the one or the other.
 //!
 //! # Guarantees
 //! | method | progress | steps |
@@ -45,12 +46,16 @@
 //! | all others | lock-free | |
 
 mod leaving;
+mod reach;
 mod reading;
 
 use std::collections::BTreeMap;
+use std::ptr;
 
+pub use reach::{Generation, Reach, Unlinked};
 pub use reading::{Exported, Own};
 
+use self::reach::Head;
 use crate::copied::Copied;
 use crate::counter::Counter;
 use crate::error::ConfigError;
@@ -98,15 +103,6 @@ impl Shared<'_> {
     }
 }
 
-/// One life of a counter.
-#[derive(Debug)]
-pub struct Generation {
-    number: u64,
-    counter: Counter,
-    /// The one before it.
-    next: AtomicPtr<Generation>,
-}
-
 /// The endpoint takes no hits any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gone {
@@ -131,10 +127,6 @@ pub enum Shape {
     /// What was asked for; the endpoint is not adaptive.
     Asked,
 }
-
-/// Generations that were unlinked and may still be read by those who came by name.
-#[derive(Debug)]
-pub struct Unlinked(pub *mut Generation);
 
 /// See the module's header.
 #[derive(Debug)]
@@ -171,24 +163,6 @@ const TAGS: usize = FEW | REMOVED | REPLACED;
 const LOCKED: u64 = 1 << 63;
 const ADAPTIVE: u64 = 1 << 62;
 
-/// A value of `head`.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Head(*mut Generation);
-
-impl Head {
-    fn has(self, tag: usize) -> bool {
-        self.0.addr() & tag != 0
-    }
-
-    fn with(self, tag: usize) -> Self {
-        Self(self.0.map_addr(|address| address | tag))
-    }
-
-    fn chain(self) -> *mut Generation {
-        self.0.map_addr(|address| address & !TAGS)
-    }
-}
-
 impl Endpoint {
     /// An endpoint without hits.
     ///
@@ -197,7 +171,7 @@ impl Endpoint {
     pub fn new(strategy: &Strategy, epoch: u64, forgotten: Tick, shared: Shared<'_>) -> Result<Self, ConfigError> {
         let adaptive = *strategy == Strategy::Adaptive;
         let endpoint = Self {
-            head: AtomicPtr::new(Head(std::ptr::null_mut()).with(FEW).0),
+            head: AtomicPtr::new(Head::few(ptr::null_mut()).0),
             gate: Gate::new(),
             uses: AtomicU64::new(if adaptive { ADAPTIVE } else { 0 }),
             epoch,
@@ -207,7 +181,7 @@ impl Endpoint {
             rare: Once::new(),
         };
         if !adaptive {
-            let generation = Generation::boxed(Counter::new(strategy, shared.geometry)?, std::ptr::null_mut(), shared);
+            let generation = Generation::boxed(Counter::new(strategy, shared.geometry)?, ptr::null_mut(), shared);
             endpoint.head.store(Box::into_raw(generation), Ordering::Release);
         }
         Ok(endpoint)
@@ -228,230 +202,23 @@ impl Endpoint {
         Sparse { words: &self.few, forgotten: &self.forgotten, marks: &self.uses }
     }
 
-    #[inline(always)]
-    fn head(&self) -> Head {
-        Head(self.head.load(Ordering::Acquire))
-    }
-
-    fn exchange(&self, seen: Head, new: Head) -> bool {
-        self.head.compare_exchange(seen.0, new.0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
-    }
-
-    /// Counts `amount` hits at `tick`, if the tick has hits and room: the short way of [`record`](Self::record).
-    /// Otherwise it changes nothing.
-    #[inline(always)]
-    pub fn record_current(&self, geometry: &Geometry, tick: Tick, amount: u64) -> bool {
-        let head = self.head();
-        if head.has(TAGS) {
-            return self.record_current_few(head, geometry, tick, amount);
-        }
-        // SAFETY: without tags `head` is a generation, and the caller holds a handle or the collector's guard, under
-        // which none is freed.
-        unsafe { &*head.0 }.counter.record_current(geometry, tick, amount)
-    }
-
-    #[inline(never)]
-    fn record_current_few(&self, head: Head, geometry: &Geometry, tick: Tick, amount: u64) -> bool {
-        !head.has(REMOVED | REPLACED) && self.in_line().record_current(geometry, tick, amount)
-    }
-
-    /// Counts `amount` hits at `when`.
-    pub fn record(&self, shared: Shared<'_>, when: When<'_>, amount: u64) -> Result<Outcome, Gone> {
-        if amount == 0 {
-            return self.gone().map_or(Ok(Outcome::Counted), Err);
-        }
-        if !self.gate.enter() {
-            return Err(self.gone().unwrap_or(Gone::Removed));
-        }
-        let outcome = loop {
-            let head = self.head();
-            if let Some(gone) = Self::gone_by(head) {
-                break Err(gone);
-            }
-            let added = if head.has(FEW) {
-                let note = |outcome, amount| shared.tally.add(outcome, amount);
-                self.in_line().record(shared.geometry, when.tick(), amount, note)
-            } else {
-                // SAFETY: as in `record_current`.
-                let counter = &unsafe { &*head.0 }.counter;
-                counter.record(shared.geometry, when.input(counter), amount)
-            };
-            match added {
-                Added::Done(outcome) => {
-                    self.relieve(head, shared);
-                    break Ok(outcome);
-                }
-                Added::Full => self.promote(head, shared),
-            }
-        };
-        self.gate.leave();
-        outcome
-    }
-
-    fn gone_by(head: Head) -> Option<Gone> {
-        if head.has(REMOVED) {
-            Some(Gone::Removed)
-        } else if head.has(REPLACED) {
-            Some(Gone::Replaced)
-        } else {
-            None
-        }
-    }
-
     /// Why no hits are taken any more, if so.
     pub fn gone(&self) -> Option<Gone> {
-        Self::gone_by(self.head())
+        self.word().gone()
     }
 
-    /// Grows: the next larger shape in front of what was full, or the ring at once where threads were in each other's way.
-    /// Whoever is quicker wins.
-    fn promote(&self, head: Head, shared: Shared<'_>) {
-        let counter = if head.has(FEW) && !self.in_line().is_crowded() {
-            Counter::sparse()
-        } else {
-            Counter::Ring(crate::window::ring::Ring::new(shared.geometry))
-        };
-        self.push(head, counter, shared);
+    /// The first word, of which only the tags are looked at.
+    fn word(&self) -> Head<'_> {
+        Head::new(self.head.load(Ordering::Acquire))
     }
 
-    /// Gives an adaptive endpoint stripes if threads are in each other's way in its ring.
-    fn relieve(&self, head: Head, shared: Shared<'_>) {
-        if head.has(FEW) {
-            return;
-        }
-        // SAFETY: as in `record_current`.
-        if let Counter::Ring(ring) = &unsafe { &*head.0 }.counter
-            && ring.is_crowded()
-            && self.is_adaptive()
-        {
-            self.push(head, Counter::Striped(Box::default()), shared);
-        }
-    }
-
-    /// Puts a new generation in front, if `head` is still what it was.
-    fn push(&self, head: Head, counter: Counter, shared: Shared<'_>) -> bool {
-        let former = if mutated!(EndpointSwapForgets) { std::ptr::null_mut() } else { head.chain() };
-        let generation = Box::into_raw(Generation::boxed(counter, former, shared));
-        let pushed = self.exchange(head, Head(generation));
-        if !pushed {
-            // SAFETY: the exchange failed, so nobody else has ever seen it.
-            drop(unsafe { Box::from_raw(generation) });
-        }
-        pushed
+    fn exchange(&self, seen: Head<'_>, new: Head<'_>) -> bool {
+        self.head.compare_exchange(seen.0, new.0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
     /// Whether the strategy is adaptive.
     pub fn is_adaptive(&self) -> bool {
         self.uses.load(Ordering::Acquire) & ADAPTIVE != 0
-    }
-
-    /// The strategy that was asked for.
-    pub fn strategy(&self) -> Strategy {
-        let head = self.head();
-        if self.is_adaptive() || head.chain().is_null() {
-            return Strategy::Adaptive;
-        }
-        // SAFETY: as in `record_current`.
-        unsafe { &*head.chain() }.counter.strategy()
-    }
-
-    /// What takes the hits, and why.
-    pub fn shape(&self) -> Shape {
-        let head = self.head();
-        if !self.is_adaptive() {
-            return Shape::Asked;
-        }
-        if head.has(FEW) || head.chain().is_null() {
-            return Shape::Few;
-        }
-        // SAFETY: as in `record_current`.
-        match unsafe { &*head.chain() }.counter {
-            Counter::Sparse(_) => Shape::Sparse,
-            Counter::Striped(_) => Shape::Striped,
-            _ => Shape::Ring,
-        }
-    }
-
-    /// Lets a new generation of `strategy` take the hits. Answers what it was before, or `None` if it is that already.
-    ///
-    /// # Errors
-    /// [`ConfigError`] if the strategy does not suit the geometry; nothing was changed.
-    pub fn swap(&self, strategy: &Strategy, shared: Shared<'_>) -> Result<Option<Strategy>, ConfigError> {
-        loop {
-            let head = self.head();
-            let old = self.strategy();
-            if old == *strategy || head.has(REMOVED | REPLACED) {
-                return Ok(None);
-            }
-            // The flag is off before a ring is put in front that must not grow, and on after.
-            let swapped = if *strategy == Strategy::Adaptive {
-                self.uses.fetch_and(!CROWDED, Ordering::Relaxed);
-                let swapped = self.exchange(head, head.with(FEW));
-                if swapped {
-                    self.uses.fetch_or(ADAPTIVE, Ordering::AcqRel);
-                }
-                swapped
-            } else {
-                let counter = Counter::new(strategy, shared.geometry)?;
-                self.uses.fetch_and(!ADAPTIVE, Ordering::AcqRel);
-                self.push(head, counter, shared)
-            };
-            if swapped {
-                return Ok(Some(old));
-            }
-        }
-    }
-
-    /// Lets the cells in line take the hits of an adaptive endpoint again, if they would do for those of the last
-    /// window; answers whether it did.
-    pub fn demote(&self, shared: Shared<'_>, query: &Query<'_>) -> bool {
-        let head = self.head();
-        if !self.is_adaptive() || head.has(TAGS) {
-            return false;
-        }
-        let Ok(Some(span)) = query.ticks() else { return false };
-        let most = FEW_CELLS / 2;
-        let busy = self.generations().try_fold(0, |busy, generation| {
-            let busy = busy + generation.counter.cells_since(shared.geometry, span.first, most + 1 - busy);
-            if busy > most { None } else { Some(busy) }
-        });
-        if busy.is_none() {
-            return false;
-        }
-        self.uses.fetch_and(!CROWDED, Ordering::Relaxed);
-        self.exchange(head, head.with(FEW))
-    }
-
-    fn generations(&self) -> impl Iterator<Item = &Generation> {
-        let mut next = self.head().chain();
-        std::iter::from_fn(move || {
-            // SAFETY: null, or a generation in the chain; as in `record_current`.
-            let generation = unsafe { next.as_ref() }?;
-            next = generation.next.load(Ordering::Acquire);
-            Some(generation)
-        })
-    }
-
-    /// Whether there is a former generation whose hits all lie at least one ring behind `horizon`.
-    pub fn has_former_behind(&self, shared: Shared<'_>, horizon: impl FnOnce() -> Tick) -> bool {
-        let current = usize::from(!self.head().has(FEW));
-        let mut former = self.generations().skip(current).peekable();
-        former.peek().is_some() && {
-            let horizon = horizon();
-            former.any(|generation| generation.is_behind(shared, horizon))
-        }
-    }
-
-    /// Reads the endpoint's first word: whoever walks over many asks for that of several at once, so that they wait for
-    /// memory together.
-    pub fn touch(&self) -> usize {
-        self.head().0.addr()
-    }
-
-    /// The same for the current generation, which lies behind that word.
-    pub fn touch_generation(&self) -> usize {
-        // SAFETY: as in `record_current`, without the tags.
-        unsafe { self.head().chain().as_ref() }.map_or(0, |generation| generation.counter.touch())
     }
 
     /// Takes in cells of another writer. Merging the same again changes nothing.
@@ -489,24 +256,196 @@ impl Endpoint {
     }
 }
 
-impl Generation {
-    fn boxed(counter: Counter, next: *mut Self, shared: Shared<'_>) -> Box<Self> {
-        Box::new(Self { number: shared.next_generation(), counter, next: AtomicPtr::new(next) })
+impl Reach<'_> {
+    /// Counts `amount` hits at `tick`, if the tick has hits and room: the short way of [`record`](Self::record).
+    /// Otherwise it changes nothing.
+    #[inline(always)]
+    pub fn record_current(self, geometry: &Geometry, tick: Tick, amount: u64) -> bool {
+        let head = self.head();
+        if head.has(TAGS) {
+            return self.record_current_few(head, geometry, tick, amount);
+        }
+        self.current(head).counter().record_current(geometry, tick, amount)
     }
 
+    #[inline(never)]
+    fn record_current_few(self, head: Head<'_>, geometry: &Geometry, tick: Tick, amount: u64) -> bool {
+        !head.has(REMOVED | REPLACED) && self.in_line().record_current(geometry, tick, amount)
+    }
+
+    /// Counts `amount` hits at `when`.
+    pub fn record(self, shared: Shared<'_>, when: When<'_>, amount: u64) -> Result<Outcome, Gone> {
+        if amount == 0 {
+            return self.gone().map_or(Ok(Outcome::Counted), Err);
+        }
+        if !self.gate.enter() {
+            return Err(self.gone().unwrap_or(Gone::Removed));
+        }
+        let outcome = loop {
+            let head = self.head();
+            if let Some(gone) = head.gone() {
+                break Err(gone);
+            }
+            let added = if head.has(FEW) {
+                let note = |outcome, amount| shared.tally.add(outcome, amount);
+                self.in_line().record(shared.geometry, when.tick(), amount, note)
+            } else {
+                let counter = self.current(head).counter();
+                counter.record(shared.geometry, when.input(counter), amount)
+            };
+            match added {
+                Added::Done(outcome) => {
+                    self.relieve(head, shared);
+                    break Ok(outcome);
+                }
+                Added::Full => self.promote(head, shared),
+            }
+        };
+        self.gate.leave();
+        outcome
+    }
+
+    /// Grows: the next larger shape in front of what was full, or the ring at once where threads were in each other's way.
+    /// Whoever is quicker wins.
+    fn promote(self, head: Head<'_>, shared: Shared<'_>) {
+        let counter = if head.has(FEW) && !self.in_line().is_crowded() {
+            Counter::sparse()
+        } else {
+            Counter::Ring(crate::window::ring::Ring::new(shared.geometry))
+        };
+        self.push(head, counter, shared);
+    }
+
+    /// Gives an adaptive endpoint stripes if threads are in each other's way in its ring.
+    fn relieve(self, head: Head<'_>, shared: Shared<'_>) {
+        if head.has(FEW) {
+            return;
+        }
+        if let Counter::Ring(ring) = self.current(head).counter()
+            && ring.is_crowded()
+            && self.is_adaptive()
+        {
+            self.push(head, Counter::Striped(Box::default()), shared);
+        }
+    }
+
+    /// Puts a new generation in front, if `head` is still what it was.
+    fn push(self, head: Head<'_>, counter: Counter, shared: Shared<'_>) -> bool {
+        let former = if mutated!(EndpointSwapForgets) { ptr::null_mut() } else { head.chain() };
+        let generation = Box::into_raw(Generation::boxed(counter, former, shared));
+        let pushed = self.exchange(head, Head::new(generation));
+        if !pushed {
+            // SAFETY: the exchange failed, so nobody else has ever seen it.
+            drop(unsafe { Box::from_raw(generation) });
+        }
+        pushed
+    }
+
+    /// The strategy that was asked for.
+    pub fn strategy(self) -> Strategy {
+        let first = self.first(self.head()).filter(|_| !self.is_adaptive());
+        first.map_or(Strategy::Adaptive, |generation| generation.counter().strategy())
+    }
+
+    /// What takes the hits, and why.
+    pub fn shape(self) -> Shape {
+        let head = self.head();
+        if !self.is_adaptive() {
+            return Shape::Asked;
+        }
+        let Some(generation) = self.first(head).filter(|_| !head.has(FEW)) else { return Shape::Few };
+        match generation.counter() {
+            Counter::Sparse(_) => Shape::Sparse,
+            Counter::Striped(_) => Shape::Striped,
+            _ => Shape::Ring,
+        }
+    }
+
+    /// Lets a new generation of `strategy` take the hits. Answers what it was before, or `None` if it is that already.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if the strategy does not suit the geometry; nothing was changed.
+    pub fn swap(self, strategy: &Strategy, shared: Shared<'_>) -> Result<Option<Strategy>, ConfigError> {
+        loop {
+            let head = self.head();
+            let old = self.strategy();
+            if old == *strategy || head.has(REMOVED | REPLACED) {
+                return Ok(None);
+            }
+            // The flag is off before a ring is put in front that must not grow, and on after.
+            let swapped = if *strategy == Strategy::Adaptive {
+                self.uses.fetch_and(!CROWDED, Ordering::Relaxed);
+                let swapped = self.exchange(head, head.with(FEW));
+                if swapped {
+                    self.uses.fetch_or(ADAPTIVE, Ordering::AcqRel);
+                }
+                swapped
+            } else {
+                let counter = Counter::new(strategy, shared.geometry)?;
+                self.uses.fetch_and(!ADAPTIVE, Ordering::AcqRel);
+                self.push(head, counter, shared)
+            };
+            if swapped {
+                return Ok(Some(old));
+            }
+        }
+    }
+
+    /// Lets the cells in line take the hits of an adaptive endpoint again, if they would do for those of the last
+    /// window; answers whether it did.
+    pub fn demote(self, shared: Shared<'_>, query: &Query<'_>) -> bool {
+        let head = self.head();
+        if !self.is_adaptive() || head.has(TAGS) {
+            return false;
+        }
+        let Ok(Some(span)) = query.ticks() else { return false };
+        let most = FEW_CELLS / 2;
+        let busy = self.generations().try_fold(0, |busy, generation| {
+            let busy = busy + generation.counter().cells_since(shared.geometry, span.first, most + 1 - busy);
+            if busy > most { None } else { Some(busy) }
+        });
+        if busy.is_none() {
+            return false;
+        }
+        self.uses.fetch_and(!CROWDED, Ordering::Relaxed);
+        self.exchange(head, head.with(FEW))
+    }
+
+    /// Whether there is a former generation whose hits all lie at least one ring behind `horizon`.
+    pub fn has_former_behind(self, shared: Shared<'_>, horizon: impl FnOnce() -> Tick) -> bool {
+        let current = usize::from(!self.head().has(FEW));
+        let mut former = self.generations().skip(current).peekable();
+        former.peek().is_some() && {
+            let horizon = horizon();
+            former.any(|generation| generation.is_behind(shared, horizon))
+        }
+    }
+
+    /// Reads the endpoint's first word. A walk over many endpoints asks for that of several at once, so that it waits for
+    /// memory only once.
+    pub fn touch(self) -> usize {
+        self.head().0.addr()
+    }
+
+    /// The same for the current generation, which lies behind that word.
+    pub fn touch_generation(self) -> usize {
+        self.first(self.head()).map_or(0, |generation| generation.counter().touch())
+    }
+}
+
+impl Generation {
     fn is_behind(&self, shared: Shared<'_>, horizon: Tick) -> bool {
-        let newest = shared.tick(&self.counter, self.counter.newest(shared.geometry));
+        let newest = shared.tick(self.counter(), self.counter().newest(shared.geometry));
         is_behind(newest, shared.geometry, horizon)
     }
 }
 
 impl Drop for Endpoint {
     fn drop(&mut self) {
-        let mut next = self.head().chain();
+        let mut next = self.word().chain();
         while !next.is_null() {
             // SAFETY: `&mut self`: nobody else is here, and what is in the chain came from `Box::into_raw`.
-            let generation = unsafe { Box::from_raw(next) };
-            next = generation.next.load(Ordering::Acquire);
+            next = unsafe { Box::from_raw(next) }.into_next();
         }
     }
 }

@@ -6,7 +6,7 @@
 use std::cell::LazyCell;
 use std::collections::BTreeMap;
 
-use super::{Endpoint, Generation, Rare, Shared, last_tick};
+use super::{Endpoint, Generation, Rare, Reach, Shared, last_tick};
 use crate::copied::Copied;
 use crate::counter::Counter;
 use crate::error::QueryError;
@@ -22,12 +22,12 @@ use crate::window::geometry::Geometry;
 use crate::window::{Cell, Reading, in_order};
 use crate::writer::{Replica, Writer};
 
-impl Endpoint {
+impl Reach<'_> {
     /// The hits of the query.
     ///
     /// # Errors
     /// [`QueryError::WindowExpired`] and [`QueryError::NotWhole`].
-    pub fn sum(&self, shared: Shared<'_>, query: &Query<'_>) -> Result<Hits, QueryError> {
+    pub fn sum(self, shared: Shared<'_>, query: &Query<'_>) -> Result<Hits, QueryError> {
         let geometry = shared.geometry;
         let mut hits = Hits::NONE;
         if self.is_adaptive() {
@@ -38,7 +38,7 @@ impl Endpoint {
         let remember = LazyCell::new(|| query.remembers(|| self.newest(shared)));
         // The newest generation first: whoever saw a hit in it, and asks again, must not miss it.
         for generation in self.generations() {
-            let counter = &generation.counter;
+            let counter = generation.counter();
             let Some(span) = query.span(counter)? else { continue };
             let reading = match counter.recall(geometry, span) {
                 Some(count) => Reading::exact(count),
@@ -74,8 +74,8 @@ impl Endpoint {
     }
 
     /// The newest tick of the resolution that has a hit.
-    pub fn newest(&self, shared: Shared<'_>) -> Tick {
-        let counters = self.generations().map(|g| shared.tick(&g.counter, g.counter.newest(shared.geometry)));
+    pub fn newest(self, shared: Shared<'_>) -> Tick {
+        let counters = self.generations().map(|g| shared.tick(g.counter(), g.counter().newest(shared.geometry)));
         let own = counters.chain([self.in_line().newest(shared.geometry)]).max().unwrap_or_default();
         let Some(others) = self.others() else { return own };
         let newest = |copied: &Copied| last_tick(copied.form(), copied.newest(), shared.geometry);
@@ -83,40 +83,40 @@ impl Endpoint {
     }
 
     /// What became of all hits that went into this endpoint and are not noted elsewhere.
-    pub fn outcomes(&self, shared: Shared<'_>) -> Outcomes {
+    pub fn outcomes(self, shared: Shared<'_>) -> Outcomes {
         let mut outcomes = Outcomes::default();
         for cell in self.in_line().cells(shared.geometry) {
             outcomes.add(Outcome::Counted, cell.count);
         }
-        self.generations().map(|g| g.counter.outcomes(shared.geometry)).fold(outcomes, Outcomes::plus)
+        self.generations().map(|g| g.counter().outcomes(shared.geometry)).fold(outcomes, Outcomes::plus)
     }
 
     /// How many cells, timestamps and registers hold something.
-    pub fn entries(&self, shared: Shared<'_>) -> u64 {
+    pub fn entries(self, shared: Shared<'_>) -> u64 {
         let own = self.in_line().cells(shared.geometry).count() as u64;
-        let own = self.generations().map(|g| g.counter.entries(shared.geometry)).fold(own, u64::saturating_add);
+        let own = self.generations().map(|g| g.counter().entries(shared.geometry)).fold(own, u64::saturating_add);
         self.others().map_or(own, |others| own + others.lock().values().map(|c| c.len() as u64).sum::<u64>())
     }
 
     /// The bytes the endpoint takes, its name and its place in the registry not included.
-    pub fn bytes(&self) -> usize {
-        let generation = |g: &Generation| size_of::<Generation>() - size_of::<Counter>() + g.counter.bytes();
-        let own = size_of::<Self>() + self.generations().map(generation).sum::<usize>();
+    pub fn bytes(self) -> usize {
+        let generation = |g: &Generation| size_of::<Generation>() - size_of::<Counter>() + g.counter().bytes();
+        let own = size_of::<Endpoint>() + self.generations().map(generation).sum::<usize>();
         let Some(rare) = self.rare.get() else { return own };
         let own = own + size_of::<Rare>() - size_of::<Uniques>() + rare.uniques.bytes();
         self.others().map_or(own, |others| own + others.lock().values().map(Copied::bytes).sum::<usize>())
     }
 
     /// Everything that is held, generation by generation, the own ones by their numbers.
-    pub fn export(&self, shared: Shared<'_>) -> Exported {
+    pub fn export(self, shared: Shared<'_>) -> Exported {
         let geometry = shared.geometry;
         let own_of = |g: &Generation| Own {
-            number: g.number,
-            form: g.counter.form(geometry),
-            ever: g.counter.ever(),
-            cells: in_order(g.counter.cells(geometry)),
-            dropped: g.counter.dropped(),
-            forgotten: g.counter.forgotten(),
+            number: g.number(),
+            form: g.counter().form(geometry),
+            ever: g.counter().ever(),
+            cells: in_order(g.counter().cells(geometry)),
+            dropped: g.counter().dropped(),
+            forgotten: g.counter().forgotten(),
         };
         let mut own: Vec<Own> = self.generations().map(own_of).collect();
         let few = in_order(self.in_line().cells(geometry).collect());
@@ -130,19 +130,21 @@ impl Endpoint {
         Exported { own, others, seen, forgotten }
     }
 
+    /// The cells of the live generation `number`, if it is this endpoint's.
+    pub fn live(self, number: u64, shared: Shared<'_>) -> Option<Vec<Cell>> {
+        if number == self.first {
+            return Some(in_order(self.in_line().cells(shared.geometry).collect()));
+        }
+        let generation = self.generations().find(|g| g.number() == number)?;
+        Some(in_order(generation.counter().cells(shared.geometry)))
+    }
+}
+
+impl Endpoint {
     /// The replicas whose cells were merged in.
     pub fn merged_replicas(&self) -> Vec<Replica> {
         let Some(others) = self.others() else { return Vec::new() };
         others.lock().keys().map(|writer| writer.replica).collect()
-    }
-
-    /// The cells of the live generation `number`, if it is this endpoint's.
-    pub fn live(&self, number: u64, shared: Shared<'_>) -> Option<Vec<Cell>> {
-        if number == self.first {
-            return Some(in_order(self.in_line().cells(shared.geometry).collect()));
-        }
-        let generation = self.generations().find(|g| g.number == number)?;
-        Some(in_order(generation.counter.cells(shared.geometry)))
     }
 }
 

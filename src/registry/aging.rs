@@ -14,11 +14,10 @@
 //! endpoint. What goes to make room may still have been in the window: its hits are lost, and counted as pruned.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use super::WhenFull;
 use super::core::Core;
-use crate::endpoint::Endpoint;
+use crate::endpoint::Reach;
 use crate::events::{Event, EventKind};
 use crate::outcome::Outcome;
 use crate::sync::{AtomicU64, Mutex, Ordering, Typed};
@@ -111,6 +110,7 @@ impl Core {
         let mut gone = 0;
         let query = self.query_now(self.window());
         let walked: Result<(), std::convert::Infallible> = self.each(|name, endpoint| {
+            let endpoint = endpoint.reach();
             let newest = endpoint.newest(shared);
             let (removed, unlinked) = match endpoint.end_if_idle(shared, horizon) {
                 Some(held) => {
@@ -128,7 +128,7 @@ impl Core {
                     pruned
                 }
             };
-            self.retire(&guard, unlinked);
+            self.map.retire(&guard, unlinked);
             if removed > 0 {
                 self.note_pruned(name, removed);
             }
@@ -140,19 +140,19 @@ impl Core {
         gone
     }
 
-    /// Prunes the former generations of one endpoint, under a guard or a handle of the caller's.
+    /// Prunes the former generations of one endpoint.
     #[cold]
-    pub fn prune_former(&self, endpoint: &Endpoint) {
+    pub fn prune_former(&self, endpoint: Reach<'_>) {
         let guard = self.guard();
         let (_, unlinked) = endpoint.prune(self.shared(), self.horizon());
-        self.retire(&guard, unlinked);
+        self.map.retire(&guard, unlinked);
     }
 
     /// Takes `endpoint`, which takes no hits any more, out of the map, unless somebody else did, and notes what became of
     /// its hits.
-    pub fn take_out(&self, name: &str, endpoint: &Arc<Endpoint>) -> bool {
+    pub fn take_out(&self, name: &str, endpoint: Reach<'_>) -> bool {
         let outcomes = endpoint.outcomes(self.shared());
-        let taken = self.unmap(name, endpoint);
+        let taken = self.unmap(name, &endpoint);
         if taken {
             for (outcome, amount) in Outcome::ALL.into_iter().zip(outcomes.to_array()) {
                 if amount > 0 {
@@ -179,14 +179,16 @@ impl Core {
 
     /// Ends the idlest endpoint that can be ended.
     fn evict(&self) -> bool {
+        let guard = self.guard();
         let mut idlest = self.aging.idlest.lock();
         // A candidate that was hit or taken out meanwhile means that others got on; not for ever.
         for _ in 0..ATTEMPTS {
             while let Some((newest, name)) = idlest.pop_front() {
-                let held = self.find(&name).and_then(|endpoint| {
+                let held = self.get(&name, &guard).and_then(|endpoint| {
+                    let endpoint = endpoint.reach();
                     let idle = endpoint.newest(self.shared()) == newest;
                     let held = if idle { endpoint.end_if_unused(self.shared())? } else { return None };
-                    self.take_out(&name, &endpoint).then_some(held)
+                    self.take_out(&name, endpoint).then_some(held)
                 });
                 if let Some(removed) = held {
                     self.aging.note(removed, 1);
@@ -204,7 +206,7 @@ impl Core {
         let guard = self.guard();
         let shared = self.shared();
         let all = self.all(&guard).filter(|(_, endpoint)| !endpoint.is_used());
-        let mut all: Vec<(Tick, &str)> = all.map(|(name, endpoint)| (endpoint.newest(shared), name)).collect();
+        let mut all: Vec<(Tick, &str)> = all.map(|(name, endpoint)| (endpoint.reach().newest(shared), name)).collect();
         let batch = (all.len() / 64).max(1).min(all.len());
         if batch == 0 {
             return VecDeque::new();

@@ -1,8 +1,5 @@
 //! The map from names to endpoints, and the ways into it.
 //!
-//! The map is papaya's: look-ups take no lock, and what is taken out is freed when no reader can see it any more. Its
-//! collector is the registry's own, because generations that were unlinked wait for the same readers.
-//!
 //! # A hit by name
 //! | the name | what happens |
 //! |---|---|
@@ -15,17 +12,16 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_utils::CachePadded;
-use papaya::{Guard, HashMap, LocalGuard, ResizeMode};
-use seize::Collector;
+use papaya::{Guard, LocalGuard};
 
 use super::WhenFull;
 use super::aging::Aging;
 use super::ledger::{Graves, Ledger};
-use crate::endpoint::{Endpoint, Gone, Shared, Unlinked};
+use super::map::{Endpoints, Found};
+use crate::endpoint::{Endpoint, Gone, Reach, Shared};
 use crate::error::{ConfigError, EndpointError, QueryError};
 use crate::events::{Event, EventKind};
 use crate::hits::Hits;
@@ -48,8 +44,6 @@ const FLUSH_EVERY: usize = 1 << 15;
 /// So many endpoints are asked for at a time in a walk over all.
 const BATCH: usize = 32;
 
-type Map = HashMap<Box<str>, Arc<Endpoint>, foldhash::fast::RandomState>;
-
 /// What a registry is made of.
 pub struct Core {
     times: Times,
@@ -57,7 +51,7 @@ pub struct Core {
     /// How the time of visitors is cut.
     parts: Parts,
     pub(super) watch: Watch,
-    map: Map,
+    pub(super) map: Endpoints,
     /// What was counted and is not held any more, and what was refused; by thread.
     tallies: Table<CachePadded<Tally>>,
     /// The same, of threads without an id.
@@ -84,18 +78,12 @@ impl Core {
         max_endpoints: usize,
         when_full: WhenFull,
     ) -> Self {
-        let map = HashMap::builder()
-            .hasher(foldhash::fast::RandomState::default())
-            // Growing step by step makes every look-up meanwhile search two tables.
-            .resize_mode(ResizeMode::Blocking)
-            .collector(Collector::new())
-            .build();
         Self {
             times,
             parts: Parts::new(&geometry, precision),
             geometry,
             watch: Watch::new(),
-            map,
+            map: Endpoints::new(),
             tallies: Table::new(),
             tally: Tally::default(),
             generations: AtomicU64::new(0),
@@ -191,13 +179,13 @@ impl Core {
     /// these, and nobody wants to know of them. Otherwise it changes nothing, and [`record_other`](Self::record_other) is
     /// the way.
     #[inline(always)]
-    pub fn record_short(&self, endpoint: &Endpoint, tick: Tick, amount: u64) -> bool {
+    pub fn record_short(&self, endpoint: Reach<'_>, tick: Tick, amount: u64) -> bool {
         !self.watch.wants_hits() && endpoint.record_current(&self.geometry, tick, amount)
     }
 
     /// Counts in `endpoint`, of which the caller has a handle or the guard, what has no short way.
     #[inline(never)]
-    pub fn record_other(&self, endpoint: &Endpoint, name: &str, tick: Tick, amount: u64) -> Result<Outcome, Gone> {
+    pub fn record_other(&self, endpoint: Reach<'_>, name: &str, tick: Tick, amount: u64) -> Result<Outcome, Gone> {
         let when = self.times.now(tick);
         if self.watch.wants_hits() && endpoint.record_current(&self.geometry, tick, amount) {
             self.tell(endpoint, name, when, amount);
@@ -207,7 +195,7 @@ impl Core {
     }
 
     #[inline(always)]
-    fn record_into(&self, endpoint: &Endpoint, name: &str, amount: u64) -> Result<Outcome, Gone> {
+    fn record_into(&self, endpoint: Reach<'_>, name: &str, amount: u64) -> Result<Outcome, Gone> {
         let tick = self.tick();
         if self.record_short(endpoint, tick, amount) {
             return Ok(Outcome::Counted);
@@ -215,7 +203,7 @@ impl Core {
         self.record_other(endpoint, name, tick, amount)
     }
 
-    pub fn record_into_at(&self, endpoint: &Endpoint, name: &str, at: Timestamp, amount: u64) -> Result<Outcome, Gone> {
+    pub fn record_into_at(&self, endpoint: Reach<'_>, name: &str, at: Timestamp, amount: u64) -> Result<Outcome, Gone> {
         let when = self.times.at(at);
         if amount > 0 && when.is_future() {
             self.note(Outcome::Future, amount);
@@ -230,7 +218,7 @@ impl Core {
         Ok(Outcome::Counted)
     }
 
-    fn record_long(&self, endpoint: &Endpoint, name: &str, when: When<'_>, amount: u64) -> Result<Outcome, Gone> {
+    fn record_long(&self, endpoint: Reach<'_>, name: &str, when: When<'_>, amount: u64) -> Result<Outcome, Gone> {
         let outcome = endpoint.record(self.shared(), when, amount)?;
         if outcome.is_counted() && amount > 0 {
             self.newest.raise(when.tick(), Ordering::Release);
@@ -250,7 +238,7 @@ impl Core {
 
     /// Tells of hits that were counted.
     #[inline(never)]
-    fn tell(&self, endpoint: &Endpoint, name: &str, when: When<'_>, amount: u64) {
+    fn tell(&self, endpoint: Reach<'_>, name: &str, when: When<'_>, amount: u64) {
         if amount > 0 {
             self.tell_counted(endpoint, name, when, amount);
         }
@@ -276,13 +264,13 @@ impl Core {
     pub fn record_known_now(&self, name: &str, amount: u64) -> Option<Outcome> {
         let guard = self.map.guard();
         let endpoint = self.map.get(name, &guard)?;
-        self.record_into(endpoint, name, amount).ok()
+        self.record_into(endpoint.reach(), name, amount).ok()
     }
 
     pub fn record_known_at(&self, name: &str, at: Timestamp, amount: u64) -> Option<Outcome> {
         let guard = self.map.guard();
         let endpoint = self.map.get(name, &guard)?;
-        self.record_into_at(endpoint, name, at, amount).ok()
+        self.record_into_at(endpoint.reach(), name, at, amount).ok()
     }
 
     #[cold]
@@ -290,15 +278,14 @@ impl Core {
         &self,
         name: &str,
         amount: u64,
-        record: impl Fn(&Endpoint) -> Result<Outcome, Gone>,
+        record: impl Fn(Reach<'_>) -> Result<Outcome, Gone>,
     ) -> Result<Outcome, EndpointError> {
         loop {
-            // Until the hit is in, nothing of the endpoint may be freed: it may lose its generations meanwhile.
-            let _guard = self.map.guard();
-            match self.find_or_create(name, None) {
-                Ok(endpoint) => match record(&endpoint) {
+            let guard = self.map.guard();
+            match self.find_or_create(name, None, &guard) {
+                Ok(endpoint) => match record(endpoint.reach()) {
                     Ok(outcome) => return Ok(outcome),
-                    Err(_) => self.drop_gone(name, &endpoint),
+                    Err(_) => _ = self.take_out(name, endpoint.reach()),
                 },
                 Err(EndpointError::Full { .. }) => {
                     self.note(Outcome::Refused, amount);
@@ -313,10 +300,14 @@ impl Core {
 
     /// The endpoint of `name`, made if there is none, then with `strategy` or the registry's own. It may be gone by the
     /// time it is used.
-    pub fn find_or_create(&self, name: &str, strategy: Option<&Strategy>) -> Result<Arc<Endpoint>, EndpointError> {
-        let guard = self.map.guard();
-        if let Some(endpoint) = self.map.get(name, &guard) {
-            return Ok(Arc::clone(endpoint));
+    pub fn find_or_create<'g>(
+        &self,
+        name: &str,
+        strategy: Option<&Strategy>,
+        guard: &'g LocalGuard<'_>,
+    ) -> Result<Found<'g>, EndpointError> {
+        if let Some(endpoint) = self.map.get(name, guard) {
+            return Ok(endpoint);
         }
         if name.is_empty() || name.len() > MAX_NAME {
             return Err(EndpointError::Name { length: name.len() });
@@ -332,7 +323,7 @@ impl Core {
             None => Endpoint::new(&self.strategy(), epoch, self.aging.forgotten(), self.shared()),
         };
         let endpoint = made.inspect_err(|_| self.give_room()).map_err(EndpointError::Strategy)?;
-        Ok(match self.insert(name, endpoint, &guard) {
+        Ok(match self.insert(name, endpoint, guard) {
             Ok(endpoint) => {
                 self.watch.emit(EventKind::EndpointCreated, || Event::EndpointCreated { endpoint: name.into() });
                 endpoint
@@ -345,22 +336,17 @@ impl Core {
     }
 
     /// Puts an endpoint for which there is room into the map; the other one if there is one of the name.
-    pub fn insert(
+    pub fn insert<'g>(
         &self,
         name: &str,
         endpoint: Endpoint,
-        guard: &LocalGuard<'_>,
-    ) -> Result<Arc<Endpoint>, Arc<Endpoint>> {
-        let endpoint = Arc::new(endpoint);
-        match self.map.try_insert(name.into(), Arc::clone(&endpoint), guard) {
-            Ok(_) => {
-                if self.len().is_multiple_of(FLUSH_EVERY) {
-                    guard.flush();
-                }
-                Ok(endpoint)
-            }
-            Err(theirs) => Err(Arc::clone(theirs.current)),
+        guard: &'g LocalGuard<'_>,
+    ) -> Result<Found<'g>, Found<'g>> {
+        let inserted = self.map.insert(name, endpoint, guard);
+        if inserted.is_ok() && self.len().is_multiple_of(FLUSH_EVERY) {
+            guard.flush();
         }
+        inserted
     }
 
     /// Takes room for one endpoint, if there is any or can be made.
@@ -380,16 +366,9 @@ impl Core {
         self.len.fetch_sub(1, Ordering::AcqRel);
     }
 
-    /// Takes `endpoint`, which is gone, out of the map, unless somebody else did.
-    pub fn drop_gone(&self, name: &str, endpoint: &Arc<Endpoint>) {
-        self.take_out(name, endpoint);
-    }
-
-    /// Takes `endpoint` out of the map and gives its room back; false if somebody else did.
-    pub fn unmap(&self, name: &str, endpoint: &Arc<Endpoint>) -> bool {
-        let guard = self.map.guard();
-        let removed = self.map.remove_if(name, |_, current| Arc::ptr_eq(current, endpoint), &guard);
-        let removed = matches!(removed, Ok(Some(_)));
+    /// Takes `endpoint` out of the map and gives its room back; false if another thread did.
+    pub fn unmap(&self, name: &str, endpoint: &Endpoint) -> bool {
+        let removed = self.map.remove(name, endpoint, &self.map.guard());
         if removed {
             self.give_room();
         }
@@ -397,13 +376,14 @@ impl Core {
     }
 
     /// The endpoint of `name`.
-    pub fn get<'g>(&self, name: &str, guard: &'g LocalGuard<'_>) -> Option<&'g Arc<Endpoint>> {
+    #[inline]
+    pub fn get<'g>(&self, name: &str, guard: &'g LocalGuard<'_>) -> Option<Found<'g>> {
         self.map.get(name, guard)
     }
 
     /// All endpoints, in no order.
-    pub fn all<'g>(&self, guard: &'g LocalGuard<'_>) -> impl Iterator<Item = (&'g str, &'g Arc<Endpoint>)> {
-        self.map.iter(guard).map(|(name, endpoint)| (&**name, endpoint))
+    pub fn all<'g>(&self, guard: &'g LocalGuard<'_>) -> impl Iterator<Item = (&'g str, Found<'g>)> {
+        self.map.iter(guard)
     }
 
     // --------------------------------------------------------------------------------------------------------- asking
@@ -421,9 +401,9 @@ impl Core {
     }
 
     /// What `ask` finds in the endpoint of `name`.
-    pub fn with<R>(&self, name: &str, ask: impl FnOnce(&Endpoint) -> R) -> Option<R> {
+    pub fn with<R>(&self, name: &str, ask: impl FnOnce(Reach<'_>) -> R) -> Option<R> {
         let guard = self.map.guard();
-        self.map.get(name, &guard).map(|endpoint| ask(endpoint))
+        self.map.get(name, &guard).map(|endpoint| ask(endpoint.reach()))
     }
 
     pub fn sum(&self, name: &str, query: &Query<'_>) -> Result<Hits, QueryError> {
@@ -441,7 +421,7 @@ impl Core {
     }
 
     /// The hits of an endpoint of which the caller has a handle.
-    pub fn sum_of(&self, endpoint: &Endpoint, name: &str, query: &Query<'_>) -> Result<Hits, QueryError> {
+    pub fn sum_of(&self, endpoint: Reach<'_>, name: &str, query: &Query<'_>) -> Result<Hits, QueryError> {
         match endpoint.gone() {
             None => endpoint.sum(self.shared(), query),
             Some(Gone::Removed) => self.none(query),
@@ -450,9 +430,9 @@ impl Core {
     }
 
     /// Calls `visit` for each endpoint, in no order, until it fails.
-    pub fn each<E>(&self, mut visit: impl FnMut(&str, &Arc<Endpoint>) -> Result<(), E>) -> Result<(), E> {
+    pub fn each<E>(&self, visit: impl FnMut(&str, Found<'_>) -> Result<(), E>) -> Result<(), E> {
         let guard = self.map.guard();
-        self.walk(&guard, |name, endpoint| visit(name, endpoint))
+        self.walk(&guard, visit)
     }
 
     /// As [`each`](Self::each). The name is only looked at by whoever wants it: most of a walk is waiting for memory, so
@@ -460,7 +440,7 @@ impl Core {
     fn walk<'g, E>(
         &self,
         guard: &'g LocalGuard<'_>,
-        mut visit: impl FnMut(&'g Box<str>, &'g Arc<Endpoint>) -> Result<(), E>,
+        mut visit: impl FnMut(&'g str, Found<'g>) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut all = self.map.iter(guard);
         let mut batch = Vec::with_capacity(BATCH);
@@ -470,8 +450,8 @@ impl Core {
             if batch.is_empty() {
                 return Ok(());
             }
-            for touch in [Endpoint::touch, Endpoint::touch_generation] {
-                let touched = batch.iter().map(|(_, endpoint)| touch(endpoint)).fold(0, usize::wrapping_add);
+            for touch in [Reach::touch, Reach::touch_generation] {
+                let touched = batch.iter().map(|(_, endpoint)| touch(endpoint.reach())).fold(0, usize::wrapping_add);
                 std::hint::black_box(touched);
             }
             for &(name, endpoint) in &batch {
@@ -491,7 +471,7 @@ impl Core {
             return self.none(&query).map(|_| Vec::new());
         }
         self.walk(&guard, |name, endpoint| {
-            let hits = endpoint.sum(shared, &query)?;
+            let hits = endpoint.reach().sum(shared, &query)?;
             let least = if best.len() == n { best.peek() } else { None };
             // The name only decides between equals.
             if hits.count == 0 || least.is_some_and(|least| hits.count < least.0.count) {
@@ -517,7 +497,7 @@ impl Core {
         let Some(endpoint) = self.map.get(name, &guard) else {
             return strategy.check(&self.geometry).map(|()| false);
         };
-        let old = endpoint.swap(strategy, self.shared())?;
+        let old = endpoint.reach().swap(strategy, self.shared())?;
         if let Some(old) = &old {
             self.watch.emit(EventKind::StrategySwapped, || Event::StrategySwapped {
                 endpoint: Some(name.into()),
@@ -533,7 +513,7 @@ impl Core {
         let old = std::mem::replace(&mut *self.strategy.lock(), strategy.clone());
         let mut swapped = 0;
         self.each(|_, endpoint| {
-            swapped += usize::from(endpoint.swap(strategy, self.shared())?.is_some());
+            swapped += usize::from(endpoint.reach().swap(strategy, self.shared())?.is_some());
             Ok(())
         })?;
         if old != *strategy || swapped > 0 {
@@ -544,15 +524,6 @@ impl Core {
             });
         }
         Ok(swapped)
-    }
-
-    /// Frees generations that were unlinked while the caller held `guard`.
-    pub fn retire(&self, guard: &LocalGuard<'_>, unlinked: Vec<Unlinked>) {
-        for Unlinked(generation) in unlinked {
-            // SAFETY: it came from `Box::into_raw`, is unlinked, so nobody who comes later finds it, and there was no
-            // handle: whoever may still see it holds a guard of this collector.
-            unsafe { guard.defer_retire(generation, seize::reclaim::boxed) };
-        }
     }
 }
 

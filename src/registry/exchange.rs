@@ -22,10 +22,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
+use papaya::LocalGuard;
+
 use super::Registry;
 use super::core::Core;
 use super::ledger::Ledger;
-use crate::endpoint::{Endpoint, Gone};
+use super::map::Found;
+use crate::endpoint::{Endpoint, Gone, Reach};
 use crate::error::SnapshotError;
 use crate::events::{Event, EventKind};
 use crate::form::{Form, Measure};
@@ -102,6 +105,7 @@ impl Core {
         let own = self.totals(&mut ledger).minus(others);
         let mut endpoints: Vec<EndpointCells> = Vec::with_capacity(self.len());
         for (name, endpoint) in self.all(&guard).filter(|(_, endpoint)| endpoint.gone().is_none()) {
+            let endpoint = endpoint.reach();
             let exported = endpoint.export(shared);
             let mut writers: Vec<WriterCells> = Vec::new();
             for own in exported.own {
@@ -201,8 +205,8 @@ impl Core {
             let guard = self.guard();
             for (name, endpoint) in self.all(&guard) {
                 let how = if kept.contains(name) { Gone::Replaced } else { Gone::Removed };
-                let _ = endpoint.end(how, self.shared());
-                self.take_out(name, endpoint);
+                let _ = endpoint.reach().end(how, self.shared());
+                self.take_out(name, endpoint.reach());
             }
         }
         self.set_strategy(&self.strategy_of(&snapshot.strategy));
@@ -216,9 +220,10 @@ impl Core {
         ledger.totals.clone_from(&snapshot.totals);
         let own = self.own_totals();
         ledger.begin(own);
+        let guard = self.guard();
         for theirs in &snapshot.endpoints {
             // A hit may have made an endpoint of the name meanwhile; then the restored cells come to its own.
-            let endpoint = self.endpoint_for(theirs)?;
+            let endpoint = self.endpoint_for(theirs, &guard)?;
             endpoint.join_uniques(self.parts(), &theirs.seen);
             take_in(&endpoint, theirs);
         }
@@ -229,7 +234,8 @@ impl Core {
         self.check(snapshot)?;
         let mut ledger = self.ledger();
         self.check_writers(snapshot, &ledger)?;
-        let new = snapshot.endpoints.iter().filter(|theirs| self.find(&theirs.name).is_none()).count();
+        let guard = self.guard();
+        let new = snapshot.endpoints.iter().filter(|theirs| self.get(&theirs.name, &guard).is_none()).count();
         if self.len() + new > self.max_endpoints() {
             let (endpoints, max_endpoints) = (self.len() + new, self.max_endpoints());
             return Err(SnapshotError::NoRoom { endpoints, max_endpoints });
@@ -241,18 +247,18 @@ impl Core {
             if theirs.epoch < self.epoch_of_removed(&theirs.name) {
                 continue;
             }
-            if let Some(ours) = self.find(&theirs.name)
+            if let Some(ours) = self.get(&theirs.name, &guard).map(Found::reach)
                 && ours.epoch() < theirs.epoch
             {
                 // First, so that a hit that comes now makes no endpoint of an older epoch.
                 self.note_epoch(&theirs.name, theirs.epoch, self.times().tick());
                 let _ = ours.end(Gone::Removed, self.shared());
-                self.take_out(&theirs.name, &ours);
+                self.take_out(&theirs.name, ours);
             }
-            let endpoint = self.endpoint_for(theirs)?;
+            let endpoint = self.endpoint_for(theirs, &guard)?.reach();
             if endpoint.epoch() == theirs.epoch {
                 endpoint.join_uniques(self.parts(), &theirs.seen);
-                self.take_in_others(&endpoint, theirs, ledger.replica);
+                self.take_in_others(endpoint, theirs, ledger.replica);
             }
         }
         {
@@ -280,11 +286,9 @@ impl Core {
             return Err(SnapshotError::Own);
         }
         let mut known: BTreeSet<Replica> = [ledger.replica].into();
-        {
-            let guard = self.guard();
-            for (_, endpoint) in self.all(&guard) {
-                known.extend(endpoint.merged_replicas());
-            }
+        let guard = self.guard();
+        for (_, endpoint) in self.all(&guard) {
+            known.extend(endpoint.merged_replicas());
         }
         let theirs = snapshot.endpoints.iter().flat_map(|endpoint| &endpoint.writers).map(|cells| cells.writer.replica);
         let ours_too = theirs.clone().any(|replica| ledger.inherited.contains(&replica));
@@ -292,7 +296,7 @@ impl Core {
             return Err(SnapshotError::Forked);
         }
         for endpoint in &snapshot.endpoints {
-            let Some(ours) = self.find(&endpoint.name) else { continue };
+            let Some(ours) = self.get(&endpoint.name, &guard).map(Found::reach) else { continue };
             for cells in endpoint.writers.iter().filter(|cells| cells.writer.replica == ledger.replica) {
                 let Some(live) = ours.live(cells.writer.generation, self.shared()) else { continue };
                 let live: BTreeMap<_, _> = live.into_iter().map(|cell| (cell.tick, cell.count)).collect();
@@ -307,7 +311,7 @@ impl Core {
     }
 
     /// Takes in the cells of others, but not those of generations that are alive here.
-    fn take_in_others(&self, endpoint: &Endpoint, theirs: &EndpointCells, ours: Replica) {
+    fn take_in_others(&self, endpoint: Reach<'_>, theirs: &EndpointCells, ours: Replica) {
         endpoint.forget_before(theirs.forgotten);
         for cells in &theirs.writers {
             let alive = cells.writer.replica == ours && endpoint.live(cells.writer.generation, self.shared()).is_some();
@@ -320,19 +324,19 @@ impl Core {
     /// Ends what `removed` says was removed.
     fn bury(&self, removed: &Removed) {
         self.note_epoch(&removed.name, removed.epoch, removed.at);
-        if let Some(ours) = self.find(&removed.name)
+        let guard = self.guard();
+        if let Some(ours) = self.get(&removed.name, &guard).map(Found::reach)
             && ours.epoch() < removed.epoch
         {
             let _ = ours.end(Gone::Removed, self.shared());
-            self.take_out(&removed.name, &ours);
+            self.take_out(&removed.name, ours);
         }
     }
 
     /// The endpoint that `theirs` belongs to, made if there is none.
-    fn endpoint_for(&self, theirs: &EndpointCells) -> Result<Arc<Endpoint>, SnapshotError> {
+    fn endpoint_for<'g>(&self, theirs: &EndpointCells, guard: &'g LocalGuard<'_>) -> Result<Found<'g>, SnapshotError> {
         let no_room = || SnapshotError::NoRoom { endpoints: self.len() + 1, max_endpoints: self.max_endpoints() };
-        let guard = self.guard();
-        if let Some(endpoint) = self.find(&theirs.name) {
+        if let Some(endpoint) = self.get(&theirs.name, guard) {
             return Ok(endpoint);
         }
         if !self.take_room() {
@@ -344,7 +348,7 @@ impl Core {
             self.give_room();
             return Err(SnapshotError::Invalid { what: "strategy" });
         };
-        Ok(self.insert(&theirs.name, endpoint, &guard).unwrap_or_else(|other| {
+        Ok(self.insert(&theirs.name, endpoint, guard).unwrap_or_else(|other| {
             self.give_room();
             other
         }))

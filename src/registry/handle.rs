@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::core::Core;
 use super::visitors::Visit;
-use crate::endpoint::{Endpoint, Gone, Shape};
+use crate::endpoint::{Endpoint, Gone, Reach, Shape};
 use crate::error::{EndpointError, QueryError};
 use crate::hits::Hits;
 use crate::outcome::Outcome;
@@ -39,12 +39,20 @@ pub struct Handle {
 impl Handle {
     pub(super) fn new(core: &Arc<Core>, name: &str, strategy: Option<&Strategy>) -> Result<Self, EndpointError> {
         loop {
-            let endpoint = core.find_or_create(name, strategy)?;
+            let guard = core.guard();
+            let endpoint = core.find_or_create(name, strategy, &guard)?;
             if endpoint.acquire().is_ok() {
-                return Ok(Self { core: Arc::clone(core), endpoint, name: name.into() });
+                return Ok(Self { core: Arc::clone(core), endpoint: endpoint.keep(), name: name.into() });
             }
-            core.drop_gone(name, &endpoint);
+            core.take_out(name, endpoint.reach());
         }
+    }
+
+    /// The endpoint with its generations.
+    #[inline(always)]
+    fn reach(&self) -> Reach<'_> {
+        // SAFETY: `endpoint` was acquired when this handle was made, and is released when it is dropped.
+        unsafe { self.endpoint.reach() }
     }
 
     pub(super) fn core(&self) -> &Core {
@@ -52,9 +60,9 @@ impl Handle {
     }
 
     /// What `ask` finds in the endpoint, or in the one that a restore put in its place; `None` if it was removed.
-    pub(super) fn with<R>(&self, ask: impl FnOnce(&Endpoint) -> R) -> Option<R> {
+    pub(super) fn with<R>(&self, ask: impl FnOnce(Reach<'_>) -> R) -> Option<R> {
         match self.endpoint.gone() {
-            None => Some(ask(&self.endpoint)),
+            None => Some(ask(self.reach())),
             Some(Gone::Removed) => None,
             Some(Gone::Replaced) => self.core.with(&self.name, ask),
         }
@@ -71,7 +79,7 @@ impl Handle {
     #[inline(always)]
     pub fn record(&self, amount: u64) -> Outcome {
         let tick = self.core.tick();
-        if self.core.record_short(&self.endpoint, tick, amount) {
+        if self.core.record_short(self.reach(), tick, amount) {
             Outcome::Counted
         } else {
             self.record_other(tick, amount)
@@ -80,7 +88,7 @@ impl Handle {
 
     #[inline(never)]
     fn record_other(&self, tick: Tick, amount: u64) -> Outcome {
-        match self.core.record_other(&self.endpoint, &self.name, tick, amount) {
+        match self.core.record_other(self.reach(), &self.name, tick, amount) {
             Ok(outcome) => outcome,
             Err(gone) => self.record_gone(gone, None, amount),
         }
@@ -88,7 +96,7 @@ impl Handle {
 
     /// Counts `amount` hits at `at`.
     pub fn record_at(&self, at: Timestamp, amount: u64) -> Outcome {
-        match self.core.record_into_at(&self.endpoint, &self.name, at, amount) {
+        match self.core.record_into_at(self.reach(), &self.name, at, amount) {
             Ok(outcome) => outcome,
             Err(gone) => self.record_gone(gone, Some(at), amount),
         }
@@ -103,7 +111,7 @@ impl Handle {
     }
 
     pub(super) fn visit(&self, visit: &Visit) -> Outcome {
-        match self.core.visit(&self.endpoint, &self.name, visit) {
+        match self.core.visit(self.reach(), &self.name, visit) {
             Ok(outcome) => outcome,
             Err(gone) => self.again(gone, visit.amount, || self.core.record_known_visit(&self.name, visit)),
         }
@@ -131,7 +139,7 @@ impl Handle {
     /// # Errors
     /// As [`Registry::query_hits`](crate::Registry::query_hits).
     pub fn count_last(&self, last: Duration) -> Result<Hits, QueryError> {
-        self.core.sum_of(&self.endpoint, &self.name, &self.core.query_now(last)?)
+        self.core.sum_of(self.reach(), &self.name, &self.core.query_now(last)?)
     }
 
     /// The hits in `(at - last, at]`.
@@ -139,7 +147,7 @@ impl Handle {
     /// # Errors
     /// As [`Registry::query_hits`](crate::Registry::query_hits).
     pub fn count_at(&self, at: Timestamp, last: Duration) -> Result<Hits, QueryError> {
-        self.core.sum_of(&self.endpoint, &self.name, &self.core.query_at(at, last)?)
+        self.core.sum_of(self.reach(), &self.name, &self.core.query_at(at, last)?)
     }
 
     /// Whether hits are still taken: the endpoint was not removed.
@@ -151,7 +159,7 @@ impl Handle {
     /// The strategy, and what takes the hits if that is adaptive.
     #[must_use]
     pub fn strategy(&self) -> (Strategy, Shape) {
-        (self.endpoint.strategy(), self.endpoint.shape())
+        (self.reach().strategy(), self.reach().shape())
     }
 }
 

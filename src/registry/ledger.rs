@@ -1,9 +1,9 @@
 //! Who counts here, what was removed, and what was ever counted.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::core::Core;
+use super::map::Found;
 use crate::endpoint::Gone;
 use crate::sync::MutexGuard;
 use crate::time::Tick;
@@ -81,7 +81,7 @@ impl Core {
         let (shared, mut outcomes) = (self.shared(), self.noted());
         let guard = self.guard();
         for (_, endpoint) in self.all(&guard) {
-            outcomes = outcomes.plus(endpoint.outcomes(shared));
+            outcomes = outcomes.plus(endpoint.reach().outcomes(shared));
         }
         let (pruned_events, pruned_endpoints) = self.aging.pruned();
         Totals { outcomes, pruned_events, pruned_endpoints }
@@ -119,7 +119,8 @@ impl Core {
     }
 
     pub fn remove(&self, name: &str) -> bool {
-        let Some(endpoint) = self.find(name) else { return false };
+        let guard = self.guard();
+        let Some(endpoint) = self.get(name, &guard).map(Found::reach) else { return false };
         {
             // Before the endpoint ends: whoever makes the next one of the name sees the epoch.
             let mut graves = self.graves.lock();
@@ -128,7 +129,7 @@ impl Core {
             graves.removed.insert(name.into(), grave);
         }
         let _ = endpoint.end(Gone::Removed, self.shared());
-        self.take_out(name, &endpoint)
+        self.take_out(name, endpoint)
     }
 
     pub fn clear(&self) {
@@ -140,20 +141,14 @@ impl Core {
         for name in names {
             if !ledger.forked {
                 self.remove(&name);
-            } else if let Some(endpoint) = self.find(&name) {
+            } else if let Some(endpoint) = self.get(&name, &guard).map(Found::reach) {
                 let _ = endpoint.end(Gone::Removed, self.shared());
-                self.take_out(&name, &endpoint);
+                self.take_out(&name, endpoint);
             }
         }
         if ledger.forked {
             ledger.forked = false;
             ledger.inherited.clear();
         }
-    }
-
-    /// The endpoint of `name`.
-    pub fn find(&self, name: &str) -> Option<Arc<crate::endpoint::Endpoint>> {
-        let guard = self.guard();
-        self.get(name, &guard).cloned()
     }
 }

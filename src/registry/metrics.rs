@@ -47,6 +47,7 @@ impl Core {
         let guard = self.guard();
         let (mut memory_entries, mut memory_bytes) = (0, size_of::<Registry>() + size_of::<Self>());
         for (name, endpoint) in self.all(&guard) {
+            let endpoint = endpoint.reach();
             memory_entries += endpoint.entries(shared);
             memory_bytes += endpoint.bytes() + name.len() + BESIDES;
         }

@@ -8,7 +8,8 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `core` | the map, recording and asking by name, creating |
+//! | `map` | names and endpoints, and the guard under which they are read |
+//! | `core` | recording and asking by name, creating |
 //! | `handle` | [`Handle`]: one endpoint without looking its name up |
 //! | `visitors` | different visitors of an endpoint |
 //! | `aging` | pruning what is idle, room when full |
@@ -34,6 +35,7 @@ mod core;
 mod exchange;
 mod handle;
 mod ledger;
+mod map;
 mod metrics;
 mod visitors;
 mod watch;
@@ -182,7 +184,7 @@ impl Registry {
         let mut total = Hits::NONE;
         self.core.each(|name, endpoint| {
             if wanted(name) {
-                total = total.plus(endpoint.sum(self.core.shared(), &query.of_all())?);
+                total = total.plus(endpoint.reach().sum(self.core.shared(), &query.of_all())?);
             }
             Ok(())
         })?;

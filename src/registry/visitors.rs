@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::core::Core;
 use super::{Handle, Registry};
-use crate::endpoint::{Endpoint, Gone};
+use crate::endpoint::{Gone, Reach};
 use crate::error::{EndpointError, QueryError};
 use crate::moment::Query;
 use crate::outcome::Outcome;
@@ -156,11 +156,11 @@ impl Core {
     /// As [`record_visit`](Self::record_visit), if the name has an endpoint that takes hits.
     pub fn record_known_visit(&self, name: &str, visit: &Visit) -> Option<Outcome> {
         let guard = self.guard();
-        self.visit(self.get(name, &guard)?, name, visit).ok()
+        self.visit(self.get(name, &guard)?.reach(), name, visit).ok()
     }
 
     /// Counts a visit in `endpoint`, of which the caller has a handle or the guard.
-    pub fn visit(&self, endpoint: &Endpoint, name: &str, visit: &Visit) -> Result<Outcome, Gone> {
+    pub fn visit(&self, endpoint: Reach<'_>, name: &str, visit: &Visit) -> Result<Outcome, Gone> {
         let (tick, outcome) = match visit.at {
             None => {
                 let tick = self.tick();
@@ -184,7 +184,7 @@ impl Core {
         }
     }
 
-    fn uniques_of(&self, endpoint: &Endpoint, query: &Query<'_>) -> Result<u64, QueryError> {
+    fn uniques_of(&self, endpoint: Reach<'_>, query: &Query<'_>) -> Result<u64, QueryError> {
         let Some(span) = query.touched() else { return Ok(0) };
         if span.first < endpoint.forgotten() {
             return Err(query.expired());
@@ -194,7 +194,7 @@ impl Core {
         if reading.exact { Ok(reading.count) } else { Err(query.expired()) }
     }
 
-    fn ever_of(&self, endpoint: &Endpoint) -> u64 {
+    fn ever_of(&self, endpoint: Reach<'_>) -> u64 {
         endpoint.uniques().map_or(0, |uniques| uniques.ever(self.parts()))
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Registry;
 use super::core::Core;
-use crate::endpoint::Endpoint;
+use crate::endpoint::Reach;
 use crate::error::{ConfigError, SubscribeError};
 use crate::events::{Event, EventSet, Listener, Subscription};
 use crate::moment::When;
@@ -16,7 +16,7 @@ use crate::watch::Threshold;
 impl Core {
     /// Tells of hits that were counted.
     #[inline(never)]
-    pub fn tell_counted(&self, endpoint: &Endpoint, name: &str, when: When<'_>, amount: u64) {
+    pub fn tell_counted(&self, endpoint: Reach<'_>, name: &str, when: When<'_>, amount: u64) {
         self.watch.counted(name, when, amount, &EndpointGauge { core: self, endpoint, when });
     }
 }
@@ -24,7 +24,7 @@ impl Core {
 /// What thresholds ask of the endpoint that was hit.
 struct EndpointGauge<'a> {
     core: &'a Core,
-    endpoint: &'a Endpoint,
+    endpoint: Reach<'a>,
     when: When<'a>,
 }
 

@@ -99,7 +99,8 @@ impl<'a> Visitors<'a> {
                 size /= 2;
             }
             let end = used as usize + size;
-            match self.used.compare_exchange(used, end as u64, Ordering::Relaxed, Ordering::Relaxed) {
+            // Pairs with the release that gives a table back: its size, set to 0 there, is overwritten below.
+            match self.used.compare_exchange(used, end as u64, Ordering::Acquire, Ordering::Relaxed) {
                 Ok(_) => break used as usize,
                 Err(theirs) => used = theirs,
             }
@@ -107,7 +108,7 @@ impl<'a> Visitors<'a> {
         self.words[begin + 1].store(size as u64, Ordering::Relaxed);
         if link.compare_exchange(0, begin as u64 + 1, Ordering::AcqRel, Ordering::Acquire).is_err() {
             self.words[begin + 1].store(0, Ordering::Relaxed);
-            // Back into the pool, if nobody has taken more.
+            // Back into the pool, unless another table was taken behind it.
             let end = (begin + size) as u64;
             let _ = self.used.compare_exchange(end, begin as u64, Ordering::Release, Ordering::Relaxed);
         }

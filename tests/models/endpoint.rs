@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hitring::endpoint::{Endpoint, Gone, Shared, Unlinked};
+use hitring::endpoint::{Endpoint, Gone, Reach, Shared, Unlinked};
 use hitring::moment::{Query, Times};
 use hitring::mutant::Mutant;
 use hitring::outcome::Tally;
@@ -28,11 +28,6 @@ struct Scene {
     unlinked: std::sync::Mutex<Vec<Unlinked>>,
 }
 
-// SAFETY: the pointers in it are only freed, when the scene is dropped.
-unsafe impl Send for Scene {}
-// SAFETY: as above.
-unsafe impl Sync for Scene {}
-
 impl Scene {
     /// An endpoint of `strategy` with hits in ticks 1 and 2.
     fn used(strategy: &Strategy) -> Arc<Self> {
@@ -53,12 +48,17 @@ impl Scene {
         Shared { geometry: &self.geometry, tally: &self.tally, generations: &self.generations }
     }
 
+    fn reach(&self) -> Reach<'_> {
+        // SAFETY: what is unlinked is freed with the scene.
+        unsafe { self.endpoint.reach() }
+    }
+
     /// Counts one hit as a registry does: the short way if there is one, else the long one.
     fn record(&self, tick: u32) -> Result<Outcome, Gone> {
-        if self.endpoint.record_current(&self.geometry, Tick(tick.into()), 1) {
+        if self.reach().record_current(&self.geometry, Tick(tick.into()), 1) {
             return Ok(Outcome::Counted);
         }
-        self.endpoint.record(self.shared(), self.times.at(Timestamp::from(tick)), 1)
+        self.reach().record(self.shared(), self.times.at(Timestamp::from(tick)), 1)
     }
 
     /// The hits of the two ticks that end with `tick`.
@@ -66,21 +66,21 @@ impl Scene {
         let when = self.times.at(Timestamp::from(tick));
         let query =
             Query::new(when, Duration::from_secs(2), &self.geometry).expect("a window is no longer than itself");
-        let hits = self.endpoint.sum(self.shared(), &query.of_all());
+        let hits = self.reach().sum(self.shared(), &query.of_all());
         hits.unwrap_or_else(|error| panic!("{LOST}: {error:?}, but the window was not recycled")).count
     }
 
     fn prune(&self, horizon: u64) {
-        let (_, unlinked) = self.endpoint.prune(self.shared(), Tick(horizon));
+        let (_, unlinked) = self.reach().prune(self.shared(), Tick(horizon));
         self.unlinked.lock().expect("nobody panics under the lock").extend(unlinked);
     }
 }
 
 impl Drop for Scene {
     fn drop(&mut self) {
-        for Unlinked(generation) in self.unlinked.get_mut().expect("nobody panics under the lock").drain(..) {
-            // SAFETY: it came from a box, was unlinked once, and nobody is left who could see it.
-            drop(unsafe { Box::from_raw(generation) });
+        for generation in self.unlinked.get_mut().expect("no thread panics under the lock").drain(..) {
+            // SAFETY: it came from a box, was unlinked once, and no thread is left that could see it.
+            drop(unsafe { Box::from_raw(generation.into_raw()) });
         }
     }
 }
@@ -97,7 +97,7 @@ fn swap() {
     let swapper = {
         let scene = Arc::clone(&scene);
         spawn(move || {
-            let old = scene.endpoint.swap(&Strategy::Fixed { window_size: Duration::from_secs(1) }, scene.shared());
+            let old = scene.reach().swap(&Strategy::Fixed { window_size: Duration::from_secs(1) }, scene.shared());
             assert_eq!(old, Ok(Some(Strategy::Ring)));
         })
     };
@@ -140,7 +140,7 @@ fn prune() {
     let writer = writer(&scene, 8);
     let pruner = {
         let scene = Arc::clone(&scene);
-        spawn(move || scene.endpoint.end_if_idle(scene.shared(), Tick(8)))
+        spawn(move || scene.reach().end_if_idle(scene.shared(), Tick(8)))
     };
     let counted = writer.join().expect("a model thread ends").is_ok();
     let ended = pruner.join().expect("a model thread ends").is_some();
@@ -155,7 +155,7 @@ fn drop_generation() {
     let pruner = {
         let scene = Arc::clone(&scene);
         spawn(move || {
-            let old = scene.endpoint.swap(&Strategy::Fixed { window_size: Duration::from_secs(1) }, scene.shared());
+            let old = scene.reach().swap(&Strategy::Fixed { window_size: Duration::from_secs(1) }, scene.shared());
             assert_eq!(old, Ok(Some(Strategy::Ring)));
             scene.prune(8);
         })
@@ -180,7 +180,7 @@ fn remove() {
     let remover = {
         let scene = Arc::clone(&scene);
         spawn(move || {
-            let _ = scene.endpoint.end(Gone::Removed, scene.shared());
+            let _ = scene.reach().end(Gone::Removed, scene.shared());
             removed.store(1, Ordering::Release);
         })
     };
@@ -203,7 +203,7 @@ fn handle() {
     let pruner = {
         let scene = Arc::clone(&scene);
         spawn(move || {
-            let _ = scene.endpoint.end_if_idle(scene.shared(), Tick(8));
+            let _ = scene.reach().end_if_idle(scene.shared(), Tick(8));
         })
     };
     user.join().expect("a model thread ends");
@@ -222,7 +222,7 @@ fn snapshot() {
         let scene = Arc::clone(&scene);
         spawn(move || {
             let cells = || {
-                let own = scene.endpoint.export(scene.shared()).own;
+                let own = scene.reach().export(scene.shared()).own;
                 own.into_iter().flat_map(|own| own.cells.into_iter().map(move |cell| (own.number, cell)))
             };
             let first: Vec<_> = cells().collect();

@@ -1,8 +1,8 @@
 //! The parts that have a sketch of their own, in a ring. States: see the folder's header.
 //!
-//! A sketch that was pushed out of its slot is freed when everybody who may be reading it has left: who looks into a slot
-//! holds a guard of one collector that all rings share (seize). Under the model checkers, which do not know it, what was
-//! pushed out is kept until the ring is dropped.
+//! A sketch that was pushed out of its slot is freed when every thread that may be reading it has left. A thread that reads
+//! a slot holds a guard of one collector that all rings share (seize), and [`Slots::look`] asks for it. The model checkers do
+//! not know seize: under them a pushed-out sketch is kept until the ring is dropped.
 
 use std::ops::RangeInclusive;
 use std::ptr;
@@ -37,14 +37,22 @@ impl Slots {
         &self.slots[(number % self.slots.len() as u64) as usize]
     }
 
+    /// The part in a slot, and the pointer to it for an exchange.
+    fn look<'g>(&self, slot: &AtomicPtr<Part>, guard: &'g garbage::Guard<'_>) -> (*mut Part, Option<&'g Part>) {
+        let found = self.garbage.protect(guard, slot);
+        // SAFETY: null or a part that was in the slot after the guard was entered; what is pushed out is retired to the
+        // guard's collector, which waits for the guard.
+        (found, unsafe { found.as_ref() })
+    }
+
     /// Adds an item to a part, unless a newer one has its slot.
     pub fn add(&self, precision: Precision, number: u64, item: Register) -> bool {
         let (slot, guard) = (self.slot(number), self.garbage.enter());
         let mut made: Option<Box<Part>> = None;
         loop {
-            let found = slot.load(Ordering::Acquire);
-            // SAFETY: `Acquire` pairs with the exchange below, and the guard keeps what it finds from being freed.
-            match unsafe { found.as_ref() } {
+            // Pairs with the exchange below.
+            let (found, part) = self.look(slot, &guard);
+            match part {
                 Some(part) if part.number > number => return false,
                 Some(part) if part.number == number => {
                     part.items.put(item);
@@ -77,10 +85,9 @@ impl Slots {
     /// Adds the items of the parts to `union`; answers whether all of them were still there.
     pub fn join(&self, parts: RangeInclusive<u64>, union: &HyperLogLog) -> bool {
         let mut whole = true;
-        let _guard = self.garbage.enter();
+        let guard = self.garbage.enter();
         for number in parts {
-            // SAFETY: as in `add`.
-            match unsafe { self.slot(number).load(Ordering::Acquire).as_ref() } {
+            match self.look(self.slot(number), &guard).1 {
                 Some(part) if part.number == number => union.merge(&part.items).expect("the precision is the same"),
                 Some(part) if part.number > number => whole = false,
                 _ => {}
@@ -91,10 +98,9 @@ impl Slots {
 
     /// Shows every part.
     pub fn each(&self, mut show: impl FnMut(u64, &HyperLogLog)) {
-        let _guard = self.garbage.enter();
+        let guard = self.garbage.enter();
         for slot in &self.slots {
-            // SAFETY: as in `add`.
-            if let Some(part) = unsafe { slot.load(Ordering::Acquire).as_ref() } {
+            if let Some(part) = self.look(slot, &guard).1 {
                 show(part.number, &part.items);
             }
         }
@@ -125,7 +131,12 @@ mod garbage {
     use std::marker::PhantomData;
     use std::sync::LazyLock;
 
-    use seize::{Collector, Guard, LocalGuard};
+    use seize::{Collector, Guard as _, LocalGuard};
+
+    use crate::sync::{AtomicPtr, Ordering};
+
+    /// Keeps what is found under it.
+    pub type Guard<'a> = LocalGuard<'a>;
 
     static COLLECTOR: LazyLock<Collector> = LazyLock::new(Collector::new);
 
@@ -146,10 +157,16 @@ mod garbage {
             COLLECTOR.enter()
         }
 
-        /// Frees `of` when everybody has left who may have found it.
+        /// The pointer in a slot, whose target is not freed before `guard` is left.
+        #[expect(clippy::unused_self, reason = "the models' own needs it")]
+        pub fn protect(&self, guard: &LocalGuard<'_>, slot: &AtomicPtr<T>) -> *mut T {
+            guard.protect(slot, Ordering::Acquire)
+        }
+
+        /// Frees `of` when every thread has left that may have found it.
         ///
         /// # Safety
-        /// `of` is null, or came from `Box::into_raw` and can no longer be found; nobody retires it again.
+        /// `of` is null, or came from `Box::into_raw` and can no longer be found. It is retired only once.
         #[expect(clippy::unused_self, reason = "the models' own needs it")]
         pub unsafe fn retire(&self, guard: &LocalGuard<'_>, of: *mut T) {
             if !of.is_null() {
@@ -162,7 +179,9 @@ mod garbage {
 
 #[cfg(any(hitring_loom, hitring_shuttle))]
 mod garbage {
-    use crate::sync::Mutex;
+    use std::marker::PhantomData;
+
+    use crate::sync::{AtomicPtr, Mutex, Ordering};
 
     /// What was pushed out.
     #[derive(Debug)]
@@ -176,21 +195,26 @@ mod garbage {
 
     /// Keeps nothing.
     #[derive(Debug)]
-    pub struct Nothing;
+    pub struct Guard<'a>(PhantomData<&'a ()>);
 
     impl<T> Garbage<T> {
         /// Nothing is freed before the ring is.
-        pub fn enter(&self) -> Nothing {
-            Nothing
+        pub fn enter(&self) -> Guard<'_> {
+            Guard(PhantomData)
+        }
+
+        /// The pointer in a slot.
+        pub fn protect(&self, _: &Guard<'_>, slot: &AtomicPtr<T>) -> *mut T {
+            slot.load(Ordering::Acquire)
         }
 
         /// Keeps `of` until the ring is dropped.
         ///
         /// # Safety
-        /// `of` is null, or came from `Box::into_raw` and can no longer be found; nobody retires it again.
-        pub unsafe fn retire(&self, _: &Nothing, of: *mut T) {
+        /// `of` is null, or came from `Box::into_raw` and can no longer be found. It is retired only once.
+        pub unsafe fn retire(&self, _: &Guard<'_>, of: *mut T) {
             if !of.is_null() {
-                // SAFETY: the caller's promise; it is freed when nobody is left.
+                // SAFETY: the caller's promise; it is freed with the ring, which no thread reads then.
                 self.0.lock().push(unsafe { Box::from_raw(of) });
             }
         }
