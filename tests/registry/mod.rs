@@ -5,13 +5,15 @@
 //! * [`behaviour`]: what the documentation promises, one by one;
 //! * [`bytes`]: snapshots that are broken, foreign or forged;
 //! * [`visitors`]: who came;
-//! * [`threads`]: real threads against swaps, prunes, removals and evictions.
+//! * [`threads`]: real threads against swaps, prunes, removals and evictions;
+//! * [`reclamation`]: a former generation is not freed while a thread reads it.
 
 mod behaviour;
 mod bytes;
 mod conformance;
 mod custom;
 mod fleet;
+mod reclamation;
 mod threads;
 mod visitors;
 
