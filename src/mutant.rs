@@ -17,6 +17,14 @@ pub enum Mutant {
     RingAnnounceLate,
     /// A writer to a closed tick does not say so at all.
     RingNoAnnounce,
+    /// The first hit of a tick is not announced, though its slot was not sealed a lap ago.
+    RingBeginsUnannounced,
+    /// A reader says that slots are sealed before it has sealed them.
+    RingSealedEarly,
+    /// A reader turns over a slot that belongs to a newer lap than the tick it closes.
+    RingTurnsNewer,
+    /// A reader reads what leaves a sum after it has turned over the slots of the new one.
+    RingLeavesLate,
     /// A reader takes a sum on without looking whether the ticks that left it have changed.
     RingLeavingUnchecked,
     /// The same in a stripe.
@@ -27,6 +35,8 @@ pub enum Mutant {
     StripeLateAfter,
     /// The owner of a stripe writes a new tick's slot before it publishes the tick.
     StripeTickAfterSlot,
+    /// The owner of a stripe publishes a new tick without ordering the hits of the one before.
+    StripeClosesRelaxed,
     /// A dead thread's id is released without ordering its stores before the next owner.
     IdsRelaxedRelease,
     /// A thread takes an id without looking whether another was quicker.

@@ -50,7 +50,7 @@ pub struct Remembered<const N: usize> {
     closed: AtomicU64,
     index: AtomicUsize,
     base: AtomicU64,
-    /// Ticks before it have been closed slot by slot; read and written under an odd version only.
+    /// Ticks before it have been closed slot by slot. Written under an odd version only; it never goes back.
     sealed: AtomicU64,
 }
 
@@ -101,6 +101,12 @@ impl<const N: usize> Remembered<N> {
         }
     }
 
+    /// The tick before which all have been closed slot by slot, for a thread that does not close.
+    #[inline]
+    pub fn sealed(&self) -> Tick {
+        Tick(self.sealed.load(Ordering::Acquire))
+    }
+
     /// The right to replace the entry, unless somebody has it.
     pub fn replace(&self) -> Option<Replacing<'_, N>> {
         let version = self.version.load(Ordering::Relaxed);
@@ -141,9 +147,9 @@ impl<const N: usize> Replacing<'_, N> {
         Tick(self.memory.sealed.load(Ordering::Relaxed))
     }
 
-    /// Notes that the ticks before `to` have been closed slot by slot.
+    /// Says that the ticks before `to` have been closed slot by slot. A thread that reads it sees how.
     pub fn set_sealed(&self, to: Tick) {
-        self.memory.sealed.store(to.0, Ordering::Relaxed);
+        self.memory.sealed.store(to.0, Ordering::Release);
     }
 
     /// Replaces the entry.
@@ -159,11 +165,9 @@ impl<const N: usize> Replacing<'_, N> {
         memory.base.store(sum.open.base, Ordering::Release);
     }
 
-    /// Forgets the entry and what was sealed.
-    pub fn clear(&self) {
-        self.memory.first.store(1, Ordering::Release);
-        self.memory.to.store(0, Ordering::Release);
-        self.set_sealed(Tick(0));
+    /// Forgets the entry: no span begins that late.
+    pub fn forget(&self) {
+        self.memory.first.store(u64::MAX, Ordering::Release);
     }
 }
 

@@ -14,12 +14,14 @@
 //! a closed tick must make the remembered sum void. Reader and writer meet in the slot's word:
 //!
 //! ```text
-//! reader, on a new tick t               writer of tick k
-//! ---------------------------------     -------------------------------------------
-//!    settled == announced? (Acquire)    word = slot                       (Acquire)
-//!    closed := t                        k < closed?  announced += 1       (Release)
-//!    turn over the seal of every        exchange word -> word + amount    (AcqRel)
-//!    slot it closes         (AcqRel)    announced?   settled += 1         (Release)
+//! reader, on a new tick t               writer of tick k, in a ring of n slots
+//! ---------------------------------     --------------------------------------------------------
+//!    settled == announced? (Acquire)    sealed > k - n?                                (Acquire)
+//!    closed := t           (Release)    word = slot                                    (Acquire)
+//!    read what leaves the sum           k < closed, or k begins and its slot was
+//!    turn over the seal of every        not sealed a lap ago?  announced += 1          (Release)
+//!    slot it closes         (AcqRel)    exchange word -> word + amount                 (AcqRel)
+//!    sealed := t           (Release)    announced?  settled += 1                       (Release)
 //!    remember sum under `announced`
 //! ```
 //!
@@ -34,18 +36,27 @@
 //! * In a new tick the last sum is taken on: plus the slots closed since, minus those that left the span. The slots that
 //!   left still hold what the sum has of them, or a hit into them was announced, and then the sum is not used. (Mutant
 //!   `RingLeavingUnchecked`.)
-//! * A slot is turned over once a lap, so twice while a writer stands still only if the writer's tick was nearly a lap
-//!   ahead of the reader's. Then the exchange succeeds unannounced; but it reads the second turning, so the writer sees
-//!   the later `closed` behind it and announces the hit then, before its call returns. Only in this case may a reader
-//!   that saw the hit be followed, until that call returns, by one that does not.
 //!
-//! A query changes nothing for writers but the seal and `closed`: what a hit becomes does not depend on them.
+//! # Two turnings
+//! A seal that is turned over twice looks as it did before, so a writer that stands still meanwhile is not noticed by its
+//! exchange. A slot is turned over once a lap: for tick `k - n`, then for `k`, then for `k + n`. The writer of `k` read the
+//! word while `k` was open, so the second of two turnings is either that of `k` or that of `k + n`:
+//!
+//! | turnings behind the writer's read | the word it read is | why no sum is wrong |
+//! |---|---|---|
+//! | `k - n`, `k` | of an older lap | the writer begins `k`. It read `sealed <= k - n` before the word, or the first turning would lie before its read. So it announces the hit before it makes it. (Mutants `RingBeginsUnannounced`, `RingSealedEarly`) |
+//! | `k - n`, `k` | of `k`'s lap | does not happen: a slot of a newer lap is not turned over. (Mutant `RingTurnsNewer`) |
+//! | `k`, `k + n` | any | the hit lies in a tick that no sum has any more: what leaves the last sum is read before any slot is turned over for the new one, and a sum that is not replaced is forgotten. (Mutant `RingLeavesLate`) |
+//!
+//! `closed` and `sealed` never go back, not even over a reset: the table needs that no tick is sealed twice.
+//!
+//! A query changes nothing for writers but the seal, `closed` and `sealed`: what a hit becomes does not depend on them.
 //!
 //! # Guarantees
 //! | method | progress | steps | a reader beside writers |
 //! |---|---|---|---|
-//! | `record` | lock-free on every target: a failed exchange means that another hit, or a seal, came in (on targets with load-linked, also a spurious failure) | one exchange uncontended, three more read-modify-writes in a tick a query has closed | |
-//! | `sum` | wait-free | one slot in a tick already asked for; in a new one a read-modify-write for each tick closed since and a load for each that left the span; at most one of each a slot | sees every hit whose call returned before it began, none that began after it ended; a later reader never sees less (but for the case above) |
+//! | `record` | lock-free on every target: a failed exchange means that another hit, or a seal, came in (on targets with load-linked, also a spurious failure) | one exchange uncontended; two more read-modify-writes in a tick a query has closed, and for the first hit of a tick if no query has come for nearly a lap | |
+//! | `sum` | wait-free | one slot in a tick already asked for; in a new one a read-modify-write for each tick closed since and a load for each that left the span; at most one of each a slot | sees every hit whose call returned before it began, none that began after it ended; a later reader never sees less |
 //! | `cells`, `outcomes` | wait-free | one load a slot | the same, slot by slot |
 //! | `reset` | waits for a reader that is remembering (bounded by one pass) | one exchange a slot | drops what returned before it began, keeps what began after it returned |
 //!
@@ -58,7 +69,7 @@ use crate::sync::{AtomicU64, Ordering, Typed, relax};
 use crate::time::Tick;
 use crate::window::geometry::{Geometry, Place};
 use crate::window::remembered::{Key, Remembered, Replacing, Sum};
-use crate::window::slots::{Next, Slots, exchange, next, reading};
+use crate::window::slots::{Next, Slots, View, exchange, next, reading, view};
 use crate::window::{Cell, Reading, Span};
 
 /// A ring of slots that any thread may write.
@@ -160,18 +171,14 @@ impl Ring {
             slot.fetch_add(amount, Ordering::AcqRel);
             return Step::Added;
         }
-        // The order of the loads matters: `closed` after the word.
+        // The order of the loads matters: `closed` after the word. A slot with hits of this tick is turned over once at most
+        // while the tick is open (the header's second row), so the exchange notices it.
         let open = count.wrapping_sub(1) < max && amount <= max - count && tick >= self.closed.load(Ordering::Relaxed);
         if !open {
             return Step::Closed;
         }
         match exchange(slot, word, word + amount) {
-            Ok(()) => {
-                if tick < self.closed.load(Ordering::Relaxed) && !mutated!(RingNoAnnounce) {
-                    self.announce_after();
-                }
-                Step::Added
-            }
+            Ok(()) => Step::Added,
             Err(seen) => Step::Lost(seen),
         }
     }
@@ -189,14 +196,6 @@ impl Ring {
         self.rare.lost.load(Ordering::Relaxed) > CROWDED
     }
 
-    /// Announces a hit that is in its slot already.
-    #[cold]
-    #[inline(never)]
-    fn announce_after(&self) {
-        self.rare.announced.fetch_add(1, Ordering::Release);
-        self.rare.settled.fetch_add(1, Ordering::Release);
-    }
-
     /// Counts `amount` hits at `tick`.
     pub fn record(&self, geometry: &Geometry, tick: Tick, amount: u64) -> Outcome {
         if amount == 0 {
@@ -212,24 +211,26 @@ impl Ring {
     fn change(&self, geometry: &Geometry, tick: Tick, amount: u64) -> Outcome {
         let place = geometry.place(tick);
         let slot = self.slots.at(place.index);
+        // Before the word: if the slot is sealed for the tick a lap ago, the word read below has that turning behind it.
+        let sealed = self.memory.sealed();
+        let sealed_a_lap_ago = tick.0 < sealed.0.saturating_add(geometry.slots() as u64);
         let mut announced = false;
         let mut word = slot.load(Ordering::Acquire);
         let outcome = loop {
-            if !announced && tick < self.closed.load(Ordering::Relaxed) && !mutated!(RingNoAnnounce) {
+            let (next, before, retired) = match next(geometry, place, word, amount) {
+                Next::Not(outcome) => break outcome,
+                Next::Word { word, before, retired } => (word, before, retired),
+            };
+            let begins = before == 0 && !sealed_a_lap_ago && !mutated!(RingBeginsUnannounced);
+            let must_announce = begins || tick < self.closed.load(Ordering::Relaxed);
+            if !announced && must_announce && !mutated!(RingNoAnnounce) {
                 announced = true;
                 if !mutated!(RingAnnounceLate) {
                     self.rare.announced.fetch_add(1, Ordering::Release);
                 }
             }
-            let (next, before, retired) = match next(geometry, place, word, amount) {
-                Next::Not(outcome) => break outcome,
-                Next::Word { word, before, retired } => (word, before, retired),
-            };
             match exchange(slot, word, next) {
                 Ok(()) => {
-                    if !announced && tick < self.closed.load(Ordering::Relaxed) && !mutated!(RingNoAnnounce) {
-                        self.announce_after();
-                    }
                     if before == 0 {
                         // The slot first, then the tally: a reader takes them the other way round and may miss the
                         // retired hits for a moment, but never sees them twice.
@@ -307,10 +308,26 @@ impl Ring {
         if span.to > self.closed.load(Ordering::Relaxed) {
             self.closed.store(span.to, Ordering::Release);
         }
-        // Every tick since the last closing, also those before the span: no slot may be turned over twice in a lap.
-        // Not the tick one lap before `to`: its slot is that of `to`.
+        // Every tick since the last closing, also those before the span, and each once. Not the tick one lap before `to`: its
+        // slot is that of `to`.
         let lap_ago = (span.to.0 + 1).saturating_sub(geometry.slots() as u64);
         let sealed = Tick(replacing.sealed().0.max(lap_ago));
+        let quiet = settled == announced;
+        let last = replacing.extendable_to(span);
+        let last = last.filter(|(old, _)| quiet && old.state == [announced] && old.span.to >= sealed);
+        // The last sum without the ticks that have left the span. What is read of these is what the sum holds of them, if
+        // no hit into a closed tick has been announced meanwhile.
+        let staying = || {
+            let (old, sum) = last?;
+            let leaving = self.slots.row().sum_before(geometry, old.span.first, span.first);
+            let unchanged = leaving.exact && self.rare.announced.load(Ordering::Acquire) == announced;
+            (unchanged || mutated!(RingLeavingUnchecked)).then(|| sum.closed - leaving.count)
+        };
+        // Before any slot is turned over: behind the next turning, a hit may come into a tick that leaves, unannounced.
+        let mut kept = if mutated!(RingLeavesLate) { None } else { staying() };
+        if mutated!(RingSealedEarly) {
+            replacing.set_sealed(sealed.max(span.to));
+        }
         let mut entering = Reading::NONE;
         for tick in sealed.0..span.to.0 {
             let hits = self.seal(geometry, geometry.place(Tick(tick)));
@@ -319,36 +336,36 @@ impl Ring {
             }
         }
         replacing.set_sealed(sealed.max(span.to));
+        if mutated!(RingLeavesLate) {
+            kept = staying();
+        }
         let place = geometry.place(span.to);
         let open = self.slots.row().read(geometry, place);
-        let quiet = settled == announced;
-        let closed = match replacing.extendable_to(span) {
-            // The last sum, with the ticks closed since, without those that have left the span. What is read of these
-            // is what the sum holds of them, if no hit into a closed tick has been announced meanwhile.
-            Some((old, sum)) if quiet && old.state == [announced] && old.span.to >= sealed => {
-                let leaving = self.slots.row().sum_before(geometry, old.span.first, span.first);
-                let unchanged = leaving.exact && self.rare.announced.load(Ordering::Acquire) == announced;
-                (unchanged || mutated!(RingLeavingUnchecked))
-                    .then(|| Reading { count: sum.closed - leaving.count + entering.count, exact: entering.exact })
-            }
-            _ => None,
+        let closed = match kept {
+            Some(kept) => Reading { count: kept + entering.count, exact: entering.exact },
+            None => self.slots.row().sum_before(geometry, span.first, sealed.min(span.to)).plus(entering),
         };
-        let closed = closed
-            .unwrap_or_else(|| self.slots.row().sum_before(geometry, span.first, sealed.min(span.to)).plus(entering));
         if closed.exact && quiet {
             replacing.set(Key { span, state: [announced] }, Sum { closed: closed.count, open: place });
+        } else {
+            replacing.forget();
         }
         closed.plus(open)
     }
 
-    /// Turns over the seal of the slot at `place` and reads it in the same step.
+    /// Turns over the seal of the slot at `place`, unless it belongs to a newer lap, and reads it in the same step.
     fn seal(&self, geometry: &Geometry, place: Place) -> Reading {
         let slot = self.slots.at(place.index);
-        let word = if mutated!(RingNoSeal) {
-            slot.load(Ordering::Acquire)
-        } else {
-            slot.fetch_xor(geometry.seal(), Ordering::AcqRel)
-        };
+        let seen = slot.load(Ordering::Acquire);
+        let is_newer = |word| matches!(view(geometry, place, word), View::Recycled) && !mutated!(RingTurnsNewer);
+        if is_newer(seen) || mutated!(RingNoSeal) {
+            return reading(geometry, place, seen);
+        }
+        let word = slot.fetch_xor(geometry.seal(), Ordering::AcqRel);
+        if is_newer(word) {
+            // The tick a lap later began just now. Its seal goes back to what it was, as if it had not been touched.
+            slot.fetch_xor(geometry.seal(), Ordering::AcqRel);
+        }
         reading(geometry, place, word)
     }
 
@@ -366,7 +383,7 @@ impl Ring {
         outcomes
     }
 
-    /// Forgets all hits, but not what became of them.
+    /// Forgets all hits, but not what became of them, nor which ticks are closed.
     pub fn reset(&self, geometry: &Geometry) {
         let replacing = loop {
             match self.memory.replace() {
@@ -374,8 +391,7 @@ impl Ring {
                 None => relax(),
             }
         };
-        replacing.clear();
-        self.closed.store(Tick(0), Ordering::Release);
+        replacing.forget();
         self.rare.newest.store(Tick(0), Ordering::Release);
         for index in 0..geometry.slots() {
             let word = self.slots.at(index).swap(0, Ordering::AcqRel);

@@ -13,8 +13,8 @@
 //!
 //! A reader remembers the sum of the ticks before `current` under (`current`, `late`), if `late` is even.
 //!
-//! * Hits into a tick that was current come before the store that closes it: whoever reads the later `current` sees
-//!   them. They are in the sum.
+//! * Hits into a tick that was current come before the store that closes it: a reader that sees the later `current` sees
+//!   them. They are in the sum. (Mutant `StripeClosesRelaxed`.)
 //! * Hits into a closed tick change `late`. A reader that saw such a hit saw the odd `late` before it, so it never goes
 //!   back to a sum without the hit. (Mutants `StripeNoLate`, `StripeLateAfter`.)
 //! * In a new tick the last sum is taken on, as in `ring.rs`: plus the ticks closed since, minus those that left the
@@ -131,7 +131,8 @@ impl Stripe {
         }
         if tick > current {
             self.set_open(slot);
-            owned.current.store(if mutated!(StripeTickAfterSlot) { current } else { tick }, Ordering::Release);
+            let order = if mutated!(StripeClosesRelaxed) { Ordering::Relaxed } else { Ordering::Release };
+            owned.current.store(if mutated!(StripeTickAfterSlot) { current } else { tick }, order);
         }
         slot.store(place.base | after, Ordering::Release);
         if tick > current && mutated!(StripeTickAfterSlot) {

@@ -60,6 +60,8 @@ fn late_hit() {
 /// The same where the closed tick has no hit yet, so that the slot still holds an older lap when it is closed.
 fn late_first_hit() {
     let ring = used();
+    // The slot of tick 6 is sealed for tick 2, so the first hit of tick 6 is not announced.
+    assert_eq!(ring.sum(span(3, 5), true).count, 11, "{INEXACT}");
     let writer = late_writer(&ring, 6);
     let reader = {
         let ring = Arc::clone(&ring);
@@ -113,20 +115,55 @@ fn gap() {
     assert_eq!(ring.sum(span(7, 9), true).count, 1, "{INEXACT}");
 }
 
-/// The same with a hit that is nearly a lap ahead of the first query, so that its slot is turned over twice.
+/// Sums of the ticks of `spans`, one after the other, each remembered; answers the last.
+fn sums(ring: &Ring, spans: &[(u64, u64)]) -> u64 {
+    spans.iter().map(|&(first, to)| ring.sum(span(first, to), true).count).last().expect("there is a span")
+}
+
+/// The slot of tick 9 is turned over for 5 and for 9 while the first hit of 9 stands still. Then tick 9 leaves the sum.
 fn ahead() {
     let ring = used();
     let writer = late_writer(&ring, 9);
     let reader = {
         let ring = Arc::clone(&ring);
-        spawn(move || {
-            let _ = ring.sum(span(4, 6), true);
-            let _ = ring.sum(span(8, 10), true);
-        })
+        spawn(move || assert_eq!(sums(&ring, &[(4, 6), (8, 10), (9, 11), (10, 12)]), 0, "{INEXACT}"))
     };
     writer.join().expect("a model thread ends");
     reader.join().expect("a model thread ends");
-    assert_eq!(ring.sum(span(8, 10), true).count, 1, "{INEXACT}");
+    assert_eq!(ring.sum(span(9, 10), false).count, 1, "{INEXACT}");
+}
+
+/// The same with a hit that comes after the first one of tick 9: the slot is of the newer lap when tick 5 is closed.
+fn ahead_again() {
+    let ring = used();
+    assert_eq!(record(&ring, 9, 1), Outcome::Counted);
+    let writer = late_writer(&ring, 9);
+    let reader = {
+        let ring = Arc::clone(&ring);
+        spawn(move || assert_eq!(sums(&ring, &[(4, 6), (8, 10), (9, 11), (10, 12)]), 0, "{INEXACT}"))
+    };
+    writer.join().expect("a model thread ends");
+    reader.join().expect("a model thread ends");
+    assert_eq!(ring.sum(span(9, 10), false).count, 2, "{INEXACT}");
+}
+
+/// The slot of tick 6 is turned over for 6 and for 12 while a hit of 6 stands still, and tick 6 leaves the sum by the same
+/// query that closes 12.
+fn far_behind() {
+    let ring = Ring::new(geometry(6, 6));
+    for tick in 0..6 {
+        let _ = record(&ring, tick, 7);
+    }
+    let ring = Arc::new(ring);
+    assert_eq!(ring.sum(span(1, 6), true).count, 35, "{INEXACT}");
+    let writer = late_writer(&ring, 6);
+    let reader = {
+        let ring = Arc::clone(&ring);
+        spawn(move || assert_eq!(sums(&ring, &[(6, 11), (8, 13)]), 0, "{INEXACT}"))
+    };
+    writer.join().expect("a model thread ends");
+    reader.join().expect("a model thread ends");
+    assert_eq!(ring.sum(span(9, 14), true).count, 0, "{INEXACT}");
 }
 
 /// A sum is taken on to the next tick while a hit arrives in the tick that leaves it.
@@ -203,8 +240,18 @@ fn a_late_first_hit_is_in_the_next_sum() {
 #[test]
 fn a_hit_is_in_the_sum_after_two_closings() {
     check(gap);
+}
+
+#[test]
+fn a_slot_that_is_turned_over_twice_leaves_no_sum_wrong() {
     check(ahead);
+    check(ahead_again);
+    check(far_behind);
     fails(Mutant::RingNoAnnounce, INEXACT, ahead);
+    fails(Mutant::RingBeginsUnannounced, INEXACT, ahead);
+    fails(Mutant::RingSealedEarly, INEXACT, ahead);
+    fails(Mutant::RingTurnsNewer, INEXACT, ahead_again);
+    fails(Mutant::RingLeavesLate, INEXACT, far_behind);
 }
 
 #[test]

@@ -62,6 +62,22 @@ fn late_hit() {
     assert_eq!(striped.sum(span(4, 5), true).count, 4, "{INEXACT}");
 }
 
+/// The owner hits its current tick once more and then closes it, beside a reader that remembers. A reader that sees the
+/// next tick sees the hit.
+fn closing() {
+    let striped = small();
+    let owner = owner(&striped, &[4, 5]);
+    let reader = {
+        let striped = Arc::clone(&striped);
+        spawn(move || {
+            let _ = striped.sum(span(4, 5), true);
+        })
+    };
+    owner.join().expect("a model thread ends");
+    reader.join().expect("a model thread ends");
+    assert_eq!(striped.sum(span(4, 5), true).count, 4, "{INEXACT}");
+}
+
 /// A sum was remembered when tick 5 was current; a reader that has seen the hit in tick 6 does not fall back to it.
 fn new_tick() {
     let striped = used();
@@ -189,6 +205,14 @@ fn without_an_id() {
     threads.into_iter().for_each(|thread| thread.join().expect("a model thread ends"));
     reader.join().expect("a model thread ends");
     assert_eq!(striped.sum(span(4, 6), true).count, 6, "{LOST}");
+}
+
+#[test]
+fn a_closed_tick_is_summed_with_all_its_hits() {
+    check(closing);
+    // A matter of memory order alone, which only loom explores.
+    #[cfg(hitring_loom)]
+    fails(Mutant::StripeClosesRelaxed, INEXACT, closing);
 }
 
 #[test]
