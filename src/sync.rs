@@ -5,7 +5,7 @@
 //! | build | atomics | what it proves |
 //! |---|---|---|
 //! | ordinary | `std`, typed words through the `atomic` crate | |
-//! | `--cfg hitring_loom` | `loom` | every interleaving *and* every value the C11 memory model allows, for small models |
+//! | `--cfg hitring_loom` | `loom`, through `weaken` | every interleaving *and* every value the C11 memory model allows, for small models |
 //! | `--cfg hitring_shuttle` | `shuttle` | randomised and depth-first interleavings of larger models, sequentially consistent |
 //!
 //! No algorithm here needs a single total order, so nothing uses `SeqCst`, which loom cannot check. The exception is
@@ -25,16 +25,25 @@ use shuttle::sync as locks;
 #[cfg(not(any(hitring_loom, hitring_shuttle)))]
 use std::sync as locks;
 
+#[cfg(not(hitring_loom))]
+use locks::atomic as words;
+#[cfg(hitring_loom)]
+use weaken as words;
+
+#[cfg(hitring_loom)]
+#[path = "sync_weaken.rs"]
+pub mod weaken;
+
 // Aliases, not exports: the lint that forbids the types elsewhere would see through an export.
 
 /// An atomic pointer.
-pub type AtomicPtr<T> = locks::atomic::AtomicPtr<T>;
+pub type AtomicPtr<T> = words::AtomicPtr<T>;
 /// An atomic `u32`.
-pub type AtomicU32 = locks::atomic::AtomicU32;
+pub type AtomicU32 = words::AtomicU32;
 /// An atomic `u64`.
-pub type AtomicU64 = locks::atomic::AtomicU64;
+pub type AtomicU64 = words::AtomicU64;
 /// An atomic `usize`.
-pub type AtomicUsize = locks::atomic::AtomicUsize;
+pub type AtomicUsize = words::AtomicUsize;
 
 /// For words of the process, which no model has.
 pub mod process {
@@ -268,21 +277,25 @@ impl<T: Bits> Typed<T> {
 #[cfg(any(hitring_loom, hitring_shuttle))]
 impl<T: Bits> Typed<T> {
     /// A word that holds `value`.
+    #[cfg_attr(hitring_loom, track_caller)]
     pub fn new(value: T) -> Self {
         Self(AtomicU64::new(value.to_bits()), std::marker::PhantomData)
     }
 
     /// Reads the word.
+    #[cfg_attr(hitring_loom, track_caller)]
     pub fn load(&self, order: Ordering) -> T {
         T::from_bits(self.0.load(order))
     }
 
     /// Overwrites the word.
+    #[cfg_attr(hitring_loom, track_caller)]
     pub fn store(&self, value: T, order: Ordering) {
         self.0.store(value.to_bits(), order);
     }
 
     /// Replaces `seen` by `value`; may fail spuriously.
+    #[cfg_attr(hitring_loom, track_caller)]
     pub fn compare_exchange_weak(&self, seen: T, value: T, success: Ordering, failure: Ordering) -> Result<T, T> {
         self.0
             .compare_exchange(seen.to_bits(), value.to_bits(), success, failure)
@@ -296,6 +309,7 @@ impl<T: Bits + Ord> Typed<T> {
     ///
     /// A lost exchange means that another thread raised it, so the loop ends after at most as many turns as there are
     /// distinct values between the one seen and `value`.
+    #[cfg_attr(hitring_loom, track_caller)]
     pub fn raise(&self, value: T, order: Ordering) {
         let mut seen = self.load(Ordering::Relaxed);
         while seen < value {
@@ -317,6 +331,7 @@ impl<T: Bits + std::fmt::Debug> std::fmt::Debug for Typed<T> {
 ///
 /// Must be called by the word's single writer only; any thread may read.
 #[inline]
+#[cfg_attr(hitring_loom, track_caller)]
 pub fn add_owned(word: &AtomicU64, amount: u64, order: Ordering) {
     word.store(word.load(Ordering::Relaxed).saturating_add(amount), order);
 }

@@ -42,6 +42,7 @@ fn group(module: &str) -> &str {
     match module {
         "error" | "time" => "error_time",
         "builder" | "hit_counter" => "builder_hit_counter",
+        "sync_weaken" => "sync",
         other => other,
     }
 }

@@ -17,6 +17,7 @@ mod hyperloglog;
 mod ids;
 mod limit;
 mod morris;
+mod promises;
 mod reclamation;
 mod reservoir;
 mod ring;
