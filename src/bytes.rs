@@ -3,7 +3,7 @@
 //! | bytes | what |
 //! |---|---|
 //! | 8 | `HITRING\0` |
-//! | 2 | format version: 1 |
+//! | 2 | format version: 1, of registries 2 |
 //! | 2 | kind, see [`Kind`] |
 //! | 8 | length of all the bytes |
 //! | ... | the body, by kind |
@@ -16,7 +16,6 @@ use crate::error::SnapshotError;
 use crate::writer::{Replica, Writer};
 
 const MAGIC: [u8; 8] = *b"HITRING\0";
-const VERSION: u16 = 1;
 const LENGTH_AT: usize = 12;
 const CHECKSUM: usize = 4;
 
@@ -60,6 +59,14 @@ impl Kind {
         ALL.into_iter().find(|kind| *kind as u16 == number)
     }
 
+    /// The version in which it is written; older ones are still read.
+    const fn version(self) -> u16 {
+        match self {
+            Self::Registry => 2,
+            _ => 1,
+        }
+    }
+
     const fn name(self) -> &'static str {
         match self {
             Self::Counter => "HitCounter",
@@ -84,7 +91,7 @@ impl Out {
     pub fn new(kind: Kind) -> Self {
         let mut out = Self(Vec::new());
         out.bytes(&MAGIC);
-        out.u16(VERSION);
+        out.u16(kind.version());
         out.u16(kind as u16);
         out.u64(0);
         out
@@ -159,6 +166,14 @@ impl<'a> In<'a> {
     /// # Errors
     /// [`SnapshotError`] unless `bytes` are exactly such a frame.
     pub fn open(bytes: &'a [u8], kind: Kind) -> Result<Self, SnapshotError> {
+        Self::open_any(bytes, kind).map(|(body, _)| body)
+    }
+
+    /// The same, and its version, which may be an older one.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_any(bytes: &'a [u8], kind: Kind) -> Result<(Self, u16), SnapshotError> {
         let mut header = Self(bytes);
         let begins = bytes.len().min(MAGIC.len());
         if bytes[..begins] != MAGIC[..begins] || bytes.is_empty() {
@@ -166,14 +181,15 @@ impl<'a> In<'a> {
         }
         let _: [u8; MAGIC.len()] = header.take()?;
         let version = header.u16()?;
-        if version != VERSION {
-            return Err(if version > VERSION {
-                SnapshotError::Newer { version, supported: VERSION }
-            } else {
-                SnapshotError::Invalid { what: "format version" }
-            });
+        let found = header.u16();
+        let supported = found.as_ref().ok().and_then(|&found| Kind::of(found)).unwrap_or(kind).version();
+        if version > supported {
+            return Err(SnapshotError::Newer { version, supported });
         }
-        let found = header.u16()?;
+        if version == 0 {
+            return Err(SnapshotError::Invalid { what: "format version" });
+        }
+        let found = found?;
         if header.u64()? != bytes.len() as u64 {
             return Err(SnapshotError::Truncated);
         }
@@ -184,7 +200,7 @@ impl<'a> In<'a> {
         match Kind::of(found) {
             Some(found) if found == kind => {
                 let read = bytes.len() - header.0.len();
-                body.get(read..).map(Self).ok_or(SnapshotError::Truncated)
+                body.get(read..).map(|body| (Self(body), version)).ok_or(SnapshotError::Truncated)
             }
             Some(found) => Err(SnapshotError::OtherKind { found: found.name(), wanted: kind.name() }),
             None => Err(SnapshotError::Invalid { what: "kind" }),

@@ -88,6 +88,12 @@ impl Copied {
         !self.cells.is_empty()
     }
 
+    /// Drops the cells that `keep` does not want; answers whether any are left.
+    pub fn retain(&mut self, keep: impl Fn(Tick) -> bool) -> bool {
+        self.cells.retain(|&tick, _| keep(Tick(tick)));
+        !self.cells.is_empty()
+    }
+
     /// The hits of all cells.
     pub fn hits(&self) -> u64 {
         self.number_of(self.cells.values().copied())

@@ -29,7 +29,7 @@
 //! |---|---|
 //! | 0 | `sync`, `mutant`, `stamp`, [`error`](TimeError), `time`, `clock`, `threads`, `table`, `per_process` |
 //! | 1 | [`outcome`](Outcome), `writer`, `form`, `bytes`, [`merge`](Merge), `life`, [`g_counter`](GCounter), [`window`], [`sketch`], [`hits`](Hits), `gate`, `totals`, `file`, [`limit`](Limiter) |
-//! | 2 | [`strategy`](Strategy), [`counter`], [`moment`], `copied`, [`endpoint`], `snapshot`, `registry_snapshot`, `builder`, `hit_counter`, [`windowed_uniques`](WindowedUniques) |
+//! | 2 | [`strategy`](Strategy), [`counter`], [`moment`], `copied`, `removal`, [`endpoint`], `snapshot`, `registry_snapshot`, `builder`, `hit_counter`, [`windowed_uniques`](WindowedUniques) |
 //! | 3 | [`events`](Event), `threshold`, `watch`, [`registry`](Registry), [`shared`](SharedRegistry) |
 //! | 6 | `cli`, `python` |
 //!
@@ -76,6 +76,7 @@ mod per_process;
 mod registry;
 #[cfg(not(any(hitring_loom, hitring_shuttle)))]
 mod registry_snapshot;
+mod removal;
 #[cfg(target_os = "linux")]
 #[doc(hidden)]
 pub mod shared;

@@ -28,7 +28,8 @@
 //! | 8 + 8 | epoch, first tick that is known |
 //! | 4 | place of its strategy |
 //! | 4 | number of writers, plus 2^31 if visitors were told, and for each writer: |
-//! | 4 + 8 | place of its replica, generation |
+//! | 4 + 8 | place of its replica, plus 2^31 if it counted in another epoch than the endpoint's; generation |
+//! | 8 | that epoch, only if so (in version 1 never) |
 //! | 4 | place of its form |
 //! | 8 | all-time register, only if the form is of Morris registers |
 //! | 4 | number of cells, and for each, ticks ascending: |
@@ -42,17 +43,22 @@
 //! | 4 | number of removed names, and for each, ascending: |
 //! | 2 + n | length and name |
 //! | 8 + 8 | the epoch that begins after it, the tick when it was removed |
+//! | 4 | number of writers of which hits from that tick on were found, and for each, ascending: (version 1: not told, none) |
+//! | 4 + 8 + 8 | place of its replica, generation, newest tick that was found |
 //! | 4 | number of totals, and for each, replicas ascending: |
 //! | 16 + 40 + 16 | replica; hits counted, late, future, saturated, refused; hits and endpoints pruned |
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hash;
 use std::time::Duration;
 
 use crate::bytes::{In, Kind, Out};
+use crate::copied::Copied;
 use crate::error::SnapshotError;
 use crate::form::{Form, Measure};
 use crate::outcome::Outcomes;
+use crate::removal::Removal;
 use crate::sketch::hyperloglog::precision::Precision;
 use crate::sketch::morris::Base;
 use crate::sketch::uniques::{self, Parts, Seen};
@@ -64,6 +70,9 @@ use crate::writer::{Replica, Writer};
 
 /// Beside the number of an endpoint's writers: visitors follow. Few endpoints have any, and 4 bytes each are a lot.
 const VISITED: u32 = 1 << 31;
+
+/// Beside the place of a writer's replica: the epoch in which it counted follows.
+const ELSEWHEN: u32 = 1 << 31;
 
 /// The most bytes a name may have.
 const MAX_NAME: usize = 1_024;
@@ -110,6 +119,8 @@ pub(crate) struct EndpointCells {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct WriterCells {
     pub(crate) writer: Writer,
+    /// In which it counted.
+    pub(crate) epoch: u64,
     pub(crate) form: Form,
     /// The all-time Morris register, else 0.
     pub(crate) ever: u64,
@@ -118,13 +129,52 @@ pub(crate) struct WriterCells {
     pub(crate) dropped: Vec<Tick>,
 }
 
+impl EndpointCells {
+    /// Whether it holds no hits and no visitors.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.writers.is_empty() && self.seen.is_empty()
+    }
+
+    /// What `removal` leaves of the endpoint; adds the hits that it voids to `left_out`.
+    ///
+    /// Visitors have no writers, and parts of the window instead of ticks. If the endpoint is of a lower epoch, the parts
+    /// that begin after the removal stay. A part that the removal cuts goes, as its visitors may have come before.
+    pub(crate) fn without_removed(
+        &self,
+        removal: &Removal,
+        resolution: Resolution,
+        parts: Parts,
+        left_out: &mut u64,
+    ) -> Cow<'_, Self> {
+        if removal.epoch == 0 {
+            return Cow::Borrowed(self);
+        }
+        let mut kept = self.clone();
+        for WriterCells { writer, epoch, form, cells, dropped, .. } in &mut kept.writers {
+            let keeps = |tick| removal.keeps(*writer, *epoch, form.ticks(tick, resolution));
+            let void: Vec<Cell> = cells.iter().filter(|cell| !keeps(cell.tick)).copied().collect();
+            let mut hits = Copied::new(*form);
+            hits.merge(&void, &[]);
+            *left_out = left_out.saturating_add(hits.hits());
+            cells.retain(|cell| keeps(cell.tick));
+            dropped.retain(|&tick| removal.keeps(*writer, *epoch, (tick, tick)));
+        }
+        kept.writers.retain(|cells| !cells.cells.is_empty() || !cells.dropped.is_empty());
+        if self.epoch < removal.epoch {
+            let from = parts.part(removal.at) + 1;
+            kept.seen.retain(|seen| seen.part.is_some_and(|part| part >= from));
+            let ever: BTreeSet<Seen> = kept.seen.iter().map(|seen| Seen { part: None, ..*seen }).collect();
+            kept.seen.splice(..0, ever);
+        }
+        Cow::Owned(kept)
+    }
+}
+
 /// A name that was removed.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Removed {
     pub(crate) name: Box<str>,
-    /// The epoch that begins after it.
-    pub(crate) epoch: u64,
-    pub(crate) at: Tick,
+    pub(crate) removal: Removal,
 }
 
 impl RegistrySnapshot {
@@ -152,7 +202,8 @@ impl RegistrySnapshot {
         let writers = || self.endpoints.iter().flat_map(|endpoint| &endpoint.writers);
         let own = std::iter::once(&*self.strategy);
         let strategies = Places::of(own.chain(self.endpoints.iter().map(|endpoint| &*endpoint.strategy)));
-        let replicas = Places::of(writers().map(|cells| cells.writer.replica));
+        let found = self.removed.iter().flat_map(|removed| removed.removal.found.keys());
+        let replicas = Places::of(writers().map(|cells| &cells.writer).chain(found).map(|writer| writer.replica));
         let forms = Places::of(writers().map(|cells| FormBits::of(&cells.form)));
         let width = self.resolution.as_nanos().max(1);
         let mut out = Out::new(Kind::Registry);
@@ -181,9 +232,13 @@ impl RegistrySnapshot {
             out.u32(strategies.place(&&*endpoint.strategy));
             let visited = if endpoint.seen.is_empty() { 0 } else { VISITED };
             out.u32(endpoint.writers.len() as u32 | visited);
-            for WriterCells { writer, form, ever, cells, dropped } in &endpoint.writers {
-                out.u32(replicas.place(&writer.replica));
+            for WriterCells { writer, epoch, form, ever, cells, dropped } in &endpoint.writers {
+                let elsewhen = *epoch != endpoint.epoch;
+                out.u32(replicas.place(&writer.replica) | if elsewhen { ELSEWHEN } else { 0 });
                 out.u64(writer.generation);
+                if elsewhen {
+                    out.u64(*epoch);
+                }
                 out.u32(forms.place(&FormBits::of(form)));
                 if form.measure != Measure::Count {
                     out.u64(*ever);
@@ -201,10 +256,16 @@ impl RegistrySnapshot {
             }
         }
         out.many(self.removed.len());
-        for Removed { name, epoch, at } in &self.removed {
+        for Removed { name, removal: Removal { epoch, at, found } } in &self.removed {
             out.text(name);
             out.u64(*epoch);
             out.u64(at.0);
+            out.many(found.len());
+            for (writer, newest) in found {
+                out.u32(replicas.place(&writer.replica));
+                out.u64(writer.generation);
+                out.u64(newest.0);
+            }
         }
         out.many(self.totals.len());
         for (&replica, totals) in &self.totals {
@@ -221,7 +282,7 @@ impl RegistrySnapshot {
     /// # Errors
     /// [`SnapshotError`] unless `bytes` are exactly what [`to_bytes`](Self::to_bytes) of this or an older hitring made.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, SnapshotError> {
-        let mut from = In::open(bytes, Kind::Registry)?;
+        let (mut from, version) = In::open_any(bytes, Kind::Registry)?;
         let resolution = Resolution::new(Duration::from_micros(from.u64()?)).map_err(|_| invalid("resolution"))?;
         let (window, slack) = (from.u32()?, from.u32()?);
         if !(1..=MAX_TICKS).contains(&window) || slack > MAX_TICKS {
@@ -238,7 +299,7 @@ impl RegistrySnapshot {
         let strategy = strategies.first().ok_or(invalid("strategy"))?;
         let replicas = list(&mut from, 16, In::replica)?;
         let forms = list(&mut from, 32, |from| form(from, &resolution))?;
-        let tables = Tables { resolution, parts, strategies: &strategies, replicas: &replicas, forms: &forms };
+        let tables = Tables { version, resolution, parts, strategies: &strategies, replicas: &replicas, forms: &forms };
         let mut endpoints: Vec<EndpointCells> = Vec::new();
         for _ in 0..from.many(27)? {
             let endpoint = tables.endpoint(&mut from)?;
@@ -253,7 +314,7 @@ impl RegistrySnapshot {
             if removed.last().is_some_and(|before| before.name.as_bytes() >= name.as_bytes()) {
                 return Err(invalid("order of names"));
             }
-            removed.push(Removed { name, epoch: self::epoch(&mut from)?, at: tick(&mut from, &resolution)? });
+            removed.push(Removed { name, removal: tables.removal(&mut from)? });
         }
         let mut totals = BTreeMap::new();
         for _ in 0..from.many(72)? {
@@ -350,6 +411,7 @@ fn form(from: &mut In<'_>, resolution: &Resolution) -> Result<(Form, Resolution)
 
 /// What endpoints refer to.
 struct Tables<'a> {
+    version: u16,
     resolution: Resolution,
     parts: Parts,
     strategies: &'a [&'a str],
@@ -365,7 +427,7 @@ impl Tables<'_> {
         let mut known = BTreeSet::new();
         let (number, visited) = from.many_marked(24, VISITED)?;
         for _ in 0..number {
-            let cells = self.writer(from)?;
+            let cells = self.writer(from, epoch)?;
             if !known.insert(cells.writer) {
                 return Err(invalid("writer"));
             }
@@ -378,9 +440,32 @@ impl Tables<'_> {
         Ok(EndpointCells { name, epoch, forgotten, strategy, writers, seen })
     }
 
-    fn writer(&self, from: &mut In<'_>) -> Result<WriterCells, SnapshotError> {
-        let replica = at(self.replicas, from, "replica")?;
+    fn removal(&self, from: &mut In<'_>) -> Result<Removal, SnapshotError> {
+        let (epoch, at) = (epoch(from)?, tick(from, &self.resolution)?);
+        let mut found = BTreeMap::new();
+        let told = if self.version == 1 { 0 } else { from.many(20)? };
+        for _ in 0..told {
+            let replica = self::at(self.replicas, from, "replica")?;
+            let writer = Writer { replica, generation: from.u64()? };
+            let newest = tick(from, &self.resolution)?;
+            if newest < at || found.last_key_value().is_some_and(|(&before, _)| before >= writer) {
+                return Err(invalid("writer of a removal"));
+            }
+            found.insert(writer, newest);
+        }
+        Ok(Removal { epoch, at, found })
+    }
+
+    fn writer(&self, from: &mut In<'_>, of_endpoint: u64) -> Result<WriterCells, SnapshotError> {
+        let marked = from.u32()?;
+        let (place, elsewhen) =
+            if self.version == 1 { (marked, false) } else { (marked & !ELSEWHEN, marked & ELSEWHEN != 0) };
+        let replica = self.replicas.get(place as usize).copied().ok_or(invalid("replica"))?;
         let writer = Writer { replica, generation: from.u64()? };
+        let epoch = if elsewhen { epoch(from)? } else { of_endpoint };
+        if elsewhen && epoch == of_endpoint {
+            return Err(invalid("epoch"));
+        }
         let (form, grain) = at(self.forms, from, "form")?;
         let ever = if form.measure == Measure::Count { 0 } else { from.u64()? };
         let mut cells: Vec<Cell> = Vec::new();
@@ -402,7 +487,7 @@ impl Tables<'_> {
             }
             dropped.push(tick);
         }
-        Ok(WriterCells { writer, form, ever, cells, dropped })
+        Ok(WriterCells { writer, epoch, form, ever, cells, dropped })
     }
 }
 

@@ -487,12 +487,13 @@ class Registry:
     def remove(self, endpoint: _Endpoint) -> bool:
         """Remove ``endpoint`` with its hits, and return whether there was one.
 
-        Its counters answer ``REFUSED`` from then on. A later hit of the name makes a new endpoint: no snapshot from
-        before brings the removed hits back.
+        Its counters answer ``REFUSED`` from then on, and a later hit of the name makes a new endpoint. No merge brings
+        the removed hits back. Hits after the removal count, also those of other registries that never heard of it; of
+        the tick of the removal itself, those of writers that this registry had no hits of.
         """
 
     def clear(self) -> None:
-        """Remove every endpoint.
+        """Remove every endpoint, as `remove` does.
 
         In a forked child the first call only drops what was inherited, so that the child's snapshots can be merged with
         the parent's.
@@ -591,10 +592,18 @@ class Registry:
             was changed.
         """
 
-    def merge(self, snapshot: Buffer) -> None:
+    def merge(self, snapshot: Buffer) -> int:
         """Add the hits of another registry, as a `snapshot` of it knows them.
 
         Merging the same snapshot again changes nothing, and a later one of the same registry adds just what is new.
+
+        Removals travel along: hits up to a removal that one of the two knows of stay removed, and hits after it count,
+        wherever they were recorded. Handles of an endpoint that was removed elsewhere go on.
+
+        Returns
+        -------
+        int
+            How many hits of the snapshot were left out because they were removed.
 
         Raises
         ------
@@ -940,10 +949,15 @@ class SharedRegistry:
             The bytes are no snapshot, or one that a file of rings cannot hold. Nothing was changed.
         """
 
-    def merge(self, snapshot: Buffer) -> None:
+    def merge(self, snapshot: Buffer) -> int:
         """Add the hits of another registry, in a file or in memory. Merging the same again changes nothing.
 
-        Merges of all processes take turns; recorders go on beside them.
+        Merges of all processes take turns; recorders go on beside them. Removals travel along, as with `Registry.merge`.
+
+        Returns
+        -------
+        int
+            How many hits of the snapshot were left out because they were removed.
 
         Raises
         ------

@@ -6,16 +6,17 @@ use std::ptr;
 
 use super::reach::Head;
 use super::{
-    ADAPTIVE, CROWDED, Endpoint, FEW, Generation, Gone, LOCKED, REMOVED, REPLACED, Reach, Shared, TAGS, Unlinked,
-    is_behind, last_tick,
+    ADAPTIVE, CROWDED, Endpoint, FEW, Generation, Gone, LOCKED, Other, REMOVED, REPLACED, Rare, Reach, Shared, TAGS,
+    Unlinked, is_behind, last_tick,
 };
-use crate::copied::Copied;
 use crate::form::Measure;
 use crate::gate::Sole;
 use crate::mutant::mutated;
 use crate::outcome::Outcome;
+use crate::removal::Removal;
 use crate::sync::{Ordering, relax};
 use crate::time::{Resolution, Tick};
+use crate::writer::{Replica, Writer};
 
 impl Endpoint {
     /// One more handle.
@@ -115,7 +116,25 @@ impl Reach<'_> {
         };
         let own = self.generations().map(held).fold(own, u64::saturating_add);
         let Some(others) = self.others() else { return own };
-        others.lock().values().map(Copied::hits).fold(own, u64::saturating_add)
+        others.lock().values().map(|other| other.cells.hits()).fold(own, u64::saturating_add)
+    }
+
+    /// Lets the endpoint outlive a removal of its name elsewhere: what `removal` voids counts no more, and the endpoint goes
+    /// on in its epoch. `replica` is the registry's.
+    pub fn outlive(self, removal: &Removal, replica: Replica, shared: Shared<'_>) {
+        if self.epoch < removal.epoch {
+            let own = self.generations().map(Generation::number).chain([self.first]);
+            let from = own.map(|generation| removal.leaves_from(Writer { replica, generation }, self.epoch)).max();
+            let rare = self.rare.get_or_make(Rare::default);
+            rare.removed_before.raise(from.unwrap_or(removal.at), Ordering::Release);
+        }
+        if let Some(others) = self.others() {
+            let resolution = shared.geometry.resolution();
+            others.lock().retain(|&writer, Other { epoch, cells }| {
+                let form = cells.form();
+                cells.retain(|tick| removal.keeps(writer, *epoch, form.ticks(tick, resolution)))
+            });
+        }
     }
 
     /// How many hits records have pushed out since this was last asked, where each hit is kept by itself.
@@ -142,7 +161,7 @@ impl Reach<'_> {
             removed += pruned;
         }
         if let Some(others) = self.others() {
-            others.lock().retain(|_, copied| {
+            others.lock().retain(|_, Other { cells: copied, .. }| {
                 let form = copied.form();
                 let micros = Resolution::MICROSECOND.tick(shared.geometry.resolution().start(before));
                 let grain = if form.grain < shared.geometry.resolution().width() { micros } else { Tick(0) };

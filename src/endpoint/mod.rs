@@ -97,6 +97,11 @@ impl Shared<'_> {
         self.generations.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// The first input tick of `counter` in the tick `tick` of the resolution.
+    fn input(&self, counter: &Counter, tick: Tick) -> Tick {
+        counter.input(self.geometry).tick(self.geometry.resolution().start(tick))
+    }
+
     /// The tick of the resolution in which the input tick `tick` of `counter` lies.
     fn tick(&self, counter: &Counter, tick: Tick) -> Tick {
         self.geometry.resolution().tick(counter.input(self.geometry).start(tick))
@@ -146,12 +151,29 @@ pub struct Endpoint {
 }
 
 /// What few endpoints have, so that the others pay a word for it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Rare {
     /// Cells that came from other registries.
-    others: Once<Mutex<BTreeMap<Writer, Copied>>>,
+    others: Once<Mutex<BTreeMap<Writer, Other>>>,
     /// Who came, where that was said.
     uniques: Uniques,
+    /// The first tick of which the endpoint's own hits count, after a removal elsewhere that it outlived.
+    removed_before: Typed<Tick>,
+}
+
+impl Default for Rare {
+    fn default() -> Self {
+        Self { others: Once::default(), uniques: Uniques::default(), removed_before: Typed::new(Tick(0)) }
+    }
+}
+
+/// The cells of another writer.
+#[derive(Clone, Debug)]
+pub struct Other {
+    /// In which it counted.
+    pub epoch: u64,
+    /// What it counted.
+    pub cells: Copied,
 }
 
 const FEW: usize = 1;
@@ -222,14 +244,23 @@ impl Endpoint {
     }
 
     /// Takes in cells of another writer. Merging the same again changes nothing.
-    pub fn merge(&self, writer: Writer, form: Form, cells: &[Cell], dropped: &[Tick]) {
+    pub fn merge(&self, writer: Writer, epoch: u64, form: Form, cells: &[Cell], dropped: &[Tick]) {
         let others = &self.rare.get_or_make(Rare::default).others;
         let mut others = others.get_or_make(|| Mutex::new(BTreeMap::new())).lock();
-        others.entry(writer).or_insert_with(|| Copied::new(form)).merge(cells, dropped);
+        let other = others.entry(writer).or_insert_with(|| Other { epoch, cells: Copied::new(form) });
+        // Version 1 of a snapshot says the epoch of the endpoint that held the cells, which may be a later one.
+        other.epoch = other.epoch.min(epoch);
+        other.cells.merge(cells, dropped);
     }
 
-    fn others(&self) -> Option<&Mutex<BTreeMap<Writer, Copied>>> {
+    fn others(&self) -> Option<&Mutex<BTreeMap<Writer, Other>>> {
         self.rare.get()?.others.get()
+    }
+
+    /// The first tick of which the endpoint's own hits count.
+    #[inline]
+    pub fn removed_before(&self) -> Tick {
+        self.rare.get().map_or(Tick(0), |rare| rare.removed_before.load(Ordering::Acquire))
     }
 
     /// Notes that the item of `hash` came at `tick`.
@@ -459,12 +490,7 @@ fn is_behind(newest: Tick, geometry: &Geometry, horizon: Tick) -> bool {
     newest.0 + geometry.slots() as u64 <= horizon.0
 }
 
-/// The last tick of the resolution that a cell at `tick` may have hits of.
+/// The last tick of the resolution that a cell at `tick` may have hits of; 0 where there is no cell.
 fn last_tick(form: Form, tick: Tick, geometry: &Geometry) -> Tick {
-    let width = geometry.resolution().width();
-    if form.grain > width {
-        let buckets = (form.grain.as_nanos() / width.as_nanos()) as u64;
-        return if tick.0 == 0 { tick } else { Tick(tick.0 * buckets + buckets - 1) };
-    }
-    if form.grain < width { Tick(tick.0 / form.grains) } else { tick }
+    if tick.0 == 0 { tick } else { form.ticks(tick, geometry.resolution()).1 }
 }

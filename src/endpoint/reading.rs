@@ -6,7 +6,7 @@
 use std::cell::LazyCell;
 use std::collections::BTreeMap;
 
-use super::{Endpoint, Generation, Rare, Reach, Shared, last_tick};
+use super::{Endpoint, Generation, Other, Rare, Reach, Shared, last_tick};
 use crate::copied::Copied;
 use crate::counter::Counter;
 use crate::error::QueryError;
@@ -34,12 +34,15 @@ impl Reach<'_> {
             // Whatever there is to add up: ticks cannot answer for parts of them.
             let _ = query.ticks()?;
         }
+        let from = self.removed_before();
         // Asked of all generations, so once.
         let remember = LazyCell::new(|| query.remembers(|| self.newest(shared)));
         // The newest generation first: whoever saw a hit in it, and asks again, must not miss it.
         for generation in self.generations() {
             let counter = generation.counter();
             let Some(span) = query.span(counter)? else { continue };
+            let first = if from == Tick(0) { from } else { shared.input(counter, from) };
+            let Some(span) = span.since(first) else { continue };
             let reading = match counter.recall(geometry, span) {
                 Some(count) => Reading::exact(count),
                 None => counter.sum(geometry, span, *remember),
@@ -49,7 +52,7 @@ impl Reach<'_> {
             }
             hits = hits.plus(Hits::new(reading.count, accuracy(counter)));
         }
-        if let Some(span) = query.touched() {
+        if let Some(span) = query.touched().and_then(|span| span.since(from)) {
             let reading = self.in_line().sum(geometry, span);
             if !reading.exact {
                 return Err(query.expired());
@@ -61,7 +64,7 @@ impl Reach<'_> {
             }
         }
         match self.others() {
-            Some(others) => others.lock().values().try_fold(hits, |hits, copied| {
+            Some(others) => others.lock().values().try_fold(hits, |hits, Other { cells: copied, .. }| {
                 let Some(span) = query.cells(&copied.form())? else { return Ok(hits) };
                 let reading = copied.sum(span);
                 if !reading.exact {
@@ -79,7 +82,7 @@ impl Reach<'_> {
         let own = counters.chain([self.in_line().newest(shared.geometry)]).max().unwrap_or_default();
         let Some(others) = self.others() else { return own };
         let newest = |copied: &Copied| last_tick(copied.form(), copied.newest(), shared.geometry);
-        others.lock().values().map(newest).fold(own, Tick::max)
+        others.lock().values().map(|other| newest(&other.cells)).fold(own, Tick::max)
     }
 
     /// What became of all hits that went into this endpoint and are not noted elsewhere.
@@ -95,7 +98,8 @@ impl Reach<'_> {
     pub fn entries(self, shared: Shared<'_>) -> u64 {
         let own = self.in_line().cells(shared.geometry).count() as u64;
         let own = self.generations().map(|g| g.counter().entries(shared.geometry)).fold(own, u64::saturating_add);
-        self.others().map_or(own, |others| own + others.lock().values().map(|c| c.len() as u64).sum::<u64>())
+        self.others()
+            .map_or(own, |others| own + others.lock().values().map(|other| other.cells.len() as u64).sum::<u64>())
     }
 
     /// The bytes the endpoint takes, its name and its place in the registry not included.
@@ -104,7 +108,7 @@ impl Reach<'_> {
         let own = size_of::<Endpoint>() + self.generations().map(generation).sum::<usize>();
         let Some(rare) = self.rare.get() else { return own };
         let own = own + size_of::<Rare>() - size_of::<Uniques>() + rare.uniques.bytes();
-        self.others().map_or(own, |others| own + others.lock().values().map(Copied::bytes).sum::<usize>())
+        self.others().map_or(own, |others| own + others.lock().values().map(|other| other.cells.bytes()).sum::<usize>())
     }
 
     /// Everything that is held, generation by generation, the own ones by their numbers.
@@ -123,6 +127,12 @@ impl Reach<'_> {
         if !few.is_empty() {
             let (form, ever, dropped) = (few_form(geometry), 0, Vec::new());
             own.push(Own { number: self.first, form, ever, cells: few, dropped, forgotten: Tick(0) });
+        }
+        let (from, resolution) = (self.removed_before(), geometry.resolution());
+        for own in &mut own {
+            let form = own.form;
+            own.cells.retain(|cell| form.ticks(cell.tick, resolution).1 >= from);
+            own.dropped.retain(|&tick| tick >= from);
         }
         let others = self.others().map(|others| others.lock().clone()).unwrap_or_default();
         let forgotten = own.iter().map(|own| own.forgotten).fold(self.forgotten(), Tick::max);
@@ -154,7 +164,7 @@ pub struct Exported {
     /// Of its own generations.
     pub own: Vec<Own>,
     /// Of others.
-    pub others: BTreeMap<Writer, Copied>,
+    pub others: BTreeMap<Writer, Other>,
     /// Who came, here and to the others.
     pub seen: Vec<Seen>,
     /// The first tick that is known.

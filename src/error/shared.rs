@@ -135,7 +135,7 @@ impl fmt::Display for SharedError {
             ),
             Self::Version { path, version } => write!(
                 f,
-                "{} has format version {version}, this hitring knows version 1; use the hitring that made it",
+                "{} has format version {version}, this hitring knows versions 1 and 2; use the hitring that made it",
                 path.display()
             ),
             Self::Damaged { path, what } => {

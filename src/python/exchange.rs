@@ -21,10 +21,10 @@ use crate::registry_snapshot::RegistrySnapshot;
 type Configuration = (u64, u32, u32, String, Option<u32>, usize, String, u8);
 
 /// Hands the snapshot that `value` holds to `take`.
-pub fn take_in(
+pub fn take_in<R>(
     value: &Bound<'_, PyAny>,
-    take: impl FnOnce(&RegistrySnapshot) -> Result<(), SnapshotError>,
-) -> PyResult<()> {
+    take: impl FnOnce(&RegistrySnapshot) -> Result<R, SnapshotError>,
+) -> PyResult<R> {
     let bytes = bytes::snapshot(value)?;
     let taken = RegistrySnapshot::from_bytes(bytes.as_bytes()).and_then(|snapshot| take(&snapshot));
     taken.map_err(|error| errors::snapshot(value.py(), &error))

@@ -426,7 +426,7 @@ impl PyRegistry {
     }
 
     /// Add the hits of another registry's snapshot.
-    fn merge(&self, snapshot: &Bound<'_, PyAny>) -> PyResult<()> {
+    fn merge(&self, snapshot: &Bound<'_, PyAny>) -> PyResult<u64> {
         exchange::take_in(snapshot, |snapshot| self.registry.merge(snapshot))
     }
 

@@ -86,10 +86,10 @@ impl PySharedRegistry {
     }
 
     /// Hands the snapshot that `value` holds to `take`.
-    fn take_in(
+    fn take_in<R: Send>(
         value: &Bound<'_, PyAny>,
-        take: impl FnOnce(&RegistrySnapshot) -> Result<(), SharedError> + Send,
-    ) -> PyResult<()> {
+        take: impl FnOnce(&RegistrySnapshot) -> Result<R, SharedError> + Send,
+    ) -> PyResult<R> {
         let (py, held) = (value.py(), bytes::snapshot(value)?);
         let held = held.as_bytes().to_vec();
         let taken = py.detach(|| {
@@ -419,7 +419,7 @@ impl PySharedRegistry {
     }
 
     /// Add the hits of another registry's snapshot.
-    fn merge(&self, snapshot: &Bound<'_, PyAny>) -> PyResult<()> {
+    fn merge(&self, snapshot: &Bound<'_, PyAny>) -> PyResult<u64> {
         Self::take_in(snapshot, |snapshot| self.registry.merge(snapshot))
     }
 

@@ -19,7 +19,8 @@ use papaya::{Guard, LocalGuard};
 
 use super::WhenFull;
 use super::aging::Aging;
-use super::ledger::{Graves, Ledger};
+use super::graves::Graves;
+use super::ledger::Ledger;
 use super::map::{Endpoints, Found};
 use crate::endpoint::{Endpoint, Gone, Reach, Shared};
 use crate::error::{ConfigError, EndpointError, QueryError};

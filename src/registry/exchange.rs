@@ -5,19 +5,23 @@
 //!
 //! | their cells are of | become |
 //! |---|---|
-//! | an endpoint of a lower epoch than ours, or than we removed it in | nothing: they were removed |
-//! | a higher epoch | ours ends, and its successor has theirs |
-//! | the same epoch, a writer we do not know | a copy under that writer |
+//! | hits that a removal voids, which one of the two knows ([`Removal`](crate::removal::Removal)) | nothing; `merge` answers how many hits that were |
+//! | a writer we do not know | a copy under that writer |
 //! | a writer of whom we have a copy | the larger count of each tick |
 //! | a generation that is alive here | nothing, as we have at least as much; more than we have is a lie, and refused |
 //!
-//! Visitors have no writers: a register only grows, so the larger of two is right whoever raised it.
+//! A removal that is heard of voids what is here, too. An endpoint outlives it, with its handles: what it counts later counts.
+//!
+//! Visitors have no writers: a register only grows, so the larger of two is right, whichever raised it. They have parts of the
+//! window instead of ticks. Of an endpoint of a lower epoch the parts that begin after the removal are joined. A part that the
+//! removal cuts is left out, as its visitors may have come before.
 //!
 //! Everything is checked before anything is changed.
 //!
 //! A restore replaces everything: endpoints, totals, what was removed. The restored hits stay under their own writers, and
 //! this registry goes on under a replica of its own. Hits that are recorded while it is restored may be in or not.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -28,11 +32,12 @@ use super::Registry;
 use super::core::Core;
 use super::ledger::Ledger;
 use super::map::Found;
-use crate::endpoint::{Endpoint, Gone, Reach};
+use crate::endpoint::{Endpoint, Gone, Other, Reach};
 use crate::error::SnapshotError;
 use crate::events::{Event, EventKind};
 use crate::form::{Form, Measure};
 use crate::registry_snapshot::{EndpointCells, RegistrySnapshot, Removed, WriterCells};
+use crate::removal::Removal;
 use crate::strategy::Strategy;
 use crate::window::fixed::Fixed;
 use crate::writer::{Replica, Writer};
@@ -65,14 +70,17 @@ impl Registry {
     /// Adds the hits of another registry, as `snapshot` knows them. Merging the same snapshot again changes nothing, and a
     /// later one adds just what is new.
     ///
+    /// Removals travel along: hits up to a removal that one of the two knows of stay removed, and hits after it count,
+    /// wherever they were recorded. The answer is how many hits of the snapshot were left out because they were removed.
+    ///
     /// # Errors
     /// As [`restore`](Self::restore); [`SnapshotError::Own`] if the snapshot is this registry's own and its generations are
     /// still counting, or claims more of them than there is; [`SnapshotError::Forked`] if it comes from the other side of a
     /// fork. Nothing is changed then.
-    pub fn merge(&self, snapshot: &RegistrySnapshot) -> Result<(), SnapshotError> {
-        self.core.merge(snapshot)?;
+    pub fn merge(&self, snapshot: &RegistrySnapshot) -> Result<u64, SnapshotError> {
+        let left_out = self.core.merge(snapshot)?;
         self.core.watch.changed();
-        Ok(())
+        Ok(left_out)
     }
 
     /// Writes a [`snapshot`](Self::snapshot) to the file at `path`, whole or not at all.
@@ -114,11 +122,11 @@ impl Core {
                 }
                 let writer = Writer { replica: ledger.replica, generation: own.number };
                 let (form, ever, cells, dropped) = (own.form, own.ever, own.cells, own.dropped);
-                writers.push(WriterCells { writer, form, ever, cells, dropped });
+                writers.push(WriterCells { writer, epoch: endpoint.epoch(), form, ever, cells, dropped });
             }
-            for (writer, copied) in exported.others {
+            for (writer, Other { epoch, cells: copied }) in exported.others {
                 let (form, cells, dropped) = (copied.form(), copied.cells(), copied.dropped());
-                writers.push(WriterCells { writer, form, ever: 0, cells, dropped });
+                writers.push(WriterCells { writer, epoch, form, ever: 0, cells, dropped });
             }
             endpoints.push(EndpointCells {
                 name: name.into(),
@@ -147,7 +155,7 @@ impl Core {
             removed: graves
                 .removed
                 .iter()
-                .map(|(name, &(epoch, at))| Removed { name: name.clone(), epoch, at })
+                .map(|(name, removal)| Removed { name: name.clone(), removal: removal.clone() })
                 .collect(),
             totals,
         }
@@ -230,36 +238,36 @@ impl Core {
         Ok(())
     }
 
-    pub fn merge(&self, snapshot: &RegistrySnapshot) -> Result<(), SnapshotError> {
+    pub fn merge(&self, snapshot: &RegistrySnapshot) -> Result<u64, SnapshotError> {
         self.check(snapshot)?;
         let mut ledger = self.ledger();
         self.check_writers(snapshot, &ledger)?;
+        let heard: BTreeMap<&str, &Removal> =
+            snapshot.removed.iter().map(|removed| (&*removed.name, &removed.removal)).collect();
+        let mut left_out = 0;
+        let kept = snapshot.endpoints.iter().filter_map(|theirs| {
+            let mut removal = self.removal_of(&theirs.name);
+            if let Some(heard) = heard.get(&*theirs.name) {
+                removal.join(heard);
+            }
+            let kept = theirs.without_removed(&removal, self.geometry().resolution(), self.parts(), &mut left_out);
+            let is_removed = kept.is_empty() && theirs.epoch < removal.epoch;
+            (!is_removed).then_some(kept)
+        });
+        let kept: Vec<Cow<'_, EndpointCells>> = kept.collect();
         let guard = self.guard();
-        let new = snapshot.endpoints.iter().filter(|theirs| self.get(&theirs.name, &guard).is_none()).count();
+        let new = kept.iter().filter(|theirs| self.get(&theirs.name, &guard).is_none()).count();
         if self.len() + new > self.max_endpoints() {
             let (endpoints, max_endpoints) = (self.len() + new, self.max_endpoints());
             return Err(SnapshotError::NoRoom { endpoints, max_endpoints });
         }
-        for theirs in &snapshot.removed {
-            self.bury(theirs);
+        for Removed { name, removal } in &snapshot.removed {
+            self.hear_of(name, removal, ledger.replica);
         }
-        for theirs in &snapshot.endpoints {
-            if theirs.epoch < self.epoch_of_removed(&theirs.name) {
-                continue;
-            }
-            if let Some(ours) = self.get(&theirs.name, &guard).map(Found::reach)
-                && ours.epoch() < theirs.epoch
-            {
-                // First, so that a hit that comes now makes no endpoint of an older epoch.
-                self.note_epoch(&theirs.name, theirs.epoch, self.times().tick());
-                let _ = ours.end(Gone::Removed, self.shared());
-                self.take_out(&theirs.name, ours);
-            }
+        for theirs in &kept {
             let endpoint = self.endpoint_for(theirs, &guard)?.reach();
-            if endpoint.epoch() == theirs.epoch {
-                endpoint.join_uniques(self.parts(), &theirs.seen);
-                self.take_in_others(endpoint, theirs, ledger.replica);
-            }
+            endpoint.join_uniques(self.parts(), &theirs.seen);
+            self.take_in_others(endpoint, theirs, ledger.replica);
         }
         {
             let mut graves = self.graves.lock();
@@ -277,7 +285,7 @@ impl Core {
                 ledger.inherited.push(replica);
             }
         }
-        Ok(())
+        Ok(left_out)
     }
 
     /// Whether what `snapshot` says of who counted what can be true.
@@ -316,20 +324,8 @@ impl Core {
         for cells in &theirs.writers {
             let alive = cells.writer.replica == ours && endpoint.live(cells.writer.generation, self.shared()).is_some();
             if !alive {
-                endpoint.merge(cells.writer, cells.form, &cells.cells, &cells.dropped);
+                endpoint.merge(cells.writer, cells.epoch, cells.form, &cells.cells, &cells.dropped);
             }
-        }
-    }
-
-    /// Ends what `removed` says was removed.
-    fn bury(&self, removed: &Removed) {
-        self.note_epoch(&removed.name, removed.epoch, removed.at);
-        let guard = self.guard();
-        if let Some(ours) = self.get(&removed.name, &guard).map(Found::reach)
-            && ours.epoch() < removed.epoch
-        {
-            let _ = ours.end(Gone::Removed, self.shared());
-            self.take_out(&removed.name, ours);
         }
     }
 
@@ -343,7 +339,8 @@ impl Core {
             return Err(no_room());
         }
         let strategy = self.strategy_of(&theirs.strategy);
-        let made = Endpoint::new(&strategy, theirs.epoch, theirs.forgotten, self.shared());
+        let epoch = theirs.epoch.max(self.epoch_of_removed(&theirs.name));
+        let made = Endpoint::new(&strategy, epoch, theirs.forgotten, self.shared());
         let Ok(endpoint) = made else {
             self.give_room();
             return Err(SnapshotError::Invalid { what: "strategy" });
@@ -358,10 +355,10 @@ impl Core {
 fn take_in(endpoint: &Endpoint, theirs: &EndpointCells) {
     endpoint.forget_before(theirs.forgotten);
     for cells in &theirs.writers {
-        endpoint.merge(cells.writer, cells.form, &cells.cells, &cells.dropped);
+        endpoint.merge(cells.writer, cells.epoch, cells.form, &cells.cells, &cells.dropped);
     }
 }
 
-fn removed_of(snapshot: &RegistrySnapshot) -> BTreeMap<Box<str>, (u64, crate::time::Tick)> {
-    snapshot.removed.iter().map(|removed| (removed.name.clone(), (removed.epoch, removed.at))).collect()
+fn removed_of(snapshot: &RegistrySnapshot) -> BTreeMap<Box<str>, Removal> {
+    snapshot.removed.iter().map(|removed| (removed.name.clone(), removed.removal.clone())).collect()
 }

@@ -1,12 +1,9 @@
-//! Who counts here, what was removed, and what was ever counted.
+//! Which replica counts here, and what was ever counted.
 
 use std::collections::BTreeMap;
 
 use super::core::Core;
-use super::map::Found;
-use crate::endpoint::Gone;
 use crate::sync::MutexGuard;
-use crate::time::Tick;
 use crate::totals::Totals;
 use crate::writer::Replica;
 
@@ -18,7 +15,7 @@ pub struct Ledger {
     /// The process that `replica` counts in.
     process: u32,
     /// Whether this is a forked child's copy that has not been cleared since.
-    forked: bool,
+    pub forked: bool,
     /// Replicas whose hits were inherited over forks, and are among this registry's own.
     pub inherited: Vec<Replica>,
     /// Totals of other replicas; those of this one's former lives among them.
@@ -27,15 +24,6 @@ pub struct Ledger {
     pub began: Totals,
     /// The largest totals ever answered: while hits move from an endpoint to the tallies they are missing for a moment.
     floor: Totals,
-}
-
-/// What was removed.
-#[derive(Debug, Default)]
-pub struct Graves {
-    /// The highest epoch seen.
-    pub epoch: u64,
-    /// By name: the epoch that begins after it, and when that was.
-    pub removed: BTreeMap<Box<str>, (u64, Tick)>,
 }
 
 impl Ledger {
@@ -92,63 +80,5 @@ impl Core {
         let others = ledger.totals.values().fold(Totals::default(), |sum, &totals| sum.plus(totals));
         ledger.floor = ledger.floor.max(self.own_totals().minus(ledger.began).plus(others));
         ledger.floor
-    }
-
-    /// The epoch in which an endpoint of `name` begins.
-    pub fn epoch_of_removed(&self, name: &str) -> u64 {
-        self.graves.lock().removed.get(name).map_or(0, |&(epoch, _)| epoch)
-    }
-
-    /// Keeps no more removals in mind than there may be endpoints, as long as those that go are out of every window.
-    ///
-    /// Not earlier: a registry that forgot a removal begins the name's next endpoint in the first epoch, and a merge with
-    /// one that remembers it takes that endpoint for an older one.
-    pub fn forget_graves(&self, horizon: Tick) {
-        let slots = self.geometry().slots() as u64;
-        let mut graves = self.graves.lock();
-        if graves.removed.len() > self.max_endpoints() {
-            graves.removed.retain(|_, &mut (_, at)| at.0 + slots > horizon.0);
-        }
-    }
-
-    /// Notes that the lives of `name` before `epoch` are over.
-    pub fn note_epoch(&self, name: &str, epoch: u64, at: Tick) {
-        let mut graves = self.graves.lock();
-        let grave = graves.removed.entry(name.into()).or_insert((epoch, at));
-        *grave = (grave.0.max(epoch), grave.1.max(at));
-    }
-
-    pub fn remove(&self, name: &str) -> bool {
-        let guard = self.guard();
-        let Some(endpoint) = self.get(name, &guard).map(Found::reach) else { return false };
-        {
-            // Before the endpoint ends: whoever makes the next one of the name sees the epoch.
-            let mut graves = self.graves.lock();
-            graves.epoch += 1;
-            let grave = (graves.epoch, self.newest().max(self.times().tick()));
-            graves.removed.insert(name.into(), grave);
-        }
-        let _ = endpoint.end(Gone::Removed, self.shared());
-        self.take_out(name, endpoint)
-    }
-
-    pub fn clear(&self) {
-        let mut ledger = self.ledger();
-        let guard = self.guard();
-        let mut names: Vec<Box<str>> = self.all(&guard).map(|(name, _)| name.into()).collect();
-        // In an order that can be told afterwards.
-        names.sort_unstable();
-        for name in names {
-            if !ledger.forked {
-                self.remove(&name);
-            } else if let Some(endpoint) = self.get(&name, &guard).map(Found::reach) {
-                let _ = endpoint.end(Gone::Removed, self.shared());
-                self.take_out(&name, endpoint);
-            }
-        }
-        if ledger.forked {
-            ledger.forked = false;
-            ledger.inherited.clear();
-        }
     }
 }

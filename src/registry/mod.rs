@@ -13,7 +13,8 @@
 //! | `handle` | [`Handle`]: one endpoint without looking its name up |
 //! | `visitors` | different visitors of an endpoint |
 //! | `aging` | pruning what is idle, room when full |
-//! | `ledger` | who counts here, what was removed, what was ever counted |
+//! | `graves` | what was removed |
+//! | `ledger` | which replica counts here, what was ever counted |
 //! | `exchange` | snapshot, restore, merge, clone |
 //! | `watch` | events and thresholds |
 //! | `metrics` | [`Metrics`] |
@@ -26,13 +27,14 @@
 //! | `record_hit` of a known name | the same, after a lock-free look-up | |
 //! | `record_hit` of a new name | makes the endpoint; may prune others | |
 //! | `query_hits`, `total`, `top` | wait-free per endpoint; one lock for endpoints that hold merged or restored hits, and for `sliding` | every hit whose call returned before it began, none whose call began after it ended |
-//! | `swap_strategy`, `remove`, `prune` | lock-free per endpoint | the same |
-//! | `snapshot`, `restore`, `merge`, `metrics` | one lock against each other, none against recorders | the same, endpoint by endpoint |
+//! | `swap_strategy`, `prune` | lock-free per endpoint | the same |
+//! | `remove`, `snapshot`, `restore`, `merge`, `metrics` | one lock against each other, none against recorders | the same, endpoint by endpoint |
 
 mod aging;
 mod builder;
 mod core;
 mod exchange;
+mod graves;
 mod handle;
 mod ledger;
 mod map;
@@ -239,13 +241,16 @@ impl Registry {
         self.len() == 0
     }
 
-    /// Removes `endpoint` with its hits; answers whether there was one. Its handles answer `Refused` from then on. A hit
-    /// that comes later makes a new endpoint, in a higher epoch: no older snapshot brings the removed hits back.
+    /// Removes `endpoint` with its hits; answers whether there was one. Its handles answer `Refused` from then on, and a hit
+    /// that comes later makes a new endpoint.
+    ///
+    /// No merge brings the removed hits back. Hits after the removal count, also those of other registries that never heard of
+    /// it. Of the tick of the removal itself, the hits of those writers count that this registry had no hits of.
     pub fn remove(&self, endpoint: &str) -> bool {
         self.core.remove(endpoint)
     }
 
-    /// Removes every endpoint. In a forked child the first call only drops what was inherited, so that the child's
+    /// Removes every endpoint, as [`remove`](Self::remove) does. In a forked child the first call only drops what was inherited, so that the child's
     /// snapshots can be merged with the parent's.
     pub fn clear(&self) {
         self.core.clear();

@@ -14,7 +14,7 @@ use crate::error::{EndpointError, QueryError};
 use crate::moment::Query;
 use crate::outcome::Outcome;
 use crate::sketch::hyperloglog::hash::murmur;
-use crate::time::Timestamp;
+use crate::time::{Tick, Timestamp};
 
 impl Registry {
     /// Counts `amount` hits of `endpoint` now, as [`record_hit`](Self::record_hit) does, by `visitor`: an address, a user, a
@@ -190,6 +190,12 @@ impl Core {
             return Err(query.expired());
         }
         let Some(uniques) = endpoint.uniques() else { return Ok(0) };
+        let removed_before = endpoint.removed_before();
+        let (parts, width) = (self.parts(), self.parts().width());
+        // The part that a removal cuts is left out, as in a merge.
+        let first =
+            if removed_before == Tick(0) { removed_before } else { Tick((parts.part(removed_before) + 1) * width) };
+        let Some(span) = span.since(first) else { return Ok(0) };
         let reading = uniques.count(self.parts(), span);
         if reading.exact { Ok(reading.count) } else { Err(query.expired()) }
     }

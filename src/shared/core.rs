@@ -330,10 +330,10 @@ impl Core {
     }
 
     fn reading(&self, life: Life<'_>, span: Span) -> Reading {
-        let mut reading = life.row().sum(self.geometry(), span);
+        let mut reading = life.sum(self.geometry(), span);
         if life.merged().load(Ordering::Relaxed) != 0 {
             for other in self.book().merged(life) {
-                reading = reading.plus(other.row().sum(self.geometry(), span));
+                reading = reading.plus(other.sum(self.geometry(), span));
             }
         }
         reading.exact &= span.first.0 >= life.known().load(Ordering::Relaxed);
@@ -411,6 +411,12 @@ impl Core {
         if span.first.0 < life.known().load(Ordering::Relaxed) {
             return Err(query.expired());
         }
+        // A part that a removal cuts is left out, as in a merge.
+        let from = match life.from() {
+            Tick(0) => Tick(0),
+            from => Tick((self.parts.part(from) + 1).saturating_mul(self.parts.width())),
+        };
+        let Some(span) = span.since(from) else { return Ok(0) };
         let counted = self.sections.visitors.count(life, self.parts, span);
         self.found(Hits::NONE)?;
         counted.ok_or_else(|| query.expired())?.map_err(|Lost| QueryError::VisitorsFull)

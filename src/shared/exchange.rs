@@ -6,14 +6,14 @@
 //!
 //! | a snapshot says | here |
 //! |---|---|
-//! | a name was removed, in a higher epoch than its life here | the life ends |
-//! | an endpoint, of a lower epoch than the name's here | left out: it was removed |
-//! | an endpoint, of a higher epoch | the life here ends, and one of that epoch begins |
+//! | a name was removed | what that voids of its hits here counts no more ([`Removal`]); the life goes on |
+//! | hits that a removal voids, which one of the two knows | left out; `merge` answers how many that were |
 //! | cells of this file's replica | left out: the slots have them |
 //! | cells of a writer from before this file's replica | only what is more than the frozen share (frozen.rs) |
 //! | cells by the microsecond | added up by tick |
 //! | cells of buckets longer than a tick, estimates | refused: a slot holds the hits of one tick, counted |
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::core::{Sections, hash};
@@ -26,6 +26,7 @@ use super::others::Others;
 use crate::error::SnapshotError;
 use crate::form::{Form, Measure};
 use crate::registry_snapshot::{EndpointCells, RegistrySnapshot, Removed, WriterCells};
+use crate::removal::Removal;
 use crate::sketch::uniques::Parts;
 use crate::strategy::Strategy;
 use crate::sync::Ordering;
@@ -62,10 +63,11 @@ impl<'a> Book<'a> {
         self.header.layout.geometry.resolution().last_tick()
     }
 
-    /// The slots of a life that have hits.
+    /// The slots of a life that have hits which count.
     pub fn row(self, life: Life<'a>) -> impl Iterator<Item = Cell> + 'a {
         let last = self.last_tick();
-        life.row().cells(&self.header.layout.geometry).filter(move |cell| cell.tick <= last)
+        let from = life.from();
+        life.row().cells(&self.header.layout.geometry).filter(move |cell| cell.tick <= last && cell.tick >= from)
     }
 
     /// What is frozen of each life.
@@ -145,8 +147,13 @@ impl<'a> Book<'a> {
         let mut endpoints = BTreeMap::new();
         for life in self.alive() {
             let Some(name) = self.name_of(life) else { continue };
+            let epochs: BTreeMap<Writer, u64> = self
+                .merged(life)
+                .filter_map(|other| Some((self.writer_of(other)?, self.epoch_of(other, life))))
+                .collect();
             let writers = self.cells(life, &frozen).into_iter().map(|(writer, cells)| WriterCells {
                 writer,
+                epoch: epochs.get(&writer).copied().unwrap_or_else(|| life.epoch()),
                 form,
                 ever: 0,
                 cells,
@@ -162,17 +169,11 @@ impl<'a> Book<'a> {
             };
             endpoints.insert(name, cells);
         }
-        let mut removed = BTreeMap::new();
-        for record in lives.names.iter() {
-            let last = lives.last(record).filter(|life| !life.is_alive()).map_or(0, Life::removed);
-            let epoch = record.ended().max(last);
-            if epoch > 0
-                && let Some(name) = record.text(|name| hash(self.header.key, name))
-            {
-                let at = Tick(record.ended_at().load(Ordering::Acquire).min(last_tick.0));
-                removed.insert(name.clone(), Removed { name: name.into(), epoch, at });
-            }
-        }
+        let removed = self.removals().into_iter().filter_map(|(unit, removal)| {
+            let name = lives.names.get(unit)?.text(|name| hash(self.header.key, name))?;
+            Some((name.clone(), Removed { name: name.into(), removal }))
+        });
+        let removed: BTreeMap<String, Removed> = removed.collect();
         RegistrySnapshot {
             resolution: width,
             window: width * geometry.window(),
@@ -187,6 +188,37 @@ impl<'a> Book<'a> {
             removed: removed.into_values().collect(),
             totals,
         }
+    }
+
+    /// The epoch in which the writer of `other` counted, a life of merged hits that belongs to `life`. A file of version 1
+    /// does not say it.
+    fn epoch_of(self, other: Life<'_>, life: Life<'_>) -> u64 {
+        other.epoch_of_writer().unwrap_or_else(|| life.epoch())
+    }
+
+    /// What was removed, by the unit of the name. The lives that are over tell the writers of which hits were found.
+    pub fn removals(self) -> BTreeMap<u64, Removal> {
+        let (lives, last_tick) = (self.sections.lives, self.last_tick());
+        let mut removals = BTreeMap::new();
+        for record in lives.names.iter() {
+            let last = lives.last(record).filter(|life| !life.is_alive()).map_or(0, Life::removed);
+            let epoch = record.ended().max(last);
+            let at = Tick(record.ended_at().load(Ordering::Acquire).min(last_tick.0));
+            if epoch > 0 {
+                removals.insert(record.unit(), Removal { epoch, at, found: BTreeMap::new() });
+            }
+        }
+        for life in lives.iter().filter(|life| !life.is_alive() && !life.is_foreign()) {
+            let Some(removal) = removals.get_mut(&life.name()) else { continue };
+            let writers = self.merged(life).filter_map(|other| Some((self.writer_of(other)?, other)));
+            for (writer, life) in std::iter::once((self.own(life), life)).chain(writers) {
+                let newest = self.row(life).map(|cell| cell.tick).max().filter(|&newest| newest >= removal.at);
+                if let Some(newest) = newest {
+                    removal.found.insert(writer, newest);
+                }
+            }
+        }
+        removals
     }
 
     // -------------------------------------------------------------------------------------------------------- merging
@@ -224,16 +256,32 @@ impl<'a> Book<'a> {
         Ok(())
     }
 
-    /// Takes in `snapshot`. Under the file's lock.
-    pub fn merge(self, snapshot: &RegistrySnapshot) -> Result<(), SnapshotError> {
+    /// Takes in `snapshot`, and answers how many of its hits were left out because they were removed. Under the file's lock.
+    pub fn merge(self, snapshot: &RegistrySnapshot) -> Result<u64, SnapshotError> {
         self.check(snapshot)?;
         let frozen = self.frozen();
-        self.check_room(snapshot, &frozen)?;
+        let known = self.removals();
+        let heard: BTreeMap<&str, &Removal> =
+            snapshot.removed.iter().map(|removed| (&*removed.name, &removed.removal)).collect();
+        let (parts, resolution) = (self.parts(), self.header.layout.geometry.resolution());
+        let mut left_out = 0;
+        let kept = snapshot.endpoints.iter().filter_map(|theirs| {
+            let name = self.find(&theirs.name);
+            let mut removal = name.and_then(|name| known.get(&name.unit())).cloned().unwrap_or_default();
+            if let Some(heard) = heard.get(&*theirs.name) {
+                removal.join(heard);
+            }
+            let kept = theirs.without_removed(&removal, resolution, parts, &mut left_out);
+            let is_removed = kept.is_empty() && theirs.epoch < removal.epoch;
+            (!is_removed).then_some(kept)
+        });
+        let kept: Vec<Cow<'_, EndpointCells>> = kept.collect();
+        self.check_room(snapshot, &kept, &frozen)?;
         self.sections.hot(Hot::Epoch).fetch_max(snapshot.epoch, Ordering::AcqRel);
         for removed in &snapshot.removed {
-            self.bury(removed);
+            self.hear_of(removed);
         }
-        for theirs in &snapshot.endpoints {
+        for theirs in &kept {
             self.take_in(theirs, &frozen)?;
         }
         for (&replica, &totals) in &snapshot.totals {
@@ -243,15 +291,20 @@ impl<'a> Book<'a> {
                 self.others().raise(row, totals);
             }
         }
-        Ok(())
+        Ok(left_out)
     }
 
     /// Whether there is room for all of it: a merge is whole or none.
-    fn check_room(self, snapshot: &RegistrySnapshot, frozen: &Frozen) -> Result<(), SnapshotError> {
+    fn check_room(
+        self,
+        snapshot: &RegistrySnapshot,
+        kept: &[Cow<'_, EndpointCells>],
+        frozen: &Frozen,
+    ) -> Result<(), SnapshotError> {
         let (lives, others) = (self.sections.lives, self.others());
         let mut wanted = 0;
         let mut replicas: BTreeSet<_> = snapshot.totals.keys().copied().collect();
-        for theirs in &snapshot.endpoints {
+        for theirs in kept {
             let ours = self.find(&theirs.name).and_then(|name| lives.alive(name));
             let known: BTreeSet<Writer> =
                 ours.into_iter().flat_map(|life| self.merged(life)).filter_map(|life| self.writer_of(life)).collect();
@@ -260,7 +313,7 @@ impl<'a> Book<'a> {
                 let shares = ours.and_then(|life| frozen.get(&life.index()));
                 writer.replica != self.header.replica && !known.contains(&writer) && !beyond(cells, shares).is_empty()
             });
-            wanted += usize::from(ours.is_none_or(|life| life.epoch() < theirs.epoch)) + foreign.count();
+            wanted += usize::from(ours.is_none()) + foreign.count();
             replicas.extend(theirs.writers.iter().map(|cells| cells.writer.replica));
         }
         let new =
@@ -283,16 +336,21 @@ impl<'a> Book<'a> {
         found.map_err(|_| SnapshotError::NoRoom { endpoints, max_endpoints })
     }
 
-    /// Ends what `removed` says was removed.
-    pub fn bury(self, removed: &Removed) {
+    /// Takes in a removal elsewhere. A life of the name outlives it, without the hits that it voids.
+    ///
+    /// Of the writers that the removal names those are kept in mind which have hits here. Hits of another one, of the tick of
+    /// the removal, come back if a snapshot that has them is merged later.
+    pub fn hear_of(self, Removed { name, removal }: &Removed) {
         // Of a name that never was here the epoch is kept for a life that may come, as long as there is room for names.
-        let Ok(name) = self.find_or_insert(&removed.name) else { return };
-        name.ended_at().fetch_max(removed.at.0, Ordering::AcqRel);
-        name.raise_ended(removed.epoch);
-        if let Some(life) = self.sections.lives.alive(name)
-            && life.epoch() < removed.epoch
-        {
-            life.end(removed.epoch);
+        let Ok(name) = self.find_or_insert(name) else { return };
+        name.ended_at().fetch_max(removal.at.0, Ordering::AcqRel);
+        name.raise_ended(removal.epoch);
+        let Some(life) = self.sections.lives.alive(name) else { return };
+        life.void_before(removal.leaves_from(self.own(life), life.epoch()));
+        for other in self.merged(life) {
+            if let Some(writer) = self.writer_of(other) {
+                other.void_before(removal.leaves_from(writer, self.epoch_of(other, life)));
+            }
         }
     }
 
@@ -301,15 +359,9 @@ impl<'a> Book<'a> {
         let (endpoints, max_endpoints) = (lives.begun() + 1, lives.capacity());
         let full = || SnapshotError::NoRoom { endpoints, max_endpoints };
         let name = self.find_or_insert(&theirs.name)?;
-        if name.ended() > theirs.epoch {
-            return Ok(());
-        }
-        // So that a life that begins now is of their epoch.
+        // So that a life that begins now is of no lower epoch.
         name.raise_ended(theirs.epoch);
         let life = lives.begin(name).map_err(|_| full())?;
-        if life.epoch() > theirs.epoch {
-            return Ok(());
-        }
         life.known().fetch_max(theirs.forgotten.0, Ordering::AcqRel);
         for cells in theirs.writers.iter().filter(|cells| cells.writer.replica != self.header.replica) {
             let cells_beyond = beyond(cells, frozen.get(&life.index()));
@@ -319,7 +371,7 @@ impl<'a> Book<'a> {
             let other = match known {
                 Some(other) => other,
                 None if cells_beyond.is_empty() => continue,
-                None => self.add_writer(life, name, cells.writer).ok_or_else(full)?,
+                None => self.add_writer(life, name, cells.writer, Some(cells.epoch)).ok_or_else(full)?,
             };
             cells_beyond.into_iter().for_each(|cell| other.row().raise(geometry, cell));
         }
@@ -328,11 +380,20 @@ impl<'a> Book<'a> {
     }
 
     /// A life for the hits of `writer` in `life`.
-    pub fn add_writer(self, life: Life<'a>, name: super::names::Name<'a>, writer: Writer) -> Option<Life<'a>> {
+    pub fn add_writer(
+        self,
+        life: Life<'a>,
+        name: super::names::Name<'a>,
+        writer: Writer,
+        epoch: Option<u64>,
+    ) -> Option<Life<'a>> {
         let row = self.others().find_or_add(writer.replica)?;
         let other = self.sections.lives.begin_foreign(name).ok()?;
         other.known().store(writer.generation, Ordering::Relaxed);
         other.lost().store(row as u64 + 1, Ordering::Relaxed);
+        if let Some(epoch) = epoch {
+            other.set_epoch(epoch);
+        }
         other.merged().store(life.merged().load(Ordering::Acquire), Ordering::Relaxed);
         // Whoever follows the link sees what it leads to.
         life.merged().store(other.index() as u64 + 1, Ordering::Release);

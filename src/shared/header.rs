@@ -3,7 +3,7 @@
 //! | word | what |
 //! |---|---|
 //! | 0 | `HITRINGF` |
-//! | 1 | format version: 1; in the upper half 0x01020304, which tells the order of bytes |
+//! | 1 | format version: 2 (version 1, without `from` of lives, is still read); in the upper half 0x01020304, which tells the order of bytes |
 //! | 2 | words of the file |
 //! | 3 | resolution in microseconds |
 //! | 4 | window in ticks; slack in the upper half |
@@ -35,7 +35,7 @@ use crate::window::geometry::{Geometry, MAX_TICKS};
 use crate::writer::Replica;
 
 const MAGIC: u64 = u64::from_le_bytes(*b"HITRINGF");
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const ORDER: u64 = 0x0102_0304;
 const CHECKSUM: usize = FIXED - 1;
 
@@ -119,7 +119,7 @@ impl Header {
         if given.len() < FIXED {
             return Err(SharedError::Truncated { path: path.into(), bytes: length, wanted: BYTES as u64 });
         }
-        if words[1] >> 32 != ORDER || words[1] as u32 != VERSION {
+        if words[1] >> 32 != ORDER || !(1..=VERSION).contains(&(words[1] as u32)) {
             return Err(SharedError::Version { path: path.into(), version: words[1] as u32 });
         }
         if words[CHECKSUM] != u64::from(checksum(&words)) {

@@ -108,7 +108,7 @@ impl Inspection {
             let known = span.is_none_or(|span| span.first.0 >= life.known().load(Ordering::Relaxed));
             let rows = std::iter::once(life).chain(book.merged(life));
             let reading = rows
-                .filter_map(|life| span.map(|span| life.row().sum(geometry, span)))
+                .filter_map(|life| span.map(|span| life.sum(geometry, span)))
                 .fold(crate::window::Reading::NONE, crate::window::Reading::plus);
             Some(Line {
                 endpoint: book.name_of(life)?,

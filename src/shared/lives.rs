@@ -1,7 +1,7 @@
 //! The lives of endpoints, in the order in which they began.
 //!
 //! ```text
-//! life   [ name ][ epoch ][ removed ][ merged ][ visitors ][ known / generation ][ lost / writer ]    one line
+//! life   [ name ][ epoch ][ removed ][ merged ][ visitors ][ known / generation ][ lost / writer ][ from ]    one line
 //!        [ total ] x 4                                                                 four more, a process in each
 //! ```
 //! | word | is | who may move it |
@@ -11,7 +11,10 @@
 //! | `removed` | 0, or the epoch that begins after it | who removes it, by one exchange from 0 |
 //! | `total` | hits that were ever counted by processes of this lane; together, by all | recorders, by `fetch_add` |
 //! | `merged` | 0, or the last life of merged hits that belong to this one, plus 1; of such a life, the one before it | who merges, under the file's lock |
-//! | `visitors` | where who came begins (visitors.rs) | |
+//! | `visitors` | where the visitors begin (visitors.rs) | |
+//! | `from` | the first tick of which its hits count: a removal elsewhere voids those before | a merge that hears of it, upwards, under the file's lock |
+//!
+//! The `epoch` of merged hits is the one in which their writer counted them.
 //!
 //! Life `i` has the ring `i`. A life is never given to another name, nor to the same one again: a handle that was stopped in the
 //! middle of a hit and goes on after the endpoint was removed, and made again, counts into the old life, which nobody asks.
@@ -41,6 +44,7 @@ use crate::sync::{AtomicU64, Ordering, pause};
 use crate::time::Tick;
 use crate::window::geometry::Geometry;
 use crate::window::slots::{Row, exchange};
+use crate::window::{Reading, Span};
 
 use super::layout::{LANES, LIFE, LINE};
 
@@ -51,6 +55,7 @@ const MERGED: usize = 3;
 const VISITORS: usize = 4;
 const KNOWN: usize = 5;
 const LOST: usize = 6;
+const FROM: usize = 7;
 /// In lines of their own: every hit writes one of them, and reads `removed`.
 const TOTALS: usize = LIFE - LANES * LINE;
 /// Beside the name of a life whose hits are another registry's.
@@ -119,12 +124,7 @@ impl<'a> Lives<'a> {
             let tail = self.tail.load(Ordering::Acquire) as usize;
             // After the tail: see the header.
             if let Some(life) = self.alive(name) {
-                if life.epoch() >= name.ended() {
-                    return Ok(life);
-                }
-                // A merge said meanwhile that it is over.
-                life.end(name.ended());
-                continue;
+                return Ok(life);
             }
             if mutated!(LifeUsedAgain)
                 && let Some(life) = self.last(name)
@@ -249,9 +249,30 @@ impl<'a> Life<'a> {
         self.words[EPOCH].load(Ordering::Acquire).saturating_sub(1).min(LAST_EPOCH)
     }
 
-    /// Raises the epoch of a life that nobody else knows yet.
+    /// The epoch in which the writer of merged hits counted, if that was told.
+    pub fn epoch_of_writer(self) -> Option<u64> {
+        self.words[EPOCH].load(Ordering::Acquire).checked_sub(1).map(|epoch| epoch.min(LAST_EPOCH))
+    }
+
+    /// Raises the epoch of a life that no other process knows yet.
     pub fn set_epoch(self, epoch: u64) {
         self.words[EPOCH].fetch_max(epoch + 1, Ordering::AcqRel);
+    }
+
+    /// The first tick of which its hits count.
+    pub fn from(self) -> Tick {
+        Tick(self.words[FROM].load(Ordering::Acquire))
+    }
+
+    /// Lets no hits before `from` count.
+    pub fn void_before(self, from: Tick) {
+        self.words[FROM].fetch_max(from.0, Ordering::AcqRel);
+    }
+
+    /// The counts of the ticks of `span` that count.
+    #[inline]
+    pub fn sum(self, geometry: &Geometry, span: Span) -> Reading {
+        span.since(self.from()).map_or(Reading::NONE, |span| self.row.sum(geometry, span))
     }
 
     /// Hits that were ever counted.

@@ -206,10 +206,11 @@ impl<'a> Name<'a> {
         if self.words[1].load(Ordering::Relaxed) != mark(hash, name.len()) {
             return false;
         }
+        // The record's length was read before, from a word that damage may have changed since.
+        let Some(held) = self.words.get(HEAD..HEAD + name.len().div_ceil(8)) else { return false };
         let (words, rest) = name.as_bytes().as_chunks::<8>();
-        let whole = self.words[HEAD..].iter().zip(words);
-        whole.into_iter().all(|(word, bytes)| word.load(Ordering::Relaxed) == u64::from_le_bytes(*bytes))
-            && (rest.is_empty() || self.words[HEAD + words.len()].load(Ordering::Relaxed) == eight(rest))
+        held.iter().zip(words).all(|(word, bytes)| word.load(Ordering::Relaxed) == u64::from_le_bytes(*bytes))
+            && (rest.is_empty() || held[words.len()].load(Ordering::Relaxed) == eight(rest))
     }
 
     /// The name, if it is one and `hash` gives what the record says of it.

@@ -346,19 +346,22 @@ impl SharedRegistry {
 
     /// Adds the hits of another registry, as its snapshot has them. Merging the same again changes nothing.
     ///
+    /// Removals travel along, see [`Registry::merge`](crate::Registry::merge). The answer is how many hits of the snapshot were
+    /// left out because they were removed.
+    ///
     /// # Errors
     /// [`SharedError::Snapshot`] if it does not fit, which changes nothing; [`SharedError::InUse`] if another process merges
     /// for long; [`SharedError::ReadOnly`].
-    pub fn merge(&self, snapshot: &RegistrySnapshot) -> Result<(), SharedError> {
+    pub fn merge(&self, snapshot: &RegistrySnapshot) -> Result<u64, SharedError> {
         let core = self.core();
         core.check_writable()?;
         let path = core.file.path();
         let locked =
             Changing::wait(core.file.file()).map_err(|error| SharedError::io(path, "it cannot be locked", error))?;
         let _changing = locked.ok_or_else(|| SharedError::InUse { path: path.into() })?;
-        core.book().merge(snapshot)?;
+        let left_out = core.book().merge(snapshot)?;
         core.watch.changed();
-        Ok(())
+        Ok(left_out)
     }
 
     /// Takes the place of all that the file holds by what `snapshot` says: a new file in its place, in one step, also if the

@@ -179,7 +179,7 @@ pub fn restore(path: &Path, old: &Header, snapshot: &RegistrySnapshot) -> Result
         life.known().store(theirs.forgotten.0.max(forgotten.unwrap_or(0)), Ordering::Relaxed);
         to.sections.visitors.join(life, &theirs.seen);
     }
-    snapshot.removed.iter().for_each(|removed| to.bury(removed));
+    snapshot.removed.iter().for_each(|removed| to.hear_of(removed));
     for (&replica, &totals) in &snapshot.totals {
         let row = to.others().find_or_add(replica).ok_or_else(no_room)?;
         to.others().raise(row, totals);
@@ -233,6 +233,7 @@ fn copy(
         let name = to.sections.lives.names.find_or_insert(hash(header.key, &text), &text).map_err(|_| full())?;
         name.raise_ended(life.epoch());
         let new = to.sections.lives.begin(name).map_err(|_| full())?;
+        new.void_before(life.from());
         copy_row(from, life, to, new);
         let total = life.total();
         left_behind = left_behind.saturating_sub(total);
@@ -243,7 +244,8 @@ fn copy(
         let others: Vec<Life<'_>> = from.merged(life).collect();
         for other in others.into_iter().rev() {
             let Some(writer) = from.writer_of(other) else { continue };
-            let copied = to.add_writer(new, name, writer).ok_or_else(full)?;
+            let copied = to.add_writer(new, name, writer, other.epoch_of_writer()).ok_or_else(full)?;
+            copied.void_before(other.from());
             copy_row(from, other, to, copied);
         }
         if let Some(shares) = frozen.get(&life.index()).filter(|shares| !shares.is_empty()) {

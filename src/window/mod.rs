@@ -42,6 +42,14 @@ impl Span {
         if len == 0 { None } else { Some(Self { first: Tick((to.0 + 1).saturating_sub(len)), to }) }
     }
 
+    /// Its ticks from `first` on, if there are any.
+    #[must_use]
+    #[inline]
+    pub fn since(self, first: Tick) -> Option<Self> {
+        let first = self.first.max(first);
+        if first <= self.to { Some(Self { first, to: self.to }) } else { None }
+    }
+
     /// The number of ticks.
     #[must_use]
     #[inline]

@@ -27,6 +27,7 @@ const FLOORS: [&[&str]; 5] = [
         "counter",
         "moment",
         "copied",
+        "removal",
         "endpoint",
         "snapshot",
         "registry_snapshot",

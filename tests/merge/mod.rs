@@ -4,4 +4,5 @@ mod fleet;
 mod laws;
 mod nothing_lost;
 mod refused;
+mod removals;
 mod sketches;

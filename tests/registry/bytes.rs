@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hitring::{HitCounter, Registry, RegistrySnapshot, Snapshot, SnapshotError, Strategy};
+use hitring::{HitCounter, ManualClock, Outcome, Registry, RegistrySnapshot, Snapshot, SnapshotError, Strategy};
 use proptest::prelude::*;
 
 use super::{START, at};
@@ -98,7 +98,7 @@ fn snapshots_of_other_things_say_what_they_are() {
     let mut newer = registry.clone();
     newer[8] = 9;
     let newer = RegistrySnapshot::from_bytes(&newer).err();
-    assert_eq!(newer, Some(SnapshotError::Newer { version: 9, supported: 1 }));
+    assert_eq!(newer, Some(SnapshotError::Newer { version: 9, supported: 2 }));
     assert_eq!(RegistrySnapshot::from_bytes(b"PK\x03\x04").err(), Some(SnapshotError::Foreign));
 }
 
@@ -171,4 +171,41 @@ fn more_hits_of_a_life_that_goes_on_here_than_there_are_is_refused() {
         let hits = ours.query_hits_at("/a", at(START), Duration::from_secs(60)).expect("nothing was recycled");
         assert_eq!(hits, HITS);
     }
+}
+
+/// Bytes that hitring of format version 1 wrote: "/a" was removed at 1,000 in epoch 1 and hit twice at 1,001; three hits of "/b" at
+/// 1,001 came from another registry.
+const VERSION_1: &str = "\
+48495452494e470001000200da0100000000000040420f000000000008000000\
+04000000010000000000000043550822b502c659000000000000000000000000\
+000000000e0000000000000001000000040072696e670200000043550822b502\
+c659000000000000000043550822b502c6590100000000000000010000004042\
+0f00000000004000000000000000010000000000000000000000000000000200\
+000002002f610100000000000000000000000000000000000000010000000000\
+000003000000000000000000000001000000e903000000000000020000000000\
+00000000000002002f6200000000000000000000000000000000000000000100\
+00000100000001000000000000000000000001000000e9030000000000000300\
+000000000000000000000100000002002f610100000000000000e80300000000\
+00000200000043550822b502c659000000000000000003000000000000000000\
+0000000000000000000000000000000000000000000000000000000000000000\
+000000000000000000000000000043550822b502c65901000000000000000300\
+0000000000000000000000000000000000000000000000000000000000000000\
+00000000000000000000000000000000000000000000718b95bc";
+
+#[test]
+fn version_1_is_still_read() {
+    let digits = VERSION_1.as_bytes().as_chunks::<2>().0;
+    let digit = |digit: u8| char::from(digit).to_digit(16).expect("a digit") as u8;
+    let bytes: Vec<u8> = digits.iter().map(|&[high, low]| digit(high) << 4 | digit(low)).collect();
+    let old = RegistrySnapshot::from_bytes(&bytes).expect("version 1");
+    let clock = ManualClock::new(at(1_001));
+    let window = Duration::from_secs(8);
+    let registry = Registry::builder().window(window).slack(4).clock(clock).build().expect("it is possible");
+    // A hit of before the removal that the bytes tell of.
+    assert_eq!(registry.record_hit_at("/a", at(999), 100), Ok(Outcome::Counted));
+    assert_eq!(registry.record_hit("/a", 10), Ok(Outcome::Counted));
+    assert_eq!(registry.merge(&old), Ok(0));
+    let count = |name| registry.query_hits(name, window).map(u64::from);
+    assert_eq!((count("/a"), count("/b")), (Ok(12), Ok(3)));
+    assert_eq!(RegistrySnapshot::from_bytes(&old.to_bytes()).as_ref(), Ok(&old), "it is written in today's version");
 }

@@ -20,7 +20,7 @@ mod visitors;
 use hitring::Timestamp;
 
 /// Seconds since 1970.
-fn at(secs: u64) -> Timestamp {
+pub fn at(secs: u64) -> Timestamp {
     Timestamp::try_from(secs).expect("a time of the tests is before the year 10000")
 }
 

@@ -213,7 +213,7 @@ fn snapshots_beside_recorders_merge_to_the_total() {
                     kept.push(snapshot);
                 }
                 // Older ones change nothing.
-                kept.iter().for_each(|snapshot| sink.merge(snapshot).expect("both are alike"));
+                kept.iter().for_each(|snapshot| _ = sink.merge(snapshot).expect("both are alike"));
                 return;
             }
             for hit in 0..5_000u64 {

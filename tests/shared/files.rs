@@ -118,7 +118,9 @@ fn other_versions_and_impossible_sizes_are_refused_even_with_a_right_checksum() 
     let word = |word: usize| u64::from_le_bytes(bytes[word * 8..word * 8 + 8].try_into().expect("eight bytes"));
     fs::write(&path, forged(&bytes, 20, word(20))).expect("it can be written");
     assert!(SharedRegistry::read(&path).is_ok(), "the checksum of this test is the file's");
-    for version in [0, 2, 77] {
+    fs::write(&path, forged(&bytes, 1, (word(1) & !0xffff_ffff) | 1)).expect("it can be written");
+    assert!(SharedRegistry::read(&path).is_ok(), "version 1 is still read");
+    for version in [0, 3, 77] {
         fs::write(&path, forged(&bytes, 1, (word(1) & !0xffff_ffff) | version)).expect("it can be written");
         for error in refusals(&path) {
             assert!(

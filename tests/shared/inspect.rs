@@ -427,7 +427,7 @@ fn what_is_no_file_of_ours_is_said() {
     assert!(complaint(&["inspect"], &[&cut]).contains("is damaged"));
     assert!(faults(&cut).0[0].contains("is damaged"));
     header(8);
-    assert!(complaint(&["inspect", "--check"], &[&cut]).contains("format version 0"));
+    assert!(complaint(&["inspect", "--check"], &[&cut]).contains("format version 3"));
 }
 
 #[test]

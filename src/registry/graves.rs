@@ -1,0 +1,130 @@
+//! What was removed: for each name its [`Removal`], so that no snapshot brings removed hits back.
+//!
+//! | what | does |
+//! |---|---|
+//! | a removal here | ends the endpoint and its handles; the next hit of the name makes another endpoint, in a higher epoch |
+//! | a removal elsewhere, heard of in a merge | voids the hits here up to it; the endpoint goes on in its epoch, with its handles |
+//!
+//! Tests: `tests/merge/removals.rs`, `tests/registry/fleet.rs`.
+
+use std::collections::BTreeMap;
+
+use super::core::Core;
+use super::map::Found;
+use crate::endpoint::{Gone, Reach};
+use crate::form::Form;
+use crate::removal::Removal;
+use crate::time::Tick;
+use crate::writer::{Replica, Writer};
+
+/// What was removed.
+#[derive(Debug, Default)]
+pub struct Graves {
+    /// The highest epoch seen.
+    pub epoch: u64,
+    pub removed: BTreeMap<Box<str>, Removal>,
+}
+
+impl Core {
+    /// The epoch in which an endpoint of `name` begins.
+    pub fn epoch_of_removed(&self, name: &str) -> u64 {
+        self.graves.lock().removed.get(name).map_or(0, |removal| removal.epoch)
+    }
+
+    /// What is known of the removals of `name`.
+    pub fn removal_of(&self, name: &str) -> Removal {
+        self.graves.lock().removed.get(name).cloned().unwrap_or_default()
+    }
+
+    /// Keeps no more removals in mind than there may be endpoints, as long as those that go are out of every window.
+    ///
+    /// Not earlier: a merge with an older snapshot would bring the removed hits back.
+    pub fn forget_graves(&self, horizon: Tick) {
+        let slots = self.geometry().slots() as u64;
+        let mut graves = self.graves.lock();
+        if graves.removed.len() > self.max_endpoints() {
+            graves.removed.retain(|_, removal| removal.at.0 + slots > horizon.0);
+        }
+    }
+
+    /// Notes a removal of `name`.
+    fn note_removal(&self, name: &str, removal: &Removal) {
+        let mut graves = self.graves.lock();
+        graves.epoch = graves.epoch.max(removal.epoch);
+        match graves.removed.get_mut(name) {
+            Some(known) => known.join(removal),
+            None => _ = graves.removed.insert(name.into(), removal.clone()),
+        }
+    }
+
+    pub fn remove(&self, name: &str) -> bool {
+        let replica = self.ledger().replica;
+        self.remove_as(name, replica)
+    }
+
+    fn remove_as(&self, name: &str, replica: Replica) -> bool {
+        let guard = self.guard();
+        let Some(endpoint) = self.get(name, &guard).map(Found::reach) else { return false };
+        let at = self.horizon();
+        // Before the endpoint ends: a hit that makes the next one of the name sees the epoch.
+        let epoch = {
+            let mut graves = self.graves.lock();
+            graves.epoch += 1;
+            let epoch = graves.epoch;
+            let removal = Removal { epoch, at, found: BTreeMap::new() };
+            graves.removed.entry(name.into()).or_default().join(&removal);
+            epoch
+        };
+        let _ = endpoint.end(Gone::Removed, self.shared());
+        // After it: no writer here brings another hit.
+        let found = self.newest_of_writers(endpoint, at, replica);
+        self.note_removal(name, &Removal { epoch, at, found });
+        self.take_out(name, endpoint)
+    }
+
+    /// The writers that have hits from `at` on in `endpoint`, and the newest tick of each.
+    fn newest_of_writers(&self, endpoint: Reach<'_>, at: Tick, replica: Replica) -> BTreeMap<Writer, Tick> {
+        let exported = endpoint.export(self.shared());
+        let resolution = self.geometry().resolution();
+        let newest = |form: Form, tick: Option<Tick>| tick.map(|tick| form.ticks(tick, resolution).1);
+        let own = exported.own.into_iter().map(|own| {
+            let writer = Writer { replica, generation: own.number };
+            (writer, newest(own.form, own.cells.last().map(|cell| cell.tick)))
+        });
+        let others = exported.others.into_iter().map(|(writer, other)| {
+            let last = (other.cells.len() > 0).then(|| other.cells.newest());
+            (writer, newest(other.cells.form(), last))
+        });
+        let found = own.chain(others).filter_map(|(writer, newest)| Some((writer, newest?)));
+        found.filter(|&(_, newest)| newest >= at).collect()
+    }
+
+    /// Takes in a removal elsewhere. An endpoint of the name outlives it, without the hits that it voids.
+    pub fn hear_of(&self, name: &str, removal: &Removal, replica: Replica) {
+        self.note_removal(name, removal);
+        let guard = self.guard();
+        if let Some(endpoint) = self.get(name, &guard).map(Found::reach) {
+            endpoint.outlive(removal, replica, self.shared());
+        }
+    }
+
+    pub fn clear(&self) {
+        let mut ledger = self.ledger();
+        let guard = self.guard();
+        let mut names: Vec<Box<str>> = self.all(&guard).map(|(name, _)| name.into()).collect();
+        // In an order that can be told afterwards.
+        names.sort_unstable();
+        for name in names {
+            if !ledger.forked {
+                self.remove_as(&name, ledger.replica);
+            } else if let Some(endpoint) = self.get(&name, &guard).map(Found::reach) {
+                let _ = endpoint.end(Gone::Removed, self.shared());
+                self.take_out(&name, endpoint);
+            }
+        }
+        if ledger.forked {
+            ledger.forked = false;
+            ledger.inherited.clear();
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! [`Removal`]: which hits of a name were removed.
+//!
+//! A removal is an epoch and a tick. It voids the hits of lower epochs up to its tick, and no later ones, so a removal eats
+//! nothing that comes after it, and nothing that was removed comes back, however late it arrives. A writer that never hears
+//! of the removal goes on in its old epoch, and what it counts later counts.
+//!
+//! Hits of the very tick of the removal may have come before it or after. The removal names the writers that it found hits of,
+//! with the newest tick of each: these hits are removed. Hits of other writers in that tick stay.
+//!
+//! | a cell of writer `w` in epoch `e` | is |
+//! |---|---|
+//! | `e` is the removal's epoch, or higher | kept |
+//! | all of it lies before the tick of the removal | void |
+//! | it begins no later than the newest tick that the removal found of `w` | void |
+//! | else | kept |
+//!
+//! Removals of one name [`join`](Removal::join): the higher epoch, the later tick, and of each writer the later tick. That is
+//! commutative, associative and idempotent, so registries agree whatever the order in which they hear of removals. Where two
+//! registries removed a name at different times, hits up to the later time are void if their epoch is lower than either's.
+//!
+//! Tests: `tests/merge/removals.rs`.
+
+use std::collections::BTreeMap;
+
+use crate::form::Form;
+use crate::time::{Resolution, Tick};
+use crate::writer::Writer;
+
+/// See the module's header.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Removal {
+    /// The epoch that begins after it.
+    pub epoch: u64,
+    /// When it was, in ticks of the resolution.
+    pub at: Tick,
+    /// The writers of which hits from `at` on were found, and the newest tick of each.
+    pub found: BTreeMap<Writer, Tick>,
+}
+
+impl Removal {
+    /// Takes in what is known of another removal of the name.
+    pub fn join(&mut self, other: &Self) {
+        self.epoch = self.epoch.max(other.epoch);
+        self.at = self.at.max(other.at);
+        for (&writer, &newest) in &other.found {
+            let found = self.found.entry(writer).or_insert(newest);
+            *found = newest.max(*found);
+        }
+        let at = self.at;
+        // The tick alone says it of these.
+        self.found.retain(|_, newest| *newest >= at);
+    }
+
+    /// The first tick of `writer`'s hits in `epoch` that the removal leaves.
+    #[must_use]
+    pub fn leaves_from(&self, writer: Writer, epoch: u64) -> Tick {
+        if epoch >= self.epoch {
+            return Tick(0);
+        }
+        self.found.get(&writer).map_or(self.at, |newest| Tick(newest.0 + 1).max(self.at))
+    }
+
+    /// Whether a cell of `writer` in `epoch` that lies in the ticks `first ..= last` counts.
+    #[must_use]
+    pub fn keeps(&self, writer: Writer, epoch: u64, (first, last): (Tick, Tick)) -> bool {
+        epoch >= self.epoch || (last >= self.at && self.found.get(&writer).is_none_or(|&newest| first > newest))
+    }
+}
+
+impl Form {
+    /// The first and the last tick of the resolution that a cell at `tick` may have hits of.
+    #[must_use]
+    pub fn ticks(&self, tick: Tick, resolution: Resolution) -> (Tick, Tick) {
+        let width = resolution.width();
+        if self.grain > width {
+            let buckets = (self.grain.as_nanos() / width.as_nanos()) as u64;
+            let first = tick.0.saturating_mul(buckets);
+            return (Tick(first), Tick(first.saturating_add(buckets - 1)));
+        }
+        let of = if self.grain < width { Tick(tick.0 / self.grains) } else { tick };
+        (of, of)
+    }
+}
