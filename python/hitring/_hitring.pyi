@@ -583,7 +583,8 @@ class Registry:
     def restore(self, snapshot: Buffer) -> None:
         """Replace everything the registry holds by ``snapshot``, metrics included.
 
-        Counters go on with the endpoints of their names; those of names that the snapshot has not answer ``REFUSED``.
+        Counters go on with the endpoints that are put in the place of theirs; those of names that the snapshot has not
+        answer ``REFUSED``, for good.
 
         Raises
         ------
@@ -673,7 +674,8 @@ class Counter:
     """One endpoint of a registry: records and counts as fast as a `HitCounter`. Made by `Registry.counter`.
 
     It keeps its endpoint from being pruned. When the endpoint is removed it answers ``REFUSED`` and no hits, for good;
-    a new counter is of the new endpoint. When the registry is restored it goes on with the endpoint of its name.
+    a new counter is of the new endpoint. When the registry is restored it goes on with the endpoint that was put in its
+    place, until that is removed.
 
     Examples
     --------

@@ -18,6 +18,11 @@ use crate::sync::{Ordering, relax};
 use crate::time::{Resolution, Tick};
 use crate::writer::{Replica, Writer};
 
+/// How many handles `uses` says there are.
+pub(super) fn handles(uses: u64) -> u64 {
+    uses & !(LOCKED | ADAPTIVE | CROWDED)
+}
+
 impl Endpoint {
     /// One more handle.
     ///
@@ -43,9 +48,9 @@ impl Endpoint {
         self.uses.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Whether there is a handle.
+    /// Whether there is a handle, of this endpoint or of one that it replaced.
     pub fn is_used(&self) -> bool {
-        self.uses.load(Ordering::Acquire) & !(LOCKED | ADAPTIVE | CROWDED) != 0
+        handles(self.uses.load(Ordering::Acquire)) != 0 || self.has_inherited_handles()
     }
 
     /// One handle less.
@@ -76,7 +81,7 @@ impl Reach<'_> {
     /// how many cells and hits it still held.
     pub fn end_if_idle(self, shared: Shared<'_>, horizon: Tick) -> Option<u64> {
         self.without_handles(|sole| {
-            if !self.is_behind(shared, horizon) {
+            if self.has_inherited_handles() || !self.is_behind(shared, horizon) {
                 return None;
             }
             let closing = self.gate.try_close(sole)?;
@@ -93,7 +98,7 @@ impl Reach<'_> {
 
     /// Ends the endpoint if it has no handle, whatever it holds.
     pub fn end_if_unused(self, shared: Shared<'_>) -> Option<u64> {
-        self.without_handles(|_| self.end(Gone::Removed, shared))
+        self.without_handles(|_| (!self.has_inherited_handles()).then(|| self.end(Gone::Removed, shared)))?
     }
 
     /// Ends the endpoint: no hit whose call begins later is taken. Answers how many hits it held.

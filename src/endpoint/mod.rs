@@ -14,7 +14,7 @@
 //! | generation | it | swap, promotion: to a new generation in front of it |
 //! | chain, `FEW` | the cells in line | a hit that finds them full: to a new generation in front of the chain |
 //! | `REMOVED` set | nowhere; the endpoint is gone | remove, prune, for good |
-//! | `REPLACED` set | the endpoint of the same name that the registry has instead | restore, for good |
+//! | `REPLACED` set | the endpoint that the restore put in its place, as long as that is there (`heir.rs`) | restore, for good |
 //!
 //! # Two ways in
 //! The **short way** adds to a tick that has hits already, in the generation that `head` names. The **long way** brings new
@@ -45,6 +45,7 @@
 //! | `acquire` | waits while generations are being unlinked (bounded by the chain) | one read-modify-write |
 //! | all others | lock-free | |
 
+mod heir;
 mod leaving;
 mod reach;
 mod reading;
@@ -55,6 +56,7 @@ use std::ptr;
 pub use reach::{Generation, Reach, Unlinked};
 pub use reading::{Exported, Own};
 
+use self::heir::Former;
 use self::reach::Head;
 use crate::copied::Copied;
 use crate::counter::Counter;
@@ -113,7 +115,7 @@ impl Shared<'_> {
 pub enum Gone {
     /// It was removed or pruned.
     Removed,
-    /// The registry was restored, and has another one of the name if the snapshot had one.
+    /// The registry was restored, and put another one of the name in its place.
     Replaced,
 }
 
@@ -159,11 +161,14 @@ struct Rare {
     uniques: Uniques,
     /// The first tick of which the endpoint's own hits count, after a removal elsewhere that it outlived.
     removed_before: Typed<Tick>,
+    /// The endpoints whose handles go on here.
+    formers: Once<Vec<Former>>,
 }
 
 impl Default for Rare {
     fn default() -> Self {
-        Self { others: Once::default(), uniques: Uniques::default(), removed_before: Typed::new(Tick(0)) }
+        let removed_before = Typed::new(Tick(0));
+        Self { others: Once::default(), uniques: Uniques::default(), removed_before, formers: Once::default() }
     }
 }
 

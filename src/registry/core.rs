@@ -196,7 +196,7 @@ impl Core {
     }
 
     #[inline(always)]
-    fn record_into(&self, endpoint: Reach<'_>, name: &str, amount: u64) -> Result<Outcome, Gone> {
+    pub fn record_into(&self, endpoint: Reach<'_>, name: &str, amount: u64) -> Result<Outcome, Gone> {
         let tick = self.tick();
         if self.record_short(endpoint, tick, amount) {
             return Ok(Outcome::Counted);
@@ -407,6 +407,13 @@ impl Core {
         self.map.get(name, &guard).map(|endpoint| ask(endpoint.reach()))
     }
 
+    /// What `ask` finds in the endpoint that took over the handles of `former`.
+    pub fn with_heir<R>(&self, name: &str, former: &Endpoint, ask: impl FnOnce(Reach<'_>) -> R) -> Option<R> {
+        let guard = self.map.guard();
+        let heir = self.map.get(name, &guard).filter(|endpoint| endpoint.is_heir_of(former))?;
+        Some(ask(heir.reach()))
+    }
+
     pub fn sum(&self, name: &str, query: &Query<'_>) -> Result<Hits, QueryError> {
         match self.with(name, |endpoint| endpoint.sum(self.shared(), query)) {
             Some(hits) => hits,
@@ -426,7 +433,9 @@ impl Core {
         match endpoint.gone() {
             None => endpoint.sum(self.shared(), query),
             Some(Gone::Removed) => self.none(query),
-            Some(Gone::Replaced) => self.sum(name, query),
+            Some(Gone::Replaced) => self
+                .with_heir(name, &endpoint, |heir| heir.sum(self.shared(), query))
+                .unwrap_or_else(|| self.none(query)),
         }
     }
 

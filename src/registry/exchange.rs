@@ -54,8 +54,8 @@ impl Registry {
     }
 
     /// Replaces everything the registry holds by `snapshot`, totals included. What is recorded from then on is counted in
-    /// new generations. Handles go on with the endpoints of their names; those of names that the snapshot has not answer
-    /// `Refused`.
+    /// new generations. Handles go on with the endpoints that are put in the place of theirs; those of names that the snapshot
+    /// has not answer `Refused`, for good.
     ///
     /// # Errors
     /// [`SnapshotError::OtherGeometry`] unless resolution and window are the same; [`SnapshotError::NoRoom`] if it has more
@@ -209,12 +209,21 @@ impl Core {
         }
         let mut ledger = self.ledger();
         let kept: BTreeSet<&str> = snapshot.endpoints.iter().map(|endpoint| &*endpoint.name).collect();
+        // The endpoints that have handles, by name. Two of a name, if a hit made another one meanwhile.
+        let mut formers: BTreeMap<Box<str>, Vec<Arc<Endpoint>>> = BTreeMap::new();
         {
             let guard = self.guard();
             for (name, endpoint) in self.all(&guard) {
                 let how = if kept.contains(name) { Gone::Replaced } else { Gone::Removed };
                 let _ = endpoint.reach().end(how, self.shared());
                 self.take_out(name, endpoint.reach());
+                // A removal may have been quicker.
+                if endpoint.gone() == Some(Gone::Replaced) {
+                    let used = Endpoint::bequeath(&endpoint.keep());
+                    if !used.is_empty() {
+                        formers.entry(name.into()).or_default().extend(used);
+                    }
+                }
             }
         }
         self.set_strategy(&self.strategy_of(&snapshot.strategy));
@@ -230,10 +239,13 @@ impl Core {
         ledger.begin(own);
         let guard = self.guard();
         for theirs in &snapshot.endpoints {
-            // A hit may have made an endpoint of the name meanwhile; then the restored cells come to its own.
-            let endpoint = self.endpoint_for(theirs, &guard)?;
-            endpoint.join_uniques(self.parts(), &theirs.seen);
-            take_in(&endpoint, theirs);
+            // A hit may have made an endpoint of the name meanwhile; then the restored cells, and the handles, come to it.
+            let formers = formers.get(&theirs.name).map_or(&[][..], Vec::as_slice);
+            let _ = self.endpoint_for(theirs, &guard, |endpoint| {
+                endpoint.inherit(formers);
+                endpoint.join_uniques(self.parts(), &theirs.seen);
+                take_in(endpoint, theirs);
+            })?;
         }
         Ok(())
     }
@@ -265,7 +277,7 @@ impl Core {
             self.hear_of(name, removal, ledger.replica);
         }
         for theirs in &kept {
-            let endpoint = self.endpoint_for(theirs, &guard)?.reach();
+            let endpoint = self.endpoint_for(theirs, &guard, |_| ())?.reach();
             endpoint.join_uniques(self.parts(), &theirs.seen);
             self.take_in_others(endpoint, theirs, ledger.replica);
         }
@@ -329,10 +341,17 @@ impl Core {
         }
     }
 
-    /// The endpoint that `theirs` belongs to, made if there is none.
-    fn endpoint_for<'g>(&self, theirs: &EndpointCells, guard: &'g LocalGuard<'_>) -> Result<Found<'g>, SnapshotError> {
+    /// The endpoint that `theirs` belongs to, made if there is none. `fill` fills it; a new one before the map has it, so that
+    /// it is never seen idle.
+    fn endpoint_for<'g>(
+        &self,
+        theirs: &EndpointCells,
+        guard: &'g LocalGuard<'_>,
+        fill: impl Fn(&Endpoint),
+    ) -> Result<Found<'g>, SnapshotError> {
         let no_room = || SnapshotError::NoRoom { endpoints: self.len() + 1, max_endpoints: self.max_endpoints() };
         if let Some(endpoint) = self.get(&theirs.name, guard) {
+            fill(&endpoint);
             return Ok(endpoint);
         }
         if !self.take_room() {
@@ -345,8 +364,10 @@ impl Core {
             self.give_room();
             return Err(SnapshotError::Invalid { what: "strategy" });
         };
+        fill(&endpoint);
         Ok(self.insert(&theirs.name, endpoint, guard).unwrap_or_else(|other| {
             self.give_room();
+            fill(&other);
             other
         }))
     }

@@ -15,7 +15,8 @@ use crate::time::{Tick, Timestamp};
 /// One endpoint of a [`Registry`](crate::Registry): records and counts as fast as a [`HitCounter`](crate::HitCounter).
 ///
 /// It keeps its endpoint from being pruned. When the endpoint is removed, it answers `Refused` and no hits, for good; a
-/// new handle is of the new endpoint. When the registry is restored it goes on with the endpoint of its name, by name.
+/// new handle is of the new endpoint. When the registry is restored it goes on with the endpoint that was put in its place,
+/// until that is removed; it looks that endpoint up by name.
 ///
 /// ```
 /// use hitring::{Outcome, Registry};
@@ -64,7 +65,7 @@ impl Handle {
         match self.endpoint.gone() {
             None => Some(ask(self.reach())),
             Some(Gone::Removed) => None,
-            Some(Gone::Replaced) => self.core.with(&self.name, ask),
+            Some(Gone::Replaced) => self.core.with_heir(&self.name, &self.endpoint, ask),
         }
     }
 
@@ -104,23 +105,23 @@ impl Handle {
 
     #[cold]
     fn record_gone(&self, gone: Gone, at: Option<Timestamp>, amount: u64) -> Outcome {
-        self.again(gone, amount, || match at {
-            None => self.core.record_known_now(&self.name, amount),
-            Some(at) => self.core.record_known_at(&self.name, at, amount),
+        self.again(gone, amount, |heir| match at {
+            None => self.core.record_into(heir, &self.name, amount),
+            Some(at) => self.core.record_into_at(heir, &self.name, at, amount),
         })
     }
 
     pub(super) fn visit(&self, visit: &Visit) -> Outcome {
         match self.core.visit(self.reach(), &self.name, visit) {
             Ok(outcome) => outcome,
-            Err(gone) => self.again(gone, visit.amount, || self.core.record_known_visit(&self.name, visit)),
+            Err(gone) => self.again(gone, visit.amount, |heir| self.core.visit(heir, &self.name, visit)),
         }
     }
 
-    /// Records by name what the endpoint does not take any more, if there is another one instead.
-    fn again(&self, gone: Gone, amount: u64, record: impl FnOnce() -> Option<Outcome>) -> Outcome {
-        let again = if gone == Gone::Replaced { record() } else { None };
-        again.unwrap_or_else(|| {
+    /// Records in its heir what the endpoint does not take any more, if it has one.
+    fn again(&self, gone: Gone, amount: u64, record: impl FnOnce(Reach<'_>) -> Result<Outcome, Gone>) -> Outcome {
+        let heir = (gone == Gone::Replaced).then(|| self.core.with_heir(&self.name, &self.endpoint, record)).flatten();
+        heir.and_then(Result::ok).unwrap_or_else(|| {
             self.core.note(Outcome::Refused, amount);
             Outcome::Refused
         })
@@ -159,7 +160,8 @@ impl Handle {
     /// The strategy, and what takes the hits if that is adaptive.
     #[must_use]
     pub fn strategy(&self) -> (Strategy, Shape) {
-        (self.reach().strategy(), self.reach().shape())
+        let of = |endpoint: Reach<'_>| (endpoint.strategy(), endpoint.shape());
+        self.with(of).unwrap_or_else(|| of(self.reach()))
     }
 }
 

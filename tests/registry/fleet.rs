@@ -231,8 +231,8 @@ impl Known {
 struct Member {
     registry: Registry,
     known: Known,
-    /// Handles, and the list that each writes to while its endpoint lives.
-    handles: Vec<(usize, hitring::Handle)>,
+    /// Handles, and whether each was found dead.
+    handles: Vec<(usize, hitring::Handle, bool)>,
 }
 
 struct Fleet {
@@ -345,14 +345,16 @@ impl Fleet {
                 self.look(who, name);
                 let member = &mut self.members[who];
                 let handle = member.registry.counter(NAMES[name]).expect("there is room");
-                member.handles.push((name, handle));
+                member.handles.push((name, handle, false));
                 let epoch = member.known.epoch_of_removed(name);
                 member.known.epochs.entry(name).or_insert(epoch);
             }
             Step::Handle { who, name, amount } => {
-                let found = self.members[who].handles.iter().find(|(of, _)| *of == name);
-                let Some((_, handle)) = found else { return Ok(()) };
+                let found = self.members[who].handles.iter_mut().find(|(of, ..)| *of == name);
+                let Some((_, handle, dead)) = found else { return Ok(()) };
                 let lives = handle.is_live();
+                prop_assert!(!(lives && *dead), "a dead handle of {} lives again", NAMES[name]);
+                *dead = !lives;
                 let outcome = handle.record(amount);
                 prop_assert_eq!(outcome, if lives { Outcome::Counted } else { Outcome::Refused });
                 if lives {

@@ -3,6 +3,7 @@
 //! * [`conformance`]: one battery for every strategy, against a list of all hits;
 //! * [`fleet`]: registries that record, swap, remove, prune, snapshot, restore, merge and clone in any order;
 //! * [`behaviour`]: what the documentation promises, one by one;
+//! * [`handles`]: which endpoint a handle is of, after removals and restores;
 //! * [`bytes`]: snapshots that are broken, foreign or forged;
 //! * [`visitors`]: who came;
 //! * [`threads`]: real threads against swaps, prunes, removals and evictions;
@@ -13,6 +14,7 @@ mod bytes;
 mod conformance;
 mod custom;
 mod fleet;
+mod handles;
 mod reclamation;
 mod threads;
 mod visitors;

@@ -196,6 +196,22 @@ def test_a_counter_of_a_removed_endpoint_refuses_for_good(registry):
     assert registry.metrics().total_hits == 6
 
 
+@pytest.mark.parametrize("restores", [0, 1, 2])
+@pytest.mark.parametrize("end", ["remove", "clear"])
+def test_a_dead_counter_meets_no_later_life_of_its_name(registry, restores, end):
+    counter = registry.counter("/a")
+    counter.record(5)
+    for _ in range(restores):
+        registry.restore(registry.snapshot())
+    assert (counter.alive, counter.count()) == (True, 5)
+    registry.remove("/a") if end == "remove" else registry.clear()
+    new = registry.counter("/a")
+    assert new.record(7) is Outcome.COUNTED
+    assert counter.record() is counter.record_at(NOW) is Outcome.REFUSED
+    assert (counter.count(), counter.uniques(), counter.alive) == (0, 0, False)
+    assert new.count() == 7
+
+
 def test_clear_removes_all(registry):
     counters = [registry.counter(name) for name in "abc"]
     for counter in counters:
