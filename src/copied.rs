@@ -51,7 +51,7 @@ impl Copied {
     /// The hits of `span`.
     pub fn sum(&self, span: Span) -> Reading {
         let Form { slots, grains, .. } = self.form;
-        let count = self.number_of(self.cells.range(span.first.0..=span.to.0).map(|(_, &number)| number));
+        let count = hits_of(self.form, self.cells.range(span.first.0..=span.to.0).map(|(_, &number)| number));
         let (first, to) = (span.first.0 / grains, span.to.0 / grains);
         let dropped = self.dropped.range(first..=to).next().is_some();
         // A tick of the span is gone if its slot has a newer tick.
@@ -96,15 +96,7 @@ impl Copied {
 
     /// The hits of all cells.
     pub fn hits(&self) -> u64 {
-        self.number_of(self.cells.values().copied())
-    }
-
-    /// What the numbers of cells stand for together.
-    fn number_of(&self, numbers: impl Iterator<Item = u64>) -> u64 {
-        match self.form.measure {
-            Measure::Count => numbers.fold(0, u64::saturating_add),
-            Measure::Morris { base } => sum_of_estimates(base, numbers),
-        }
+        hits_of(self.form, self.cells.values().copied())
     }
 
     /// How many cells there are.
@@ -115,6 +107,14 @@ impl Copied {
     /// About how many bytes the cells take.
     pub fn bytes(&self) -> usize {
         size_of::<Self>() + 24 * self.cells.len() + 12 * self.dropped.len()
+    }
+}
+
+/// The hits that the numbers of cells of `form` stand for together.
+pub fn hits_of(form: Form, numbers: impl Iterator<Item = u64>) -> u64 {
+    match form.measure {
+        Measure::Count => numbers.fold(0, u64::saturating_add),
+        Measure::Morris { base } => sum_of_estimates(base, numbers),
     }
 }
 

@@ -54,7 +54,7 @@ use std::hash::Hash;
 use std::time::Duration;
 
 use crate::bytes::{In, Kind, Out};
-use crate::copied::Copied;
+use crate::copied::hits_of;
 use crate::error::SnapshotError;
 use crate::form::{Form, Measure};
 use crate::outcome::Outcomes;
@@ -152,10 +152,8 @@ impl EndpointCells {
         let mut kept = self.clone();
         for WriterCells { writer, epoch, form, cells, dropped, .. } in &mut kept.writers {
             let keeps = |tick| removal.keeps(*writer, *epoch, form.ticks(tick, resolution));
-            let void: Vec<Cell> = cells.iter().filter(|cell| !keeps(cell.tick)).copied().collect();
-            let mut hits = Copied::new(*form);
-            hits.merge(&void, &[]);
-            *left_out = left_out.saturating_add(hits.hits());
+            let void = cells.iter().filter(|cell| !keeps(cell.tick)).map(|cell| cell.count);
+            *left_out = left_out.saturating_add(hits_of(*form, void));
             cells.retain(|cell| keeps(cell.tick));
             dropped.retain(|&tick| removal.keeps(*writer, *epoch, (tick, tick)));
         }

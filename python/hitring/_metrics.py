@@ -14,7 +14,8 @@ class Metrics(NamedTuple):
     """
 
     total_hits: int
-    """Hits that were counted, those of merged and restored registries included; of ``morris`` endpoints an estimate."""
+    """Hits that were counted, those of merged and restored registries included (see `Registry.merge` for those of very
+    many); of ``morris`` endpoints an estimate."""
     endpoints_count: int
     """Endpoints there are."""
     pruned_events: int

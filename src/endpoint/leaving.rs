@@ -170,8 +170,17 @@ impl Reach<'_> {
                 let form = copied.form();
                 let micros = Resolution::MICROSECOND.tick(shared.geometry.resolution().start(before));
                 let grain = if form.grain < shared.geometry.resolution().width() { micros } else { Tick(0) };
-                let behind = is_behind(last_tick(form, copied.newest(), shared.geometry), shared.geometry, horizon);
-                !behind && (grain.0 == 0 || copied.prune_before(grain))
+                let newest = last_tick(form, copied.newest(), shared.geometry);
+                if is_behind(newest, shared.geometry, horizon) {
+                    self.forget_before(Tick(newest.0 + 1));
+                    return false;
+                }
+                let held = copied.len();
+                let stays = grain.0 == 0 || copied.prune_before(grain);
+                if copied.len() < held {
+                    self.forget_before(before);
+                }
+                stays
             });
         }
         let unlinked =

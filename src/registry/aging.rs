@@ -3,7 +3,7 @@
 //! | when | what |
 //! |---|---|
 //! | `prune` is called | every endpoint without handles goes whose hits all lie a ring behind; of the others, generations and log entries as old |
-//! | a new endpoint is made | the same, at most once in a quarter of the window |
+//! | a new endpoint is made, or a snapshot is merged | the same, at most once in a quarter of the window |
 //! | there is no room for a new endpoint | the same, at most once in a tick |
 //! | and still none, with [`WhenFull::Prune`] | the endpoint goes whose newest hit is the oldest, if it has no handle |
 //!
@@ -83,7 +83,7 @@ impl Core {
         if self.times().is_guarded() { now } else { self.newest().min(now) }
     }
 
-    /// Prunes if it is time to; called for each new endpoint.
+    /// Prunes if it is time to; called for each new endpoint and each merge.
     pub fn sweep(&self) {
         let (now, due) = (self.horizon(), self.aging.due.load(Ordering::Relaxed));
         if now < due {

@@ -145,6 +145,11 @@ impl Core {
         self.newest.load(Ordering::Acquire)
     }
 
+    /// Notes that there is a hit at `tick`.
+    pub fn raise_newest(&self, tick: Tick) {
+        self.newest.raise(tick, Ordering::Release);
+    }
+
     pub fn guard(&self) -> LocalGuard<'_> {
         self.map.guard()
     }
@@ -222,7 +227,7 @@ impl Core {
     fn record_long(&self, endpoint: Reach<'_>, name: &str, when: When<'_>, amount: u64) -> Result<Outcome, Gone> {
         let outcome = endpoint.record(self.shared(), when, amount)?;
         if outcome.is_counted() && amount > 0 {
-            self.newest.raise(when.tick(), Ordering::Release);
+            self.raise_newest(when.tick());
             if endpoint.has_former_behind(self.shared(), || self.horizon()) {
                 self.prune_former(endpoint);
             }

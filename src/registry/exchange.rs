@@ -32,6 +32,8 @@ use super::Registry;
 use super::core::Core;
 use super::ledger::Ledger;
 use super::map::Found;
+use super::replicas::{MOST, Said};
+use crate::copied::hits_of;
 use crate::endpoint::{Endpoint, Gone, Other, Reach};
 use crate::error::SnapshotError;
 use crate::events::{Event, EventKind};
@@ -39,7 +41,9 @@ use crate::form::{Form, Measure};
 use crate::registry_snapshot::{EndpointCells, RegistrySnapshot, Removed, WriterCells};
 use crate::removal::Removal;
 use crate::strategy::Strategy;
+use crate::time::Tick;
 use crate::window::fixed::Fixed;
+use crate::window::geometry::Geometry;
 use crate::writer::{Replica, Writer};
 
 impl Registry {
@@ -72,6 +76,12 @@ impl Registry {
     ///
     /// Removals travel along: hits up to a removal that one of the two knows of stay removed, and hits after it count,
     /// wherever they were recorded. The answer is how many hits of the snapshot were left out because they were removed.
+    ///
+    /// What others counted goes when it has left the window and the slack, as idle endpoints go when new ones come. Their
+    /// totals stay in the metrics. Of more than 1,024 registries those that were silent the longest are put together in one
+    /// sum, if that is longer than the window and the slack. From then on hits that are as old as those in the sum may be
+    /// missing in the metrics if their registry is merged for the first time or was put into the sum itself. No total counts
+    /// a hit twice. The sum is not passed on by merges, only by restores.
     ///
     /// # Errors
     /// As [`restore`](Self::restore); [`SnapshotError::Own`] if the snapshot is this registry's own and its generations are
@@ -109,8 +119,7 @@ impl Core {
         let mut ledger = self.ledger();
         let shared = self.shared();
         let guard = self.guard();
-        let others = ledger.totals.values().fold(crate::totals::Totals::default(), |sum, &totals| sum.plus(totals));
-        let own = self.totals(&mut ledger).minus(others);
+        let _ = self.totals(&mut ledger);
         let mut endpoints: Vec<EndpointCells> = Vec::with_capacity(self.len());
         for (name, endpoint) in self.all(&guard).filter(|(_, endpoint)| endpoint.gone().is_none()) {
             let endpoint = endpoint.reach();
@@ -138,8 +147,8 @@ impl Core {
             });
         }
         endpoints.sort_unstable_by(|a, b| a.name.as_bytes().cmp(b.name.as_bytes()));
-        let mut totals = ledger.totals.clone();
-        totals.insert(ledger.replica, own);
+        let mut totals = ledger.others.totals();
+        totals.insert(ledger.replica, ledger.own);
         let graves = self.graves.lock();
         RegistrySnapshot {
             resolution: self.geometry().resolution().width(),
@@ -234,7 +243,8 @@ impl Core {
             graves.removed = removed_of(snapshot);
         }
         ledger.inherited.clone_from(&snapshot.inherited);
-        ledger.totals.clone_from(&snapshot.totals);
+        self.note_newest(snapshot);
+        ledger.others.restore(&snapshot.totals, self.horizon(), self.ring_before(self.horizon()));
         let own = self.own_totals();
         ledger.begin(own);
         let guard = self.guard();
@@ -267,6 +277,8 @@ impl Core {
             (!is_removed).then_some(kept)
         });
         let kept: Vec<Cow<'_, EndpointCells>> = kept.collect();
+        // As for each new endpoint. Without it, what merges bring would stay until `prune` is called.
+        self.sweep();
         let guard = self.guard();
         let new = kept.iter().filter(|theirs| self.get(&theirs.name, &guard).is_none()).count();
         if self.len() + new > self.max_endpoints() {
@@ -286,12 +298,8 @@ impl Core {
             graves.epoch = graves.epoch.max(snapshot.epoch);
         }
         self.aging.forget_before(snapshot.forgotten);
-        for (&replica, &totals) in &snapshot.totals {
-            if replica != ledger.replica {
-                let ours = ledger.totals.entry(replica).or_default();
-                *ours = ours.max(totals);
-            }
-        }
+        self.note_newest(snapshot);
+        self.take_in_totals(snapshot, &mut ledger);
         for &replica in &snapshot.inherited {
             if !ledger.inherited.contains(&replica) {
                 ledger.inherited.push(replica);
@@ -341,6 +349,38 @@ impl Core {
         }
     }
 
+    /// Notes how new the hits of `snapshot` are: without a clock the newest hit is now.
+    fn note_newest(&self, snapshot: &RegistrySnapshot) {
+        let cells = snapshot.endpoints.iter().flat_map(|endpoint| &endpoint.writers);
+        if let Some(newest) = cells.map(|cells| newest_of(cells, self.geometry())).max() {
+            self.raise_newest(newest);
+        }
+    }
+
+    /// The first tick of the ring that ends with `now`.
+    fn ring_before(&self, now: Tick) -> Tick {
+        Tick((now.0 + 1).saturating_sub(self.geometry().slots() as u64))
+    }
+
+    /// Takes in what `snapshot` says that other replicas have counted.
+    fn take_in_totals(&self, snapshot: &RegistrySnapshot, ledger: &mut Ledger) {
+        let (geometry, now) = (self.geometry(), self.horizon());
+        let mut written: BTreeMap<Replica, Vec<&WriterCells>> = BTreeMap::new();
+        for cells in snapshot.endpoints.iter().flat_map(|endpoint| &endpoint.writers) {
+            written.entry(cells.writer.replica).or_default().push(cells);
+        }
+        for (&replica, &totals) in snapshot.totals.iter().filter(|&(&replica, _)| replica != ledger.replica) {
+            let written = written.get(&replica).map_or(&[][..], Vec::as_slice);
+            let newest = written.iter().map(|cells| newest_of(cells, geometry)).max().unwrap_or_default();
+            let since = |first: Tick| {
+                let hits = written.iter().map(|cells| hits_since(cells, first, geometry));
+                hits.fold(0, u64::saturating_add)
+            };
+            ledger.others.merge(replica, Said { totals, newest }, now, since);
+        }
+        ledger.others.fold(MOST, self.ring_before(now));
+    }
+
     /// The endpoint that `theirs` belongs to, made if there is none. `fill` fills it; a new one before the map has it, so that
     /// it is never seen idle.
     fn endpoint_for<'g>(
@@ -378,6 +418,17 @@ fn take_in(endpoint: &Endpoint, theirs: &EndpointCells) {
     for cells in &theirs.writers {
         endpoint.merge(cells.writer, cells.epoch, cells.form, &cells.cells, &cells.dropped);
     }
+}
+
+/// The newest tick of the resolution that may have a hit.
+fn newest_of(cells: &WriterCells, geometry: &Geometry) -> Tick {
+    cells.cells.last().map_or(Tick(0), |cell| cells.form.ticks(cell.tick, geometry.resolution()).1)
+}
+
+/// The hits in cells that hold no tick of the resolution before `first`.
+fn hits_since(cells: &WriterCells, first: Tick, geometry: &Geometry) -> u64 {
+    let since = cells.cells.iter().filter(|cell| cells.form.ticks(cell.tick, geometry.resolution()).0 >= first);
+    hits_of(cells.form, since.map(|cell| cell.count))
 }
 
 fn removed_of(snapshot: &RegistrySnapshot) -> BTreeMap<Box<str>, Removal> {

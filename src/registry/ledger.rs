@@ -1,8 +1,7 @@
 //! Which replica counts here, and what was ever counted.
 
-use std::collections::BTreeMap;
-
 use super::core::Core;
+use super::replicas::Replicas;
 use crate::sync::MutexGuard;
 use crate::totals::Totals;
 use crate::writer::Replica;
@@ -18,11 +17,13 @@ pub struct Ledger {
     pub forked: bool,
     /// Replicas whose hits were inherited over forks, and are among this registry's own.
     pub inherited: Vec<Replica>,
-    /// Totals of other replicas; those of this one's former lives among them.
-    pub totals: BTreeMap<Replica, Totals>,
+    /// Totals of other replicas.
+    pub others: Replicas,
     /// What this registry's own tallies stood at when `replica` began.
     pub began: Totals,
-    /// The largest totals ever answered: while hits move from an endpoint to the tallies they are missing for a moment.
+    /// The largest own totals seen since then: while hits move from an endpoint to the tallies they are missing for a moment.
+    pub own: Totals,
+    /// The largest totals ever answered.
     floor: Totals,
 }
 
@@ -33,8 +34,9 @@ impl Ledger {
             process: std::process::id(),
             forked: false,
             inherited: Vec::new(),
-            totals: BTreeMap::new(),
+            others: Replicas::default(),
             began: Totals::default(),
+            own: Totals::default(),
             floor: Totals::default(),
         }
     }
@@ -43,6 +45,7 @@ impl Ledger {
     pub fn begin(&mut self, own: Totals) {
         self.replica = Replica::new();
         self.began = own;
+        self.own = Totals::default();
         self.floor = Totals::default();
     }
 }
@@ -77,8 +80,8 @@ impl Core {
 
     /// What was ever counted, here and elsewhere; it never goes down but over a restore.
     pub fn totals(&self, ledger: &mut Ledger) -> Totals {
-        let others = ledger.totals.values().fold(Totals::default(), |sum, &totals| sum.plus(totals));
-        ledger.floor = ledger.floor.max(self.own_totals().minus(ledger.began).plus(others));
+        ledger.own = ledger.own.max(self.own_totals().minus(ledger.began));
+        ledger.floor = ledger.floor.max(ledger.own.plus(ledger.others.sum()));
         ledger.floor
     }
 }

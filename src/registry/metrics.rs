@@ -8,7 +8,8 @@ use super::core::Core;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Metrics {
-    /// Hits that were counted, those of merged and restored registries included. Of `morris` endpoints it is an estimate.
+    /// Hits that were counted, those of merged and restored registries included (see [`Registry::merge`] for those of very
+    /// many). Of `morris` endpoints it is an estimate.
     pub total_hits: u64,
     /// Endpoints there are.
     pub endpoints_count: u64,

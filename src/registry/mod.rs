@@ -15,6 +15,7 @@
 //! | `aging` | pruning what is idle, room when full |
 //! | `graves` | what was removed |
 //! | `ledger` | which replica counts here, what was ever counted |
+//! | `replicas` | what other replicas have counted |
 //! | `exchange` | snapshot, restore, merge, clone |
 //! | `watch` | events and thresholds |
 //! | `metrics` | [`Metrics`] |
@@ -39,6 +40,7 @@ mod handle;
 mod ledger;
 mod map;
 mod metrics;
+mod replicas;
 mod visitors;
 mod watch;
 

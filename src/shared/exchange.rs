@@ -34,7 +34,7 @@ use crate::time::Tick;
 use crate::totals::Totals;
 use crate::window::geometry::Geometry;
 use crate::window::{Cell, in_order};
-use crate::writer::Writer;
+use crate::writer::{Replica, Writer};
 
 /// A file's sections with what its header says of them.
 #[derive(Clone, Copy, Debug)]
@@ -286,6 +286,7 @@ impl<'a> Book<'a> {
         }
         for (&replica, &totals) in &snapshot.totals {
             if replica != self.header.replica
+                && replica != Replica::FOLDED
                 && let Some(row) = self.others().find_or_add(replica)
             {
                 self.others().raise(row, totals);
@@ -303,7 +304,8 @@ impl<'a> Book<'a> {
     ) -> Result<(), SnapshotError> {
         let (lives, others) = (self.sections.lives, self.others());
         let mut wanted = 0;
-        let mut replicas: BTreeSet<_> = snapshot.totals.keys().copied().collect();
+        let mut replicas: BTreeSet<_> =
+            snapshot.totals.keys().copied().filter(|&replica| replica != Replica::FOLDED).collect();
         for theirs in kept {
             let ours = self.find(&theirs.name).and_then(|name| lives.alive(name));
             let known: BTreeSet<Writer> =

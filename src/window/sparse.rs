@@ -19,7 +19,13 @@
 //!
 //! `forgotten` is the first tick that is still known. It is raised **before** the exchange that takes a word from an
 //! older tick: whoever sees the new word also sees that the old tick is gone, so a query over it is expired and never
-//! silently low. (Mutant `SparseForgetsLate`.) A hit before `forgotten` is late.
+//! silently low. (Mutant `SparseForgetsLate`.)
+//!
+//! A hit of a tick before `forgotten` that no word holds is `Full`. It must not take a word here: the tick may have been
+//! dropped from one, and a cell that began again at a smaller count would be taken for an older copy of itself by every
+//! merge. Nor is it late: `forgotten` may also be what the registry forgot of other names. The caller's next larger counter
+//! is another writer, where the tick begins as a new cell. Only a ring refuses a hit as late, when the hit's slot has a
+//! newer tick.
 //!
 //! Two threads may bring the same new tick at once, each into a word of its own. Both words count; a word never changes
 //! to another tick while that tick is younger than a ring, so no hit is lost or moved.
@@ -116,7 +122,7 @@ impl Sparse<'_> {
         None
     }
 
-    /// Counts `amount` hits, more than none, at `tick`. Hits that are forgotten for it, and a refusal, are told to `note`.
+    /// Counts `amount` hits, more than none, at `tick`. Hits that are forgotten for it are told to `note`.
     pub fn record(&self, geometry: &Geometry, tick: Tick, amount: u64, note: impl Fn(Outcome, u64)) -> Added {
         loop {
             if self.is_crowded() {
@@ -129,8 +135,7 @@ impl Sparse<'_> {
                 None => {}
             }
             if tick < self.forgotten.load(Ordering::Acquire) {
-                note(Outcome::Late, amount);
-                return Added::Done(Outcome::Late);
+                return Added::Full;
             }
             let Some((slot, word)) = self.free(geometry, tick) else { return Added::Full };
             let old = geometry.sparse_tick(word);

@@ -165,7 +165,7 @@ fn check(
 }
 
 /// Every strategy but the user's own.
-fn strategies() -> Vec<Strategy> {
+pub fn strategies() -> Vec<Strategy> {
     vec![
         Strategy::Ring,
         Strategy::Striped,

@@ -4,6 +4,8 @@
 //! * [`fleet`]: registries that record, swap, remove, prune, snapshot, restore, merge and clone in any order;
 //! * [`behaviour`]: what the documentation promises, one by one;
 //! * [`handles`]: which endpoint a handle is of, after removals and restores;
+//! * [`late`]: which hits are late;
+//! * [`collector`]: a registry that merges snapshots of many short-lived ones;
 //! * [`bytes`]: snapshots that are broken, foreign or forged;
 //! * [`visitors`]: who came;
 //! * [`threads`]: real threads against swaps, prunes, removals and evictions;
@@ -11,10 +13,12 @@
 
 mod behaviour;
 mod bytes;
+mod collector;
 mod conformance;
 mod custom;
 mod fleet;
 mod handles;
+mod late;
 mod reclamation;
 mod threads;
 mod visitors;
