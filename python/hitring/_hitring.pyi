@@ -601,11 +601,11 @@ class Registry:
         Removals travel along: hits up to a removal that one of the two knows of stay removed, and hits after it count,
         wherever they were recorded. Handles of an endpoint that was removed elsewhere go on.
 
-        What others counted goes when it has left the window and the slack, as idle endpoints go when new ones come. Their
-        totals stay in the metrics. Of more than 1,024 registries those that were silent the longest are put together in
-        one sum, if that is longer than the window and the slack. From then on hits that are as old as those in the sum
-        may be missing in the metrics if their registry is merged for the first time or was put into the sum itself. No
-        total counts a hit twice. The sum is not passed on by merges, only by restores.
+        Hits of others go when they have left the window and the slack, as idle endpoints go when new ones come. Their
+        totals stay in the metrics. Of more than 1,024 registries, those that were silent for longer than that are put
+        together in one sum, the longest silent first. From then on hits as old as those in the sum may be missing in
+        the metrics if their registry is merged for the first time, or was put into the sum itself. No total counts a
+        hit twice. Merges do not pass the sum on, restores do.
 
         Returns
         -------
@@ -960,7 +960,8 @@ class SharedRegistry:
     def merge(self, snapshot: Buffer) -> int:
         """Add the hits of another registry, in a file or in memory. Merging the same again changes nothing.
 
-        Merges of all processes take turns; recorders go on beside them. Removals travel along, as with `Registry.merge`.
+        Merges of all processes take turns; recorders go on beside them. Removals travel along, as with
+        `Registry.merge`.
 
         Returns
         -------

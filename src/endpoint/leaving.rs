@@ -4,7 +4,7 @@
 
 use std::ptr;
 
-use super::reach::Head;
+use super::reach::Word;
 use super::{
     ADAPTIVE, CROWDED, Endpoint, FEW, Generation, Gone, LOCKED, Other, REMOVED, REPLACED, Rare, Reach, Shared, TAGS,
     Unlinked, is_behind, last_tick,
@@ -107,7 +107,7 @@ impl Reach<'_> {
         let tag = if how == Gone::Removed { REMOVED } else { REPLACED };
         while !mutated!(EndpointEndsQuietly) {
             let head = self.head();
-            if head.gone().is_some() || self.exchange(head, head.with(tag)) {
+            if head.gone().is_some() || self.exchange(*head, head.with(tag)) {
                 break;
             }
         }
@@ -144,11 +144,7 @@ impl Reach<'_> {
 
     /// How many hits records have pushed out since this was last asked, where each hit is kept by itself.
     pub fn take_pushed_out(self) -> u64 {
-        let head = self.head();
-        if head.has(TAGS) {
-            return 0;
-        }
-        self.current(head).counter().take_pushed_out()
+        self.current(self.head()).map_or(0, |generation| generation.counter().take_pushed_out())
     }
 
     /// Takes those generations out of the chain whose hits all lie at least one ring behind `horizon`, and drops what else
@@ -201,7 +197,7 @@ impl Reach<'_> {
             while let Some(first) = before.filter(|g| g.is_behind(shared, horizon)) {
                 let (seen, rest) = (self.head(), first.next());
                 let is_first = ptr::eq(seen.chain(), first) && seen.has(FEW);
-                if !is_first || !self.exchange(seen, Head::new(rest).with(seen.0.addr() & TAGS)) {
+                if !is_first || !self.exchange(*seen, Word(rest).with(seen.0.addr() & TAGS)) {
                     return unlinked;
                 }
                 before = self.after(first);

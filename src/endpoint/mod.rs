@@ -57,7 +57,7 @@ pub use reach::{Generation, Reach, Unlinked};
 pub use reading::{Exported, Own};
 
 use self::heir::Former;
-use self::reach::Head;
+use self::reach::{Head, Word};
 use crate::copied::Copied;
 use crate::counter::Counter;
 use crate::error::ConfigError;
@@ -198,7 +198,7 @@ impl Endpoint {
     pub fn new(strategy: &Strategy, epoch: u64, forgotten: Tick, shared: Shared<'_>) -> Result<Self, ConfigError> {
         let adaptive = *strategy == Strategy::Adaptive;
         let endpoint = Self {
-            head: AtomicPtr::new(Head::few(ptr::null_mut()).0),
+            head: AtomicPtr::new(Word::few().0),
             gate: Gate::new(),
             uses: AtomicU64::new(if adaptive { ADAPTIVE } else { 0 }),
             epoch,
@@ -235,11 +235,11 @@ impl Endpoint {
     }
 
     /// The first word, of which only the tags are looked at.
-    fn word(&self) -> Head<'_> {
-        Head::new(self.head.load(Ordering::Acquire))
+    fn word(&self) -> Word {
+        Word(self.head.load(Ordering::Acquire))
     }
 
-    fn exchange(&self, seen: Head<'_>, new: Head<'_>) -> bool {
+    fn exchange(&self, seen: Word, new: Word) -> bool {
         self.head.compare_exchange(seen.0, new.0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
@@ -298,10 +298,10 @@ impl Reach<'_> {
     #[inline(always)]
     pub fn record_current(self, geometry: &Geometry, tick: Tick, amount: u64) -> bool {
         let head = self.head();
-        if head.has(TAGS) {
+        let Some(generation) = self.current(head) else {
             return self.record_current_few(head, geometry, tick, amount);
-        }
-        self.current(head).counter().record_current(geometry, tick, amount)
+        };
+        generation.counter().record_current(geometry, tick, amount)
     }
 
     #[inline(never)]
@@ -322,12 +322,12 @@ impl Reach<'_> {
             if let Some(gone) = head.gone() {
                 break Err(gone);
             }
-            let added = if head.has(FEW) {
+            let added = if let Some(generation) = self.current(head) {
+                let counter = generation.counter();
+                counter.record(shared.geometry, when.input(counter), amount)
+            } else {
                 let note = |outcome, amount| shared.tally.add(outcome, amount);
                 self.in_line().record(shared.geometry, when.tick(), amount, note)
-            } else {
-                let counter = self.current(head).counter();
-                counter.record(shared.geometry, when.input(counter), amount)
             };
             match added {
                 Added::Done(outcome) => {
@@ -354,10 +354,7 @@ impl Reach<'_> {
 
     /// Gives an adaptive endpoint stripes if threads are in each other's way in its ring.
     fn relieve(self, head: Head<'_>, shared: Shared<'_>) {
-        if head.has(FEW) {
-            return;
-        }
-        if let Counter::Ring(ring) = self.current(head).counter()
+        if let Some(Counter::Ring(ring)) = self.current(head).map(Generation::counter)
             && ring.is_crowded()
             && self.is_adaptive()
         {
@@ -369,7 +366,7 @@ impl Reach<'_> {
     fn push(self, head: Head<'_>, counter: Counter, shared: Shared<'_>) -> bool {
         let former = if mutated!(EndpointSwapForgets) { ptr::null_mut() } else { head.chain() };
         let generation = Box::into_raw(Generation::boxed(counter, former, shared));
-        let pushed = self.exchange(head, Head::new(generation));
+        let pushed = self.exchange(*head, Word(generation));
         if !pushed {
             // SAFETY: the exchange failed, so nobody else has ever seen it.
             drop(unsafe { Box::from_raw(generation) });
@@ -411,7 +408,7 @@ impl Reach<'_> {
             // The flag is off before a ring is put in front that must not grow, and on after.
             let swapped = if *strategy == Strategy::Adaptive {
                 self.uses.fetch_and(!CROWDED, Ordering::Relaxed);
-                let swapped = self.exchange(head, head.with(FEW));
+                let swapped = self.exchange(*head, head.with(FEW));
                 if swapped {
                     self.uses.fetch_or(ADAPTIVE, Ordering::AcqRel);
                 }
@@ -444,7 +441,7 @@ impl Reach<'_> {
             return false;
         }
         self.uses.fetch_and(!CROWDED, Ordering::Relaxed);
-        self.exchange(head, head.with(FEW))
+        self.exchange(*head, head.with(FEW))
     }
 
     /// Whether there is a former generation whose hits all lie at least one ring behind `horizon`.

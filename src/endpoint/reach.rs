@@ -63,18 +63,14 @@ impl Deref for Reach<'_> {
     }
 }
 
-/// A value of an endpoint's first word, which was read while the chain could be reached for `'a`.
+/// A value of an endpoint's first word: where the chain begins, and tags.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Head<'a>(pub *mut Generation, PhantomData<&'a Generation>);
+pub(super) struct Word(pub *mut Generation);
 
-impl<'a> Head<'a> {
-    /// The cells in line and the generations behind `chain`.
-    pub fn few(chain: *mut Generation) -> Self {
-        Self::new(chain).with(FEW)
-    }
-
-    pub fn new(word: *mut Generation) -> Self {
-        Self(word, PhantomData)
+impl Word {
+    /// The cells in line and no generation.
+    pub fn few() -> Self {
+        Self(ptr::null_mut()).with(FEW)
     }
 
     pub fn has(self, tag: usize) -> bool {
@@ -82,7 +78,7 @@ impl<'a> Head<'a> {
     }
 
     pub fn with(self, tag: usize) -> Self {
-        Self::new(self.0.map_addr(|address| address | tag))
+        Self(self.0.map_addr(|address| address | tag))
     }
 
     pub fn chain(self) -> *mut Generation {
@@ -100,40 +96,51 @@ impl<'a> Head<'a> {
     }
 }
 
+/// A word that was read while the chain could be reached for `'a`, so its generation may be read. Only `Reach::head` makes one.
+#[derive(Clone, Copy)]
+pub(super) struct Head<'a>(Word, PhantomData<&'a Generation>);
+
+impl Deref for Head<'_> {
+    type Target = Word;
+
+    #[inline(always)]
+    fn deref(&self) -> &Word {
+        &self.0
+    }
+}
+
 impl<'a> Reach<'a> {
     #[inline(always)]
     pub(super) fn head(self) -> Head<'a> {
-        Head::new(self.0.head.load(PROTECTED))
+        Head(Word(self.0.head.load(PROTECTED)), PhantomData)
     }
 
-    /// The generation of a head without tags: it takes the hits.
+    /// The generation that takes the hits; `None` if the cells in line do, or if the endpoint is gone.
     #[inline(always)]
-    pub(super) fn current(self, head: Head<'a>) -> &'a Generation {
-        debug_assert!(!head.has(TAGS), "a tagged head names no current generation");
-        // SAFETY: a head without tags points to a generation. It was read by `head`, and `self` keeps what it found from
-        // being freed for `'a`.
-        unsafe { &*head.0 }
+    pub(super) fn current(self, head: Head<'a>) -> Option<&'a Generation> {
+        if head.has(TAGS) {
+            return None;
+        }
+        // SAFETY: a word without tags points to a generation. It was read through a `Reach` of `'a`, which keeps what it
+        // found from being freed for `'a`.
+        Some(unsafe { &*head.0.0 })
     }
 
     /// The first generation of the chain behind `head`.
     #[inline]
     pub(super) fn first(self, head: Head<'a>) -> Option<&'a Generation> {
-        self.at(head.chain())
+        // SAFETY: null, or a generation that was in the chain when `head` was read through a `Reach` of `'a`, which keeps it
+        // from being freed for `'a`.
+        unsafe { head.chain().as_ref() }
     }
 
     /// The generation behind `generation`.
     #[inline]
     pub(super) fn after(self, generation: &'a Generation) -> Option<&'a Generation> {
         generation.watched.look();
-        self.at(generation.next.load(PROTECTED))
-    }
-
-    /// What a word of the chain points to. The word was read through `self`.
-    #[inline]
-    fn at(self, generation: *mut Generation) -> Option<&'a Generation> {
-        // SAFETY: null, or a generation that was in the chain when the word was read, and `self` keeps it from being freed
-        // for `'a`.
-        unsafe { generation.as_ref() }
+        // SAFETY: null, or a generation that is in the chain behind one that `self` reached, and `self` keeps it from being
+        // freed for `'a`.
+        unsafe { generation.next.load(PROTECTED).as_ref() }
     }
 
     /// All generations, the newest first.

@@ -61,16 +61,16 @@ pub fn borrowed<'a>(value: &'a Bound<'_, PyAny>) -> Option<&'a str> {
 /// As [`borrowed`], of any length.
 #[inline(always)]
 pub fn borrowed_text<'a>(value: &'a Bound<'_, PyAny>) -> Option<&'a str> {
-    if value.is_exact_instance_of::<PyString>() { utf8(value) } else { None }
+    value.cast_exact::<PyString>().ok().and_then(utf8)
 }
 
-/// The UTF-8 of an instance of `str`, if it has any and can be borrowed.
+/// The UTF-8 of a `str`, if it has any and can be borrowed.
 #[inline(always)]
-fn utf8<'a>(string: &'a Bound<'_, PyAny>) -> Option<&'a str> {
+fn utf8<'a>(string: &'a Bound<'_, PyString>) -> Option<&'a str> {
     let py = string.py();
     let as_utf8 = (*AS_UTF8.get(py)?)?;
     let mut length = 0;
-    // SAFETY: the caller is attached and `string` an instance of `str`.
+    // SAFETY: `py` says that the thread is attached, and `string` is an instance of `str`.
     let start = unsafe { as_utf8(string.as_ptr(), &raw mut length) };
     if start.is_null() {
         // The long way raises it again, in the user's terms.
