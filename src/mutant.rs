@@ -57,6 +57,8 @@ pub enum Mutant {
     EndpointIgnoresHandles,
     /// A generation is retired while it is still in the chain.
     EndpointRetiresLinked,
+    /// The ticks of a generation are said to be unknown after it was unlinked.
+    EndpointForgetsLate,
     /// A thread reads an endpoint's generations with neither a guard nor a handle.
     ReachUnguarded,
     /// A swap or a promotion drops the generations before it.

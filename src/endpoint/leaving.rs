@@ -16,6 +16,7 @@ use crate::outcome::Outcome;
 use crate::removal::Removal;
 use crate::sync::{Ordering, relax};
 use crate::time::{Resolution, Tick};
+use crate::window::Cell;
 use crate::writer::{Replica, Writer};
 
 /// How many handles `uses` says there are.
@@ -197,7 +198,11 @@ impl Reach<'_> {
             while let Some(first) = before.filter(|g| g.is_behind(shared, horizon)) {
                 let (seen, rest) = (self.head(), first.next());
                 let is_first = ptr::eq(seen.chain(), first) && seen.has(FEW);
-                if !is_first || !self.exchange(*seen, Word(rest).with(seen.0.addr() & TAGS)) {
+                if !is_first {
+                    return unlinked;
+                }
+                self.forget(first, shared);
+                if !self.exchange(*seen, Word(rest).with(seen.0.addr() & TAGS)) {
                     return unlinked;
                 }
                 before = self.after(first);
@@ -207,6 +212,7 @@ impl Reach<'_> {
         while let Some(previous) = before {
             before = self.after(previous);
             if let Some(generation) = before.filter(|g| g.is_behind(shared, horizon)) {
+                self.forget(generation, shared);
                 if !mutated!(EndpointRetiresLinked) {
                     previous.skip(generation);
                 }
@@ -226,14 +232,31 @@ impl Reach<'_> {
                 shared.tally.add(outcome, amount);
             }
         }
-        let cells = counter.cells(geometry);
-        if let Some(newest) = cells.iter().map(|cell| last_tick(counter.form(geometry), cell.tick, geometry)).max() {
+        if mutated!(EndpointForgetsLate) {
+            self.forget_ticks(generation, shared);
+        }
+        if counter.form(geometry).measure == Measure::Count {
+            *removed += counter.take_pushed_out() + counter.cells(geometry).iter().map(|cell| cell.count).sum::<u64>();
+        }
+        Unlinked::new(generation)
+    }
+
+    /// Notes that the ticks of a generation are not known any more. It is done before the generation is unlinked, and a
+    /// query asks after it has walked the chain, so one that does not find the generation finds this. (Mutant
+    /// `EndpointForgetsLate`.) If another thread moves the head meanwhile, the generation stays, unknown all the same.
+    fn forget(self, generation: &Generation, shared: Shared<'_>) {
+        if !mutated!(EndpointForgetsLate) {
+            self.forget_ticks(generation, shared);
+        }
+    }
+
+    fn forget_ticks(self, generation: &Generation, shared: Shared<'_>) {
+        let (counter, geometry) = (generation.counter(), shared.geometry);
+        let form = counter.form(geometry);
+        let last = |cell: &Cell| last_tick(form, cell.tick, geometry);
+        if let Some(newest) = counter.cells(geometry).iter().map(last).max() {
             self.forget_before(Tick(newest.0 + 1));
         }
         self.forget_before(counter.forgotten());
-        if counter.form(geometry).measure == Measure::Count {
-            *removed += counter.take_pushed_out() + cells.iter().map(|cell| cell.count).sum::<u64>();
-        }
-        Unlinked::new(generation)
     }
 }

@@ -15,6 +15,7 @@ use crate::explorer::{Arc, JoinHandle, ModelWord, Ordering, check, check_within,
 
 const LOST: &str = "a hit was lost or invented";
 const DOWN: &str = "a count went down";
+const LOW: &str = "a count is silently low";
 const TOOK: &str = "an endpoint that is gone took a hit";
 const PRUNED: &str = "an endpoint with a handle was pruned";
 
@@ -61,13 +62,16 @@ impl Scene {
         self.reach().record(self.shared(), self.times.at(Timestamp::from(tick)), 1)
     }
 
-    /// The hits of the two ticks that end with `tick`.
-    fn count(&self, tick: u32) -> u64 {
+    /// The hits of the two ticks that end with `tick`, if they are known.
+    fn known(&self, tick: u32) -> Option<u64> {
         let when = self.times.at(Timestamp::from(tick));
         let query =
             Query::new(when, Duration::from_secs(2), &self.geometry).expect("a window is no longer than itself");
-        let hits = self.reach().sum(self.shared(), &query.of_all());
-        hits.unwrap_or_else(|error| panic!("{LOST}: {error:?}, but the window was not recycled")).count
+        self.reach().sum(self.shared(), &query.of_all()).ok().map(|hits| hits.count)
+    }
+
+    fn count(&self, tick: u32) -> u64 {
+        self.known(tick).unwrap_or_else(|| panic!("{LOST}: the window was not recycled"))
     }
 
     fn prune(&self, horizon: u64) {
@@ -210,6 +214,49 @@ fn handle() {
     pruner.join().expect("a model thread ends");
 }
 
+/// A handle counts by the short way and is given back while the endpoint is ended: the answer has the hit.
+fn counted_by_a_handle() {
+    let scene = Scene::used(&Strategy::Ring);
+    let user = {
+        let scene = Arc::clone(&scene);
+        spawn(move || {
+            if scene.endpoint.acquire().is_err() {
+                return 0;
+            }
+            let counted = scene.record(2).is_ok();
+            scene.endpoint.release();
+            u64::from(counted)
+        })
+    };
+    let remover = {
+        let scene = Arc::clone(&scene);
+        spawn(move || scene.reach().end_if_unused(scene.shared()))
+    };
+    let counted = user.join().expect("a model thread ends");
+    let held = remover.join().expect("a model thread ends");
+    assert!(held.is_none_or(|held| held == 2 + counted), "{LOST}: {held:?}");
+}
+
+/// A generation is dropped beside a reader who asks for its ticks.
+fn drop_what_is_asked_for() {
+    let scene = Scene::used(&Strategy::Ring);
+    assert!(scene.reach().swap(&Strategy::Fixed { window_size: Duration::from_secs(1) }, scene.shared()).is_ok());
+    let pruner = {
+        let scene = Arc::clone(&scene);
+        spawn(move || scene.prune(8))
+    };
+    let reader = {
+        let scene = Arc::clone(&scene);
+        spawn(move || {
+            let known = scene.known(2);
+            assert!(known.is_none_or(|count| count == 2), "{LOW}: {known:?}");
+        })
+    };
+    pruner.join().expect("a model thread ends");
+    reader.join().expect("a model thread ends");
+    assert_eq!(scene.known(2), None, "{LOW}");
+}
+
 /// Two snapshots while hits make the endpoint grow.
 fn snapshot() {
     let scene = Scene::used(&Strategy::Adaptive);
@@ -269,6 +316,12 @@ fn a_dropped_generation_held_no_hit_of_the_window() {
 }
 
 #[test]
+fn a_dropped_generation_is_known_to_be_gone() {
+    check(drop_what_is_asked_for);
+    fails(Mutant::EndpointForgetsLate, LOW, drop_what_is_asked_for);
+}
+
+#[test]
 fn a_removed_endpoint_takes_no_hit() {
     check_within(3, remove);
     fails(Mutant::EndpointEndsQuietly, TOOK, remove);
@@ -278,6 +331,12 @@ fn a_removed_endpoint_takes_no_hit() {
 fn a_handle_keeps_its_endpoint() {
     check_within(3, handle);
     fails(Mutant::EndpointIgnoresHandles, PRUNED, handle);
+}
+
+#[test]
+fn a_handle_that_was_given_back_leaves_its_hits() {
+    check(counted_by_a_handle);
+    fails(Mutant::EndpointIgnoresHandles, LOST, counted_by_a_handle);
 }
 
 #[test]
