@@ -19,6 +19,7 @@ mod limit;
 mod morris;
 mod promises;
 mod reclamation;
+mod remembered;
 mod reservoir;
 mod ring;
 #[cfg(target_os = "linux")]

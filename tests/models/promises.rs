@@ -40,6 +40,12 @@ fn ring() -> Ring {
     ring
 }
 
+/// The ring with a remembered sum.
+fn recalled(ring: Ring) -> Ring {
+    assert_eq!(ring.sum(span(3, 4), true).count, 14);
+    ring
+}
+
 fn striped() -> Striped {
     let striped = Striped::new(geometry(3, 4));
     for tick in [0, 1, 2, 3, 4] {
@@ -56,11 +62,24 @@ fn hit_morris(ring: &MorrisRing) {
     assert_eq!(ring.record_with(&geometry(2, 3), Tick(1), 1, &mut || 0.1), Outcome::Counted);
 }
 
+fn take_in(counter: &GCounter) {
+    let other = GCounter::new("b").expect("a name");
+    assert_eq!(other.record(1), Outcome::Counted);
+    counter.merge(&other);
+}
+
 struct Few([AtomicU64; 2], Typed<Tick>, AtomicU64);
 
 impl Few {
     fn new() -> Self {
         Self(std::array::from_fn(|_| AtomicU64::new(0)), Typed::new(Tick(0)), AtomicU64::new(0))
+    }
+
+    /// With a hit in tick 1.
+    fn used() -> Self {
+        let few = Self::new();
+        let _ = few.sparse().record(&geometry(2, 3), Tick(1), 1, |_, _| {});
+        few
     }
 
     fn sparse(&self) -> Sparse<'_> {
@@ -74,7 +93,15 @@ fn a_hit_carries_what_came_before_it() {
     check(|| carries(ring(), |c| _ = record(c, 5, 1), |c| c.cells().any(|cell| cell.tick == Tick(5))));
     check(|| carries(striped(), |c| _ = c.record_as(0, Tick(4), 1), |c| c.sum(span(3, 5), false).count > 14));
     check(|| carries(striped(), |c| _ = c.record_as(0, Tick(4), 1), |c| c.cells().any(|cell| cell.count == 8)));
+    check(|| carries(recalled(ring()), |c| _ = record(c, 4, 1), |c| c.recall(span(3, 4)).is_some_and(|sum| sum > 14)));
+    check(|| carries(ring(), |c| _ = record(c, 5, 1), |c| c.ring.newest() == Tick(5)));
+    check(|| {
+        let striped = striped();
+        assert_eq!(striped.sum(span(3, 4), true).count, 14);
+        carries(striped, |c| _ = c.record_as(0, Tick(4), 1), |c| c.recall(span(3, 4)).is_some_and(|sum| sum > 14));
+    });
     check(|| carries(GCounter::new("a").expect("a name"), |c| _ = c.record(1), |c| c.count() > 0));
+    check(|| carries(GCounter::new("a").expect("a name"), take_in, |c| c.count() > 0));
     check(|| carries(Morris::with_base(2.0).expect("a base"), |c| _ = c.record(1), |c| c.estimate() > 0.0));
     check(|| carries(morris(), hit_morris, |c| c.sum(&geometry(2, 3), span(1, 2)).count > 0));
     check(|| carries(morris(), hit_morris, |c| !c.cells(&geometry(2, 3)).is_empty()));
@@ -85,6 +112,13 @@ fn a_hit_carries_what_came_before_it() {
             Few::new(),
             |c| _ = c.sparse().record(&geometry(2, 3), Tick(1), 1, |_, _| {}),
             |c| c.sparse().sum(&geometry(2, 3), span(1, 2)).count > 0,
+        )
+    });
+    check(|| {
+        carries(
+            Few::used(),
+            |c| assert!(c.sparse().record_current(&geometry(2, 3), Tick(1), 1)),
+            |c| c.sparse().sum(&geometry(2, 3), span(1, 2)).count > 1,
         )
     });
     check(|| {

@@ -4,19 +4,20 @@
 
 use hitring::mutant::Mutant;
 use hitring::shared::layout::LIFE;
-use hitring::shared::lives::Lives;
-use hitring::shared::names::{Full, Names};
+use hitring::shared::lives::{Life, Lives};
+use hitring::shared::names::{Full, Name, Names};
 use hitring::sync::{AtomicU64, Ordering};
 use hitring::window::geometry::Geometry;
 use hitring::{Outcome, Tick};
 
 use super::{geometry, span};
-use crate::explorer::{Arc, check, check_within, fails, spawn};
+use crate::explorer::{Arc, JoinHandle, check, check_within, fails, spawn};
 
 const SPLIT: &str = "an endpoint has not all of its hits";
 const OTHERS: &str = "an endpoint has the hits of another";
 const BACK: &str = "a new life has hits of the old one";
 const TWICE: &str = "an endpoint was removed twice, or not at all";
+const HALF: &str = "something is seen without what came before it";
 const ROOM: &str = "the room was not used as far as there is";
 
 /// The slots of a ring, as the file has them.
@@ -192,6 +193,131 @@ fn two_removers() {
     // A later life is of a later epoch.
     let epochs: Vec<u64> = lives.iter().map(|life| life.epoch()).collect();
     assert!(epochs.windows(2).all(|pair| pair[0] < pair[1]), "{BACK}: {epochs:?}");
+}
+
+fn thread(file: &Arc<File>, body: impl FnOnce(&File) + Send + 'static) -> JoinHandle<()> {
+    let file = Arc::clone(file);
+    spawn(move || body(&file))
+}
+
+fn both(file: &Arc<File>, one: impl FnOnce(&File) + Send + 'static, other: impl FnOnce(&File) + Send + 'static) {
+    let threads = [thread(file, one), thread(file, other)];
+    threads.into_iter().for_each(|thread| thread.join().expect("a model thread ends"));
+}
+
+/// A name is made beside a reader, who looks at the bucket first.
+fn finding() {
+    both(
+        &Arc::new(File::new(1)),
+        |file| assert!(file.lives().names.find_or_insert(0, "a").is_ok(), "{ROOM}"),
+        |file| {
+            let names = file.lives().names;
+            assert!(file.table[0].load(Ordering::Relaxed) == 0 || names.find(0, "a").is_some(), "{HALF}");
+        },
+    );
+}
+
+/// A name's second life begins beside a reader by name.
+fn a_life_by_name() {
+    let file = Arc::new(File::new(2));
+    assert!(file.record("a", 1) && file.remove("a"));
+    both(
+        &file,
+        |file| assert!(file.record("a", 5), "{ROOM}"),
+        |file| {
+            let name = file.lives().names.find(0, "a").expect("it was made");
+            if name.life().load(Ordering::Relaxed) == 2 {
+                let last = file.lives().last(name).map(|life| (life.index(), life.epoch()));
+                assert_eq!(last, Some((1, 1)), "{HALF}");
+            }
+        },
+    );
+}
+
+/// The same beside a reader of all lives.
+fn a_life_in_the_list() {
+    let file = Arc::new(File::new(1));
+    both(
+        &file,
+        |file| assert!(file.record("a", 1), "{ROOM}"),
+        |file| file.lives().iter().for_each(|life| assert_ne!(life.name(), 0, "{HALF}")),
+    );
+}
+
+/// An endpoint is removed and begun again, and another process finishes what it finds of that.
+fn finished_by_another() {
+    let file = Arc::new(File::new(4));
+    assert!(file.record("a", 1) && file.record("b", 1) && file.remove("b"));
+    both(
+        &file,
+        |file| assert!(file.remove("a") && file.record("a", 1), "{ROOM}"),
+        |file| assert!(file.record("b", 1), "{ROOM}"),
+    );
+    let lives = file.lives();
+    let epochs: Vec<u64> = lives.iter().skip(2).map(|life| life.epoch()).collect();
+    assert!(epochs.len() == 2 && epochs.iter().all(|&epoch| epoch > 0), "{BACK}: {epochs:?}");
+}
+
+/// An endpoint is removed beside a reader of its life.
+fn a_removed_life(sees: fn(&File) -> bool, has: fn(&File) -> bool) {
+    let file = Arc::new(File::new(1));
+    assert!(file.record("a", 1));
+    both(&file, |file| assert!(file.remove("a"), "{TWICE}"), move |file| assert!(!sees(file) || has(file), "{HALF}"));
+}
+
+fn life(file: &File) -> Life<'_> {
+    file.lives().get(0).expect("it has begun")
+}
+
+fn name(file: &File) -> Name<'_> {
+    file.lives().names.find(0, "a").expect("it was made")
+}
+
+fn ended_at(file: &File) -> bool {
+    name(file).ended_at().load(Ordering::Relaxed) == NOW.0
+}
+
+/// Two hits, the first by the long way, beside a reader of the total and then of the slots.
+fn totals() {
+    let file = Arc::new(File::new(1));
+    let name = file.lives().names.find_or_insert(0, "a").expect("there is room");
+    assert!(file.lives().begin(name).is_ok());
+    both(
+        &file,
+        |file| [1, 5].into_iter().for_each(|amount| assert!(file.record("a", amount), "{ROOM}")),
+        |file| {
+            let total = life(file).total();
+            assert!(life(file).row().sum(&file.geometry, span(3, 4)).count >= total, "{SPLIT}");
+        },
+    );
+}
+
+#[test]
+fn a_name_that_is_seen_is_found() {
+    check(finding);
+}
+
+#[test]
+fn a_life_that_is_seen_has_begun() {
+    check(a_life_by_name);
+    check(a_life_in_the_list);
+}
+
+#[test]
+fn a_life_that_another_finishes_is_of_a_later_epoch() {
+    check_within(2, finished_by_another);
+}
+
+#[test]
+fn a_removal_is_seen_with_its_epoch_and_tick() {
+    check(|| a_removed_life(|file| !life(file).is_alive(), ended_at));
+    check(|| a_removed_life(|file| name(file).ended() > 0, ended_at));
+    check(|| a_removed_life(|file| life(file).removed() > 0, |file| file.epoch.load(Ordering::Relaxed) > 0));
+}
+
+#[test]
+fn a_total_is_never_ahead_of_the_slots() {
+    check(totals);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use hitring::limit::place::Begun;
 use hitring::limit::shared::{SharedKeys, SharedPlan};
 use hitring::limit::slot::{Key, Slot, WORDS};
 use hitring::mutant::Mutant;
@@ -11,6 +12,8 @@ use hitring::{Rate, WhenKeysFull};
 use crate::explorer::{Arc, JoinHandle, check, fails, spawn};
 
 const OVER: &str = "more was let through than the limit";
+const STARTS: &str = "a beginning is of another tenancy";
+const EARLY: &str = "a slot is closed without the time as of which";
 const WASTED: &str = "a cost was refused for which there was room";
 
 /// Hashes of keys that all begin to look at the first slot.
@@ -171,6 +174,67 @@ fn a_claim_is_taken_over() {
     assert!(allowed <= 2 && !new.0 && !other.0, "{OVER}");
     // One has the slot, and the other is told that there is no room.
     assert!(allowed == 2 && new.1 != other.1, "{WASTED}");
+}
+
+/// A claim that somebody ended goes on, while the slot is claimed for another key.
+fn a_late_claimer_clears() {
+    let file = File::new(window(), 1);
+    let look = Slot::new(&file.words).look().expect("nobody else is here");
+    let next = look.key.next(Key::fingerprint_of(NEW));
+    assert!(Slot::new(&file.words).close(look, next));
+    let late = {
+        let file = Arc::clone(&file);
+        spawn(move || _ = Slot::new(&file.words).clear(next, 1))
+    };
+    let other = {
+        let file = Arc::clone(&file);
+        spawn(move || {
+            let slot = Slot::new(&file.words);
+            assert!(slot.abandon(look.key), "{WASTED}");
+            let look = slot.look().expect("nobody claims it");
+            let next = look.key.next(Key::fingerprint_of(OTHER));
+            assert!(slot.close(look, next) && slot.clear(next, 1) && slot.publish(look.key, next), "{WASTED}");
+        })
+    };
+    end(late);
+    end(other);
+    let slot = Slot::new(&file.words);
+    assert_eq!(slot.tenancy(slot.key()).start(0), 0, "{STARTS}");
+}
+
+/// A key loses its slot beside one who finds it closed.
+fn a_closed_slot() {
+    let file = File::new(bucket(), 1);
+    let claimer = {
+        let file = Arc::clone(&file);
+        spawn(move || {
+            let slot = Slot::new(&file.words);
+            let look = slot.look().expect("nobody else is here");
+            slot.note(second(20));
+            assert!(slot.close(look, look.key.next(Key::fingerprint_of(NEW))), "{WASTED}");
+        })
+    };
+    let other = {
+        let file = Arc::clone(&file);
+        spawn(move || {
+            let slot = Slot::new(&file.words);
+            let closed = slot.look().is_some_and(|look| !look.is_open());
+            assert!(!closed || slot.newest() == second(20), "{EARLY}");
+        })
+    };
+    end(claimer);
+    end(other);
+}
+
+#[test]
+fn a_slot_is_seen_closed_with_its_time() {
+    check(a_closed_slot);
+    fails(Mutant::SharedForgetsNewest, EARLY, a_closed_slot);
+}
+
+#[test]
+fn a_beginning_is_of_its_tenancy() {
+    check(a_late_claimer_clears);
 }
 
 #[test]

@@ -152,6 +152,54 @@ fn emptying() {
     assert_eq!(striped.outcomes().counted, 28 + 4 + 1, "{LOST}");
 }
 
+/// The same for a reader of the ticks one by one.
+fn emptying_ticks() {
+    let striped = used();
+    striped.reset();
+    let owner = owner(&striped, &[5]);
+    let reader = {
+        let striped = Arc::clone(&striped);
+        spawn(move || assert!(striped.cells().map(|cell| cell.count).sum::<u64>() <= 1, "{INEXACT}"))
+    };
+    owner.join().expect("a model thread ends");
+    reader.join().expect("a model thread ends");
+}
+
+fn resetting_owner(striped: &Arc<Striped>, tick: u64) -> crate::explorer::JoinHandle<()> {
+    let striped = Arc::clone(striped);
+    spawn(move || {
+        striped.reset();
+        assert_eq!(striped.record_as(0, Tick(tick), 1), Outcome::Counted);
+    })
+}
+
+/// A reader that began before the reset adds up the stripe while it is emptied. What it remembers is not used later.
+fn emptying_beside_a_closer() {
+    let striped = small();
+    let owner = resetting_owner(&striped, 4);
+    let reader = {
+        let striped = Arc::clone(&striped);
+        spawn(move || _ = striped.sum(span(3, 4), true))
+    };
+    owner.join().expect("a model thread ends");
+    reader.join().expect("a model thread ends");
+    assert_eq!(striped.sum(span(3, 4), true).count, 1, "{INEXACT}");
+}
+
+/// The same where it takes a sum on: a tick that leaves it is not taken away as an empty one.
+fn emptying_beside_an_extension() {
+    let striped = used();
+    let _ = striped.record_as(0, Tick(6), 1);
+    assert_eq!(striped.sum(span(4, 6), true).count, 5, "{INEXACT}");
+    let owner = resetting_owner(&striped, 6);
+    let reader = {
+        let striped = Arc::clone(&striped);
+        spawn(move || assert!(striped.sum(span(5, 7), true).count <= 3, "{INEXACT}"))
+    };
+    owner.join().expect("a model thread ends");
+    reader.join().expect("a model thread ends");
+}
+
 /// A reset beside the owner: what came before is never seen after it, what comes after stays.
 fn reset() {
     let striped = used();
@@ -243,6 +291,9 @@ fn a_sum_that_is_taken_on_does_not_lose_what_leaves_it() {
 fn a_reset_is_taken_up_by_the_owner() {
     check(reset);
     check(emptying);
+    check(emptying_ticks);
+    check(emptying_beside_a_closer);
+    check(emptying_beside_an_extension);
     fails(Mutant::StripeResetByReader, INEXACT, emptying);
 }
 
