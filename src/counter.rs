@@ -295,6 +295,7 @@ impl Counter {
     #[must_use]
     pub fn forgotten(&self) -> Tick {
         match self {
+            // unnoticed: the value alone is used
             Self::Sparse(cells) => cells.forgotten.load(Ordering::Acquire),
             _ => Tick(0),
         }

@@ -106,7 +106,8 @@ impl GCounter {
     /// not fit into 2^63 - 1. A count beyond that can only come from replicas that did not know of each other.
     pub fn record(&self, amount: u64) -> Outcome {
         let life = self.life();
-        let others = self.others_sum.load(Ordering::Acquire);
+        // `Relaxed`: it decides only whether there is room.
+        let others = self.others_sum.load(Ordering::Relaxed);
         let mut seen = life.read();
         loop {
             let room = MAX.saturating_sub(others).saturating_sub(seen);

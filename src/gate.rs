@@ -57,13 +57,15 @@ impl Gate {
     /// Goes in, unless the gate is sealed. A writer that went in must [`leave`](Self::leave).
     #[must_use]
     pub fn enter(&self) -> bool {
-        let before = self.0.fetch_add(1, Ordering::AcqRel);
+        // `Acquire`: who enters has done nothing yet that others look for; see `is_empty`.
+        let before = self.0.fetch_add(1, Ordering::Acquire);
         if before & SEALED != 0 {
             self.leave();
             return false;
         }
         if before & CLOSING != 0 && !mutated!(GateKeepsClosing) {
-            self.0.fetch_and(!CLOSING, Ordering::AcqRel);
+            // `Relaxed`: the closer asks the word alone.
+            self.0.fetch_and(!CLOSING, Ordering::Relaxed);
         }
         true
     }
@@ -75,13 +77,16 @@ impl Gate {
 
     /// Begins to close the gate, if it is open and no writer is inside.
     pub fn try_close<'a>(&'a self, _: &'a Sole) -> Option<Closing<'a>> {
-        let closed = self.0.compare_exchange(0, CLOSING, Ordering::AcqRel, Ordering::Relaxed);
+        // `Acquire`: who has left has released what it wrote. The closer itself has nothing for those who enter.
+        let closed = self.0.compare_exchange(0, CLOSING, Ordering::Acquire, Ordering::Relaxed);
         closed.is_ok().then_some(Closing(self))
     }
 
     /// Seals the gate, also while writers are inside.
     pub fn seal(&self) {
-        self.0.fetch_or(SEALED, Ordering::AcqRel);
+        // `Acquire`: what is read next has the hits of those who have left.
+        // unnoticed: no answer tells who had left by then
+        self.0.fetch_or(SEALED, Ordering::Acquire);
     }
 
     /// Whether no writer is inside at this moment. A writer that enters later sees what the caller did before.
@@ -95,14 +100,15 @@ impl Closing<'_> {
     /// Seals the gate; false if a writer entered meanwhile, and then it is open.
     #[must_use]
     pub fn try_seal(self) -> bool {
-        self.0.0.compare_exchange(CLOSING, SEALED, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        // `Relaxed`: it succeeds on the closer's own word only, and who is turned away needs no more than the word.
+        self.0.0.compare_exchange(CLOSING, SEALED, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 }
 
 impl Drop for Closing<'_> {
     fn drop(&mut self) {
         // Nothing to take away if it was sealed, or if a writer has taken it away.
-        self.0.0.fetch_and(!CLOSING, Ordering::AcqRel);
+        self.0.0.fetch_and(!CLOSING, Ordering::Relaxed);
     }
 }
 

@@ -78,7 +78,8 @@ impl<T> Once<T> {
 
 impl<T> Drop for Once<T> {
     fn drop(&mut self) {
-        let value = self.value.load(Ordering::Acquire);
+        // `Relaxed`: `&mut self`, so all that was done with the value lies before.
+        let value = self.value.load(Ordering::Relaxed);
         if !value.is_null() {
             // SAFETY: `&mut self`: no reference to the value is left, and the pointer came from `Box::into_raw`.
             drop(unsafe { Box::from_raw(value) });
@@ -133,6 +134,7 @@ impl<T> Table<T> {
     /// One more than the largest index that may have been put in.
     #[inline]
     pub fn len(&self) -> usize {
+        // unnoticed: it is raised without an order; a value is acquired at its own place
         self.len.load(Ordering::Acquire)
     }
 

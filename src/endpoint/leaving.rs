@@ -30,7 +30,8 @@ impl Endpoint {
     /// # Errors
     /// [`Gone`], and then there is none more.
     pub fn acquire(&self) -> Result<(), Gone> {
-        let mut uses = self.uses.fetch_add(1, Ordering::AcqRel);
+        // `Acquire`, as of a lock: it releases nothing, and the addition goes on with what others have released.
+        let mut uses = self.uses.fetch_add(1, Ordering::Acquire);
         while uses & LOCKED != 0 {
             relax();
             uses = self.uses.load(Ordering::Acquire);
@@ -65,9 +66,9 @@ impl Endpoint {
             return Some(work(&Sole::locked()));
         }
         let uses = self.uses.load(Ordering::Relaxed) & (ADAPTIVE | CROWDED);
-        self.uses.compare_exchange(uses, uses | LOCKED, Ordering::AcqRel, Ordering::Relaxed).ok()?;
+        self.uses.compare_exchange(uses, uses | LOCKED, Ordering::Acquire, Ordering::Relaxed).ok()?;
         let done = work(&Sole::locked());
-        self.uses.fetch_and(!LOCKED, Ordering::AcqRel);
+        self.uses.fetch_and(!LOCKED, Ordering::Release);
         Some(done)
     }
 }

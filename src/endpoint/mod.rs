@@ -209,7 +209,8 @@ impl Endpoint {
         };
         if !adaptive {
             let generation = Generation::boxed(Counter::new(strategy, shared.geometry)?, ptr::null_mut(), shared);
-            endpoint.head.store(Box::into_raw(generation), Ordering::Release);
+            // `Relaxed`: no other thread knows the endpoint yet.
+            endpoint.head.store(Box::into_raw(generation), Ordering::Relaxed);
         }
         Ok(endpoint)
     }
@@ -221,6 +222,7 @@ impl Endpoint {
 
     /// The first tick that is still known.
     pub fn forgotten(&self) -> Tick {
+        // unnoticed: the value alone is used, after the cells were acquired
         self.forgotten.load(Ordering::Acquire)
     }
 
@@ -236,15 +238,18 @@ impl Endpoint {
 
     /// The first word, of which only the tags are looked at.
     fn word(&self) -> Word {
+        // unnoticed: the tags are in the word itself, and nothing behind it is read
         Word(self.head.load(Ordering::Acquire))
     }
 
     fn exchange(&self, seen: Word, new: Word) -> bool {
+        // unnoticed: `seen` was acquired when it was read; it stays for a head that came back meanwhile
         self.head.compare_exchange(seen.0, new.0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
     /// Whether the strategy is adaptive.
     pub fn is_adaptive(&self) -> bool {
+        // unnoticed: only the flag is used, and the head orders it against the generations
         self.uses.load(Ordering::Acquire) & ADAPTIVE != 0
     }
 
@@ -288,6 +293,7 @@ impl Endpoint {
 
     /// Notes that ticks before `forgotten` are not known.
     pub fn forget_before(&self, forgotten: Tick) {
+        // unnoticed: what unlinks a generation releases it
         self.forgotten.raise(forgotten, Ordering::Release);
     }
 }
@@ -415,7 +421,8 @@ impl Reach<'_> {
                 swapped
             } else {
                 let counter = Counter::new(strategy, shared.geometry)?;
-                self.uses.fetch_and(!ADAPTIVE, Ordering::AcqRel);
+                // `Relaxed`: who finds the new generation has acquired the head that `push` releases.
+                self.uses.fetch_and(!ADAPTIVE, Ordering::Relaxed);
                 self.push(head, counter, shared)
             };
             if swapped {

@@ -195,6 +195,7 @@ impl Generation {
 
     /// Lets the generation behind `this` follow, instead of `this`. Only the thread that unlinks may call it.
     pub(super) fn skip(&self, this: &Self) {
+        // unnoticed: the load, as the head that led here has all behind `this`
         self.next.store(this.next.load(Ordering::Acquire), Ordering::Release);
     }
 
@@ -206,7 +207,8 @@ impl Generation {
 
     /// Where the chain goes on, for the endpoint that drops it.
     pub(super) fn into_next(self) -> *mut Self {
-        self.next.load(Ordering::Acquire)
+        // `Relaxed`: the endpoint is being dropped, so all that was done with the chain lies before.
+        self.next.load(Ordering::Relaxed)
     }
 
     /// Tells the model checker that the generation is freed here. In an ordinary build it does nothing.

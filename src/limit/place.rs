@@ -56,6 +56,7 @@ pub trait Place {
     #[inline(always)]
     fn exchange(&self, seen: u64, next: u64) -> bool {
         let (seen, next) = (seen ^ self.mask(), next ^ self.mask());
+        // unnoticed: `seen` has acquired the state
         self.state().compare_exchange_weak(seen, next, Self::EXCHANGE, Ordering::Relaxed).is_ok()
     }
 }
@@ -68,6 +69,7 @@ pub trait Begun: Place {
     /// What a beginning says.
     #[inline(always)]
     fn start(&self, slot: u64) -> u64 {
+        // unnoticed: where it is of another tenancy, the exchange fails
         self.starts()[slot as usize].load(Ordering::Acquire) ^ self.mask()
     }
 

@@ -79,7 +79,8 @@ impl Begun for Window {
     }
 
     fn raise(&self, slot: u64, word: u64, _seen: u64) -> bool {
-        self.starts[slot as usize].fetch_max(word, Ordering::AcqRel);
+        // `Relaxed`: the exchange of the state releases it.
+        self.starts[slot as usize].fetch_max(word, Ordering::Relaxed);
         true
     }
 }
@@ -280,6 +281,7 @@ impl Plan {
         let begins = self.slots.rest(first) as usize;
         let (wrapped, starts) = place.starts()[..self.slots() as usize].split_at(begins);
         for start in starts.iter().chain(wrapped) {
+            // unnoticed: it makes an estimate, and no decision
             if first > newest || fits(start.load(Ordering::Acquire) ^ place.mask(), first) {
                 break;
             }

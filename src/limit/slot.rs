@@ -168,6 +168,7 @@ impl<'a> Slot<'a> {
     /// Whether nobody has claimed it since it was `key`'s. Who it is closed to it is closed to for ever.
     #[inline]
     pub fn is_open(self, key: Key) -> bool {
+        // unnoticed: what is closed to a key is so for ever, so the value decides
         self.state_word().load(Ordering::Acquire) >> BITS == key.tag()
     }
 
@@ -210,6 +211,7 @@ impl<'a> Slot<'a> {
             return true;
         }
         // Acquired, so that what is replaced next is older; released, so that who sees the new epoch sees `newest`.
+        // unnoticed: what is replaced next is found by exchanges, to which loom gives the newest value
         self.state_word().compare_exchange(look.state, next.mask(), Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
@@ -221,10 +223,12 @@ impl<'a> Slot<'a> {
                 let seen = start.load(Ordering::Acquire);
                 // Asked after it was read: as long as the state is ours, nobody who claims the slot after us has replaced
                 // it, and once somebody has it is not `seen` any more.
+                // unnoticed: loom lets no store overtake a load, so the exchange comes after
                 if self.state_word().load(Ordering::Acquire) != next.mask() {
                     return false;
                 }
                 step();
+                // unnoticed: the load above has acquired `seen`
                 let cleared = start.compare_exchange(seen, next.mask(), Ordering::AcqRel, Ordering::Relaxed);
                 // Lost to those who were late for an earlier tenancy: each of them once.
                 if cleared.is_ok() {
@@ -261,6 +265,7 @@ impl<'a> Slot<'a> {
 
     fn exchange_key(self, from: Key, to: Key) -> bool {
         step();
+        // unnoticed: the order of two that touch each other's slots, see `touch`
         self.key_word().compare_exchange(from.0, to.0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
@@ -269,6 +274,7 @@ impl<'a> Slot<'a> {
     /// slot published. If it reads it after, it finds B. A load would let both find nothing. (Mutant `SharedLooksByLoad`.)
     pub fn touch(self) -> Key {
         step();
+        // unnoticed: loom gives a read-modify-write the newest value, whatever its order
         if mutated!(SharedLooksByLoad) { self.key() } else { Key(self.key_word().fetch_or(0, Ordering::AcqRel)) }
     }
 
@@ -314,6 +320,7 @@ impl Place for Tenancy<'_> {
     }
 
     fn is_still(&self, seen: u64) -> bool {
+        // unnoticed: it is asked last and only compared
         self.slot.state_word().load(Ordering::Acquire) == seen ^ self.mask
     }
 
@@ -331,6 +338,7 @@ impl Begun for Tenancy<'_> {
     fn raise(&self, slot: u64, word: u64, seen: u64) -> bool {
         let start = &self.slot.starts()[slot as usize];
         loop {
+            // unnoticed: a word of another tenancy counts as later, but for each sixteenth, and loom remembers seven stores
             let said = start.load(Ordering::Acquire);
             if !self.is_still(seen) {
                 return false;
@@ -339,6 +347,7 @@ impl Begun for Tenancy<'_> {
                 return true;
             }
             step();
+            // unnoticed: the load above has acquired `said`, and the exchange of the state releases this
             if start.compare_exchange(said, word ^ self.mask, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
                 return true;
             }

@@ -145,7 +145,8 @@ impl<'a> Lives<'a> {
             self.finish(life);
             return Ok(Some(life));
         }
-        let claimed = life.words[NAME].compare_exchange(0, word, Ordering::AcqRel, Ordering::Acquire).is_ok();
+        // `Release`: an empty place has nothing to say, and `finish` acquires what another has put there.
+        let claimed = life.words[NAME].compare_exchange(0, word, Ordering::Release, Ordering::Relaxed).is_ok();
         self.finish(life);
         Ok(claimed.then_some(life))
     }
@@ -166,7 +167,7 @@ impl<'a> Lives<'a> {
         let advance = || {
             let (index, next) = (life.index as u64, life.index as u64 + 1);
             // Who fails finds that another has done it.
-            let _ = self.tail.compare_exchange(index, next, Ordering::AcqRel, Ordering::Relaxed);
+            let _ = self.tail.compare_exchange(index, next, Ordering::Release, Ordering::Relaxed);
         };
         if mutated!(LifeUnfinished) {
             advance();
@@ -176,8 +177,9 @@ impl<'a> Lives<'a> {
         {
             let before = self.last(name).map_or(0, Life::removed);
             let epoch = name.ended().max(before);
-            let _ = life.words[EPOCH].compare_exchange(0, epoch + 1, Ordering::AcqRel, Ordering::Relaxed);
-            name.life().fetch_max(life.index as u64 + 1, Ordering::AcqRel);
+            // `Relaxed`: who comes by the name or by the tail has acquired one of the two that follow.
+            let _ = life.words[EPOCH].compare_exchange(0, epoch + 1, Ordering::Relaxed, Ordering::Relaxed);
+            name.life().fetch_max(life.index as u64 + 1, Ordering::Release);
         }
         advance();
     }
@@ -185,8 +187,9 @@ impl<'a> Lives<'a> {
     /// Ends the living life of `name`, after which `epoch` begins, at `tick`; answers whether there was one.
     pub fn remove(self, name: Name<'a>, epoch: &AtomicU64, tick: Tick) -> bool {
         let Some(life) = self.alive(name) else { return false };
-        let epoch = epoch.fetch_add(1, Ordering::AcqRel).min(LAST_EPOCH - 1) + 1;
-        name.ended_at().fetch_max(tick.0, Ordering::AcqRel);
+        // `Relaxed`: the removal releases both.
+        let epoch = epoch.fetch_add(1, Ordering::Relaxed).min(LAST_EPOCH - 1) + 1;
+        name.ended_at().fetch_max(tick.0, Ordering::Relaxed);
         // This is the removal. Whoever is killed after it leaves `ended` to who begins the next life.
         let removed = life.end(epoch);
         if removed {
@@ -215,6 +218,7 @@ impl<'a> Life<'a> {
 
     /// The unit of its name's record; 0 if it has not begun.
     pub fn name(self) -> u64 {
+        // unnoticed: the tail or the record that led here was acquired
         self.words[NAME].load(Ordering::Acquire) & !FOREIGN
     }
 
@@ -241,11 +245,13 @@ impl<'a> Life<'a> {
             self.words[REMOVED].store(epoch.max(1), Ordering::Release);
             return alive;
         }
-        self.words[REMOVED].compare_exchange(0, epoch.max(1), Ordering::AcqRel, Ordering::Acquire).is_ok()
+        // `Release`: a life that was alive had nothing to say here, and who loses uses no more than that.
+        self.words[REMOVED].compare_exchange(0, epoch.max(1), Ordering::Release, Ordering::Relaxed).is_ok()
     }
 
     /// Which of the name's lives it is.
     pub fn epoch(self) -> u64 {
+        // unnoticed: the tail or the record that led here was acquired
         self.words[EPOCH].load(Ordering::Acquire).saturating_sub(1).min(LAST_EPOCH)
     }
 
@@ -312,6 +318,7 @@ impl<'a> Life<'a> {
     pub fn record_current(self, geometry: &Geometry, tick: Tick, amount: u64, lane: usize) -> bool {
         let place = geometry.place(tick);
         let slot = self.row.at(place.index);
+        // unnoticed: a hit beside a removal counts in the old life or is told, as it comes
         let word = slot.load(Ordering::Acquire);
         let count = (word & !geometry.seal()).wrapping_sub(place.base);
         let max = geometry.max_count();

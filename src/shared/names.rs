@@ -7,7 +7,7 @@
 //!
 //! | bucket | who may move it | what it unlocks |
 //! |---|---|---|
-//! | empty | any process, by one exchange (`AcqRel`), to a record that it has written | the name, for all |
+//! | empty | any process, by one exchange (`Release`), to a record that it has written | the name, for all |
 //! | a record | nobody, ever | the record's words |
 //!
 //! | word of a record | who may move it |
@@ -103,7 +103,8 @@ impl<'a> Names<'a> {
                     bucket.store(entry, Ordering::Release);
                     return Ok(ours);
                 }
-                match bucket.compare_exchange(0, entry, Ordering::AcqRel, Ordering::Acquire) {
+                // An empty bucket has nothing to say; another's has its record.
+                match bucket.compare_exchange(0, entry, Ordering::Release, Ordering::Acquire) {
                     Ok(_) => return Ok(ours),
                     Err(theirs) => word = theirs,
                 }
@@ -193,7 +194,7 @@ impl<'a> Name<'a> {
 
     /// Raises it.
     pub fn raise_ended(self, epoch: u64) {
-        self.words[2].fetch_max(epoch, Ordering::AcqRel);
+        self.words[2].fetch_max(epoch, Ordering::Release);
     }
 
     /// The tick in which the last one was removed.

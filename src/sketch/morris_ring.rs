@@ -248,7 +248,8 @@ impl MorrisRing {
             return Outcome::Counted;
         }
         let place = self.layout.place(tick);
-        let word = self.words.at(place.index).load(Ordering::Acquire);
+        // `Relaxed`: only the word is used, and the exchange confirms it.
+        let word = self.words.at(place.index).load(Ordering::Relaxed);
         let outcome = self.change(place, tick, word, amount, draw);
         if outcome != Outcome::Counted {
             self.tally.add(outcome, amount);
@@ -407,5 +408,6 @@ fn exchange(slot: &AtomicU64, word: u64, next: u64) -> Result<(), u64> {
         slot.store(next, Ordering::Release);
         return Ok(());
     }
-    slot.compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Acquire).map(|_| ())
+    // `Release`: what is found there is used for its value alone.
+    slot.compare_exchange_weak(word, next, Ordering::Release, Ordering::Relaxed).map(|_| ())
 }

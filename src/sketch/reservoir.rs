@@ -199,6 +199,7 @@ impl<T> Reservoir<T> {
     #[inline]
     pub fn take(&self) -> u64 {
         // `Acquire`: whoever sees this process's stamp also sees the words that were emptied before it was stored.
+        // unnoticed: no model forks, so the stamp never changes there
         if self.stamp.load(Ordering::Acquire) != stamp::read() {
             self.begin();
         }

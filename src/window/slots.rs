@@ -250,7 +250,8 @@ impl<'a> Row<'a> {
     pub fn add(self, geometry: &Geometry, tick: Tick, amount: u64) -> Outcome {
         let place = geometry.place(tick);
         let slot = self.at(place.index);
-        let mut seen = slot.load(Ordering::Acquire);
+        // `Relaxed`: only the word is used, and the exchange confirms it.
+        let mut seen = slot.load(Ordering::Relaxed);
         loop {
             match next(geometry, place, seen, amount) {
                 Next::Not(outcome) => return outcome,
@@ -259,7 +260,7 @@ impl<'a> Row<'a> {
                     Err(_) => {
                         // Who lost lets the winner go on for a moment: they pass the line to and fro less often.
                         pause();
-                        seen = slot.load(Ordering::Acquire);
+                        seen = slot.load(Ordering::Relaxed);
                     }
                 },
             }

@@ -96,7 +96,8 @@ impl Sparse<'_> {
     fn add(&self, geometry: &Geometry, tick: Tick, amount: u64) -> Option<bool> {
         let mut lost = 0;
         for slot in self.words {
-            let mut word = slot.load(Ordering::Acquire);
+            // `Relaxed`: only the word itself is used, and the exchange confirms it.
+            let mut word = slot.load(Ordering::Relaxed);
             while word != 0 && geometry.sparse_tick(word) == tick {
                 if amount > geometry.sparse_max() - (word & geometry.sparse_max()) {
                     return Some(false);
@@ -105,7 +106,8 @@ impl Sparse<'_> {
                     slot.store(word + amount, Ordering::Release);
                     return Some(true);
                 }
-                match slot.compare_exchange_weak(word, word + amount, Ordering::AcqRel, Ordering::Acquire) {
+                // `Release`: only the word itself is used, whatever it holds by now.
+                match slot.compare_exchange_weak(word, word + amount, Ordering::Release, Ordering::Relaxed) {
                     Ok(_) => return Some(true),
                     Err(seen) => {
                         // Not if it failed for no reason, as some targets' exchanges may.
@@ -134,12 +136,14 @@ impl Sparse<'_> {
                 None if amount > geometry.sparse_max() => return Added::Full,
                 None => {}
             }
+            // unnoticed: a hit that does not see it yet is allowed, see the header
             if tick < self.forgotten.load(Ordering::Acquire) {
                 return Added::Full;
             }
             let Some((slot, word)) = self.free(geometry, tick) else { return Added::Full };
             let old = geometry.sparse_tick(word);
-            let forget = || self.forgotten.raise(Tick(old.0 + 1), Ordering::Release);
+            // `Relaxed`: the exchange of the word releases it.
+            let forget = || self.forgotten.raise(Tick(old.0 + 1), Ordering::Relaxed);
             if word != 0 && !mutated!(SparseForgetsLate) {
                 forget();
             }
@@ -148,6 +152,7 @@ impl Sparse<'_> {
                 slot.store(new, Ordering::Release);
                 return Added::Done(Outcome::Counted);
             }
+            // unnoticed: `free` has acquired the word
             if slot.compare_exchange(word, new, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
                 if word != 0 {
                     note(Outcome::Counted, word & geometry.sparse_max());
@@ -164,6 +169,7 @@ impl Sparse<'_> {
     fn free(&self, geometry: &Geometry, tick: Tick) -> Option<(&AtomicU64, u64)> {
         let mut oldest: Option<(&AtomicU64, u64)> = None;
         for slot in self.words {
+            // unnoticed: the exchange that takes the word acquires it, too
             let word = slot.load(Ordering::Acquire);
             if word == 0 {
                 return Some((slot, 0));
@@ -194,6 +200,7 @@ impl Sparse<'_> {
             }
         }
         // After the words, see the header.
+        // unnoticed: whoever has acquired the word that took a tick's place finds it forgotten
         Reading { count, exact: self.forgotten.load(Ordering::Acquire) <= span.first }
     }
 

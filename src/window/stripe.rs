@@ -127,6 +127,7 @@ impl Stripe {
         let late = owned.late.load(Ordering::Relaxed);
         let (silent, tardy) = (mutated!(StripeNoLate), mutated!(StripeLateAfter));
         if tick < current && !silent {
+            // unnoticed: the slot below releases it
             owned.late.store(if tardy { late } else { late + 1 }, Ordering::Release);
         }
         if tick > current {
@@ -157,6 +158,7 @@ impl Stripe {
     fn take_up(&self, geometry: &Geometry, generation: u64) {
         let owned = &*self.owned;
         let late = owned.late.load(Ordering::Relaxed);
+        // unnoticed: each slot below releases it
         owned.late.store(late + 1, Ordering::Release);
         if mutated!(StripeResetByReader) {
             owned.generation.store(generation, Ordering::Release);
@@ -168,6 +170,7 @@ impl Stripe {
             owned.tally.add_owned(Outcome::Counted, hits);
         }
         self.set_open(owned.slots.at(0));
+        // unnoticed: `late` and the generation below release it
         owned.current.store(Tick(0), Ordering::Release);
         owned.late.store(late + 2, Ordering::Release);
         owned.generation.store(generation, Ordering::Release);
@@ -195,7 +198,9 @@ impl Stripe {
         if owned.generation.load(Ordering::Acquire) != generation {
             return Some(0);
         }
+        // unnoticed: both are compared with an entry that is acquired itself, and are as new as any slot that was seen
         let late = owned.late.load(Ordering::Acquire);
+        // unnoticed: as above
         let current = owned.current.load(Ordering::Acquire);
         if current < span.first {
             return Some(0);
@@ -232,6 +237,7 @@ impl Stripe {
                 let old_end = Tick(old_current).min(Tick(old.to.0 + 1));
                 let leaving = owned.slots.row().sum_before(geometry, old.first, span.first.min(old_end));
                 let entering = owned.slots.row().sum_before(geometry, old_end.max(span.first), end);
+                // unnoticed: asked last and only compared; the slots that leave were acquired
                 let unchanged = leaving.exact && owned.late.load(Ordering::Acquire) == late;
                 (unchanged || mutated!(StripeLeavingUnchecked))
                     .then(|| Reading { count: sum.closed - leaving.count + entering.count, exact: entering.exact })

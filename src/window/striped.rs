@@ -81,6 +81,7 @@ impl Striped {
 
     /// Counts `amount` hits at `tick` as the thread that owns `id`.
     pub fn record_as(&self, geometry: &Geometry, id: usize, tick: Tick, amount: u64) -> Outcome {
+        // unnoticed: a hit beside a reset counts before or after it; the number alone is used
         let generation = self.generation.load(Ordering::Acquire);
         match self.stripes.get(id) {
             Some(stripe) => stripe.record(geometry, generation, tick, amount),
@@ -118,6 +119,7 @@ impl Striped {
     /// The hits of `span`, if they can be had by reading one slot a stripe, exactly, and no shared ring is in use.
     #[inline]
     pub fn recall(&self, geometry: &Geometry, span: Span) -> Option<u64> {
+        // unnoticed: a reader beside a reset is before or after it, and each stripe is asked for its own number
         let generation = self.generation.load(Ordering::Acquire);
         if self.shared.get().is_some() {
             return None;
@@ -142,6 +144,7 @@ impl Striped {
     /// The hits of `span`; with `remember` the sums are kept for the next query, which must not be for a span that ends
     /// in the future.
     pub fn sum(&self, geometry: &Geometry, span: Span, remember: bool) -> Reading {
+        // unnoticed: as in `recall`
         let generation = self.generation.load(Ordering::Acquire);
         let stripes = self.stripes.iter().map(|stripe| stripe.sum(geometry, generation, span, remember));
         let shared = self.shared.get().into_iter().map(|ring| ring.sum(geometry, span, remember));
@@ -150,6 +153,7 @@ impl Striped {
 
     /// The ticks that have hits, stripe by stripe: a tick may come several times.
     pub fn cells<'a>(&'a self, geometry: &'a Geometry) -> impl Iterator<Item = Cell> + 'a {
+        // unnoticed: as in `recall`
         let generation = self.generation.load(Ordering::Acquire);
         let stripes = self.stripes.iter().flat_map(move |stripe| stripe.cells(geometry, generation));
         stripes.chain(self.shared.get().into_iter().flat_map(|ring| ring.cells(geometry)))
@@ -165,6 +169,7 @@ impl Striped {
 
     /// Forgets all hits, but not what became of them. Each stripe is emptied by its owner's next hit.
     pub fn reset(&self, geometry: &Geometry) {
+        // unnoticed: a new number is all that a reset says; the owners empty their stripes themselves
         self.generation.fetch_add(1, Ordering::AcqRel);
         if let Some(ring) = self.shared.get() {
             ring.reset(geometry);

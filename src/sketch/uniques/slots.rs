@@ -117,7 +117,8 @@ impl Slots {
 impl Drop for Slots {
     fn drop(&mut self) {
         for slot in &self.slots {
-            let part = slot.load(Ordering::Acquire);
+            // `Relaxed`: `&mut self`, so all that was done with the part lies before.
+            let part = slot.load(Ordering::Relaxed);
             if !part.is_null() {
                 // SAFETY: `&mut self`: nobody reads it, and it came from `Box::into_raw`.
                 drop(unsafe { Box::from_raw(part) });
