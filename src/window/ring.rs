@@ -226,6 +226,7 @@ impl Ring {
             if !announced && must_announce && !mutated!(RingNoAnnounce) {
                 announced = true;
                 if !mutated!(RingAnnounceLate) {
+                    // unnoticed: the exchange of the slot releases it
                     self.rare.announced.fetch_add(1, Ordering::Release);
                 }
             }
@@ -276,6 +277,7 @@ impl Ring {
     /// The hits of `span`, if they can be had by reading one slot, exactly.
     #[inline]
     pub fn recall(&self, geometry: &Geometry, span: Span) -> Option<u64> {
+        // unnoticed: it is compared with an entry that is acquired itself
         let state = [self.rare.announced.load(Ordering::Acquire)];
         let sum = self.memory.recall(Key { span, state })?;
         let open = self.slots.row().read(geometry, sum.open);
@@ -304,8 +306,10 @@ impl Ring {
         // In this order: `settled` never passes `announced`, so if they are equal nothing was under way when
         // `announced` was read.
         let settled = self.rare.settled.load(Ordering::Acquire);
+        // unnoticed: `settled` has acquired the hits that count, and this is compared with it
         let announced = self.rare.announced.load(Ordering::Acquire);
         if span.to > self.closed.load(Ordering::Relaxed) {
+            // unnoticed: each turning below releases it
             self.closed.store(span.to, Ordering::Release);
         }
         // Every tick since the last closing, also those before the span, and each once. Not the tick one lap before `to`: its
@@ -320,6 +324,7 @@ impl Ring {
         let staying = || {
             let (old, sum) = last?;
             let leaving = self.slots.row().sum_before(geometry, old.span.first, span.first);
+            // unnoticed: asked last and only compared; the slots that leave were acquired
             let unchanged = leaving.exact && self.rare.announced.load(Ordering::Acquire) == announced;
             (unchanged || mutated!(RingLeavingUnchecked)).then(|| sum.closed - leaving.count)
         };
@@ -356,6 +361,7 @@ impl Ring {
     /// Turns over the seal of the slot at `place`, unless it belongs to a newer lap, and reads it in the same step.
     fn seal(&self, geometry: &Geometry, place: Place) -> Reading {
         let slot = self.slots.at(place.index);
+        // unnoticed: of a newer word nothing is used, and any other is acquired by the turning
         let seen = slot.load(Ordering::Acquire);
         let is_newer = |word| matches!(view(geometry, place, word), View::Recycled) && !mutated!(RingTurnsNewer);
         if is_newer(seen) || mutated!(RingNoSeal) {
@@ -364,6 +370,7 @@ impl Ring {
         let word = slot.fetch_xor(geometry.seal(), Ordering::AcqRel);
         if is_newer(word) {
             // The tick a lap later began just now. Its seal goes back to what it was, as if it had not been touched.
+            // unnoticed: it says nothing new, and goes on with what others have released
             slot.fetch_xor(geometry.seal(), Ordering::AcqRel);
         }
         reading(geometry, place, word)
@@ -392,8 +399,10 @@ impl Ring {
             }
         };
         replacing.forget();
+        // unnoticed: a hit beside a reset comes before or after it
         self.rare.newest.store(Tick(0), Ordering::Release);
         for index in 0..geometry.slots() {
+            // unnoticed: the tally below releases it
             let word = self.slots.at(index).swap(0, Ordering::AcqRel);
             self.rare.tally.add(Outcome::Counted, word & geometry.max_count());
         }

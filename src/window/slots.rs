@@ -161,6 +161,7 @@ pub fn exchange(slot: &AtomicU64, word: u64, next: u64) -> Result<(), u64> {
         slot.store(next, Ordering::Release);
         return Ok(());
     }
+    // unnoticed: success, where the word was acquired when it was read, or is all that is used
     slot.compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Acquire).map(|_| ())
 }
 

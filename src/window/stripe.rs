@@ -170,7 +170,6 @@ impl Stripe {
             owned.tally.add_owned(Outcome::Counted, hits);
         }
         self.set_open(owned.slots.at(0));
-        // unnoticed: `late` and the generation below release it
         owned.current.store(Tick(0), Ordering::Release);
         owned.late.store(late + 2, Ordering::Release);
         owned.generation.store(generation, Ordering::Release);
