@@ -46,6 +46,12 @@ fn recalled(ring: Ring) -> Ring {
     ring
 }
 
+/// Whether the hit was there when all were forgotten.
+fn after_a_reset(ring: &Ring) -> bool {
+    ring.reset();
+    ring.outcomes().counted > 35 && ring.cells().next().is_none()
+}
+
 fn striped() -> Striped {
     let striped = Striped::new(geometry(3, 4));
     for tick in [0, 1, 2, 3, 4] {
@@ -95,6 +101,8 @@ fn a_hit_carries_what_came_before_it() {
     check(|| carries(striped(), |c| _ = c.record_as(0, Tick(4), 1), |c| c.cells().any(|cell| cell.count == 8)));
     check(|| carries(recalled(ring()), |c| _ = record(c, 4, 1), |c| c.recall(span(3, 4)).is_some_and(|sum| sum > 14)));
     check(|| carries(ring(), |c| _ = record(c, 5, 1), |c| c.ring.newest() == Tick(5)));
+    check(|| carries(ring(), |c| _ = record(c, 4, 1), |c| c.sum(span(3, 5), true).count > 14));
+    check(|| carries(ring(), |c| _ = record(c, 4, 1), after_a_reset));
     check(|| {
         let striped = striped();
         assert_eq!(striped.sum(span(3, 4), true).count, 14);
