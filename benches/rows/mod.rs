@@ -91,6 +91,20 @@ pub fn all() -> Vec<Row> {
             }
         }));
     }
+    // Nothing is ever asked, so no tick is sealed: the first hit of each is announced.
+    for (strategy, name) in [
+        (Strategy::Striped, "striped record_at, each hit begins a tick"),
+        (Strategy::Ring, "ring record_at, each hit begins a tick"),
+    ] {
+        let (counter, second) = (counter(strategy), AtomicU64::new(u64::from(NOW)));
+        rows.push(Row::new(name, 1, move |_, n| {
+            let first = second.fetch_add(n as u64, Ordering::Relaxed) % 10_000_000_000;
+            for now in first..first + n as u64 {
+                let now = Timestamp::try_from(now).expect("before the year 9999");
+                let _ = black_box(counter.record_at(now, 1));
+            }
+        }));
+    }
     for (strategy, same, new) in [
         (Strategy::Striped, "striped query, same tick", "striped hit and query, new tick"),
         (Strategy::Ring, "ring query, same tick", "ring hit and query, new tick"),

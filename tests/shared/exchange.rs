@@ -88,6 +88,29 @@ fn what_was_removed_does_not_come_back() {
     assert_eq!(shared(&made, "/about"), 1);
 }
 
+/// A merge that began before a removal must not bring the removed hits into the life that begins after it.
+#[test]
+fn a_merge_beside_a_removal_brings_nothing_back() {
+    let made = made();
+    let local = memory(&made);
+    for round in 0..20u64 {
+        let name = format!("/{round}");
+        assert_eq!(local.record_hit(&name, 5), Ok(Outcome::Counted));
+        let before = local.snapshot();
+        made.merge(&before).expect("it fits");
+        made.set(START + 1 + round);
+        let other = made.open(&made.path());
+        std::thread::scope(|scope| {
+            scope.spawn(|| (0..20).for_each(|_| _ = made.merge(&before).expect("it fits")));
+            scope.spawn(|| {
+                assert!(other.remove(&name).expect("it can be written"));
+            });
+        });
+        assert_eq!(shared(&made, &name), 0, "{name}");
+        assert!(local.remove(&name));
+    }
+}
+
 #[test]
 fn what_a_ring_cannot_hold_is_refused_whole() {
     let made = made();
