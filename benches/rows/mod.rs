@@ -98,8 +98,8 @@ pub fn all() -> Vec<Row> {
     ] {
         let (counter, second) = (counter(strategy), AtomicU64::new(u64::from(NOW)));
         rows.push(Row::new(name, 1, move |_, n| {
-            let first = second.fetch_add(n as u64, Ordering::Relaxed) % 10_000_000_000;
-            for now in first..first + n as u64 {
+            let first = second.fetch_add(n, Ordering::Relaxed) % 10_000_000_000;
+            for now in first..first + n {
                 let now = Timestamp::try_from(now).expect("before the year 9999");
                 let _ = black_box(counter.record_at(now, 1));
             }
