@@ -42,7 +42,11 @@ pub struct Prepared {
 
 impl Prepared {
     /// Prepares for the mapping of `length` bytes at `base`.
-    pub fn new(base: *const u8, length: usize) -> Self {
+    ///
+    /// # Safety
+    /// Until the answer is dropped, the bytes stay mapped and are used as atomic words only: an empty page may take the place
+    /// of any of their pages at any time.
+    pub unsafe fn new(base: *const u8, length: usize) -> Self {
         install();
         let base = base.addr() as u64;
         let index = TABLE.iter().position(|slot| {
@@ -93,7 +97,7 @@ fn install() {
             }
             let _ = BEFORE.set(before);
             let mut ours: libc::sigaction = std::mem::zeroed();
-            ours.sa_sigaction = (on_fault as extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void)) as usize;
+            ours.sa_sigaction = (on_fault as unsafe extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void)) as usize;
             ours.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_NODEFER;
             libc::sigemptyset(&raw mut ours.sa_mask);
             libc::sigaction(libc::SIGBUS, &raw const ours, std::ptr::null_mut());
@@ -101,8 +105,10 @@ fn install() {
     });
 }
 
-extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
-    // SAFETY: the kernel hands a valid `siginfo_t` to a handler with SA_SIGINFO.
+/// # Safety
+/// As the kernel calls a handler that was installed with SA_SIGINFO.
+unsafe extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
+    // SAFETY: the kernel hands a valid `siginfo_t` to such a handler.
     let (address, code) = unsafe { ((*info).si_addr().addr() as u64, (*info).si_code) };
     // What a process sent has no address: in its place is who sent it.
     let is_sent = code <= 0;
@@ -117,18 +123,22 @@ extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, context: *mut 
         let page = address & !(size - 1);
         let (access, kind) =
             (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED);
-        // SAFETY: the page lies in a mapping of ours, of which nothing but atomic words is ever used; an empty page takes
-        // the place of one that is gone.
+        // SAFETY: the page lies in a mapping for which `Prepared::new` was promised that it is used as atomic words only; an
+        // empty page takes the place of one that is gone.
         let mapped = unsafe { libc::mmap(page as *mut c_void, size as usize, access, kind, -1, 0) };
         if mapped != libc::MAP_FAILED {
             return;
         }
     }
-    hand_on(signal, info, context, is_sent);
+    // SAFETY: these are the kernel's.
+    unsafe { hand_on(signal, info, context, is_sent) };
 }
 
-/// Lets the handler that was there before have it.
-fn hand_on(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void, is_sent: bool) {
+/// Calls the handler that was there before.
+///
+/// # Safety
+/// `info` and `context` are those that the kernel gave to the handler of `signal`.
+unsafe fn hand_on(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void, is_sent: bool) {
     let before = BEFORE.get();
     let handler = before.map_or(libc::SIG_DFL, |before| before.sa_sigaction);
     if handler == libc::SIG_IGN && is_sent {
@@ -141,9 +151,11 @@ fn hand_on(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void, is_s
             unsafe { libc::raise(signal) };
         }
     } else if before.is_some_and(|before| before.sa_flags & libc::SA_SIGINFO != 0) {
+        type Handler = unsafe extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void);
         // SAFETY: it was installed with SA_SIGINFO, so it is a function of these three.
-        let handler: extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void) = unsafe { std::mem::transmute(handler) };
-        handler(signal, info, context);
+        let handler = unsafe { std::mem::transmute::<usize, Handler>(handler) };
+        // SAFETY: it is called as the kernel would.
+        unsafe { handler(signal, info, context) };
     } else {
         // SAFETY: it was installed without SA_SIGINFO, so it is a function of the signal.
         let handler: extern "C" fn(c_int) = unsafe { std::mem::transmute(handler) };

@@ -100,7 +100,9 @@ impl RingFile {
             Access::Read => options.map_raw_read_only(&file),
         };
         let map = map.map_err(|error| SharedError::io(path, "it cannot be mapped", error))?;
-        let prepared = Prepared::new(map.as_ptr(), map.len());
+        // SAFETY: `prepared` is dropped before `map`, as the fields are in this order, and `words` shows the bytes as atomic
+        // words only.
+        let prepared = unsafe { Prepared::new(map.as_ptr(), map.len()) };
         let inherited = (access == Access::Write).then(|| Inherited::new(&file));
         // A service changes its folder, and the file stays where it is.
         let path = std::path::absolute(path).unwrap_or_else(|_| path.into());
