@@ -2,41 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
-/// Modules by floor; a file may use its own floor's other modules only below, or its own folder. Order within a floor
-/// counts, too: a module uses only those before it.
-const FLOORS: [&[&str]; 5] = [
-    &["sync", "mutant", "stamp", "error_time", "clock", "threads", "table", "per_process"],
-    &[
-        "outcome",
-        "writer",
-        "form",
-        "bytes",
-        "merge",
-        "life",
-        "g_counter",
-        "window",
-        "sketch",
-        "hits",
-        "gate",
-        "totals",
-        "file",
-        "limit",
-    ],
-    &[
-        "strategy",
-        "counter",
-        "moment",
-        "copied",
-        "removal",
-        "endpoint",
-        "snapshot",
-        "registry_snapshot",
-        "builder_hit_counter",
-        "windowed_uniques",
-    ],
-    &["events", "threshold", "watch", "registry", "shared"],
-    &["cli", "python"],
-];
+/// The modules in the order of the table of floors in `src/lib.rs`, the one place where it stands: a module uses only those before
+/// it.
+fn floors() -> Vec<&'static str> {
+    const TABLE: &str = "//! | floor | modules |";
+    let (_, table) = include_str!("../../src/lib.rs").split_once(TABLE).expect("src/lib.rs has the table of floors");
+    let rows = table.lines().skip(2).take_while(|line| line.starts_with("//! |"));
+    // A name is in backticks, and a link may follow it.
+    let modules = rows.flat_map(|row| row.split('`').skip(1).step_by(2)).map(group);
+    let mut modules: Vec<_> = modules.collect();
+    modules.dedup();
+    assert!(modules.len() > 30, "the table has {} modules", modules.len());
+    modules
+}
 
 /// Pairs of modules that are one concept in two files, and the one call from one face to another.
 fn group(module: &str) -> &str {
@@ -49,8 +27,7 @@ fn group(module: &str) -> &str {
 }
 
 fn height(module: &str) -> Option<usize> {
-    let group = group(module);
-    FLOORS.iter().flat_map(|floor| floor.iter()).position(|name| *name == group)
+    floors().into_iter().position(|name| name == group(module))
 }
 
 /// What is wrong with the `crate::` paths of a file of `module`.
