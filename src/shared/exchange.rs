@@ -36,14 +36,6 @@ use crate::window::geometry::Geometry;
 use crate::window::{Cell, in_order};
 use crate::writer::{Replica, Writer};
 
-/// What a merge knows of removals.
-struct Known {
-    /// The file's highest epoch when this was read.
-    epoch: u64,
-    /// By the unit of the name.
-    of: BTreeMap<u64, Removal>,
-}
-
 /// A file's sections with what its header says of them.
 #[derive(Clone, Copy, Debug)]
 pub struct Book<'a> {
@@ -204,12 +196,6 @@ impl<'a> Book<'a> {
         other.epoch_of_writer().unwrap_or_else(|| life.epoch())
     }
 
-    fn known_removals(self) -> Known {
-        // First: a removal that comes meanwhile makes another one of it.
-        let epoch = self.sections.hot(Hot::Epoch).load(Ordering::Acquire);
-        Known { epoch, of: self.removals() }
-    }
-
     /// What was removed, by the unit of the name. The lives that are over tell the writers of which hits were found.
     pub fn removals(self) -> BTreeMap<u64, Removal> {
         let (lives, last_tick) = (self.sections.lives, self.last_tick());
@@ -274,14 +260,14 @@ impl<'a> Book<'a> {
     pub fn merge(self, snapshot: &RegistrySnapshot) -> Result<u64, SnapshotError> {
         self.check(snapshot)?;
         let frozen = self.frozen();
-        let mut known = self.known_removals();
+        let known = self.removals();
         let heard: BTreeMap<&str, &Removal> =
             snapshot.removed.iter().map(|removed| (&*removed.name, &removed.removal)).collect();
         let (parts, resolution) = (self.parts(), self.header.layout.geometry.resolution());
         let mut left_out = 0;
         let kept = snapshot.endpoints.iter().filter_map(|theirs| {
             let name = self.find(&theirs.name);
-            let mut removal = name.and_then(|name| known.of.get(&name.unit())).cloned().unwrap_or_default();
+            let mut removal = name.and_then(|name| known.get(&name.unit())).cloned().unwrap_or_default();
             if let Some(heard) = heard.get(&*theirs.name) {
                 removal.join(heard);
             }
@@ -291,12 +277,15 @@ impl<'a> Book<'a> {
         });
         let kept: Vec<Cow<'_, EndpointCells>> = kept.collect();
         self.check_room(snapshot, &kept, &frozen)?;
-        if self.sections.hot(Hot::Epoch).fetch_max(snapshot.epoch, Ordering::AcqRel) == known.epoch {
-            known.epoch = known.epoch.max(snapshot.epoch);
-        }
+        self.sections.hot(Hot::Epoch).fetch_max(snapshot.epoch, Ordering::AcqRel);
         for removed in &snapshot.removed {
             self.hear_of(removed);
         }
+        for theirs in &kept {
+            // So that a life that begins now is of no lower epoch.
+            self.find_or_insert(&theirs.name)?.raise_ended(theirs.epoch);
+        }
+        let mut known = self.removals();
         for theirs in &kept {
             self.take_in(theirs, &frozen, &mut known, &mut left_out)?;
         }
@@ -376,23 +365,21 @@ impl<'a> Book<'a> {
         self,
         theirs: &EndpointCells,
         frozen: &Frozen,
-        known: &mut Known,
+        known: &mut BTreeMap<u64, Removal>,
         left_out: &mut u64,
     ) -> Result<(), SnapshotError> {
         let lives = self.sections.lives;
         let (endpoints, max_endpoints) = (lives.begun() + 1, lives.capacity());
         let full = || SnapshotError::NoRoom { endpoints, max_endpoints };
         let name = self.find_or_insert(&theirs.name)?;
-        // So that a life that begins now is of no lower epoch.
-        name.raise_ended(theirs.epoch);
         let life = lives.begin(name).map_err(|_| full())?;
-        // Another process may have removed the name since the snapshot was looked through. A life that began after a removal
-        // must not be given what that voids; of a life that is removed later, all goes.
-        if self.sections.hot(Hot::Epoch).load(Ordering::Acquire) != known.epoch {
-            *known = self.known_removals();
+        // Another process may have removed the name since `known` was read. A life that began after a removal is of its epoch, and
+        // must not be given what the removal voids. Of a life that is removed later all goes.
+        if life.epoch() > known.get(&name.unit()).map_or(0, |removal| removal.epoch) {
+            *known = self.removals();
         }
         let (parts, resolution) = (self.parts(), self.header.layout.geometry.resolution());
-        let removal = known.of.get(&name.unit()).cloned().unwrap_or_default();
+        let removal = known.get(&name.unit()).cloned().unwrap_or_default();
         let theirs = theirs.without_removed(&removal, resolution, parts, left_out);
         life.known().fetch_max(theirs.forgotten.0, Ordering::AcqRel);
         for cells in theirs.writers.iter().filter(|cells| cells.writer.replica != self.header.replica) {

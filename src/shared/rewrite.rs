@@ -255,17 +255,17 @@ fn copy(
     // Removals are kept in mind, or a merge with a registry that remembers one would take the name's next hits for older ones. But
     // not those that are out of every window, once their names take half of the room.
     let has_room = from.sections.hot(Hot::Names).load(Ordering::Relaxed) <= to.header.layout.names.len() as u64 / 2;
-    for record in from.sections.lives.names.iter() {
-        let last = from.sections.lives.last(record).filter(|life| !life.is_alive()).map_or(0, Life::removed);
-        let ended = record.ended().max(last);
-        let removed_at = record.ended_at().load(Ordering::Acquire);
-        if ended > 0
-            && (has_room || removed_at.saturating_add(slots as u64) > now.0)
+    for (unit, removal) in from.removals() {
+        if (has_room || removal.at.0.saturating_add(slots as u64) > now.0)
+            && let Some(record) = from.sections.lives.names.get(unit)
             && let Some(text) = record.text(|name| hash(header.key, name))
             && let Ok(name) = to.sections.lives.names.find_or_insert(hash(header.key, &text), &text)
         {
-            name.raise_ended(ended);
-            name.ended_at().fetch_max(record.ended_at().load(Ordering::Acquire), Ordering::Relaxed);
+            // The lives that are over stay behind, and with them which writers' hits of that tick were removed. So the tick is void
+            // for all writers: better than that removed hits come back.
+            let at = removal.found.values().map(|newest| newest.0 + 1).fold(removal.at.0, u64::max);
+            name.raise_ended(removal.epoch);
+            name.ended_at().fetch_max(at, Ordering::Relaxed);
         }
     }
     for (replica, totals) in from.others().iter().chain([(header.replica, from.own_totals())]) {

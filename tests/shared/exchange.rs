@@ -93,7 +93,7 @@ fn what_was_removed_does_not_come_back() {
 fn a_merge_beside_a_removal_brings_nothing_back() {
     let made = made();
     let local = memory(&made);
-    for round in 0..20u64 {
+    for round in 0..16u64 {
         let name = format!("/{round}");
         assert_eq!(local.record_hit(&name, 5), Ok(Outcome::Counted));
         let before = local.snapshot();
@@ -251,6 +251,28 @@ fn a_restore_takes_the_place_of_everything() {
     assert_eq!((full.room().lives, full.total(MINUTE).expect("exact").count), (3, 6));
     full.merge(&kept).expect("it fits, as it adds nothing");
     assert_eq!(full.total(MINUTE).expect("exact").count, 6);
+}
+
+#[test]
+fn a_compaction_brings_nothing_back() {
+    alone(removed_stays_removed_over_a_compaction);
+}
+
+/// Also hits of the very tick of the removal, though the life that had them stays behind.
+fn removed_stays_removed_over_a_compaction() {
+    let Made { registry, clock, folder } = made();
+    let local = Registry::builder().window(MINUTE).clock(clock.clone()).build().expect("it is possible");
+    assert_eq!(local.record_hit("/home", 5), Ok(Outcome::Counted));
+    let before = local.snapshot();
+    registry.merge(&before).expect("it fits");
+    record(&registry, "/home", 3);
+    assert!(registry.remove("/home").expect("it can be written"));
+    drop(registry);
+    let (old, new) = (folder.file("hits.ring"), folder.file("new.ring"));
+    compact(&old, &new, Wanted::default()).expect("no process has it open");
+    let new = small().clock(clock).open(&new).expect("it is whole");
+    assert_eq!(new.merge(&before).map_err(|error| error.to_string()), Ok(5));
+    assert_eq!(shared(&new, "/home"), 0);
 }
 
 #[test]
