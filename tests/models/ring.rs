@@ -249,11 +249,13 @@ fn a_slot_that_is_turned_over_twice_leaves_no_sum_wrong() {
     check(far_behind);
     fails(Mutant::RingNoAnnounce, INEXACT, ahead);
     fails(Mutant::RingBeginsUnannounced, INEXACT, ahead);
-    // Shuttle's schedules hardly ever meet it.
-    #[cfg(hitring_loom)]
-    fails(Mutant::RingSealedEarly, INEXACT, ahead);
     fails(Mutant::RingTurnsNewer, INEXACT, ahead_again);
-    fails(Mutant::RingLeavesLate, INEXACT, far_behind);
+    // Shuttle's random schedules hardly ever meet these two.
+    #[cfg(hitring_loom)]
+    {
+        fails(Mutant::RingSealedEarly, INEXACT, ahead);
+        fails(Mutant::RingLeavesLate, INEXACT, far_behind);
+    }
 }
 
 #[test]
