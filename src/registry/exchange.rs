@@ -251,6 +251,9 @@ impl Core {
         for theirs in &snapshot.endpoints {
             // A hit may have made an endpoint of the name meanwhile; then the restored cells, and the handles, come to it.
             let formers = formers.get(&theirs.name).map_or(&[][..], Vec::as_slice);
+            // Restored, it begins in the epoch after the removal that it outlived, so its visitors of before would count again.
+            let (removal, resolution) = (self.removal_of(&theirs.name), self.geometry().resolution());
+            let theirs = &*theirs.without_removed(&removal, resolution, self.parts(), &mut 0);
             let _ = self.endpoint_for(theirs, &guard, |endpoint| {
                 endpoint.inherit(formers);
                 endpoint.join_uniques(self.parts(), &theirs.seen);

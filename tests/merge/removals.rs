@@ -189,3 +189,22 @@ fn visitors_after_a_removal_count_from_the_next_part_of_the_window_on() {
     worker.merge(&total.snapshot()).expect("it fits");
     assert_eq!(worker.query_uniques("/a", WINDOW), Ok(2));
 }
+
+#[test]
+fn removed_visitors_do_not_come_back_in_a_copy() {
+    let clock = ManualClock::new(at(1_000));
+    let (total, worker) = (registry(&clock), registry(&clock));
+    assert_eq!(worker.record_visit("/a", "ann", 1), Ok(Outcome::Counted));
+    total.merge(&worker.snapshot()).expect("it fits");
+    assert!(total.remove("/a"));
+    clock.set(at(1_100));
+    record(&worker, 1);
+    worker.merge(&total.snapshot()).expect("it fits");
+    assert_eq!(worker.query_uniques("/a", WINDOW), Ok(0));
+    let copy = worker.clone();
+    assert_eq!((copy.query_uniques("/a", WINDOW), count(&copy)), (Ok(0), 1));
+    record(&copy, 1);
+    let third = registry(&clock);
+    third.merge(&copy.snapshot()).expect("it fits");
+    assert_eq!((third.query_uniques("/a", WINDOW), third.uniques_ever("/a"), count(&third)), (Ok(0), 0, 2));
+}
