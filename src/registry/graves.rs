@@ -69,7 +69,8 @@ impl Core {
         // Before the endpoint ends: a hit that makes the next one of the name sees the epoch.
         let epoch = {
             let mut graves = self.graves.lock();
-            graves.epoch += 1;
+            // No snapshot says a higher one.
+            graves.epoch = (graves.epoch + 1).min(i64::MAX as u64);
             let epoch = graves.epoch;
             let removal = Removal { epoch, at, found: BTreeMap::new() };
             graves.removed.entry(name.into()).or_default().join(&removal);

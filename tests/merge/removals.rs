@@ -208,3 +208,19 @@ fn removed_visitors_do_not_come_back_in_a_copy() {
     third.merge(&copy.snapshot()).expect("it fits");
     assert_eq!((third.query_uniques("/a", WINDOW), third.uniques_ever("/a"), count(&third)), (Ok(0), 0, 2));
 }
+
+#[test]
+fn a_registry_reads_its_own_bytes_after_the_last_epoch() {
+    let clock = ManualClock::new(at(1_000));
+    let worker = registry(&clock);
+    record(&worker, 1);
+    let mut bytes = worker.snapshot().to_bytes();
+    bytes[36..44].copy_from_slice(&(i64::MAX as u64).to_le_bytes());
+    let end = bytes.len() - 4;
+    let checksum = crc32fast::hash(&bytes[..end]);
+    bytes[end..].copy_from_slice(&checksum.to_le_bytes());
+    let total = registry(&clock);
+    total.merge(&RegistrySnapshot::from_bytes(&bytes).expect("an epoch")).expect("it fits");
+    assert!(total.remove("/a"));
+    assert!(RegistrySnapshot::from_bytes(&total.snapshot().to_bytes()).is_ok());
+}
