@@ -86,10 +86,11 @@ impl Core {
     /// Prunes if it is time to; called for each new endpoint and each merge.
     pub fn sweep(&self) {
         let (now, due) = (self.horizon(), self.aging.due.load(Ordering::Relaxed));
-        if now < due {
+        let next = Tick(now.0 + u64::from(self.geometry().window()).div_ceil(4));
+        // Further ahead it is only after the clock was set back.
+        if (now..=next).contains(&due) && now != due {
             return;
         }
-        let next = Tick(now.0 + u64::from(self.geometry().window()).div_ceil(4));
         let ours = self.aging.due.compare_exchange_weak(due, next, Ordering::Relaxed, Ordering::Relaxed).is_ok();
         // There is nothing to prune at the very first.
         if ours && due != Tick(0) {

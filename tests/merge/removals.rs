@@ -224,3 +224,20 @@ fn a_registry_reads_its_own_bytes_after_the_last_epoch() {
     assert!(total.remove("/a"));
     assert!(RegistrySnapshot::from_bytes(&total.snapshot().to_bytes()).is_ok());
 }
+
+#[test]
+fn merged_writers_go_also_after_the_clock_was_set_back() {
+    let clock = ManualClock::new(at(4_000_000_000));
+    let total = registry(&clock);
+    let _handle = total.counter("/a").expect("there is room");
+    let mut lengths = Vec::new();
+    for turn in 0..20 {
+        clock.set(at(1_000_000 + 1_000 * turn));
+        let worker = registry(&clock);
+        record(&worker, 1);
+        total.merge(&worker.snapshot()).expect("it fits");
+        lengths.push(total.snapshot().to_bytes().len());
+    }
+    // The totals of a worker take 72 bytes.
+    assert_eq!(lengths[19] - lengths[9], 720);
+}
