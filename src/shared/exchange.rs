@@ -246,6 +246,12 @@ impl<'a> Book<'a> {
             if cells.form.grain > resolution {
                 return other(format!("buckets of {:?} (fixed), not of a tick", cells.form.grain));
             }
+            // As `Registry`: only microseconds are added up by tick, each by as many as a tick has.
+            let grains = (resolution.as_nanos() / cells.form.grain.as_nanos().max(1)) as u64;
+            let is_micros = cells.form.grain == crate::time::Resolution::MICROSECOND.width();
+            if cells.form.grains != grains || (cells.form.grain < resolution && !is_micros) {
+                return other(format!("cells of {:?}", cells.form.grain));
+            }
         }
         if snapshot.origin == self.header.replica {
             return Err(SnapshotError::Own);

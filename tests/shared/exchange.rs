@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hitring::shared::{Inspection, Wanted, compact};
-use hitring::{Outcome, Registry, SharedError, SharedRegistry, SnapshotError, Strategy};
+use hitring::{Outcome, Registry, RegistrySnapshot, SharedError, SharedRegistry, SnapshotError, Strategy};
 
 use super::processes::{fork, wait};
 use super::{Folder, MINUTE, Made, START, at, made, small};
@@ -326,4 +326,22 @@ fn a_compaction_keeps_what_is_alive() {
         Err(SharedError::Full { max_endpoints: 1, .. })
     ));
     assert!(!folder.file("small.ring").exists());
+}
+
+#[test]
+fn cells_of_a_grain_that_no_ring_has_are_refused() {
+    let made = made();
+    let local = memory(&made);
+    assert_eq!(local.record_hit("/a", 3), Ok(Outcome::Counted));
+    let mut bytes = local.snapshot().to_bytes();
+    let second = 1_000_000_u64.to_le_bytes();
+    let grain = bytes.windows(8).rposition(|word| word == second).expect("the form says its grain");
+    bytes[grain..grain + 8].copy_from_slice(&500_000_u64.to_le_bytes());
+    let end = bytes.len() - 4;
+    let checksum = crc32fast::hash(&bytes[..end]);
+    bytes[end..].copy_from_slice(&checksum.to_le_bytes());
+    let forged = RegistrySnapshot::from_bytes(&bytes).expect("half a second is a grain");
+    assert!(matches!(local.restore(&forged), Err(SnapshotError::OtherGeometry { .. })));
+    assert!(matches!(made.merge(&forged), Err(SharedError::Snapshot(SnapshotError::OtherGeometry { .. }))));
+    assert_eq!(shared(&made, "/a"), 0);
 }
