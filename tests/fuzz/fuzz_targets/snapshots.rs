@@ -1,7 +1,7 @@
 //! Any bytes as a snapshot: an error, or a snapshot that is written as it was read and harms nobody.
 //!
 //! Length and checksum are made to fit, so that what lies behind them is reached: of the input, all but the first byte
-//! is the frame's body; the first says of which kind.
+//! is the frame's body; the first says of which kind and version.
 
 #![no_main]
 
@@ -13,9 +13,9 @@ use hitring::{
 };
 use libfuzzer_sys::fuzz_target;
 
-fn frame(kind: u16, body: &[u8]) -> Vec<u8> {
+fn frame(version: u16, kind: u16, body: &[u8]) -> Vec<u8> {
     let mut frame = Vec::from(*b"HITRING\0");
-    frame.extend(1u16.to_le_bytes());
+    frame.extend(version.to_le_bytes());
     frame.extend(kind.to_le_bytes());
     frame.extend((body.len() as u64 + 24).to_le_bytes());
     frame.extend(body);
@@ -125,8 +125,10 @@ fuzz_target!(|input: &[u8]| {
     let _ = (Snapshot::from_bytes(input), RegistrySnapshot::from_bytes(input));
     if let Some((kind, body)) = input.split_first() {
         const KINDS: [u16; 9] = [1, 2, 3, 4, 5, 6, 7, 8, 9];
-        let kind = KINDS[usize::from(*kind) % KINDS.len()];
-        let framed = frame(kind, body);
+        let first = usize::from(*kind);
+        let kind = KINDS[first % KINDS.len()];
+        let version = if kind == 2 && first / KINDS.len() % 2 == 1 { 2 } else { 1 };
+        let framed = frame(version, kind, body);
         match kind {
             1 => of_counter(&framed),
             2 => of_registry(&framed),
