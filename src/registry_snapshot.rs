@@ -44,7 +44,9 @@
 //! | 2 + n | length and name |
 //! | 8 + 8 | the epoch that begins after it, the tick when it was removed |
 //! | 4 | number of writers of which hits from that tick on were found, and for each, ascending: (version 1: not told, none) |
-//! | 4 + 8 + 8 | place of its replica, generation, newest tick that was found |
+//! | 4 + 8 | place of its replica, generation |
+//! | 4 | number of ticks that were found, at least one, and for each, ascending: |
+//! | 8 | tick |
 //! | 4 | number of totals, and for each, replicas ascending: |
 //! | 16 + 40 + 16 | replica; hits counted, late, future, saturated, refused; hits and endpoints pruned |
 
@@ -259,10 +261,11 @@ impl RegistrySnapshot {
             out.u64(*epoch);
             out.u64(at.0);
             out.many(found.len());
-            for (writer, newest) in found {
+            for (writer, ticks) in found {
                 out.u32(replicas.place(&writer.replica));
                 out.u64(writer.generation);
-                out.u64(newest.0);
+                out.many(ticks.len());
+                ticks.iter().for_each(|tick| out.u64(tick.0));
             }
         }
         out.many(self.totals.len());
@@ -441,15 +444,22 @@ impl Tables<'_> {
     fn removal(&self, from: &mut In<'_>) -> Result<Removal, SnapshotError> {
         let (epoch, at) = (epoch(from)?, tick(from, &self.resolution)?);
         let mut found = BTreeMap::new();
-        let told = if self.version == 1 { 0 } else { from.many(20)? };
+        let told = if self.version == 1 { 0 } else { from.many(24)? };
         for _ in 0..told {
             let replica = self::at(self.replicas, from, "replica")?;
             let writer = Writer { replica, generation: from.u64()? };
-            let newest = tick(from, &self.resolution)?;
-            if newest < at || found.last_key_value().is_some_and(|(&before, _)| before >= writer) {
+            let mut ticks = BTreeSet::new();
+            for _ in 0..from.many(8)? {
+                let tick = tick(from, &self.resolution)?;
+                if tick < at || ticks.last().is_some_and(|&before| before >= tick) {
+                    return Err(invalid("tick of a removal"));
+                }
+                ticks.insert(tick);
+            }
+            if ticks.is_empty() || found.last_key_value().is_some_and(|(&before, _)| before >= writer) {
                 return Err(invalid("writer of a removal"));
             }
-            found.insert(writer, newest);
+            found.insert(writer, ticks);
         }
         Ok(Removal { epoch, at, found })
     }

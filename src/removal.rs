@@ -4,23 +4,23 @@
 //! nothing that comes after it, and nothing that was removed comes back, however late it arrives. A writer that never hears
 //! of the removal goes on in its old epoch, and what it counts later counts.
 //!
-//! Hits of the very tick of the removal may have come before it or after. The removal names the writers that it found hits of,
-//! with the newest tick of each: these hits are removed. Hits of other writers in that tick stay.
+//! Hits of the very tick of the removal may have come before it or after, and hits stamped ahead lie behind it. The removal names
+//! the writers that it found such hits of, and their ticks from its own on: these hits are removed. Others stay.
 //!
 //! | a cell of writer `w` in epoch `e` | is |
 //! |---|---|
 //! | `e` is the removal's epoch, or higher | kept |
 //! | all of it lies before the tick of the removal | void |
-//! | it begins no later than the newest tick that the removal found of `w` | void |
+//! | it has one of the ticks that the removal found of `w` | void |
 //! | else | kept |
 //!
-//! Removals of one name [`join`](Removal::join): the higher epoch, the later tick, and of each writer the later tick. That is
-//! commutative, associative and idempotent, so registries agree whatever the order in which they hear of removals. Where two
+//! Removals of one name [`join`](Removal::join): the higher epoch, the later tick, and all ticks that were found from there on. That
+//! is commutative, associative and idempotent, so registries agree whatever the order in which they hear of removals. Where two
 //! registries removed a name at different times, hits up to the later time are void if their epoch is lower than either's.
 //!
 //! Tests: `tests/merge/removals.rs`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::form::Form;
 use crate::time::{Resolution, Tick};
@@ -33,8 +33,8 @@ pub struct Removal {
     pub epoch: u64,
     /// When it was, in ticks of the resolution.
     pub at: Tick,
-    /// The writers of which hits from `at` on were found, and the newest tick of each.
-    pub found: BTreeMap<Writer, Tick>,
+    /// The writers of which hits from `at` on were found, and their ticks.
+    pub found: BTreeMap<Writer, BTreeSet<Tick>>,
 }
 
 impl Removal {
@@ -42,28 +42,32 @@ impl Removal {
     pub fn join(&mut self, other: &Self) {
         self.epoch = self.epoch.max(other.epoch);
         self.at = self.at.max(other.at);
-        for (&writer, &newest) in &other.found {
-            let found = self.found.entry(writer).or_insert(newest);
-            *found = newest.max(*found);
+        for (&writer, ticks) in &other.found {
+            self.found.entry(writer).or_default().extend(ticks);
         }
         let at = self.at;
-        // The tick alone says it of these.
-        self.found.retain(|_, newest| *newest >= at);
+        // The tick of the removal alone says it of those before.
+        self.found.retain(|_, ticks| {
+            *ticks = ticks.split_off(&at);
+            !ticks.is_empty()
+        });
     }
 
-    /// The first tick of `writer`'s hits in `epoch` that the removal leaves.
+    /// The first tick of `writer`'s hits in `epoch` that the removal may leave.
     #[must_use]
     pub fn leaves_from(&self, writer: Writer, epoch: u64) -> Tick {
         if epoch >= self.epoch {
             return Tick(0);
         }
-        self.found.get(&writer).map_or(self.at, |newest| Tick(newest.0 + 1).max(self.at))
+        let is_found = self.found.get(&writer).is_some_and(|ticks| ticks.contains(&self.at));
+        Tick(self.at.0 + u64::from(is_found))
     }
 
     /// Whether a cell of `writer` in `epoch` that lies in the ticks `first ..= last` counts.
     #[must_use]
     pub fn keeps(&self, writer: Writer, epoch: u64, (first, last): (Tick, Tick)) -> bool {
-        epoch >= self.epoch || (last >= self.at && self.found.get(&writer).is_none_or(|&newest| first > newest))
+        let is_found = || self.found.get(&writer).is_some_and(|ticks| ticks.range(first..=last).next().is_some());
+        epoch >= self.epoch || (last >= self.at && !is_found())
     }
 }
 

@@ -130,10 +130,13 @@ impl Reach<'_> {
     /// on in its epoch. `replica` is the registry's.
     pub fn outlive(self, removal: &Removal, replica: Replica, shared: Shared<'_>) {
         if self.epoch < removal.epoch {
-            let own = self.generations().map(Generation::number).chain([self.first]);
-            let from = own.map(|generation| removal.leaves_from(Writer { replica, generation }, self.epoch)).max();
+            let from = |generation| removal.leaves_from(Writer { replica, generation }, self.epoch);
+            for generation in self.generations() {
+                generation.void_before(from(generation.number()));
+            }
             let rare = self.rare.get_or_make(Rare::default);
-            rare.removed_before.raise(from.unwrap_or(removal.at), Ordering::Release);
+            rare.few_removed_before.raise(from(self.first), Ordering::Release);
+            rare.removed_before.raise(removal.at, Ordering::Release);
         }
         if let Some(others) = self.others() {
             let resolution = shared.geometry.resolution();

@@ -161,14 +161,22 @@ struct Rare {
     uniques: Uniques,
     /// The first tick of which the endpoint's own hits count, after a removal elsewhere that it outlived.
     removed_before: Typed<Tick>,
+    /// The same of the cells in line, if the removal found hits of them.
+    few_removed_before: Typed<Tick>,
     /// The endpoints whose handles go on here.
     formers: Once<Vec<Former>>,
 }
 
 impl Default for Rare {
     fn default() -> Self {
-        let removed_before = Typed::new(Tick(0));
-        Self { others: Once::default(), uniques: Uniques::default(), removed_before, formers: Once::default() }
+        let tick = || Typed::new(Tick(0));
+        Self {
+            others: Once::default(),
+            uniques: Uniques::default(),
+            removed_before: tick(),
+            few_removed_before: tick(),
+            formers: Once::default(),
+        }
     }
 }
 
@@ -265,6 +273,13 @@ impl Endpoint {
 
     fn others(&self) -> Option<&Mutex<BTreeMap<Writer, Other>>> {
         self.rare.get()?.others.get()
+    }
+
+    /// The first tick of which the hits in line count.
+    #[inline]
+    fn few_removed_before(&self) -> Tick {
+        let few = self.rare.get().map(|rare| rare.few_removed_before.load(Ordering::Acquire));
+        few.map_or(Tick(0), |few| few.max(self.removed_before()))
     }
 
     /// The first tick of which the endpoint's own hits count.

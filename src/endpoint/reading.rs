@@ -41,6 +41,7 @@ impl Reach<'_> {
         for generation in self.generations() {
             let counter = generation.counter();
             let Some(span) = query.span(counter)? else { continue };
+            let from = from.max(generation.removed_before());
             let first = if from == Tick(0) { from } else { shared.input(counter, from) };
             let Some(span) = span.since(first) else { continue };
             let reading = match counter.recall(geometry, span) {
@@ -52,7 +53,7 @@ impl Reach<'_> {
             }
             hits = hits.plus(Hits::new(reading.count, accuracy(counter)));
         }
-        if let Some(span) = query.touched().and_then(|span| span.since(from)) {
+        if let Some(span) = query.touched().and_then(|span| span.since(self.few_removed_before())) {
             let reading = self.in_line().sum(geometry, span);
             if !reading.exact {
                 return Err(query.expired());
@@ -116,6 +117,7 @@ impl Reach<'_> {
         let geometry = shared.geometry;
         let own_of = |g: &Generation| Own {
             number: g.number(),
+            removed_before: g.removed_before().max(self.removed_before()),
             form: g.counter().form(geometry),
             ever: g.counter().ever(),
             cells: in_order(g.counter().cells(geometry)),
@@ -125,12 +127,12 @@ impl Reach<'_> {
         let mut own: Vec<Own> = self.generations().map(own_of).collect();
         let few = in_order(self.in_line().cells(geometry).collect());
         if !few.is_empty() {
-            let (form, ever, dropped) = (few_form(geometry), 0, Vec::new());
-            own.push(Own { number: self.first, form, ever, cells: few, dropped, forgotten: Tick(0) });
+            let (form, ever, dropped, removed_before) = (few_form(geometry), 0, Vec::new(), self.few_removed_before());
+            own.push(Own { number: self.first, removed_before, form, ever, cells: few, dropped, forgotten: Tick(0) });
         }
-        let (from, resolution) = (self.removed_before(), geometry.resolution());
+        let resolution = geometry.resolution();
         for own in &mut own {
-            let form = own.form;
+            let (form, from) = (own.form, own.removed_before);
             own.cells.retain(|cell| form.ticks(cell.tick, resolution).1 >= from);
             own.dropped.retain(|&tick| tick >= from);
         }
@@ -176,6 +178,8 @@ pub struct Exported {
 pub struct Own {
     /// The generation.
     pub number: u64,
+    /// The first tick that counts.
+    removed_before: Tick,
     /// How the cells are to be read.
     pub form: Form,
     /// The all-time Morris register.

@@ -7,7 +7,7 @@
 //!
 //! Tests: `tests/merge/removals.rs`, `tests/registry/fleet.rs`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::core::Core;
 use super::map::Found;
@@ -15,6 +15,7 @@ use crate::endpoint::{Gone, Reach};
 use crate::form::Form;
 use crate::removal::Removal;
 use crate::time::Tick;
+use crate::window::Cell;
 use crate::writer::{Replica, Writer};
 
 /// What was removed.
@@ -78,26 +79,26 @@ impl Core {
         };
         let _ = endpoint.end(Gone::Removed, self.shared());
         // After it: no writer here brings another hit.
-        let found = self.newest_of_writers(endpoint, at, replica);
+        let found = self.found_from(endpoint, at, replica);
         self.note_removal(name, &Removal { epoch, at, found });
         self.take_out(name, endpoint)
     }
 
-    /// The writers that have hits from `at` on in `endpoint`, and the newest tick of each.
-    fn newest_of_writers(&self, endpoint: Reach<'_>, at: Tick, replica: Replica) -> BTreeMap<Writer, Tick> {
+    /// The writers that have hits from `at` on in `endpoint`, and the ticks of these.
+    fn found_from(&self, endpoint: Reach<'_>, at: Tick, replica: Replica) -> BTreeMap<Writer, BTreeSet<Tick>> {
         let exported = endpoint.export(self.shared());
         let resolution = self.geometry().resolution();
-        let newest = |form: Form, tick: Option<Tick>| tick.map(|tick| form.ticks(tick, resolution).1);
+        let ticks = |form: Form, cells: Vec<Cell>| -> BTreeSet<Tick> {
+            let last = cells.into_iter().map(|cell| form.ticks(cell.tick, resolution).1);
+            last.filter(|&tick| tick >= at).collect()
+        };
         let own = exported.own.into_iter().map(|own| {
             let writer = Writer { replica, generation: own.number };
-            (writer, newest(own.form, own.cells.last().map(|cell| cell.tick)))
+            (writer, ticks(own.form, own.cells))
         });
-        let others = exported.others.into_iter().map(|(writer, other)| {
-            let last = (other.cells.len() > 0).then(|| other.cells.newest());
-            (writer, newest(other.cells.form(), last))
-        });
-        let found = own.chain(others).filter_map(|(writer, newest)| Some((writer, newest?)));
-        found.filter(|&(_, newest)| newest >= at).collect()
+        let others = exported.others.into_iter();
+        let others = others.map(|(writer, other)| (writer, ticks(other.cells.form(), other.cells.cells())));
+        own.chain(others).filter(|(_, ticks)| !ticks.is_empty()).collect()
     }
 
     /// Takes in a removal elsewhere. An endpoint of the name outlives it, without the hits that it voids.

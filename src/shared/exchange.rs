@@ -212,9 +212,10 @@ impl<'a> Book<'a> {
             let Some(removal) = removals.get_mut(&life.name()) else { continue };
             let writers = self.merged(life).filter_map(|other| Some((self.writer_of(other)?, other)));
             for (writer, life) in std::iter::once((self.own(life), life)).chain(writers) {
-                let newest = self.row(life).map(|cell| cell.tick).max().filter(|&newest| newest >= removal.at);
-                if let Some(newest) = newest {
-                    removal.found.insert(writer, newest);
+                let ticks: BTreeSet<Tick> =
+                    self.row(life).map(|cell| cell.tick).filter(|&tick| tick >= removal.at).collect();
+                if !ticks.is_empty() {
+                    removal.found.entry(writer).or_default().extend(ticks);
                 }
             }
         }

@@ -263,7 +263,7 @@ fn copy(
         {
             // The lives that are over stay behind, and with them which writers' hits of that tick were removed. So the tick is void
             // for all writers: better than that removed hits come back.
-            let at = removal.found.values().map(|newest| newest.0 + 1).fold(removal.at.0, u64::max);
+            let at = removal.at.0 + u64::from(!removal.found.is_empty());
             name.raise_ended(removal.epoch);
             name.ended_at().fetch_max(at, Ordering::Relaxed);
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hitring::{ManualClock, Outcome, Registry, RegistrySnapshot};
+use hitring::{ManualClock, Outcome, Registry, RegistrySnapshot, Strategy};
 
 use crate::registry::at;
 
@@ -147,6 +147,40 @@ fn an_endpoint_outlives_a_removal_elsewhere() {
     // A removal here ends the endpoint and its handles.
     assert!(worker.remove("/a"));
     assert_eq!((handle.is_live(), handle.record(1), count(&worker)), (false, Outcome::Refused, 0));
+}
+
+#[test]
+fn a_hit_that_was_stamped_ahead_takes_no_later_ones_along() {
+    let (clock, ahead) = (ManualClock::new(at(1_000)), ManualClock::new(at(1_200)));
+    let worker = Registry::builder().clock(ahead.clone()).build().expect("the defaults are possible");
+    let total = registry(&clock);
+    record(&worker, 1);
+    total.merge(&worker.snapshot()).expect("it fits");
+    assert!(total.remove("/a"));
+    // The worker's clock is set right.
+    for (hits, second) in [(1, 1_010), (2, 1_100), (3, 1_199), (4, 1_250)] {
+        [&clock, &ahead].into_iter().for_each(|clock| clock.set(at(second)));
+        record(&worker, 1);
+        assert_eq!(total.merge(&worker.snapshot()), Ok(1), "the one that was removed");
+        assert_eq!(count(&total), hits, "at {second}");
+    }
+}
+
+#[test]
+fn a_removal_voids_those_generations_that_it_found() {
+    let clock = ManualClock::new(at(1_000));
+    for strategy in [Strategy::Adaptive, Strategy::Striped, Strategy::SLIDING] {
+        let (worker, total) = (registry(&clock), registry(&clock));
+        record(&worker, 1);
+        total.merge(&worker.snapshot()).expect("it fits");
+        assert!(total.remove("/a"));
+        // Another generation counts in the tick of the removal.
+        assert_eq!(worker.swap_endpoint("/a", &strategy), Ok(true));
+        record(&worker, 7);
+        assert_eq!(total.merge(&worker.snapshot()), Ok(1));
+        assert_eq!(worker.merge(&total.snapshot()), Ok(0));
+        assert_eq!((count(&total), count(&worker)), (7, 7), "{strategy:?}");
+    }
 }
 
 #[test]
