@@ -27,10 +27,10 @@
 //!
 //! | floor | modules |
 //! |---|---|
-//! | 0 | `sync`, `mutant`, `stamp`, [`error`](TimeError), `time`, `clock`, `threads`, `table`, `per_process` |
-//! | 1 | [`outcome`](Outcome), `writer`, `form`, `bytes`, [`merge`](Merge), `life`, [`g_counter`](GCounter), [`window`], [`sketch`], [`hits`](Hits), `gate`, `totals`, `file`, [`limit`](Limiter) |
-//! | 2 | [`strategy`](Strategy), [`counter`], [`moment`], `copied`, `removal`, [`endpoint`], `snapshot`, `registry_snapshot`, `builder`, `hit_counter`, [`windowed_uniques`](WindowedUniques) |
-//! | 3 | [`events`](Event), `threshold`, `watch`, [`registry`](Registry), [`shared`](SharedRegistry) |
+//! | 0 | `sync`, `time`, `error` |
+//! | 1 | `cell`, [`limit`](Limiter), [`window`], [`sketch`] |
+//! | 2 | [`counter`], [`hit_counter`](HitCounter), [`endpoint`] |
+//! | 3 | [`events`](Event), [`registry`](Registry), [`shared`](SharedRegistry) |
 //! | 6 | `cli`, `python` |
 //!
 //! # Features
@@ -39,10 +39,8 @@
 #![warn(missing_docs)]
 #![doc(html_no_source)]
 
-mod builder;
-mod bytes;
-mod clock;
-mod copied;
+#[doc(hidden)]
+pub mod cell;
 #[doc(hidden)]
 pub mod counter;
 #[doc(hidden)]
@@ -51,103 +49,65 @@ mod error;
 #[cfg(not(any(hitring_loom, hitring_shuttle)))]
 #[doc(hidden)]
 pub mod events;
-#[cfg(not(any(hitring_loom, hitring_shuttle)))]
-mod file;
-#[doc(hidden)]
-pub mod form;
-#[doc(hidden)]
-pub mod g_counter;
-mod gate;
 mod hit_counter;
-mod hits;
-mod life;
 #[doc(hidden)]
 pub mod limit;
-mod merge;
-#[doc(hidden)]
-pub mod moment;
-#[doc(hidden)]
-pub mod mutant;
-#[doc(hidden)]
-pub mod outcome;
-#[cfg(not(any(hitring_loom, hitring_shuttle)))]
-mod per_process;
 #[cfg(not(any(hitring_loom, hitring_shuttle)))]
 mod registry;
-#[cfg(not(any(hitring_loom, hitring_shuttle)))]
-mod registry_snapshot;
-mod removal;
 #[cfg(target_os = "linux")]
 #[doc(hidden)]
 pub mod shared;
 #[doc(hidden)]
 pub mod sketch;
-mod snapshot;
-mod stamp;
-mod strategy;
 #[doc(hidden)]
 pub mod sync;
-#[doc(hidden)]
-pub mod table;
-#[doc(hidden)]
-pub mod threads;
-#[cfg(not(any(hitring_loom, hitring_shuttle)))]
-#[doc(hidden)]
-pub mod threshold;
 mod time;
-#[cfg(not(any(hitring_loom, hitring_shuttle)))]
-mod totals;
-#[cfg(not(any(hitring_loom, hitring_shuttle)))]
-mod watch;
 #[doc(hidden)]
 pub mod window;
-#[cfg(not(any(hitring_loom, hitring_shuttle)))]
-mod windowed_uniques;
-mod writer;
 
 #[cfg(feature = "cli")]
 pub mod cli;
 #[cfg(feature = "python")]
 mod python;
 
-pub use builder::Builder;
-pub use clock::{Clock, ManualClock, SystemClock};
+pub use cell::hits::{Accuracy, Hits};
+pub use cell::merge::{Merge, PerWriter};
+pub use cell::outcome::{Outcome, Outcomes};
+pub use cell::writer::{Replica, Writer};
+pub use counter::strategy::{CustomCounter, CustomStrategy, Strategy, StrategyError};
 pub use endpoint::Shape;
 pub use error::{
     ConfigError, EndpointError, LimitError, QueryError, SharedError, SketchError, SnapshotError, SubscribeError,
-    TimeError,
 };
 #[cfg(not(any(hitring_loom, hitring_shuttle)))]
+pub use events::watch::Threshold;
+#[cfg(not(any(hitring_loom, hitring_shuttle)))]
 pub use events::{Event, EventKind, EventSet, Listener, Received, Subscription, UnknownEvent};
-pub use g_counter::GCounter;
+pub use hit_counter::builder::Builder;
+pub use hit_counter::snapshot::Snapshot;
+#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+pub use hit_counter::windowed_uniques::{UniquesBuilder, WindowedUniques};
 pub use hit_counter::{Bucket, HitCounter};
-pub use hits::{Accuracy, Hits};
 #[cfg(not(any(hitring_loom, hitring_shuttle)))]
 pub use limit::keyed::{KeyedLimiter, KeyedMetrics};
 pub use limit::rate::Rate;
 pub use limit::{Decision, Limiter, LimiterBuilder, WhenKeysFull};
-pub use merge::{Merge, PerWriter};
-pub use outcome::{Outcome, Outcomes};
+#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+pub use registry::snapshot::RegistrySnapshot;
 #[cfg(not(any(hitring_loom, hitring_shuttle)))]
 pub use registry::{Handle, Metrics, Registry, RegistryBuilder, WhenFull};
-#[cfg(not(any(hitring_loom, hitring_shuttle)))]
-pub use registry_snapshot::RegistrySnapshot;
 #[cfg(all(target_os = "linux", not(any(hitring_loom, hitring_shuttle))))]
 pub use shared::{SharedBuilder, SharedHandle, SharedLimiter, SharedRegistry, SharedRoom};
 pub use sketch::bottom_k::BottomK;
+pub use sketch::g_counter::GCounter;
 pub use sketch::hyperloglog::HyperLogLog;
 pub use sketch::morris_counter::Morris;
 pub use sketch::reservoir::Reservoir;
 #[cfg(not(any(hitring_loom, hitring_shuttle)))]
 pub use sketch::top_k::TopK;
-pub use snapshot::Snapshot;
-pub use strategy::{CustomCounter, CustomStrategy, Strategy, StrategyError};
+pub use time::clock::{Clock, ManualClock, SystemClock};
+pub use time::error::TimeError;
 pub use time::{Resolution, Tick, Timestamp};
-#[cfg(not(any(hitring_loom, hitring_shuttle)))]
-pub use watch::Threshold;
-#[cfg(not(any(hitring_loom, hitring_shuttle)))]
-pub use windowed_uniques::{UniquesBuilder, WindowedUniques};
-pub use writer::{Replica, Writer};
 
 /// The README's examples are compiled and run with the others.
 #[cfg(doctest)]

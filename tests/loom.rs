@@ -14,7 +14,7 @@
 mod models;
 
 mod explorer {
-    use hitring::mutant::{self, Mutant};
+    use hitring::sync::mutant::{self, Mutant};
     use hitring::sync::weaken;
     use std::panic::{AssertUnwindSafe, catch_unwind};
 

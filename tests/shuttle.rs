@@ -12,7 +12,7 @@
 mod models;
 
 mod explorer {
-    use hitring::mutant::{self, Mutant};
+    use hitring::sync::mutant::{self, Mutant};
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
     pub use shuttle::sync::Arc;

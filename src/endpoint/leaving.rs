@@ -9,15 +9,15 @@ use super::{
     ADAPTIVE, CROWDED, Endpoint, FEW, Generation, Gone, LOCKED, Other, REMOVED, REPLACED, Rare, Reach, Shared, TAGS,
     Unlinked, is_behind, last_tick,
 };
-use crate::form::Measure;
-use crate::gate::Sole;
-use crate::mutant::mutated;
-use crate::outcome::Outcome;
-use crate::removal::Removal;
+use crate::cell::form::Measure;
+use crate::cell::outcome::Outcome;
+use crate::cell::removal::Removal;
+use crate::cell::writer::{Replica, Writer};
+use crate::sync::gate::Sole;
+use crate::sync::mutant::mutated;
 use crate::sync::{Ordering, relax};
 use crate::time::{Resolution, Tick};
 use crate::window::Cell;
-use crate::writer::{Replica, Writer};
 
 /// How many handles `uses` says there are.
 pub(super) fn handles(uses: u64) -> u64 {

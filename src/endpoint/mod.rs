@@ -58,23 +58,23 @@ pub use reading::{Exported, Own};
 
 use self::heir::Former;
 use self::reach::{Head, Word};
-use crate::copied::Copied;
+use crate::cell::form::Form;
+use crate::cell::outcome::{Outcome, Tally};
+use crate::cell::writer::Writer;
 use crate::counter::Counter;
+use crate::counter::copied::Copied;
+use crate::counter::query::{Query, When};
+use crate::counter::strategy::Strategy;
 use crate::error::ConfigError;
-use crate::form::Form;
-use crate::gate::Gate;
-use crate::moment::{Query, When};
-use crate::mutant::mutated;
-use crate::outcome::{Outcome, Tally};
 use crate::sketch::uniques::{Parts, Seen, Uniques};
-use crate::strategy::Strategy;
+use crate::sync::gate::Gate;
+use crate::sync::mutant::mutated;
+use crate::sync::table::Once;
 use crate::sync::{AtomicPtr, AtomicU64, Mutex, Ordering, Typed};
-use crate::table::Once;
 use crate::time::Tick;
 use crate::window::Cell;
 use crate::window::geometry::Geometry;
 use crate::window::sparse::{Added, CROWDED, Sparse};
-use crate::writer::Writer;
 
 /// How many cells an endpoint has in line.
 #[cfg(not(any(hitring_loom, hitring_shuttle)))]

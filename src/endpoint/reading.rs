@@ -7,20 +7,20 @@ use std::cell::LazyCell;
 use std::collections::BTreeMap;
 
 use super::{Endpoint, Generation, Other, Rare, Reach, Shared, last_tick};
-use crate::copied::Copied;
+use crate::cell::form::{Form, Measure};
+use crate::cell::hits::{Accuracy, Hits};
+use crate::cell::outcome::{Outcome, Outcomes};
+use crate::cell::writer::{Replica, Writer};
 use crate::counter::Counter;
+use crate::counter::copied::Copied;
+use crate::counter::query::Query;
+use crate::counter::strategy::Strategy;
 use crate::error::QueryError;
-use crate::form::{Form, Measure};
-use crate::hits::{Accuracy, Hits};
-use crate::moment::Query;
-use crate::outcome::{Outcome, Outcomes};
 use crate::sketch::morris::Base;
 use crate::sketch::uniques::{Seen, Uniques};
-use crate::strategy::Strategy;
 use crate::time::Tick;
 use crate::window::geometry::Geometry;
 use crate::window::{Cell, Reading, in_order};
-use crate::writer::{Replica, Writer};
 
 impl Reach<'_> {
     /// The hits of the query.

@@ -29,7 +29,7 @@ use crossbeam_channel::{Sender, TrySendError, bounded};
 use super::event::{Event, EventKind, EventSet};
 use super::listener::Listener;
 use crate::error::SubscribeError;
-use crate::per_process::PerProcess;
+use crate::sync::per_process::PerProcess;
 use crate::sync::{AtomicU64, Mutex, Ordering};
 
 /// The most events that may wait for one listener.

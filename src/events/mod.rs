@@ -25,6 +25,8 @@ mod bus;
 mod event;
 mod listener;
 mod subscription;
+pub mod threshold;
+pub(crate) mod watch;
 
 pub use bus::Bus;
 pub use event::{Event, EventKind, EventSet, UnknownEvent};

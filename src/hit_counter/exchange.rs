@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 
 use super::HitCounter;
-use crate::copied::Copied;
+use crate::cell::form::Form;
+use crate::cell::outcome::Outcomes;
+use crate::cell::writer::{Replica, Writer};
 use crate::counter::Counter;
+use crate::counter::copied::Copied;
 use crate::error::SnapshotError;
-use crate::form::Form;
-use crate::outcome::Outcomes;
-use crate::snapshot::{Cells, Snapshot};
+use crate::hit_counter::snapshot::{Cells, Snapshot};
 use crate::sync::{MutexGuard, Ordering};
 use crate::window::in_order;
-use crate::writer::{Replica, Writer};
 
 /// What only rare operations need.
 #[derive(Debug)]

@@ -1,20 +1,24 @@
 //! [`HitCounter`]: one window, one clock, one strategy.
 
+pub(crate) mod builder;
 mod exchange;
+pub(crate) mod snapshot;
+#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+pub(crate) mod windowed_uniques;
 
 use std::fmt;
 use std::time::Duration;
 
 use self::exchange::Ledger;
-use crate::builder::Builder;
-use crate::clock::{Clock, TickClock};
-use crate::copied::Copied;
+use crate::cell::form::Form;
+use crate::cell::outcome::{Outcome, Outcomes};
 use crate::counter::Counter;
+use crate::counter::copied::Copied;
+use crate::counter::strategy::Strategy;
 use crate::error::QueryError;
-use crate::form::Form;
-use crate::outcome::{Outcome, Outcomes};
-use crate::strategy::Strategy;
+use crate::hit_counter::builder::Builder;
 use crate::sync::{AtomicU64, Mutex, Ordering};
+use crate::time::clock::{Clock, TickClock};
 use crate::time::{Resolution, Tick, Timestamp};
 use crate::window::geometry::Geometry;
 use crate::window::sparse::Added;

@@ -26,7 +26,7 @@ use std::time::Duration;
 use super::place::Place;
 use super::{Decision, Rate};
 use crate::limit::divisor::Divisor;
-use crate::mutant::mutated;
+use crate::sync::mutant::mutated;
 use crate::sync::{Ordering, relax};
 
 /// How buckets of a limiter are filled.

@@ -32,13 +32,13 @@ pub mod slot;
 
 use std::time::Duration;
 
-use crate::clock::Clock;
 use crate::error::LimitError;
 use crate::limit::rate::Rate;
 use crate::limit::scale::Scale;
-use crate::mutant::mutated;
+use crate::sync::mutant::mutated;
 use crate::sync::{AtomicU64, Ordering};
 use crate::time::Timestamp;
+use crate::time::clock::Clock;
 
 /// The word of what was dropped. No time and no state comes to it.
 const CLOSED: u64 = u64::MAX;

@@ -12,9 +12,9 @@
 
 use std::time::Duration;
 
-use crate::clock::{Clock, SteadyClock};
 use crate::sync::{AtomicU64, Ordering};
 use crate::time::Timestamp;
+use crate::time::clock::{Clock, SteadyClock};
 
 /// Turns clocks and timestamps into nanoseconds.
 #[derive(Debug)]
@@ -92,7 +92,7 @@ fn micros(at: Timestamp) -> u64 {
 #[cfg(all(test, not(any(hitring_loom, hitring_shuttle))))]
 mod tests {
     use super::*;
-    use crate::clock::ManualClock;
+    use crate::time::clock::ManualClock;
 
     fn at(secs: u32) -> Timestamp {
         Timestamp::from(secs)

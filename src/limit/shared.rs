@@ -46,7 +46,7 @@ use std::time::Duration;
 use super::slot::{BITS, Key, Look, STARTS, Slot, WORDS};
 use super::{Decision, Plan, Rate, WhenKeysFull, bucket, sliding};
 use crate::error::LimitError;
-use crate::mutant::mutated;
+use crate::sync::mutant::mutated;
 use crate::sync::{AtomicU64, relax};
 
 /// How many slots lie in a block, of which a key may be in two.

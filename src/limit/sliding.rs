@@ -37,7 +37,7 @@ use super::place::{Begun, Place};
 use super::{CLOSED, Decision, Rate};
 use crate::error::LimitError;
 use crate::limit::divisor::Divisor;
-use crate::mutant::mutated;
+use crate::sync::mutant::mutated;
 use crate::sync::{AtomicU64, Ordering, relax};
 
 /// How windows of a limiter slide.

@@ -47,7 +47,7 @@
 //! key, state, key, each acquired: a state of a later epoch would show a later key, one of an earlier is hidden by the first key.
 
 use super::place::{Begun, Place};
-use crate::mutant::mutated;
+use crate::sync::mutant::mutated;
 use crate::sync::{AtomicU64, Ordering};
 
 /// The words of a slot.

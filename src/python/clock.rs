@@ -5,12 +5,12 @@ use std::time::Duration;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
-use crate::clock::{Clock, ManualClock, SystemClock};
 use crate::python::errors::Class;
 use crate::python::given::Given;
 use crate::python::number::type_name;
 use crate::python::time::{self, NotATime, Span};
 use crate::time::Timestamp;
+use crate::time::clock::{Clock, ManualClock, SystemClock};
 
 /// A clock that stands still until it is moved.
 #[pyclass(frozen, weakref, module = "hitring", name = "ManualClock")]

@@ -14,7 +14,7 @@ use crate::python::configured;
 use crate::python::errors::{self, Class};
 use crate::python::registry::PyRegistry;
 use crate::registry::Registry;
-use crate::registry_snapshot::RegistrySnapshot;
+use crate::registry::snapshot::RegistrySnapshot;
 
 /// What a pickle holds of a registry's configuration: resolution in microseconds, window in ticks, slack, strategy, skew in
 /// ticks, the most endpoints, what happens when there are as many, how visitors are told apart. No float blurs it.
@@ -33,7 +33,7 @@ pub fn take_in<R>(
 /// Writes a snapshot to the file at `path`. Others go on while the disk works.
 pub fn save(py: Python<'_>, registry: &Registry, path: PathBuf) -> PyResult<()> {
     let bytes = registry.snapshot().to_bytes();
-    py.detach(|| crate::file::write(&path, &bytes)).map_err(|error| errors::file(&error, &path))
+    py.detach(|| crate::cell::file::write(&path, &bytes)).map_err(|error| errors::file(&error, &path))
 }
 
 /// Restores the snapshot in the file at `path`.

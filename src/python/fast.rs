@@ -11,8 +11,8 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyString};
 
+use crate::cell::hits::Hits;
 use crate::error::QueryError;
-use crate::hits::Hits;
 use crate::limit::Decision;
 use crate::python::bottom_k::PyBottomK;
 use crate::python::counter::PyCounter;

@@ -4,13 +4,13 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::error::{SketchError, SnapshotError};
-use crate::g_counter::GCounter;
 use crate::python::endpoint;
 use crate::python::errors;
 use crate::python::given::Given;
 use crate::python::number::or_one;
 use crate::python::outcome::member;
 use crate::python::sketch::{self, Face, Reduced};
+use crate::sketch::g_counter::GCounter;
 
 /// A count that replicas keep apart and merge.
 #[pyclass(frozen, weakref, module = "hitring", name = "GCounter")]

@@ -11,10 +11,12 @@ use std::time::Duration;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
-use crate::builder::Builder;
+use crate::cell::outcome::Outcomes;
+use crate::counter::strategy::Strategy;
 use crate::error::QueryError;
+use crate::hit_counter::builder::Builder;
+use crate::hit_counter::snapshot::Snapshot;
 use crate::hit_counter::{Bucket, HitCounter};
-use crate::outcome::Outcomes;
 use crate::python::batch::Batch;
 use crate::python::bytes;
 use crate::python::clock::clock;
@@ -25,8 +27,6 @@ use crate::python::number::or_one;
 use crate::python::outcome::{member, tallies};
 use crate::python::strategy;
 use crate::python::time::{self, fraction, seconds};
-use crate::snapshot::Snapshot;
-use crate::strategy::Strategy;
 
 /// Counts hits, and how many there were in the last `window` seconds.
 #[pyclass(frozen, weakref, module = "hitring", name = "HitCounter")]

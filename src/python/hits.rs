@@ -3,8 +3,8 @@
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
+use crate::cell::hits::{Accuracy, Hits};
 use crate::error::QueryError;
-use crate::hits::{Accuracy, Hits};
 use crate::python::errors;
 
 /// `count` as exact as it is.

@@ -6,7 +6,7 @@
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
-use crate::outcome::{Outcome, Outcomes};
+use crate::cell::outcome::{Outcome, Outcomes};
 
 static PYTHON: PyOnceLock<Classes> = PyOnceLock::new();
 

@@ -15,8 +15,8 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyIterator, PyList, PyString, PyTuple};
 
+use crate::cell::hits::Hits;
 use crate::error::ConfigError;
-use crate::hits::Hits;
 use crate::python::clock::clock;
 use crate::python::configured::{configured, last, number, slots, when_full, when_full_name, within};
 use crate::python::counter::PyCounter;

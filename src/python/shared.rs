@@ -25,7 +25,7 @@ use crate::python::outcome::member;
 use crate::python::registry::{CAPACITY, PyRegistry, metrics, moment};
 use crate::python::shared_handles::{PySharedCounter, PySharedLimiter};
 use crate::python::time::seconds;
-use crate::registry_snapshot::RegistrySnapshot;
+use crate::registry::snapshot::RegistrySnapshot;
 use crate::shared::{SharedBuilder, SharedRegistry, Wanted};
 use crate::sketch::hyperloglog::precision::Precision;
 

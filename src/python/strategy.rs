@@ -6,13 +6,13 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
+use crate::counter::strategy::Strategy;
 use crate::endpoint::Shape;
 use crate::python::configured::{configured, number};
 use crate::python::errors::Class;
 use crate::python::given::Given;
 use crate::python::number::{real, type_name};
 use crate::python::time::seconds;
-use crate::strategy::Strategy;
 
 /// How hits are counted.
 #[pyclass(frozen, weakref, module = "hitring", name = "Strategy")]

@@ -19,10 +19,10 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyDateTime, PyDelta, PyFloat};
 
-use crate::error::TimeError;
 use crate::python::errors::Class;
 use crate::python::number::{Integer, integer, plain, type_name};
 use crate::time::Timestamp;
+use crate::time::error::TimeError;
 
 const MICROS_PER_SEC: u32 = 1_000_000;
 const MAX_SECS: u64 = Timestamp::MAX.secs();

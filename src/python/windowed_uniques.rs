@@ -4,6 +4,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
 use crate::error::QueryError;
+use crate::hit_counter::windowed_uniques::WindowedUniques;
 use crate::python::bytes;
 use crate::python::clock::clock;
 use crate::python::configured::{configured, last, slots, within};
@@ -13,7 +14,6 @@ use crate::python::hits;
 use crate::python::item;
 use crate::python::outcome::member;
 use crate::python::time::{self, seconds};
-use crate::windowed_uniques::WindowedUniques;
 
 /// How many different items there were in the last N seconds, about.
 #[pyclass(frozen, weakref, module = "hitring", name = "WindowedUniques")]

@@ -17,9 +17,9 @@ use std::collections::VecDeque;
 
 use super::WhenFull;
 use super::core::Core;
+use crate::cell::outcome::Outcome;
 use crate::endpoint::Reach;
 use crate::events::{Event, EventKind};
-use crate::outcome::Outcome;
 use crate::sync::{AtomicU64, Mutex, Ordering, Typed};
 use crate::time::Tick;
 

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use super::Registry;
 use super::core::Core;
-use crate::clock::Clock;
+use crate::counter::query::Times;
+use crate::counter::strategy::Strategy;
 use crate::error::ConfigError;
-use crate::moment::Times;
 use crate::sketch::hyperloglog::precision::Precision;
-use crate::strategy::Strategy;
 use crate::time::Resolution;
+use crate::time::clock::Clock;
 use crate::window::geometry::Geometry;
 
 /// What happens to the hit of a new endpoint when there is room for no more.

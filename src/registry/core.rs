@@ -22,20 +22,20 @@ use super::aging::Aging;
 use super::graves::Graves;
 use super::ledger::Ledger;
 use super::map::{Endpoints, Found};
+use crate::cell::hits::Hits;
+use crate::cell::outcome::{Outcome, Outcomes, Tally};
+use crate::counter::query::{Query, Times, When};
+use crate::counter::strategy::Strategy;
 use crate::endpoint::{Endpoint, Gone, Reach, Shared};
 use crate::error::{ConfigError, EndpointError, QueryError};
+use crate::events::watch::Watch;
 use crate::events::{Event, EventKind};
-use crate::hits::Hits;
-use crate::moment::{Query, Times, When};
-use crate::outcome::{Outcome, Outcomes, Tally};
 use crate::sketch::hyperloglog::precision::Precision;
 use crate::sketch::uniques::Parts;
-use crate::strategy::Strategy;
+use crate::sync::table::Table;
+use crate::sync::threads;
 use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering, Typed};
-use crate::table::Table;
-use crate::threads;
 use crate::time::{Tick, Timestamp};
-use crate::watch::Watch;
 use crate::window::geometry::Geometry;
 
 /// The most bytes a name may have.

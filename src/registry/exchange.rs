@@ -5,7 +5,7 @@
 //!
 //! | their cells are of | become |
 //! |---|---|
-//! | hits that a removal voids, which one of the two knows ([`Removal`](crate::removal::Removal)) | nothing; `merge` answers how many hits that were |
+//! | hits that a removal voids, which one of the two knows ([`Removal`](crate::cell::removal::Removal)) | nothing; `merge` answers how many hits that were |
 //! | a writer we do not know | a copy under that writer |
 //! | a writer of whom we have a copy | the larger count of each tick |
 //! | a generation that is alive here | nothing, as we have at least as much; more than we have is a lie, and refused |
@@ -33,18 +33,18 @@ use super::core::Core;
 use super::ledger::Ledger;
 use super::map::Found;
 use super::replicas::{MOST, Said};
-use crate::copied::hits_of;
+use crate::cell::form::{Form, Measure};
+use crate::cell::removal::Removal;
+use crate::cell::writer::{Replica, Writer};
+use crate::counter::copied::hits_of;
+use crate::counter::strategy::Strategy;
 use crate::endpoint::{Endpoint, Gone, Other, Reach};
 use crate::error::SnapshotError;
 use crate::events::{Event, EventKind};
-use crate::form::{Form, Measure};
-use crate::registry_snapshot::{EndpointCells, RegistrySnapshot, Removed, WriterCells};
-use crate::removal::Removal;
-use crate::strategy::Strategy;
+use crate::registry::snapshot::{EndpointCells, RegistrySnapshot, Removed, WriterCells};
 use crate::time::Tick;
 use crate::window::fixed::Fixed;
 use crate::window::geometry::Geometry;
-use crate::writer::{Replica, Writer};
 
 impl Registry {
     /// What the registry holds, as absolute counts that can be merged anywhere, any number of times.
@@ -98,7 +98,7 @@ impl Registry {
     /// # Errors
     /// What the system says; a file that was there before is as it was.
     pub fn snapshot_to(&self, path: impl AsRef<Path>) -> std::io::Result<()> {
-        crate::file::write(path.as_ref(), &self.snapshot().to_bytes())
+        crate::cell::file::write(path.as_ref(), &self.snapshot().to_bytes())
     }
 }
 

@@ -11,12 +11,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::core::Core;
 use super::map::Found;
+use crate::cell::form::Form;
+use crate::cell::removal::Removal;
+use crate::cell::writer::{Replica, Writer};
 use crate::endpoint::{Gone, Reach};
-use crate::form::Form;
-use crate::removal::Removal;
 use crate::time::Tick;
 use crate::window::Cell;
-use crate::writer::{Replica, Writer};
 
 /// What was removed.
 #[derive(Debug, Default)]

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use super::core::Core;
 use super::visitors::Visit;
+use crate::cell::hits::Hits;
+use crate::cell::outcome::Outcome;
+use crate::counter::strategy::Strategy;
 use crate::endpoint::{Endpoint, Gone, Reach, Shape};
 use crate::error::{EndpointError, QueryError};
-use crate::hits::Hits;
-use crate::outcome::Outcome;
-use crate::strategy::Strategy;
 use crate::time::{Tick, Timestamp};
 
 /// One endpoint of a [`Registry`](crate::Registry): records and counts as fast as a [`HitCounter`](crate::HitCounter).

@@ -2,9 +2,9 @@
 
 use super::core::Core;
 use super::replicas::Replicas;
+use crate::cell::totals::Totals;
+use crate::cell::writer::Replica;
 use crate::sync::MutexGuard;
-use crate::totals::Totals;
-use crate::writer::Replica;
 
 /// What only rare operations need; they take turns under its lock.
 #[derive(Debug)]

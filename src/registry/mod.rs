@@ -41,6 +41,7 @@ mod ledger;
 mod map;
 mod metrics;
 mod replicas;
+pub(crate) mod snapshot;
 mod visitors;
 mod watch;
 
@@ -53,14 +54,14 @@ pub use handle::Handle;
 pub use metrics::Metrics;
 
 use self::core::Core;
-use crate::clock::Clock;
+use crate::cell::hits::Hits;
+use crate::cell::outcome::Outcome;
+use crate::counter::query::Query;
+use crate::counter::strategy::Strategy;
 use crate::endpoint::Shape;
 use crate::error::{ConfigError, EndpointError, QueryError};
-use crate::hits::Hits;
-use crate::moment::Query;
-use crate::outcome::Outcome;
-use crate::strategy::Strategy;
 use crate::time::Timestamp;
+use crate::time::clock::Clock;
 
 /// Counts hits by endpoint, and answers how many each had in the last N seconds.
 ///

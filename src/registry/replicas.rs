@@ -28,9 +28,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::cell::totals::Totals;
+use crate::cell::writer::Replica;
 use crate::time::Tick;
-use crate::totals::Totals;
-use crate::writer::Replica;
 
 /// So many replicas are known at least before any is folded.
 pub const MOST: usize = 1_024;
@@ -151,7 +151,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::outcome::Outcomes;
+    use crate::cell::outcome::Outcomes;
 
     fn totals(counted: u64) -> Totals {
         Totals { outcomes: Outcomes::from_array([counted, 1, 0, 0, 0]), ..Totals::default() }

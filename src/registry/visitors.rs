@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use super::core::Core;
 use super::{Handle, Registry};
+use crate::cell::outcome::Outcome;
+use crate::counter::query::Query;
 use crate::endpoint::{Gone, Reach};
 use crate::error::{EndpointError, QueryError};
-use crate::moment::Query;
-use crate::outcome::Outcome;
 use crate::sketch::hyperloglog::hash::murmur;
 use crate::time::{Tick, Timestamp};
 

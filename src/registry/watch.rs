@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use super::Registry;
 use super::core::Core;
+use crate::counter::query::When;
 use crate::endpoint::Reach;
 use crate::error::{ConfigError, SubscribeError};
+use crate::events::threshold::Gauge;
+use crate::events::watch::Threshold;
 use crate::events::{Event, EventSet, Listener, Subscription};
-use crate::moment::When;
-use crate::threshold::Gauge;
 use crate::time::{Resolution, Tick, Timestamp};
-use crate::watch::Threshold;
 
 impl Core {
     /// Tells of hits that were counted.

@@ -9,12 +9,12 @@ use super::header::Header;
 use super::layout::{Layout, Room};
 use super::registry::SharedRegistry;
 use super::rewrite;
-use crate::clock::Clock;
+use crate::counter::query::Times;
 use crate::error::{ConfigError, SharedError};
-use crate::moment::Times;
+use crate::events::watch::Watch;
 use crate::sketch::hyperloglog::precision::Precision;
 use crate::time::Resolution;
-use crate::watch::Watch;
+use crate::time::clock::Clock;
 use crate::window::geometry::Geometry;
 
 /// Room for the name of an endpoint, its own 32 bytes included.

@@ -23,18 +23,18 @@ use super::layout::Hot;
 use super::lives::Life;
 use super::names::LAST_EPOCH;
 use super::others::Others;
+use crate::cell::form::{Form, Measure};
+use crate::cell::removal::Removal;
+use crate::cell::totals::Totals;
+use crate::cell::writer::{Replica, Writer};
+use crate::counter::strategy::Strategy;
 use crate::error::SnapshotError;
-use crate::form::{Form, Measure};
-use crate::registry_snapshot::{EndpointCells, RegistrySnapshot, Removed, WriterCells};
-use crate::removal::Removal;
+use crate::registry::snapshot::{EndpointCells, RegistrySnapshot, Removed, WriterCells};
 use crate::sketch::uniques::Parts;
-use crate::strategy::Strategy;
 use crate::sync::Ordering;
 use crate::time::Tick;
-use crate::totals::Totals;
 use crate::window::geometry::Geometry;
 use crate::window::{Cell, in_order};
-use crate::writer::{Replica, Writer};
 
 /// A file's sections with what its header says of them.
 #[derive(Clone, Copy, Debug)]

@@ -285,7 +285,7 @@ fn beside(path: &Path) -> io::Result<PathBuf> {
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let mut beside = std::ffi::OsString::from(".");
     beside.push(name);
-    beside.push(format!(".{}-{number:x}-{:x}.new", std::process::id(), crate::stamp::random()));
+    beside.push(format!(".{}-{number:x}-{:x}.new", std::process::id(), crate::sync::stamp::random()));
     Ok(path.with_file_name(beside))
 }
 

@@ -11,10 +11,10 @@
 
 use std::collections::BTreeMap;
 
+use crate::cell::writer::{Replica, Writer};
 use crate::sync::{AtomicU64, Ordering};
 use crate::time::Tick;
 use crate::window::Cell;
-use crate::writer::{Replica, Writer};
 
 /// By life and writer: the hits of each tick.
 pub type Frozen = BTreeMap<usize, BTreeMap<Writer, BTreeMap<Tick, u64>>>;

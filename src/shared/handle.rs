@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::core::Core;
 use super::lives::Life;
+use crate::cell::hits::Hits;
+use crate::cell::outcome::Outcome;
 use crate::error::{EndpointError, QueryError};
-use crate::hits::Hits;
-use crate::outcome::Outcome;
 use crate::sketch::hyperloglog::hash::murmur;
 use crate::time::{Tick, Timestamp};
 

@@ -27,12 +27,12 @@ use std::time::Duration;
 
 use super::layout::{FIXED, Layout, Room};
 use super::origin::Origin;
+use crate::cell::outcome::Outcomes;
+use crate::cell::writer::Replica;
 use crate::error::SharedError;
-use crate::outcome::Outcomes;
 use crate::sketch::hyperloglog::precision::Precision;
 use crate::time::Resolution;
 use crate::window::geometry::{Geometry, MAX_TICKS};
-use crate::writer::Replica;
 
 const MAGIC: u64 = u64::from_le_bytes(*b"HITRINGF");
 const VERSION: u32 = 2;

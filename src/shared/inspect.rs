@@ -11,11 +11,11 @@ use super::header::Header;
 use super::layout::Hot;
 use super::lives::Life;
 use super::metrics::{SharedRoom, room_of};
-use crate::clock::SystemClock;
+use crate::cell::hits::Hits;
+use crate::cell::outcome::Outcomes;
 use crate::error::SharedError;
-use crate::hits::Hits;
-use crate::outcome::Outcomes;
 use crate::sync::Ordering;
+use crate::time::clock::SystemClock;
 use crate::time::{Tick, Timestamp};
 use crate::window::Span;
 

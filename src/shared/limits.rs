@@ -14,13 +14,13 @@ use siphasher::sip::SipHasher13;
 use super::core::Core;
 use super::layout::Hot;
 use super::registry::SharedRegistry;
-use crate::clock::{Clock, SteadyClock};
 use crate::error::{LimitError, SharedError};
 use crate::limit::rate::Rate;
 use crate::limit::shared::{SharedKeys, SharedPlan};
 use crate::limit::{Decision, WhenKeysFull};
 use crate::sync::Ordering;
 use crate::time::Timestamp;
+use crate::time::clock::{Clock, SteadyClock};
 
 /// A limit for each key, which all processes that have the file open keep together: for a user, an address, a tenant; or one
 /// for all, with the key `""`.

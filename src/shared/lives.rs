@@ -38,8 +38,8 @@
 //! **Progress.** `record` is lock-free: an exchange is lost to another hit only; then one `fetch_add`. `begin` is lock-free.
 
 use super::names::{Full, LAST_EPOCH, Name, Names};
-use crate::mutant::mutated;
-use crate::outcome::Outcome;
+use crate::cell::outcome::Outcome;
+use crate::sync::mutant::mutated;
 use crate::sync::{AtomicU64, Ordering, pause};
 use crate::time::Tick;
 use crate::window::geometry::Geometry;

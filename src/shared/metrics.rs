@@ -2,8 +2,8 @@
 
 use super::core::{Core, Sections};
 use super::layout::{Hot, Layout};
+use crate::counter::strategy::Strategy;
 use crate::registry::Metrics;
-use crate::strategy::Strategy;
 use crate::sync::Ordering;
 
 /// How much of a file is used. Nothing that is used is given back but by `compact`.

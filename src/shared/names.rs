@@ -25,7 +25,7 @@
 //! taken by an exchange that fails only for another's.
 
 use super::layout::LINE;
-use crate::mutant::mutated;
+use crate::sync::mutant::mutated;
 use crate::sync::{AtomicU64, Ordering};
 
 const UNIT_BITS: u32 = 40;

@@ -6,10 +6,10 @@
 //! Rows are added under the file's lock, after their words are written; each word after the replica only grows.
 
 use super::layout::OTHER;
-use crate::outcome::Outcomes;
+use crate::cell::outcome::Outcomes;
+use crate::cell::totals::Totals;
+use crate::cell::writer::Replica;
 use crate::sync::{AtomicU64, Ordering};
-use crate::totals::Totals;
-use crate::writer::Replica;
 
 /// The rows of a file.
 #[derive(Clone, Copy, Debug)]

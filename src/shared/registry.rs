@@ -10,16 +10,16 @@ use super::handle::SharedHandle;
 use super::lock::{self, Byte, Changing};
 use super::metrics::SharedRoom;
 use super::rewrite;
-use crate::clock::Clock;
+use crate::cell::hits::Hits;
+use crate::cell::outcome::Outcome;
 use crate::error::{EndpointError, QueryError, SharedError};
 use crate::events::{Event, EventKind};
-use crate::hits::Hits;
-use crate::outcome::Outcome;
 use crate::registry::Metrics;
-use crate::registry_snapshot::RegistrySnapshot;
+use crate::registry::snapshot::RegistrySnapshot;
 use crate::sketch::hyperloglog::hash::murmur;
 use crate::sync::{AtomicPtr, Mutex, Ordering};
 use crate::time::Timestamp;
+use crate::time::clock::Clock;
 
 /// Counts hits by endpoint in a file that any number of processes have open, at the speed of one: what one records all see.
 ///

@@ -27,16 +27,16 @@ use super::layout::{Hot, Layout, Room};
 use super::lives::Life;
 use super::lock::{self, Byte, Changing};
 use super::origin::Origin;
-use crate::clock::{SteadyClock, SystemClock};
+use crate::cell::outcome::Outcomes;
+use crate::cell::writer::{Replica, Writer};
 use crate::error::{SharedError, SnapshotError};
-use crate::outcome::Outcomes;
-use crate::registry_snapshot::{EndpointCells, RegistrySnapshot, WriterCells};
-use crate::stamp::system_bytes;
+use crate::registry::snapshot::{EndpointCells, RegistrySnapshot, WriterCells};
+use crate::sync::stamp::system_bytes;
 use crate::sync::{AtomicU64, Ordering};
+use crate::time::clock::{SteadyClock, SystemClock};
 use crate::time::{Tick, Timestamp};
 use crate::window::geometry::Geometry;
 use crate::window::{Cell, in_order};
-use crate::writer::{Replica, Writer};
 
 /// A file that is being made.
 struct Draft {

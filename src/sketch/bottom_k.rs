@@ -38,12 +38,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::bytes::{In, Kind, Out};
+use crate::cell::frame::{In, Kind, Out};
+use crate::cell::merge::Merge;
 use crate::error::{SketchError, SnapshotError};
-use crate::merge::Merge;
 use crate::sketch::draw::Source;
 use crate::sketch::size;
-use crate::stamp;
+use crate::sync::stamp;
 use crate::sync::{AtomicU64, Mutex, Ordering};
 
 /// What an add drew, and which add it was.

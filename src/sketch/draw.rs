@@ -15,7 +15,7 @@ use std::cell::RefCell;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
-use crate::stamp;
+use crate::sync::stamp;
 use crate::sync::{AtomicU64, Ordering};
 
 struct Generator {

@@ -15,6 +15,7 @@
 
 pub mod bottom_k;
 pub mod draw;
+pub mod g_counter;
 pub mod hyperloglog;
 pub mod morris;
 pub mod morris_counter;

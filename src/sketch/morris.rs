@@ -24,7 +24,7 @@
 //! register sooner than a smaller one; the ring depends on it.
 
 use crate::error::ConfigError;
-use crate::mutant::mutated;
+use crate::sync::mutant::mutated;
 
 /// The smallest base, of the smallest error.
 const LEAST_BASE: f64 = 1.000_002;

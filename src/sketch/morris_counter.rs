@@ -30,16 +30,16 @@
 
 use std::fmt;
 
-use crate::bytes::{In, Kind, Out};
+use crate::cell::frame::{In, Kind, Out};
+use crate::cell::merge::PerWriter;
+use crate::cell::outcome::Outcome;
+use crate::cell::writer::{Replica, Writer};
 use crate::error::{ConfigError, SketchError, SnapshotError};
-use crate::life::{Life, Lives};
-use crate::merge::PerWriter;
-use crate::mutant::mutated;
-use crate::outcome::Outcome;
 use crate::sketch::draw::Source;
 use crate::sketch::morris::{Base, Kept};
 use crate::sync::Mutex;
-use crate::writer::{Replica, Writer};
+use crate::sync::life::{Life, Lives};
+use crate::sync::mutant::mutated;
 
 /// An approximate count: it says how far it may be off, and merges.
 ///

@@ -63,11 +63,11 @@
 //!
 //! The sum of independent estimates has no larger relative error than each, so the stated error holds for every span.
 
+use crate::cell::outcome::{Outcome, Outcomes, Tally};
 use crate::error::ConfigError;
-use crate::mutant::mutated;
-use crate::outcome::{Outcome, Outcomes, Tally};
 use crate::sketch::draw;
 use crate::sketch::morris::{Base, Kept};
+use crate::sync::mutant::mutated;
 use crate::sync::{AtomicU64, Ordering, Typed};
 use crate::time::Tick;
 use crate::window::geometry::Geometry;

@@ -68,14 +68,14 @@ use std::fmt;
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng, SeedableRng};
 
-use crate::bytes::{In, Kind, Out};
+use crate::cell::frame::{In, Kind, Out};
+use crate::cell::merge::PerWriter;
+use crate::cell::writer::{Replica, Writer};
 use crate::error::{SketchError, SnapshotError};
-use crate::merge::PerWriter;
-use crate::mutant::mutated;
 use crate::sketch::{draw, size};
-use crate::stamp;
+use crate::sync::mutant::mutated;
+use crate::sync::stamp;
 use crate::sync::{AtomicU64, Mutex, Ordering};
-use crate::writer::{Replica, Writer};
 
 /// Where skips end that are longer than any stream.
 const NEVER: u64 = 1 << 62;

@@ -34,17 +34,17 @@ use std::hash::Hash;
 
 use crossbeam_utils::CachePadded;
 
-use crate::bytes::{In, Kind, Out};
+use crate::cell::frame::{In, Kind, Out};
+use crate::cell::merge::PerWriter;
+use crate::cell::outcome::Outcome;
+use crate::cell::writer::{Replica, Writer};
 use crate::error::{SketchError, SnapshotError};
-use crate::merge::PerWriter;
-use crate::outcome::Outcome;
 use crate::sketch::size;
 use crate::sketch::space_saving::{MAX, SpaceSaving, Summary};
-use crate::stamp;
+use crate::sync::stamp;
+use crate::sync::table::Table;
+use crate::sync::threads;
 use crate::sync::{AtomicU64, Mutex, Ordering};
-use crate::table::Table;
-use crate::threads;
-use crate::writer::{Replica, Writer};
 
 /// A power of two.
 const LISTS: usize = 16;

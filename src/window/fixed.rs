@@ -16,8 +16,8 @@
 
 use std::time::Duration;
 
+use crate::cell::outcome::{Outcome, Outcomes};
 use crate::error::ConfigError;
-use crate::outcome::{Outcome, Outcomes};
 use crate::time::{Resolution, Tick};
 use crate::window::geometry::Geometry;
 use crate::window::ring::Ring;

@@ -16,7 +16,7 @@
 //!
 //! **Progress.** Both operations are wait-free: a fixed number of loads, and at most one exchange, never repeated.
 
-use crate::mutant::mutated;
+use crate::sync::mutant::mutated;
 use crate::sync::{AtomicU64, AtomicUsize, Ordering};
 use crate::time::Tick;
 use crate::window::Span;

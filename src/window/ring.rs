@@ -66,8 +66,8 @@
 //! Assumption: a thread that is stopped between two steps is continued some time, or the process ends; nothing waits for
 //! it either way, but `reset`.
 
-use crate::mutant::mutated;
-use crate::outcome::{Outcome, Outcomes, Tally};
+use crate::cell::outcome::{Outcome, Outcomes, Tally};
+use crate::sync::mutant::mutated;
 use crate::sync::{AtomicU64, Ordering, Typed, relax};
 use crate::time::Tick;
 use crate::window::geometry::{Geometry, Place};

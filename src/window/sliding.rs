@@ -31,10 +31,10 @@
 
 use crossbeam_utils::CachePadded;
 
-use crate::mutant::mutated;
-use crate::outcome::{Outcome, Outcomes, Tally};
+use crate::cell::outcome::{Outcome, Outcomes, Tally};
+use crate::sync::mutant::mutated;
+use crate::sync::threads;
 use crate::sync::{AtomicU64, Mutex, Ordering};
-use crate::threads;
 use crate::time::{Resolution, Tick};
 use crate::window::geometry::Geometry;
 use crate::window::{Cell, Reading, Span};

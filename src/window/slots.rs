@@ -25,8 +25,8 @@
 //!
 //! The array begins at a cache line, so that no neighbour's writes slow it down.
 
-use crate::mutant::mutated;
-use crate::outcome::Outcome;
+use crate::cell::outcome::Outcome;
+use crate::sync::mutant::mutated;
 use crate::sync::{AtomicU64, Ordering, pause};
 use crate::time::Tick;
 use crate::window::geometry::{Geometry, Place};

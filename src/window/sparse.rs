@@ -45,8 +45,8 @@
 //!
 //! A reader beside writers sees every hit whose call returned before it began and none that began after it ended.
 
-use crate::mutant::mutated;
-use crate::outcome::Outcome;
+use crate::cell::outcome::Outcome;
+use crate::sync::mutant::mutated;
 use crate::sync::{AtomicU64, Ordering, Typed};
 use crate::time::Tick;
 use crate::window::geometry::Geometry;

@@ -1,7 +1,7 @@
 //! A ring with one writer: the thread that owns it.
 //!
 //! Because nobody else writes, a hit is a plain load and store of its slot, wait-free on every target. Any thread may
-//! read. The owner changes when a thread ends and its id is handed to the next; [`threads`](crate::threads) orders the
+//! read. The owner changes when a thread ends and its id is handed to the next; [`threads`](crate::sync::threads) orders the
 //! two.
 //!
 //! # What the owner tells readers
@@ -36,8 +36,8 @@
 
 use crossbeam_utils::CachePadded;
 
-use crate::mutant::mutated;
-use crate::outcome::{Outcome, Outcomes, Tally};
+use crate::cell::outcome::{Outcome, Outcomes, Tally};
+use crate::sync::mutant::mutated;
 use crate::sync::{AtomicPtr, AtomicU64, Ordering, Typed};
 use crate::time::Tick;
 use crate::window::geometry::Geometry;

@@ -27,10 +27,10 @@
 //! A reader beside writers sees every hit whose call returned before it began and none that began after it ended, and
 //! a later reader never sees less. When nobody writes, the count is exact.
 
-use crate::outcome::{Outcome, Outcomes};
+use crate::cell::outcome::{Outcome, Outcomes};
+use crate::sync::table::{Once, Table};
+use crate::sync::threads;
 use crate::sync::{AtomicU64, Ordering};
-use crate::table::{Once, Table};
-use crate::threads;
 use crate::time::Tick;
 use crate::window::geometry::Geometry;
 use crate::window::ring::Ring;

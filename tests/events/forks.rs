@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hitring::events::Bus;
-use hitring::threshold::{Gauge, Thresholds};
+use hitring::events::threshold::{Gauge, Thresholds};
 use hitring::{EventKind, EventSet, Listener, Received, Subscription, Tick};
 
 use super::{bus, emit, numbered, rounds};

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hitring::threshold::{Gauge, Thresholds};
+use hitring::events::threshold::{Gauge, Thresholds};
 use hitring::{ConfigError, Event, Tick};
 use proptest::prelude::*;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use hitring::threshold::{Gauge, Thresholds};
+use hitring::events::threshold::{Gauge, Thresholds};
 use hitring::{HitCounter, Strategy, Tick, Timestamp};
 
 use super::{rounds, together};

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use hitring::cell::outcome::Tally;
+use hitring::counter::query::{Query, Times};
 use hitring::endpoint::{Endpoint, Gone, Reach, Shared, Unlinked};
-use hitring::moment::{Query, Times};
-use hitring::mutant::Mutant;
-use hitring::outcome::Tally;
 use hitring::sync::AtomicU64;
+use hitring::sync::mutant::Mutant;
 use hitring::window::geometry::Geometry;
 use hitring::{Clock, ManualClock, Outcome, Resolution, Strategy, Tick, Timestamp};
 

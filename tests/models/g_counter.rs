@@ -1,6 +1,6 @@
 //! G-Counters: no hit is lost or counted twice between threads, copies and merges.
 
-use hitring::mutant::Mutant;
+use hitring::sync::mutant::Mutant;
 use hitring::{GCounter, Outcome};
 
 use crate::explorer::{Arc, check, fails, spawn};

@@ -3,7 +3,7 @@
 //! Under the models a sketch of precision 5 has two cells, then two more, then four words of ten registers.
 
 use hitring::HyperLogLog;
-use hitring::mutant::Mutant;
+use hitring::sync::mutant::Mutant;
 
 use crate::explorer::{Arc, JoinHandle, check, fails, spawn};
 

@@ -1,6 +1,6 @@
 //! Thread ids: an id has one owner at a time.
 
-use hitring::threads::Ids;
+use hitring::sync::threads::Ids;
 
 use crate::explorer::{Arc, ModelWord, Ordering, check, spawn};
 
@@ -24,5 +24,5 @@ fn one_owner() {
 #[test]
 fn an_id_has_one_owner_at_a_time() {
     check(one_owner);
-    crate::explorer::fails(hitring::mutant::Mutant::IdsClaimUnchecked, "two threads own one id", one_owner);
+    crate::explorer::fails(hitring::sync::mutant::Mutant::IdsClaimUnchecked, "two threads own one id", one_owner);
 }

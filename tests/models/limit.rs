@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use hitring::limit::{Plan, State, bucket, sliding};
-use hitring::mutant::Mutant;
 use hitring::sync::Mutex;
+use hitring::sync::mutant::Mutant;
 use hitring::{Decision, Rate};
 
 use crate::explorer::{Arc, JoinHandle, check, fails, spawn};

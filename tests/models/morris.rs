@@ -2,9 +2,9 @@
 //!
 //! Each thread's numbers are given, so that the final register is the same in every interleaving, or the mean is off.
 
-use hitring::mutant::Mutant;
 use hitring::sketch::morris::Base;
 use hitring::sketch::morris_ring::MorrisRing;
+use hitring::sync::mutant::Mutant;
 use hitring::window::geometry::Geometry;
 use hitring::{Morris, Outcome, Tick};
 

@@ -6,10 +6,10 @@
 
 use std::time::Duration;
 
+use hitring::cell::outcome::Tally;
+use hitring::counter::query::Times;
 use hitring::endpoint::{Endpoint, Generation, Gone, Reach, Shared, Unlinked};
-use hitring::moment::Times;
-use hitring::mutant::{self, Mutant};
-use hitring::outcome::Tally;
+use hitring::sync::mutant::{self, Mutant};
 use hitring::sync::{AtomicU64, Mutex};
 use hitring::window::geometry::Geometry;
 use hitring::{Clock, ManualClock, Outcome, Resolution, Strategy, Tick, Timestamp};

@@ -1,7 +1,7 @@
 //! The remembered sum: each reader and each replacer finds it whole or not at all.
 
 use hitring::Tick;
-use hitring::mutant::Mutant;
+use hitring::sync::mutant::Mutant;
 use hitring::window::Span;
 use hitring::window::geometry::Place;
 use hitring::window::remembered::{Key, Remembered, Sum};

@@ -3,7 +3,7 @@
 //! Seeds are chosen so that both positions behind the filled ones are chosen; the models look that this is so.
 
 use hitring::Reservoir;
-use hitring::mutant::Mutant;
+use hitring::sync::mutant::Mutant;
 
 use crate::explorer::{Arc, check, fails, spawn};
 

@@ -1,6 +1,6 @@
 //! The shared ring's remembered sums: never low, never high, never going down, with hits into closed ticks beside.
 
-use hitring::mutant::Mutant;
+use hitring::sync::mutant::Mutant;
 use hitring::{Outcome, Tick};
 
 use super::{Ring, geometry, record, span};

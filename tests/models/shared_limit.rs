@@ -5,8 +5,8 @@ use std::time::Duration;
 use hitring::limit::place::Begun;
 use hitring::limit::shared::{SharedKeys, SharedPlan};
 use hitring::limit::slot::{Key, Slot, WORDS};
-use hitring::mutant::Mutant;
 use hitring::sync::AtomicU64;
+use hitring::sync::mutant::Mutant;
 use hitring::{Rate, WhenKeysFull};
 
 use crate::explorer::{Arc, JoinHandle, check, fails, spawn};

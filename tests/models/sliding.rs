@@ -1,6 +1,6 @@
 //! The lock-sharded log: hits go into their own lap, queries see what returned before them.
 
-use hitring::mutant::Mutant;
+use hitring::sync::mutant::Mutant;
 use hitring::window::sliding::Sliding;
 use hitring::{Outcome, Tick};
 

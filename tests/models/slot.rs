@@ -1,7 +1,7 @@
 //! One slot of the shared ring: no hit is lost, none is invented, none carries into the lap.
 
 use hitring::Outcome;
-use hitring::mutant::Mutant;
+use hitring::sync::mutant::Mutant;
 
 use super::{Ring, geometry, record, span};
 use crate::explorer::{Arc, check, fails, spawn};

@@ -1,6 +1,6 @@
 //! A few cells: a word that is given to another tick, and a tick that two threads bring at once.
 
-use hitring::mutant::Mutant;
+use hitring::sync::mutant::Mutant;
 use hitring::sync::{AtomicU64, Typed};
 use hitring::window::geometry::Geometry;
 use hitring::window::sparse::{Added, Sparse};

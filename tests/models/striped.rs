@@ -1,7 +1,7 @@
 //! Stripes: an owner with plain stores, readers beside it, a reset, and the hand-over to the next thread.
 
-use hitring::mutant::Mutant;
-use hitring::threads::Ids;
+use hitring::sync::mutant::Mutant;
+use hitring::sync::threads::Ids;
 use hitring::{Outcome, Tick};
 
 use super::{Striped, geometry, span};

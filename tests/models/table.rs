@@ -1,6 +1,6 @@
 //! The growing table: a value is seen whole or not at all, and all threads agree on it.
 
-use hitring::table::Table;
+use hitring::sync::table::Table;
 
 use crate::explorer::{Arc, check, spawn};
 
@@ -28,7 +28,7 @@ fn a_value_is_seen_whole_or_not_at_all() {
     check(one_value);
     // A matter of memory order alone, which only loom explores.
     #[cfg(hitring_loom)]
-    crate::explorer::fails(hitring::mutant::Mutant::TableRelaxedPublish, "ausality", one_value);
+    crate::explorer::fails(hitring::sync::mutant::Mutant::TableRelaxedPublish, "ausality", one_value);
 }
 
 /// A plain value whose accesses loom checks against the order of memory.

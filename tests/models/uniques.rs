@@ -4,9 +4,9 @@
 
 use std::time::Duration;
 
-use hitring::mutant::Mutant;
 use hitring::sketch::hyperloglog::precision::Precision;
 use hitring::sketch::uniques::{Parts, Uniques};
+use hitring::sync::mutant::Mutant;
 use hitring::window::geometry::Geometry;
 use hitring::window::{Reading, Span};
 use hitring::{Resolution, Tick};

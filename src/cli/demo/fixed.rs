@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::page::Page;
 use super::{after, registry};
-use crate::strategy::Strategy;
+use crate::counter::strategy::Strategy;
 
 const MINUTE: Duration = Duration::from_secs(60);
 

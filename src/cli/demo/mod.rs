@@ -23,9 +23,9 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use super::failure::Failure;
-use crate::clock::ManualClock;
 use crate::registry::{Registry, RegistryBuilder};
 use crate::time::Timestamp;
+use crate::time::clock::ManualClock;
 use page::Page;
 
 /// Show what the strategies do with the same hits, and why, in five scenarios

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::page::{Page, bar};
 use super::{after, registry};
-use crate::strategy::Strategy;
+use crate::counter::strategy::Strategy;
 use crate::time::Timestamp;
 
 /// Hits a second of the burst.

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::page::{Page, bar};
 use super::{after, registry};
+use crate::counter::strategy::Strategy;
 use crate::registry::Registry;
-use crate::strategy::Strategy;
 
 const MINUTE: Duration = Duration::from_secs(60);
 

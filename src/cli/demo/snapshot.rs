@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::page::Page;
 use super::{after, registry};
+use crate::counter::strategy::Strategy;
 use crate::registry::Registry;
-use crate::registry_snapshot::RegistrySnapshot;
-use crate::strategy::Strategy;
+use crate::registry::snapshot::RegistrySnapshot;
 
 const MINUTES: Duration = Duration::from_secs(300);
 

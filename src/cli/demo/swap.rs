@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::page::Page;
 use super::{after, registry};
-use crate::hits::{Accuracy, Hits};
-use crate::strategy::Strategy;
+use crate::cell::hits::{Accuracy, Hits};
+use crate::counter::strategy::Strategy;
 
 const MINUTES: Duration = Duration::from_secs(300);
 

@@ -9,7 +9,7 @@
 //! | `4 n`, if that is less than the next line's | these registers, ascending: `index * 256 + value` |
 //! | else `2^precision * 3 / 4` | all registers, 6 bits each, the lowest bits of a byte first |
 
-use crate::bytes::{In, Kind, Out};
+use crate::cell::frame::{In, Kind, Out};
 use crate::error::SnapshotError;
 use crate::sketch::hyperloglog::precision::{Precision, Register};
 use crate::sketch::hyperloglog::redis::{pack, unpack};

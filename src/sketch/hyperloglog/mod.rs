@@ -58,12 +58,12 @@ pub mod registers;
 pub mod sparse;
 
 use crate::error::{SketchError, SnapshotError};
-use crate::mutant::mutated;
 use crate::sketch::hyperloglog::estimator::Histogram;
 use crate::sketch::hyperloglog::precision::{Precision, Register};
 use crate::sketch::hyperloglog::registers::Registers;
 use crate::sketch::hyperloglog::sparse::{Raised, Sparse};
-use crate::table::Once;
+use crate::sync::mutant::mutated;
+use crate::sync::table::Once;
 
 /// Estimates how many different items were added, from any number of threads, without a lock.
 ///

@@ -25,11 +25,11 @@
 //! Tables grow fourfold, while one takes no more than a quarter of what all registers would. Orders are `Relaxed` as in
 //! the dense form; a table is published by [`Once`].
 
-use crate::mutant::mutated;
 use crate::sketch::hyperloglog::precision::{Precision, Register};
 use crate::sketch::hyperloglog::registers::Registers;
+use crate::sync::mutant::mutated;
+use crate::sync::table::Once;
 use crate::sync::{AtomicU32, Ordering};
-use crate::table::Once;
 
 /// The models have smaller tables, so that a few items reach every form.
 const MODELLED: bool = cfg!(any(hitring_loom, hitring_shuttle));

@@ -7,7 +7,7 @@
 //! | 4 | number of registers, and for each, ascending: |
 //! | 4 | index * 64 + value |
 
-use crate::bytes::{In, Out};
+use crate::cell::frame::{In, Out};
 use crate::error::SnapshotError;
 use crate::sketch::hyperloglog::precision::Register;
 use crate::sketch::uniques::{Parts, Seen};

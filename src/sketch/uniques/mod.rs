@@ -38,13 +38,13 @@ mod first;
 pub mod form;
 mod slots;
 
-use crate::mutant::mutated;
-use crate::outcome::Outcome;
+use crate::cell::outcome::Outcome;
 use crate::sketch::hyperloglog::HyperLogLog;
 use crate::sketch::hyperloglog::precision::{Precision, Register};
 use crate::sketch::uniques::first::First;
 use crate::sketch::uniques::slots::Slots;
-use crate::table::Once;
+use crate::sync::mutant::mutated;
+use crate::sync::table::Once;
 use crate::time::{Resolution, Tick};
 use crate::window::geometry::Geometry;
 use crate::window::{Reading, Span};

@@ -7,9 +7,9 @@
 use std::ops::RangeInclusive;
 use std::ptr;
 
-use crate::mutant::mutated;
 use crate::sketch::hyperloglog::HyperLogLog;
 use crate::sketch::hyperloglog::precision::{Precision, Register};
+use crate::sync::mutant::mutated;
 use crate::sync::{AtomicPtr, Ordering};
 
 /// A part and its items.

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use crate::clock::{Clock, TickClock};
 use crate::counter::Counter;
+use crate::counter::strategy::Strategy;
 use crate::error::ConfigError;
 use crate::hit_counter::HitCounter;
-use crate::strategy::Strategy;
 use crate::time::Resolution;
+use crate::time::clock::{Clock, TickClock};
 use crate::window::geometry::Geometry;
 
 /// The parts of a [`HitCounter`] before it is built.

@@ -4,13 +4,17 @@
 //! [`Resolution`] cuts time into ticks: `tick = floor(time / resolution)`, in integers all the way, so no hit ever
 //! lands in a neighbouring tick through rounding.
 //!
-//! This module reads no clock; see [`clock`](crate::clock).
+//! This module reads no clock; see [`clock`](crate::time::clock).
+
+pub(crate) mod clock;
+pub(crate) mod error;
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::error::{ConfigError, TimeError};
+use crate::error::ConfigError;
 use crate::sync::Bits;
+use crate::time::error::TimeError;
 
 const NANOS_PER_SEC: u32 = 1_000_000_000;
 

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::clock::{Clock, TickClock};
+use crate::cell::form::Form;
 use crate::counter::Counter;
 use crate::error::QueryError;
-use crate::form::Form;
+use crate::time::clock::{Clock, TickClock};
 use crate::time::{Resolution, Tick, Timestamp};
 use crate::window::Span;
 use crate::window::geometry::Geometry;

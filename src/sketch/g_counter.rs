@@ -33,12 +33,12 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fmt;
 
-use crate::bytes::{In, Kind, Out};
+use crate::cell::frame::{In, Kind, Out};
+use crate::cell::merge::Merge;
+use crate::cell::outcome::Outcome;
 use crate::error::{SketchError, SnapshotError};
-use crate::life::{Life, Lives};
-use crate::merge::Merge;
-use crate::mutant::mutated;
-use crate::outcome::Outcome;
+use crate::sync::life::{Life, Lives};
+use crate::sync::mutant::mutated;
 use crate::sync::{AtomicU64, Mutex, Ordering};
 
 /// No count is larger.

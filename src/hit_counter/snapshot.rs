@@ -28,13 +28,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::bytes::{In, Kind, Out};
+use crate::cell::frame::{In, Kind, Out};
+use crate::cell::outcome::Outcomes;
+use crate::cell::writer::{Replica, Writer};
 use crate::error::SnapshotError;
-use crate::outcome::Outcomes;
 use crate::time::{Resolution, Tick};
 use crate::window::Cell;
 use crate::window::geometry::MAX_TICKS;
-use crate::writer::{Replica, Writer};
 
 /// What a counter held at one time. See [`HitCounter::snapshot`](crate::HitCounter::snapshot).
 #[derive(Clone, Debug, PartialEq, Eq)]

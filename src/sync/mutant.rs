@@ -152,7 +152,7 @@ pub fn is_on(mutant: Mutant) -> bool {
 macro_rules! mutated {
     ($name:ident) => {{
         #[cfg(any(hitring_loom, hitring_shuttle))]
-        let on = $crate::mutant::is_on($crate::mutant::Mutant::$name);
+        let on = $crate::sync::mutant::is_on($crate::sync::mutant::Mutant::$name);
         #[cfg(not(any(hitring_loom, hitring_shuttle)))]
         let on = false;
         on

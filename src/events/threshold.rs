@@ -43,7 +43,7 @@ use wildmatch::WildMatch;
 
 use crate::error::ConfigError;
 use crate::events::Event;
-use crate::per_process::PerProcess;
+use crate::sync::per_process::PerProcess;
 use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering};
 use crate::time::Tick;
 

@@ -6,11 +6,11 @@ use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use crate::counter::query::When;
 use crate::error::{ConfigError, SubscribeError};
+use crate::events::threshold::{Gauge, Thresholds};
 use crate::events::{Bus, Event, EventKind, EventSet, Listener, Subscription};
-use crate::moment::When;
 use crate::sync::Mutex;
-use crate::threshold::{Gauge, Thresholds};
 use crate::window::geometry::Geometry;
 
 /// How many events wait for a threshold's callback.

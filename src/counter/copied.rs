@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::form::{Form, Measure};
+use crate::cell::form::{Form, Measure};
 use crate::sketch::morris::Base;
 use crate::time::Tick;
 use crate::window::{Cell, Reading, Span};

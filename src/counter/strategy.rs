@@ -14,8 +14,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::cell::outcome::Outcome;
 use crate::error::ConfigError;
-use crate::outcome::Outcome;
 use crate::sketch::morris::Base;
 use crate::time::Timestamp;
 use crate::window::geometry::Geometry;

@@ -31,8 +31,8 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::error::TimeError;
 use crate::sync::{Mutex, Ordering, Typed};
+use crate::time::error::TimeError;
 use crate::time::{Resolution, Tick, Timestamp};
 
 /// The operating system's real-time clock.

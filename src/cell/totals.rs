@@ -1,6 +1,6 @@
 //! [`Totals`]: what a replica has counted, refused and pruned in all.
 
-use crate::outcome::Outcomes;
+use crate::cell::outcome::Outcomes;
 
 /// What a replica has counted, refused and pruned in all. The numbers only grow, so that copies merge by the larger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]

@@ -14,10 +14,10 @@
 //! **Progress.** [`Lives::here`]: wait-free, two loads in a process that has not been forked, two more for each ancestor
 //! that counted. [`Lives::begin`]: wait-free but for the allocator and a system call.
 
-use crate::mutant::mutated;
-use crate::stamp;
+use crate::sync::mutant::mutated;
+use crate::sync::stamp;
+use crate::sync::table::Table;
 use crate::sync::{AtomicU64, Ordering};
-use crate::table::Table;
 
 /// A writer's word in one process.
 #[derive(Debug)]

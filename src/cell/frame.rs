@@ -12,8 +12,8 @@
 //! Integers are little-endian. What is read is never believed: a number of items is checked against the bytes that are
 //! left before anything is allocated for them.
 
+use crate::cell::writer::{Replica, Writer};
 use crate::error::SnapshotError;
-use crate::writer::{Replica, Writer};
 
 const MAGIC: [u8; 8] = *b"HITRING\0";
 const LENGTH_AT: usize = 12;

@@ -30,7 +30,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::writer::Writer;
+use crate::cell::writer::Writer;
 
 /// A state that joins with others of its kind: see the laws at the top of the module.
 ///

@@ -22,9 +22,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::form::Form;
+use crate::cell::form::Form;
+use crate::cell::writer::Writer;
 use crate::time::{Resolution, Tick};
-use crate::writer::Writer;
 
 /// See the module's header.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

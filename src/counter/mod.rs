@@ -7,14 +7,18 @@
 //! keep exact times. What leaves it is in the grain of its [`Form`]. The layout is not part of a counter, as a registry
 //! has very many of the same: each call is given the [`Geometry`] that the counter was made with.
 
+pub(crate) mod copied;
+pub mod query;
+pub(crate) mod strategy;
+
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::cell::form::{Form, Measure};
+use crate::cell::outcome::{Outcome, Outcomes, Tally};
+use crate::counter::strategy::{CustomCounter, CustomStrategy, Strategy};
 use crate::error::ConfigError;
-use crate::form::{Form, Measure};
-use crate::outcome::{Outcome, Outcomes, Tally};
 use crate::sketch::morris_ring::MorrisRing;
-use crate::strategy::{CustomCounter, CustomStrategy, Strategy};
 use crate::sync::{AtomicU64, Ordering, Typed};
 use crate::time::{Resolution, Tick};
 use crate::window::fixed::Fixed;

@@ -25,7 +25,7 @@
 use std::marker::PhantomData;
 use std::ptr;
 
-use crate::mutant::mutated;
+use crate::sync::mutant::mutated;
 use crate::sync::{AtomicPtr, AtomicUsize, Ordering};
 
 const FIRST: usize = 32;

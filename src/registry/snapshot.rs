@@ -55,20 +55,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hash;
 use std::time::Duration;
 
-use crate::bytes::{In, Kind, Out};
-use crate::copied::hits_of;
+use crate::cell::form::{Form, Measure};
+use crate::cell::frame::{In, Kind, Out};
+use crate::cell::outcome::Outcomes;
+use crate::cell::removal::Removal;
+use crate::cell::totals::Totals;
+use crate::cell::writer::{Replica, Writer};
+use crate::counter::copied::hits_of;
 use crate::error::SnapshotError;
-use crate::form::{Form, Measure};
-use crate::outcome::Outcomes;
-use crate::removal::Removal;
 use crate::sketch::hyperloglog::precision::Precision;
 use crate::sketch::morris::Base;
 use crate::sketch::uniques::{self, Parts, Seen};
 use crate::time::{Resolution, Tick};
-use crate::totals::Totals;
 use crate::window::Cell;
 use crate::window::geometry::{Geometry, MAX_TICKS};
-use crate::writer::{Replica, Writer};
 
 /// Beside the number of an endpoint's writers: visitors follow. Few endpoints have any, and 4 bytes each are a lot.
 const VISITED: u32 = 1 << 31;

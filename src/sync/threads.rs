@@ -20,7 +20,7 @@
 //! In a destructor of another thread-local, after the id has been given back, [`current`] answers `None`, and so it
 //! does in the 65,537th thread alive.
 
-use crate::mutant::mutated;
+use crate::sync::mutant::mutated;
 use crate::sync::{AtomicU64, Ordering};
 
 /// A bitmap of ids.

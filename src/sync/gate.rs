@@ -21,7 +21,7 @@
 //!
 //! **Progress.** Every method is wait-free: at most two read-modify-writes, none repeated.
 
-use crate::mutant::mutated;
+use crate::sync::mutant::mutated;
 use crate::sync::{AtomicU64, Ordering};
 
 const SEALED: u64 = 1 << 63;

@@ -17,7 +17,7 @@
 
 use std::sync::Arc;
 
-use crate::table::Table;
+use crate::sync::table::Table;
 
 /// A value for each process of a line of forks.
 #[derive(Debug)]

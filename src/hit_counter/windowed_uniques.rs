@@ -15,14 +15,14 @@
 
 use std::time::Duration;
 
-use crate::bytes::{In, Kind, Out};
-use crate::clock::Clock;
+use crate::cell::frame::{In, Kind, Out};
+use crate::cell::outcome::Outcome;
+use crate::counter::query::{Query, Times, When};
 use crate::error::{ConfigError, QueryError, SnapshotError};
-use crate::moment::{Query, Times, When};
-use crate::outcome::Outcome;
 use crate::sketch::hyperloglog::hash::murmur;
 use crate::sketch::hyperloglog::precision::Precision;
 use crate::sketch::uniques::{Parts, Uniques, form};
+use crate::time::clock::Clock;
 use crate::time::{Resolution, Timestamp};
 use crate::window::geometry::Geometry;
 

@@ -16,6 +16,15 @@
 
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)]
 
+pub(crate) mod gate;
+pub(crate) mod life;
+pub mod mutant;
+#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+pub(crate) mod per_process;
+pub(crate) mod stamp;
+pub mod table;
+pub mod threads;
+
 pub use std::sync::atomic::Ordering;
 
 #[cfg(hitring_loom)]
@@ -31,7 +40,6 @@ use locks::atomic as words;
 use weaken as words;
 
 #[cfg(hitring_loom)]
-#[path = "sync_weaken.rs"]
 pub mod weaken;
 
 // Aliases, not exports: the lint that forbids the types elsewhere would see through an export.

@@ -1,0 +1,27 @@
+//! What a count is, here and on its way: cells that only grow.
+//!
+//! | file | what |
+//! |---|---|
+//! | `outcome` | what became of a hit |
+//! | `hits` | an answer, and how exact it is |
+//! | `totals` | what was ever counted |
+//! | `writer` | which counter wrote a cell |
+//! | `form` | how the cells of a writer are to be read |
+//! | `removal` | which cells a removal voids |
+//! | `merge` | what may be joined as often as one likes |
+//! | `frame` | cells as checksummed bytes |
+//! | `file` | bytes that are written whole or not at all |
+//!
+//! Tests: `tests/merge`, `tests/registry/bytes.rs`.
+
+#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+pub(crate) mod file;
+pub mod form;
+pub(crate) mod frame;
+pub(crate) mod hits;
+pub(crate) mod merge;
+pub mod outcome;
+pub(crate) mod removal;
+#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+pub(crate) mod totals;
+pub(crate) mod writer;
