@@ -436,7 +436,7 @@ impl Reach<'_> {
                 swapped
             } else {
                 let counter = Counter::new(strategy, shared.geometry)?;
-                // `Relaxed`: who finds the new generation has acquired the head that `push` releases.
+                // `Relaxed`: a thread that finds the new generation has acquired the head that `push` releases.
                 self.uses.fetch_and(!ADAPTIVE, Ordering::Relaxed);
                 self.push(head, counter, shared)
             };

@@ -3,7 +3,7 @@
 //! A generation that was unlinked is freed, so a pointer into the chain may be followed only by a thread that keeps the
 //! chain from being freed. There are two ways to do that:
 //!
-//! | proof | why nothing is freed | who makes the `Reach` |
+//! | proof | why nothing is freed | what makes the `Reach` |
 //! |---|---|---|
 //! | a handle | `uses` is not 0, so no generation is unlinked at all | [`Handle`](crate::Handle) |
 //! | a guard of the registry's collector, under which the endpoint was found in the map | what is unlinked waits for the guard | the registry's map |
@@ -199,12 +199,13 @@ impl Generation {
     /// The first tick of which its hits count; the endpoint may say a later one.
     #[inline]
     pub(super) fn removed_before(&self) -> Tick {
-        self.removed_before.load(Ordering::Acquire)
+        // `Relaxed`, as the raise: the value alone is used.
+        self.removed_before.load(Ordering::Relaxed)
     }
 
     /// Lets no hits before `from` count.
     pub(super) fn void_before(&self, from: Tick) {
-        self.removed_before.raise(from, Ordering::Release);
+        self.removed_before.raise(from, Ordering::Relaxed);
     }
 
     /// Lets the generation behind `this` follow, instead of `this`. Only the thread that unlinks may call it.

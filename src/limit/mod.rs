@@ -59,7 +59,7 @@ const TICKS: u64 = 60;
 
 /// Closes what is in `seen`, unless somebody changed it.
 fn close(word: &AtomicU64, seen: u64) -> bool {
-    // unnoticed: a closed state is closed for good, and who finds it uses nothing else
+    // unnoticed: a closed state is closed for good, and a thread that finds it uses nothing else
     mutated!(LimitDropsOpen) || word.compare_exchange(seen, CLOSED, Ordering::AcqRel, Ordering::Relaxed).is_ok()
 }
 

@@ -177,7 +177,7 @@ impl<'a> Lives<'a> {
         {
             let before = self.last(name).map_or(0, Life::removed);
             let epoch = name.ended().max(before);
-            // `Relaxed`: who comes by the name or by the tail has acquired one of the two that follow.
+            // `Relaxed`: a process that comes by the name or by the tail has acquired one of the two that follow.
             let _ = life.words[EPOCH].compare_exchange(0, epoch + 1, Ordering::Relaxed, Ordering::Relaxed);
             name.life().fetch_max(life.index as u64 + 1, Ordering::Release);
         }
@@ -245,7 +245,7 @@ impl<'a> Life<'a> {
             self.words[REMOVED].store(epoch.max(1), Ordering::Release);
             return alive;
         }
-        // `Release`: a life that was alive had nothing to say here, and who loses uses no more than that.
+        // `Release`: a life that was alive had nothing to say here, and the loser uses no more than that.
         self.words[REMOVED].compare_exchange(0, epoch.max(1), Ordering::Release, Ordering::Relaxed).is_ok()
     }
 

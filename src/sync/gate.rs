@@ -57,7 +57,7 @@ impl Gate {
     /// Goes in, unless the gate is sealed. A writer that went in must [`leave`](Self::leave).
     #[must_use]
     pub fn enter(&self) -> bool {
-        // `Acquire`: who enters has done nothing yet that others look for; see `is_empty`.
+        // `Acquire`: a writer that enters has done nothing yet that others look for; see `is_empty`.
         let before = self.0.fetch_add(1, Ordering::Acquire);
         if before & SEALED != 0 {
             self.leave();
@@ -77,15 +77,15 @@ impl Gate {
 
     /// Begins to close the gate, if it is open and no writer is inside.
     pub fn try_close<'a>(&'a self, _: &'a Sole) -> Option<Closing<'a>> {
-        // `Acquire`: who has left has released what it wrote. The closer itself has nothing for those who enter.
+        // `Acquire`: a writer that has left has released what it wrote. The closer itself has nothing for later writers.
         let closed = self.0.compare_exchange(0, CLOSING, Ordering::Acquire, Ordering::Relaxed);
         closed.is_ok().then_some(Closing(self))
     }
 
     /// Seals the gate, also while writers are inside.
     pub fn seal(&self) {
-        // `Acquire`: what is read next has the hits of those who have left.
-        // unnoticed: no answer tells who had left by then
+        // `Acquire`: what is read next has the hits of the writers that have left.
+        // unnoticed: no answer tells which writers had left by then
         self.0.fetch_or(SEALED, Ordering::Acquire);
     }
 
@@ -100,7 +100,7 @@ impl Closing<'_> {
     /// Seals the gate; false if a writer entered meanwhile, and then it is open.
     #[must_use]
     pub fn try_seal(self) -> bool {
-        // `Relaxed`: it succeeds on the closer's own word only, and who is turned away needs no more than the word.
+        // `Relaxed`: it succeeds on the closer's own word only, and a writer that is turned away needs no more than the word.
         self.0.0.compare_exchange(CLOSING, SEALED, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 }

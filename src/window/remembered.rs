@@ -167,7 +167,7 @@ impl<const N: usize> Replacing<'_, N> {
 
     /// Forgets the entry: no span begins that late.
     pub fn forget(&self) {
-        // `Relaxed`: who finds it uses nothing of the entry.
+        // `Relaxed`: a reader that finds it uses nothing of the entry.
         self.memory.first.store(u64::MAX, Ordering::Relaxed);
     }
 }

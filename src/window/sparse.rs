@@ -200,7 +200,7 @@ impl Sparse<'_> {
             }
         }
         // After the words, see the header.
-        // unnoticed: whoever has acquired the word that took a tick's place finds it forgotten
+        // unnoticed: a reader that has acquired the word that took a tick's place finds it forgotten
         Reading { count, exact: self.forgotten.load(Ordering::Acquire) <= span.first }
     }
 

@@ -237,7 +237,7 @@ fn counted_by_a_handle() {
     assert!(held.is_none_or(|held| held == 2 + counted), "{LOST}: {held:?}");
 }
 
-/// A generation is dropped beside a reader who asks for its ticks.
+/// A generation is dropped beside a reader that asks for its ticks.
 fn drop_what_is_asked_for() {
     let scene = Scene::used(&Strategy::Ring);
     assert!(scene.reach().swap(&Strategy::Fixed { window_size: Duration::from_secs(1) }, scene.shared()).is_ok());

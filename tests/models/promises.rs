@@ -1,4 +1,4 @@
-//! What a hit carries along: whoever sees it also sees what its writer did before, and no hit is seen in two places.
+//! What a hit carries along: a thread that sees it also sees what its writer did before, and no hit is seen in two places.
 
 use hitring::sketch::morris::Base;
 use hitring::sketch::morris_ring::MorrisRing;
@@ -191,7 +191,7 @@ fn a_remembered_sum_has_what_was_current_before() {
     check(|| a_tick_is_closed_with_its_hits(false));
 }
 
-/// A sum is replaced by one of another span, or of another tick, beside a reader who asks for the new one.
+/// A sum is replaced by one of another span, or of another tick, beside a reader that asks for the new one.
 fn replaced(old: [u64; 2], hit: Option<u64>, new: [u64; 2], expected: u64) {
     let striped = Arc::new(striped());
     let _ = striped.record_as(0, Tick(5), 1);

@@ -31,7 +31,7 @@ fn remembered() -> Arc<Remembered<1>> {
     Arc::new(memory)
 }
 
-/// `OLD` is replaced by `new` beside a reader who asks for `asked`, which is one of them.
+/// `OLD` is replaced by `new` beside a reader that asks for `asked`, which is one of them.
 fn replaced(new: Entry, asked: Entry) {
     let memory = remembered();
     let replacer = {

@@ -176,7 +176,7 @@ fn a_claim_is_taken_over() {
     assert!(allowed == 2 && new.1 != other.1, "{WASTED}");
 }
 
-/// A claim that somebody ended goes on, while the slot is claimed for another key.
+/// A claim that another thread ended goes on, while the slot is claimed for another key.
 fn a_late_claimer_clears() {
     let file = File::new(window(), 1);
     let look = Slot::new(&file.words).look().expect("nobody else is here");
