@@ -48,14 +48,13 @@ impl Core {
         }
     }
 
-    /// Notes a removal of `name`.
-    fn note_removal(&self, name: &str, removal: &Removal) {
+    /// Notes a removal of `name`; answers it together with those that were known.
+    fn note_removal(&self, name: &str, removal: &Removal) -> Removal {
         let mut graves = self.graves.lock();
         graves.epoch = graves.epoch.max(removal.epoch);
-        match graves.removed.get_mut(name) {
-            Some(known) => known.join(removal),
-            None => _ = graves.removed.insert(name.into(), removal.clone()),
-        }
+        let known = graves.removed.entry(name.into()).or_default();
+        known.join(removal);
+        known.clone()
     }
 
     pub fn remove(&self, name: &str) -> bool {
@@ -80,7 +79,7 @@ impl Core {
         let _ = endpoint.end(Gone::Removed, self.shared());
         // After it: no writer here brings another hit.
         let found = self.found_from(endpoint, at, replica);
-        self.note_removal(name, &Removal { epoch, at, found });
+        let _ = self.note_removal(name, &Removal { epoch, at, found });
         self.take_out(name, endpoint)
     }
 
@@ -103,10 +102,11 @@ impl Core {
 
     /// Takes in a removal elsewhere. An endpoint of the name outlives it, without the hits that it voids.
     pub fn hear_of(&self, name: &str, removal: &Removal, replica: Replica) {
-        self.note_removal(name, removal);
+        // The endpoint goes by what is known altogether, as every registry does that hears of it later.
+        let removal = self.note_removal(name, removal);
         let guard = self.guard();
         if let Some(endpoint) = self.get(name, &guard).map(Found::reach) {
-            endpoint.outlive(removal, replica, self.shared());
+            endpoint.outlive(&removal, replica, self.shared());
         }
     }
 

@@ -359,6 +359,8 @@ impl<'a> Book<'a> {
         let Ok(name) = self.find_or_insert(name) else { return };
         name.ended_at().fetch_max(removal.at.0, Ordering::AcqRel);
         name.raise_ended(removal.epoch);
+        let (epoch, at) = (name.ended(), Tick(name.ended_at().load(Ordering::Acquire)));
+        let removal = Removal { epoch, at, found: removal.found.clone() };
         let Some(life) = self.sections.lives.alive(name) else { return };
         life.void_before(removal.leaves_from(self.own(life), life.epoch()));
         for other in self.merged(life) {
