@@ -235,6 +235,7 @@ fn a_removal_reads_no_freed_generation() {
 #[test]
 fn a_swap_reads_no_freed_generation() {
     check_within(2, swap);
+    fails(Mutant::EndpointRetiresLinked, FREED, swap);
 }
 
 #[test]
