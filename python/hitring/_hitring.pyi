@@ -488,8 +488,8 @@ class Registry:
         """Remove ``endpoint`` with its hits, and return whether there was one.
 
         Its counters answer ``REFUSED`` from then on, and a later hit of the name makes a new endpoint. No merge brings
-        the removed hits back. Hits after the removal count, also those of other registries that never heard of it; of
-        the tick of the removal itself, those of writers that this registry had no hits of.
+        the removed hits back. Hits after the removal count, also those of other registries that never heard of it. Of
+        the tick of the removal itself, and of later ones, those hits are removed that this registry had.
         """
 
     def clear(self) -> None:
@@ -610,7 +610,7 @@ class Registry:
         Returns
         -------
         int
-            How many hits of the snapshot were left out because they were removed.
+            How many hits were left out because they were removed, though the snapshot counts them.
 
         Raises
         ------
@@ -966,7 +966,7 @@ class SharedRegistry:
         Returns
         -------
         int
-            How many hits of the snapshot were left out because they were removed.
+            How many hits were left out because they were removed, though the snapshot counts them.
 
         Raises
         ------

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::time::{Resolution, Tick};
+
 /// What the number of a cell is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Measure {
@@ -25,4 +27,41 @@ pub struct Form {
     pub grains: u64,
     /// What the cells' numbers are.
     pub measure: Measure,
+}
+
+impl Form {
+    /// The first and the last tick of the resolution that a cell at `tick` may have hits of.
+    #[must_use]
+    pub fn ticks(&self, tick: Tick, resolution: Resolution) -> (Tick, Tick) {
+        let width = resolution.width();
+        if self.grain > width {
+            let buckets = (self.grain.as_nanos() / width.as_nanos()) as u64;
+            let first = tick.0.saturating_mul(buckets);
+            return (Tick(first), Tick(first.saturating_add(buckets - 1)));
+        }
+        let of = if self.grain < width { Tick(tick.0 / self.grains) } else { tick };
+        (of, of)
+    }
+}
+
+/// The absolute count of a tick, as it leaves a counter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cell {
+    /// The tick, in the strategy's own grain.
+    pub tick: Tick,
+    /// All hits of the tick; never 0.
+    pub count: u64,
+}
+
+/// Cells by tick, each tick once.
+pub fn in_order(mut cells: Vec<Cell>) -> Vec<Cell> {
+    cells.sort_unstable();
+    cells.dedup_by(|next, kept| {
+        let same = next.tick == kept.tick;
+        if same {
+            kept.count = kept.count.saturating_add(next.count);
+        }
+        same
+    });
+    cells
 }

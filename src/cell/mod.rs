@@ -21,7 +21,7 @@ pub(crate) mod frame;
 pub(crate) mod hits;
 pub(crate) mod merge;
 pub mod outcome;
-pub(crate) mod removal;
+pub mod removal;
 #[cfg(not(any(hitring_loom, hitring_shuttle)))]
 pub(crate) mod totals;
 pub(crate) mod writer;

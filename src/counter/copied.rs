@@ -9,10 +9,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::cell::form::{Form, Measure};
+use crate::cell::form::{Cell, Form, Measure};
+use crate::cell::removal::Voids;
 use crate::sketch::morris::Base;
-use crate::time::Tick;
-use crate::window::{Cell, Reading, Span};
+use crate::time::{Resolution, Tick};
+use crate::window::{Reading, Span};
 
 /// A writer's cells and what is known to be missing.
 #[derive(Clone, Debug, PartialEq)]
@@ -88,10 +89,17 @@ impl Copied {
         !self.cells.is_empty()
     }
 
-    /// Drops the cells that `keep` does not want; answers whether any are left.
-    pub fn retain(&mut self, keep: impl Fn(Tick) -> bool) -> bool {
-        self.cells.retain(|&tick, _| keep(Tick(tick)));
-        !self.cells.is_empty()
+    /// Drops the cells of which no hits count.
+    pub fn drop_void(&mut self, voids: Voids<'_>, resolution: Resolution) {
+        let kept = voids.kept(&self.cells(), self.form, resolution);
+        self.cells = kept.into_iter().map(|cell| (cell.tick.0, cell.count)).collect();
+    }
+
+    /// The same without void hits.
+    pub fn left(&self, voids: Voids<'_>, resolution: Resolution) -> Self {
+        let left = voids.left(&self.cells(), self.form, resolution);
+        let cells = left.into_iter().map(|cell| (cell.tick.0, cell.count)).collect();
+        Self { cells, ..self.clone() }
     }
 
     /// The hits of all cells.

@@ -14,7 +14,7 @@ pub(crate) mod strategy;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::cell::form::{Form, Measure};
+use crate::cell::form::{Cell, Form, Measure};
 use crate::cell::outcome::{Outcome, Outcomes, Tally};
 use crate::counter::strategy::{CustomCounter, CustomStrategy, Strategy};
 use crate::error::ConfigError;
@@ -27,7 +27,7 @@ use crate::window::ring::Ring;
 use crate::window::sliding::Sliding;
 use crate::window::sparse::{Added, Sparse};
 use crate::window::striped::Striped;
-use crate::window::{Cell, Reading, Span};
+use crate::window::{Reading, Span};
 
 /// The cells of a [`Counter::Sparse`].
 #[cfg(not(any(hitring_loom, hitring_shuttle)))]

@@ -4,20 +4,20 @@
 
 use std::ptr;
 
+use super::outlived::Outlived;
 use super::reach::Word;
 use super::{
     ADAPTIVE, CROWDED, Endpoint, FEW, Generation, Gone, LOCKED, Other, REMOVED, REPLACED, Rare, Reach, Shared, TAGS,
     Unlinked, is_behind, last_tick,
 };
-use crate::cell::form::Measure;
+use crate::cell::form::{Cell, Measure};
 use crate::cell::outcome::Outcome;
 use crate::cell::removal::Removal;
-use crate::cell::writer::{Replica, Writer};
+use crate::cell::writer::Replica;
 use crate::sync::gate::Sole;
 use crate::sync::mutant::mutated;
-use crate::sync::{Ordering, relax};
+use crate::sync::{Mutex, Ordering, relax};
 use crate::time::{Resolution, Tick};
-use crate::window::Cell;
 
 /// How many handles `uses` says there are.
 pub(super) fn handles(uses: u64) -> u64 {
@@ -25,6 +25,24 @@ pub(super) fn handles(uses: u64) -> u64 {
 }
 
 impl Endpoint {
+    /// Lets the endpoint outlive a removal of its name elsewhere: what `removal` voids counts no more, and the endpoint goes
+    /// on in its epoch. `replica` is the registry's.
+    pub fn outlive(&self, removal: &Removal, replica: Replica, shared: Shared<'_>) {
+        if removal.epoch == 0 {
+            return;
+        }
+        let outlived = &self.rare.get_or_make(Rare::default).outlived;
+        let mut outlived = outlived.get_or_make(|| Mutex::new(Outlived::default())).lock();
+        outlived.join(removal, self.epoch, replica);
+        if let Some(others) = self.others() {
+            let resolution = shared.geometry.resolution();
+            others.lock().retain(|&writer, Other { epoch, cells }| {
+                cells.drop_void(outlived.of(writer, *epoch), resolution);
+                cells.len() > 0
+            });
+        }
+    }
+
     /// One more handle.
     ///
     /// # Errors
@@ -126,27 +144,6 @@ impl Reach<'_> {
         others.lock().values().map(|other| other.cells.hits()).fold(own, u64::saturating_add)
     }
 
-    /// Lets the endpoint outlive a removal of its name elsewhere: what `removal` voids counts no more, and the endpoint goes
-    /// on in its epoch. `replica` is the registry's.
-    pub fn outlive(self, removal: &Removal, replica: Replica, shared: Shared<'_>) {
-        if self.epoch < removal.epoch {
-            let from = |generation| removal.leaves_from(Writer { replica, generation }, self.epoch);
-            for generation in self.generations() {
-                generation.void_before(from(generation.number()));
-            }
-            let rare = self.rare.get_or_make(Rare::default);
-            rare.few_removed_before.raise(from(self.first), Ordering::Release);
-            rare.removed_before.raise(removal.at, Ordering::Release);
-        }
-        if let Some(others) = self.others() {
-            let resolution = shared.geometry.resolution();
-            others.lock().retain(|&writer, Other { epoch, cells }| {
-                let form = cells.form();
-                cells.retain(|tick| removal.keeps(writer, *epoch, form.ticks(tick, resolution)))
-            });
-        }
-    }
-
     /// How many hits records have pushed out since this was last asked, where each hit is kept by itself.
     pub fn take_pushed_out(self) -> u64 {
         self.current(self.head()).map_or(0, |generation| generation.counter().take_pushed_out())
@@ -165,6 +162,9 @@ impl Reach<'_> {
         if pruned > 0 {
             self.forget_before(before);
             removed += pruned;
+        }
+        if let Some(outlived) = self.outlived() {
+            outlived.lock().forget_before(before);
         }
         if let Some(others) = self.others() {
             others.lock().retain(|_, Other { cells: copied, .. }| {

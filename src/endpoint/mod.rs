@@ -47,6 +47,7 @@
 
 mod heir;
 mod leaving;
+mod outlived;
 mod reach;
 mod reading;
 
@@ -57,8 +58,9 @@ pub use reach::{Generation, Reach, Unlinked};
 pub use reading::{Exported, Own};
 
 use self::heir::Former;
+use self::outlived::Outlived;
 use self::reach::{Head, Word};
-use crate::cell::form::Form;
+use crate::cell::form::{Cell, Form};
 use crate::cell::outcome::{Outcome, Tally};
 use crate::cell::writer::Writer;
 use crate::counter::Counter;
@@ -72,7 +74,6 @@ use crate::sync::mutant::mutated;
 use crate::sync::table::Once;
 use crate::sync::{AtomicPtr, AtomicU64, Mutex, Ordering, Typed};
 use crate::time::Tick;
-use crate::window::Cell;
 use crate::window::geometry::Geometry;
 use crate::window::sparse::{Added, CROWDED, Sparse};
 
@@ -153,31 +154,16 @@ pub struct Endpoint {
 }
 
 /// What few endpoints have, so that the others pay a word for it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Rare {
     /// Cells that came from other registries.
     others: Once<Mutex<BTreeMap<Writer, Other>>>,
     /// Who came, where that was said.
     uniques: Uniques,
-    /// The first tick of which the endpoint's own hits count, after a removal elsewhere that it outlived.
-    removed_before: Typed<Tick>,
-    /// The same of the cells in line, if the removal found hits of them.
-    few_removed_before: Typed<Tick>,
+    /// The removals elsewhere that it outlived.
+    outlived: Once<Mutex<Outlived>>,
     /// The endpoints whose handles go on here.
     formers: Once<Vec<Former>>,
-}
-
-impl Default for Rare {
-    fn default() -> Self {
-        let tick = || Typed::new(Tick(0));
-        Self {
-            others: Once::default(),
-            uniques: Uniques::default(),
-            removed_before: tick(),
-            few_removed_before: tick(),
-            formers: Once::default(),
-        }
-    }
 }
 
 /// The cells of another writer.
@@ -275,17 +261,14 @@ impl Endpoint {
         self.rare.get()?.others.get()
     }
 
-    /// The first tick of which the hits in line count.
     #[inline]
-    fn few_removed_before(&self) -> Tick {
-        let few = self.rare.get().map(|rare| rare.few_removed_before.load(Ordering::Acquire));
-        few.map_or(Tick(0), |few| few.max(self.removed_before()))
+    fn outlived(&self) -> Option<&Mutex<Outlived>> {
+        self.rare.get()?.outlived.get()
     }
 
     /// The first tick of which the endpoint's own hits count.
-    #[inline]
     pub fn removed_before(&self) -> Tick {
-        self.rare.get().map_or(Tick(0), |rare| rare.removed_before.load(Ordering::Acquire))
+        self.outlived().map_or(Tick(0), |outlived| outlived.lock().before())
     }
 
     /// Notes that the item of `hash` came at `tick`.

@@ -24,8 +24,7 @@ use std::ptr;
 
 use super::{Endpoint, FEW, Gone, REMOVED, REPLACED, Shared, TAGS};
 use crate::counter::Counter;
-use crate::sync::{AtomicPtr, Ordering, PROTECTED, Typed, Watched};
-use crate::time::Tick;
+use crate::sync::{AtomicPtr, Ordering, PROTECTED, Watched};
 
 /// One life of a counter.
 #[derive(Debug)]
@@ -34,8 +33,6 @@ pub struct Generation {
     counter: Counter,
     /// The one before it.
     next: AtomicPtr<Generation>,
-    /// The first tick of which its hits count, after a removal elsewhere that found hits of it.
-    removed_before: Typed<Tick>,
     /// Where a model checker notices a read after the generation was freed.
     watched: Watched,
 }
@@ -182,7 +179,7 @@ impl Unlinked {
 impl Generation {
     pub(super) fn boxed(counter: Counter, next: *mut Self, shared: Shared<'_>) -> Box<Self> {
         let (number, next) = (shared.next_generation(), AtomicPtr::new(next));
-        Box::new(Self { number, counter, next, removed_before: Typed::new(Tick(0)), watched: Watched::new() })
+        Box::new(Self { number, counter, next, watched: Watched::new() })
     }
 
     /// Its number in the registry.
@@ -194,18 +191,6 @@ impl Generation {
     pub(super) fn counter(&self) -> &Counter {
         self.watched.look();
         &self.counter
-    }
-
-    /// The first tick of which its hits count; the endpoint may say a later one.
-    #[inline]
-    pub(super) fn removed_before(&self) -> Tick {
-        // `Relaxed`, as the raise: the value alone is used.
-        self.removed_before.load(Ordering::Relaxed)
-    }
-
-    /// Lets no hits before `from` count.
-    pub(super) fn void_before(&self, from: Tick) {
-        self.removed_before.raise(from, Ordering::Relaxed);
     }
 
     /// Lets the generation behind `this` follow, instead of `this`. Only the thread that unlinks may call it.

@@ -7,9 +7,10 @@ use std::cell::LazyCell;
 use std::collections::BTreeMap;
 
 use super::{Endpoint, Generation, Other, Rare, Reach, Shared, last_tick};
-use crate::cell::form::{Form, Measure};
+use crate::cell::form::{Cell, Form, Measure, in_order};
 use crate::cell::hits::{Accuracy, Hits};
 use crate::cell::outcome::{Outcome, Outcomes};
+use crate::cell::removal::Voids;
 use crate::cell::writer::{Replica, Writer};
 use crate::counter::Counter;
 use crate::counter::copied::Copied;
@@ -18,9 +19,10 @@ use crate::counter::strategy::Strategy;
 use crate::error::QueryError;
 use crate::sketch::morris::Base;
 use crate::sketch::uniques::{Seen, Uniques};
+use crate::sync::Mutex;
 use crate::time::Tick;
+use crate::window::Reading;
 use crate::window::geometry::Geometry;
-use crate::window::{Cell, Reading, in_order};
 
 impl Reach<'_> {
     /// The hits of the query.
@@ -34,15 +36,23 @@ impl Reach<'_> {
             // Whatever there is to add up: ticks cannot answer for parts of them.
             let _ = query.ticks()?;
         }
-        let from = self.removed_before();
+        let (outlived, touched) = (self.outlived().map(Mutex::lock), query.touched());
+        // Whether void hits may lie among those that are asked for. Then all cells are read, else nothing is different.
+        let reach = |voids: Voids<'_>| touched.is_some_and(|span| voids.reach(span.first));
+        let voids = |number| outlived.as_ref().map_or(Voids::NONE, |outlived| outlived.of_own(number));
         // Asked of all generations, so once.
         let remember = LazyCell::new(|| query.remembers(|| self.newest(shared)));
         // The newest generation first: whoever saw a hit in it, and asks again, must not miss it.
         for generation in self.generations() {
             let counter = generation.counter();
+            let voids = voids(generation.number());
+            if reach(voids) {
+                let reading = copy_of(counter, geometry).left(voids, geometry.resolution());
+                hits = hits.plus(answer(&reading, counter.forgotten(), query, geometry)?);
+                continue;
+            }
             let Some(span) = query.span(counter)? else { continue };
-            let from = from.max(generation.removed_before());
-            let first = if from == Tick(0) { from } else { shared.input(counter, from) };
+            let first = if voids.before() == Tick(0) { Tick(0) } else { shared.input(counter, voids.before()) };
             let Some(span) = span.since(first) else { continue };
             let reading = match counter.recall(geometry, span) {
                 Some(count) => Reading::exact(count),
@@ -53,7 +63,12 @@ impl Reach<'_> {
             }
             hits = hits.plus(Hits::new(reading.count, accuracy(counter)));
         }
-        if let Some(span) = query.touched().and_then(|span| span.since(self.few_removed_before())) {
+        let few = voids(self.first);
+        if reach(few) {
+            let mut cells = Copied::new(few_form(geometry));
+            cells.merge(&in_order(self.in_line().cells(geometry).collect()), &[]);
+            hits = hits.plus(answer(&cells.left(few, geometry.resolution()), self.forgotten(), query, geometry)?);
+        } else if let Some(span) = touched.and_then(|span| span.since(few.before())) {
             let reading = self.in_line().sum(geometry, span);
             if !reading.exact {
                 return Err(query.expired());
@@ -65,13 +80,14 @@ impl Reach<'_> {
             }
         }
         match self.others() {
-            Some(others) => others.lock().values().try_fold(hits, |hits, Other { cells: copied, .. }| {
-                let Some(span) = query.cells(&copied.form())? else { return Ok(hits) };
-                let reading = copied.sum(span);
-                if !reading.exact {
-                    return Err(query.expired());
-                }
-                Ok(hits.plus(Hits::new(reading.count, accuracy_of(copied.form(), geometry))))
+            Some(others) => others.lock().iter().try_fold(hits, |hits, (&writer, Other { epoch, cells })| {
+                let voids = outlived.as_ref().map_or(Voids::NONE, |outlived| outlived.of(writer, *epoch));
+                let told = if reach(voids) {
+                    answer(&cells.left(voids, geometry.resolution()), Tick(0), query, geometry)
+                } else {
+                    answer(cells, Tick(0), query, geometry)
+                };
+                Ok(hits.plus(told?))
             }),
             None => Ok(hits),
         }
@@ -117,7 +133,6 @@ impl Reach<'_> {
         let geometry = shared.geometry;
         let own_of = |g: &Generation| Own {
             number: g.number(),
-            removed_before: g.removed_before().max(self.removed_before()),
             form: g.counter().form(geometry),
             ever: g.counter().ever(),
             cells: in_order(g.counter().cells(geometry)),
@@ -127,14 +142,16 @@ impl Reach<'_> {
         let mut own: Vec<Own> = self.generations().map(own_of).collect();
         let few = in_order(self.in_line().cells(geometry).collect());
         if !few.is_empty() {
-            let (form, ever, dropped, removed_before) = (few_form(geometry), 0, Vec::new(), self.few_removed_before());
-            own.push(Own { number: self.first, removed_before, form, ever, cells: few, dropped, forgotten: Tick(0) });
+            let (form, ever, dropped) = (few_form(geometry), 0, Vec::new());
+            own.push(Own { number: self.first, form, ever, cells: few, dropped, forgotten: Tick(0) });
         }
-        let resolution = geometry.resolution();
-        for own in &mut own {
-            let (form, from) = (own.form, own.removed_before);
-            own.cells.retain(|cell| form.ticks(cell.tick, resolution).1 >= from);
-            own.dropped.retain(|&tick| tick >= from);
+        if let Some(outlived) = self.outlived() {
+            let (outlived, resolution) = (outlived.lock(), geometry.resolution());
+            for own in &mut own {
+                let voids = outlived.of_own(own.number);
+                own.cells = voids.kept(&own.cells, own.form, resolution);
+                own.dropped.retain(|&tick| tick >= voids.before());
+            }
         }
         let others = self.others().map(|others| others.lock().clone()).unwrap_or_default();
         let forgotten = own.iter().map(|own| own.forgotten).fold(self.forgotten(), Tick::max);
@@ -178,8 +195,6 @@ pub struct Exported {
 pub struct Own {
     /// The generation.
     pub number: u64,
-    /// The first tick that counts.
-    removed_before: Tick,
     /// How the cells are to be read.
     pub form: Form,
     /// The all-time Morris register.
@@ -189,6 +204,24 @@ pub struct Own {
     /// Ticks whose hits were dropped for room.
     pub dropped: Vec<Tick>,
     forgotten: Tick,
+}
+
+/// All cells of a counter.
+fn copy_of(counter: &Counter, geometry: &Geometry) -> Copied {
+    let mut copy = Copied::new(counter.form(geometry));
+    copy.merge(&in_order(counter.cells(geometry)), &counter.dropped());
+    copy
+}
+
+/// What cells say of a query, of which the ticks before `forgotten` are not known.
+fn answer(cells: &Copied, forgotten: Tick, query: &Query<'_>, geometry: &Geometry) -> Result<Hits, QueryError> {
+    let Some(span) = query.cells(&cells.form())? else { return Ok(Hits::NONE) };
+    let reading = cells.sum(span);
+    let is_known = forgotten == Tick(0) || query.touched().is_none_or(|span| forgotten <= span.first);
+    if !reading.exact || !is_known {
+        return Err(query.expired());
+    }
+    Ok(Hits::new(reading.count, accuracy_of(cells.form(), geometry)))
 }
 
 fn few_form(geometry: &Geometry) -> Form {

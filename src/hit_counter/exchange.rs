@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::HitCounter;
-use crate::cell::form::Form;
+use crate::cell::form::{Form, in_order};
 use crate::cell::outcome::Outcomes;
 use crate::cell::writer::{Replica, Writer};
 use crate::counter::Counter;
@@ -11,7 +11,6 @@ use crate::counter::copied::Copied;
 use crate::error::SnapshotError;
 use crate::hit_counter::snapshot::{Cells, Snapshot};
 use crate::sync::{MutexGuard, Ordering};
-use crate::window::in_order;
 
 /// What only rare operations need.
 #[derive(Debug)]

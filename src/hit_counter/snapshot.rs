@@ -28,12 +28,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use crate::cell::form::Cell;
 use crate::cell::frame::{In, Kind, Out};
 use crate::cell::outcome::Outcomes;
 use crate::cell::writer::{Replica, Writer};
 use crate::error::SnapshotError;
 use crate::time::{Resolution, Tick};
-use crate::window::Cell;
 use crate::window::geometry::MAX_TICKS;
 
 /// What a counter held at one time. See [`HitCounter::snapshot`](crate::HitCounter::snapshot).

@@ -33,8 +33,8 @@ use super::core::Core;
 use super::ledger::Ledger;
 use super::map::Found;
 use super::replicas::{MOST, Said};
-use crate::cell::form::{Form, Measure};
-use crate::cell::removal::Removal;
+use crate::cell::form::{Cell, Form, Measure};
+use crate::cell::removal::{self, Removal};
 use crate::cell::writer::{Replica, Writer};
 use crate::counter::copied::hits_of;
 use crate::counter::strategy::Strategy;
@@ -75,7 +75,8 @@ impl Registry {
     /// later one adds just what is new.
     ///
     /// Removals travel along: hits up to a removal that one of the two knows of stay removed, and hits after it count,
-    /// wherever they were recorded. The answer is how many hits of the snapshot were left out because they were removed.
+    /// wherever they were recorded. The answer is how many hits were left out because they were removed, though the snapshot
+    /// counts them.
     ///
     /// What others counted goes when it has left the window and the slack, as idle endpoints go when new ones come. Their
     /// totals stay in the metrics. Of more than 1,024 registries those that were silent the longest are put together in one
@@ -253,9 +254,10 @@ impl Core {
             let formers = formers.get(&theirs.name).map_or(&[][..], Vec::as_slice);
             // Restored, it begins in the epoch after the removal that it outlived, so its visitors of before would count again.
             let (removal, resolution) = (self.removal_of(&theirs.name), self.geometry().resolution());
-            let theirs = &*theirs.without_removed(&removal, resolution, self.parts(), &mut 0);
+            let theirs = &*theirs.without_removed(&removal, &removal, resolution, self.parts(), &mut 0);
             let _ = self.endpoint_for(theirs, &guard, |endpoint| {
                 endpoint.inherit(formers);
+                endpoint.outlive(&removal, ledger.replica, self.shared());
                 endpoint.join_uniques(self.parts(), &theirs.seen);
                 take_in(endpoint, theirs);
             })?;
@@ -271,11 +273,11 @@ impl Core {
             snapshot.removed.iter().map(|removed| (&*removed.name, &removed.removal)).collect();
         let mut left_out = 0;
         let kept = snapshot.endpoints.iter().filter_map(|theirs| {
+            let heard = heard.get(&*theirs.name).copied().unwrap_or(&removal::NONE);
             let mut removal = self.removal_of(&theirs.name);
-            if let Some(heard) = heard.get(&*theirs.name) {
-                removal.join(heard);
-            }
-            let kept = theirs.without_removed(&removal, self.geometry().resolution(), self.parts(), &mut left_out);
+            removal.join(heard);
+            let resolution = self.geometry().resolution();
+            let kept = theirs.without_removed(&removal, heard, resolution, self.parts(), &mut left_out);
             let is_removed = kept.is_empty() && theirs.epoch < removal.epoch;
             (!is_removed).then_some(kept)
         });
@@ -293,6 +295,8 @@ impl Core {
         }
         for theirs in &kept {
             let endpoint = self.endpoint_for(theirs, &guard, |_| ())?.reach();
+            // One that was made a moment ago has not heard of it.
+            endpoint.outlive(&self.removal_of(&theirs.name), ledger.replica, self.shared());
             endpoint.join_uniques(self.parts(), &theirs.seen);
             self.take_in_others(endpoint, theirs, ledger.replica);
         }
@@ -332,7 +336,7 @@ impl Core {
                 let Some(live) = ours.live(cells.writer.generation, self.shared()) else { continue };
                 let live: BTreeMap<_, _> = live.into_iter().map(|cell| (cell.tick, cell.count)).collect();
                 // What is gone here was recycled; only more than there is can be no copy.
-                let more = |cell: &&crate::window::Cell| live.get(&cell.tick).is_some_and(|&count| count < cell.count);
+                let more = |cell: &&Cell| live.get(&cell.tick).is_some_and(|&count| count < cell.count);
                 if cells.cells.iter().any(|cell| more(&cell)) {
                     return Err(SnapshotError::Own);
                 }

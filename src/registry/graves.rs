@@ -7,16 +7,15 @@
 //!
 //! Tests: `tests/merge/removals.rs`, `tests/registry/fleet.rs`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::core::Core;
 use super::map::Found;
-use crate::cell::form::Form;
-use crate::cell::removal::Removal;
+use crate::cell::form::{Cell, Form};
+use crate::cell::removal::{FoundHits, Removal, find};
 use crate::cell::writer::{Replica, Writer};
 use crate::endpoint::{Gone, Reach};
 use crate::time::Tick;
-use crate::window::Cell;
 
 /// What was removed.
 #[derive(Debug, Default)]
@@ -83,21 +82,17 @@ impl Core {
         self.take_out(name, endpoint)
     }
 
-    /// The writers that have hits from `at` on in `endpoint`, and the ticks of these.
-    fn found_from(&self, endpoint: Reach<'_>, at: Tick, replica: Replica) -> BTreeMap<Writer, BTreeSet<Tick>> {
+    /// The hits from `at` on in `endpoint`, by writer.
+    fn found_from(&self, endpoint: Reach<'_>, at: Tick, replica: Replica) -> BTreeMap<Writer, FoundHits> {
         let exported = endpoint.export(self.shared());
-        let resolution = self.geometry().resolution();
-        let ticks = |form: Form, cells: Vec<Cell>| -> BTreeSet<Tick> {
-            let last = cells.into_iter().map(|cell| form.ticks(cell.tick, resolution).1);
-            last.filter(|&tick| tick >= at).collect()
-        };
+        let find = |form: Form, cells: &[Cell]| find(cells, form, self.geometry().resolution(), at);
         let own = exported.own.into_iter().map(|own| {
             let writer = Writer { replica, generation: own.number };
-            (writer, ticks(own.form, own.cells))
+            (writer, find(own.form, &own.cells))
         });
         let others = exported.others.into_iter();
-        let others = others.map(|(writer, other)| (writer, ticks(other.cells.form(), other.cells.cells())));
-        own.chain(others).filter(|(_, ticks)| !ticks.is_empty()).collect()
+        let others = others.map(|(writer, other)| (writer, find(other.cells.form(), &other.cells.cells())));
+        own.chain(others).filter(|(_, found)| !found.is_empty()).collect()
     }
 
     /// Takes in a removal elsewhere. An endpoint of the name outlives it, without the hits that it voids.

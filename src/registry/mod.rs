@@ -248,7 +248,7 @@ impl Registry {
     /// that comes later makes a new endpoint.
     ///
     /// No merge brings the removed hits back. Hits after the removal count, also those of other registries that never heard of
-    /// it. Of the tick of the removal itself, the hits of those writers count that this registry had no hits of.
+    /// it. Of the tick of the removal itself, and of later ones, those hits are removed that this registry had.
     pub fn remove(&self, endpoint: &str) -> bool {
         self.core.remove(endpoint)
     }

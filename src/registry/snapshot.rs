@@ -45,8 +45,8 @@
 //! | 8 + 8 | the epoch that begins after it, the tick when it was removed |
 //! | 4 | number of writers of which hits from that tick on were found, and for each, ascending: (version 1: not told, none) |
 //! | 4 + 8 | place of its replica, generation |
-//! | 4 | number of ticks that were found, at least one, and for each, ascending: |
-//! | 8 | tick |
+//! | 4 | number of ticks with such hits, at least one, and for each, ascending: |
+//! | 8 + 8 | tick, number of hits; all bits, all hits of the tick |
 //! | 4 | number of totals, and for each, replicas ascending: |
 //! | 16 + 40 + 16 | replica; hits counted, late, future, saturated, refused; hits and endpoints pruned |
 
@@ -55,10 +55,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hash;
 use std::time::Duration;
 
-use crate::cell::form::{Form, Measure};
+use crate::cell::form::{Cell, Form, Measure};
 use crate::cell::frame::{In, Kind, Out};
 use crate::cell::outcome::Outcomes;
-use crate::cell::removal::Removal;
+use crate::cell::removal::{FoundHits, Removal, Voids};
 use crate::cell::totals::Totals;
 use crate::cell::writer::{Replica, Writer};
 use crate::counter::copied::hits_of;
@@ -67,7 +67,6 @@ use crate::sketch::hyperloglog::precision::Precision;
 use crate::sketch::morris::Base;
 use crate::sketch::uniques::{self, Parts, Seen};
 use crate::time::{Resolution, Tick};
-use crate::window::Cell;
 use crate::window::geometry::{Geometry, MAX_TICKS};
 
 /// Beside the number of an endpoint's writers: visitors follow. Few endpoints have any, and 4 bytes each are a lot.
@@ -137,13 +136,15 @@ impl EndpointCells {
         self.writers.is_empty() && self.seen.is_empty()
     }
 
-    /// What `removal` leaves of the endpoint; adds the hits that it voids to `left_out`.
+    /// The cells in which `removal` leaves hits, with their full counts; adds the hits that it voids beyond those of `before` to
+    /// `left_out`.
     ///
     /// Visitors have no writers, and parts of the window instead of ticks. If the endpoint is of a lower epoch, the parts
     /// that begin after the removal stay. A part that the removal cuts goes, as its visitors may have come before.
     pub(crate) fn without_removed(
         &self,
         removal: &Removal,
+        before: &Removal,
         resolution: Resolution,
         parts: Parts,
         left_out: &mut u64,
@@ -153,11 +154,15 @@ impl EndpointCells {
         }
         let mut kept = self.clone();
         for WriterCells { writer, epoch, form, cells, dropped, .. } in &mut kept.writers {
-            let keeps = |tick| removal.keeps(*writer, *epoch, form.ticks(tick, resolution));
-            let void = cells.iter().filter(|cell| !keeps(cell.tick)).map(|cell| cell.count);
-            *left_out = left_out.saturating_add(hits_of(*form, void));
-            cells.retain(|cell| keeps(cell.tick));
-            dropped.retain(|&tick| removal.keeps(*writer, *epoch, (tick, tick)));
+            let voids = removal.voids(*writer, *epoch);
+            let hits = |voids: Voids<'_>| {
+                let left = voids.left(cells, *form, resolution);
+                hits_of(*form, left.into_iter().map(|cell| cell.count))
+            };
+            let void = hits(before.voids(*writer, *epoch)).saturating_sub(hits(voids));
+            *left_out = left_out.saturating_add(void);
+            *cells = voids.kept(cells, *form, resolution);
+            dropped.retain(|&tick| tick >= voids.before());
         }
         kept.writers.retain(|cells| !cells.cells.is_empty() || !cells.dropped.is_empty());
         if self.epoch < removal.epoch {
@@ -265,7 +270,7 @@ impl RegistrySnapshot {
                 out.u32(replicas.place(&writer.replica));
                 out.u64(writer.generation);
                 out.many(ticks.len());
-                ticks.iter().for_each(|tick| out.u64(tick.0));
+                ticks.iter().for_each(|(tick, &count)| [tick.0, count].into_iter().for_each(|word| out.u64(word)));
             }
         }
         out.many(self.totals.len());
@@ -444,17 +449,18 @@ impl Tables<'_> {
     fn removal(&self, from: &mut In<'_>) -> Result<Removal, SnapshotError> {
         let (epoch, at) = (epoch(from)?, tick(from, &self.resolution)?);
         let mut found = BTreeMap::new();
-        let told = if self.version == 1 { 0 } else { from.many(24)? };
+        let told = if self.version == 1 { 0 } else { from.many(32)? };
         for _ in 0..told {
             let replica = self::at(self.replicas, from, "replica")?;
             let writer = Writer { replica, generation: from.u64()? };
-            let mut ticks = BTreeSet::new();
-            for _ in 0..from.many(8)? {
-                let tick = tick(from, &self.resolution)?;
-                if tick < at || ticks.last().is_some_and(|&before| before >= tick) {
+            let mut ticks = FoundHits::new();
+            for _ in 0..from.many(16)? {
+                let (tick, count) = (tick(from, &self.resolution)?, from.u64()?);
+                let is_next = ticks.last_key_value().is_none_or(|(&before, _)| before < tick);
+                if tick < at || !is_next || count == 0 {
                     return Err(invalid("tick of a removal"));
                 }
-                ticks.insert(tick);
+                ticks.insert(tick, count);
             }
             if ticks.is_empty() || found.last_key_value().is_some_and(|(&before, _)| before >= writer) {
                 return Err(invalid("writer of a removal"));

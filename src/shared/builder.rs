@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::core::Core;
 use super::file::{self, Access, Opened, RingFile};
+use super::finds::room_for;
 use super::header::Header;
 use super::layout::{Layout, Room};
 use super::registry::SharedRegistry;
@@ -191,6 +192,7 @@ impl SharedBuilder {
             visitors: self.visitors.unwrap_or_else(|| each(VISITORS)),
             limits: self.limits.unwrap_or(LIMITS),
             frozen: 0,
+            finds: room_for(self.max_endpoints),
         };
         Layout::new(geometry, precision, room).ok_or_else(|| SharedError::TooLarge { path: path.into() })
     }

@@ -3,18 +3,21 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::hash::Hasher;
+use std::sync::Arc;
 use std::time::Duration;
 
 use siphasher::sip::SipHasher13;
 
 use super::exchange::Book;
 use super::file::RingFile;
+use super::finds::Finds;
 use super::header::Header;
 use super::layout::{Hot, Layout};
 use super::lives::{Life, Lives, Removed};
 use super::lock::lane;
 use super::names::{Full, Name, Names};
 use super::visitors::{Lost, Visitors};
+use super::voids::Voids;
 use crate::cell::hits::Hits;
 use crate::cell::outcome::{Outcome, Outcomes};
 use crate::counter::query::{Query, Times, When};
@@ -22,7 +25,7 @@ use crate::error::{EndpointError, QueryError, SharedError};
 use crate::events::watch::Watch;
 use crate::events::{Event, EventKind};
 use crate::sketch::uniques::Parts;
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Mutex, Ordering};
 use crate::time::{Tick, Timestamp};
 use crate::window::geometry::Geometry;
 use crate::window::{Reading, Span};
@@ -37,6 +40,8 @@ pub struct Core {
     sections: Sections<'static>,
     pub header: Header,
     pub watch: Watch,
+    /// The void hits as of some merge. Nobody waits for it.
+    voids: Mutex<Arc<Voids>>,
     /// After all that refers to it.
     pub file: RingFile,
 }
@@ -50,6 +55,7 @@ pub struct Sections<'a> {
     pub others: &'a [AtomicU64],
     pub limits: &'a [AtomicU64],
     pub frozen: &'a [AtomicU64],
+    pub finds: Finds<'a>,
 }
 
 impl<'a> Sections<'a> {
@@ -73,6 +79,7 @@ impl<'a> Sections<'a> {
             others: &words[layout.others.clone()],
             limits: &words[layout.limits.clone()],
             frozen: &words[layout.frozen.clone()],
+            finds: Finds(&words[layout.finds.clone()]),
         }
     }
 
@@ -112,7 +119,8 @@ impl Core {
         let words: &'static [AtomicU64] =
             unsafe { std::slice::from_raw_parts(file.words().as_ptr(), file.words().len()) };
         let parts = Parts::new(&header.layout.geometry, header.layout.precision);
-        Self { times, parts, sections: Sections::new(words, &header.layout), header, watch, file }
+        let sections = Sections::new(words, &header.layout);
+        Self { times, parts, sections, header, watch, voids: Mutex::new(Arc::default()), file }
     }
 
     #[inline(always)]
@@ -330,14 +338,36 @@ impl Core {
     }
 
     fn reading(&self, life: Life<'_>, span: Span) -> Reading {
-        let mut reading = life.sum(self.geometry(), span);
+        let mut reading = self.reading_of(life, span);
         if life.merged().load(Ordering::Relaxed) != 0 {
             for other in self.book().merged(life) {
-                reading = reading.plus(other.sum(self.geometry(), span));
+                reading = reading.plus(self.reading_of(other, span));
             }
         }
         reading.exact &= span.first.0 >= life.known().load(Ordering::Relaxed);
         reading
+    }
+
+    fn reading_of(&self, life: Life<'_>, span: Span) -> Reading {
+        let geometry = self.geometry();
+        if life.has_void(span) { self.voids().sum(life, geometry, span) } else { life.sum(geometry, span) }
+    }
+
+    /// The void hits as of now. Who finds the last ones being replaced works them out for itself, so nobody waits here, also not
+    /// for a thread that a fork left behind.
+    #[cold]
+    fn voids(&self) -> Arc<Voids> {
+        let heard = self.sections.hot(Hot::Heard).load(Ordering::Acquire);
+        if let Some(voids) = self.voids.try_lock()
+            && voids.heard == heard
+        {
+            return Arc::clone(&voids);
+        }
+        let now = Arc::new(self.book().voids());
+        if let Some(mut voids) = self.voids.try_lock() {
+            *voids = Arc::clone(&now);
+        }
+        now
     }
 
     /// `hits`, unless what they were read from is gone.

@@ -17,14 +17,14 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::core::{Sections, hash};
-use super::frozen::{self, Frozen};
+use super::frozen::{self, Frozen, Shares};
 use super::header::Header;
 use super::layout::Hot;
 use super::lives::Life;
 use super::names::LAST_EPOCH;
 use super::others::Others;
-use crate::cell::form::{Form, Measure};
-use crate::cell::removal::Removal;
+use crate::cell::form::{Cell, Form, Measure, in_order};
+use crate::cell::removal::{self, Removal};
 use crate::cell::totals::Totals;
 use crate::cell::writer::{Replica, Writer};
 use crate::counter::strategy::Strategy;
@@ -34,7 +34,6 @@ use crate::sketch::uniques::Parts;
 use crate::sync::Ordering;
 use crate::time::Tick;
 use crate::window::geometry::Geometry;
-use crate::window::{Cell, in_order};
 
 /// A file's sections with what its header says of them.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +49,13 @@ impl<'a> Book<'a> {
 
     fn parts(self) -> Parts {
         Parts::new(&self.header.layout.geometry, self.header.layout.precision)
+    }
+
+    /// How its cells are to be read.
+    pub fn form(self) -> Form {
+        let geometry = &self.header.layout.geometry;
+        let (grain, slots) = (geometry.resolution().width(), geometry.slots() as u64);
+        Form { grain, slots, grains: 1, measure: Measure::Count }
     }
 
     /// The name of a life.
@@ -72,7 +78,7 @@ impl<'a> Book<'a> {
 
     /// What is frozen of each life.
     pub fn frozen(self) -> Frozen {
-        frozen::read(self.sections.frozen, self.last_tick())
+        frozen::read(self.sections.frozen, self.header.version, self.last_tick())
     }
 
     /// Every living life of the file's own.
@@ -113,8 +119,7 @@ impl<'a> Book<'a> {
         let mut cells: BTreeMap<Writer, Vec<Cell>> = BTreeMap::new();
         cells.insert(self.own(life), frozen::without(self.row(life), shares));
         for (&writer, share) in shares.into_iter().flatten() {
-            let share = share.iter().map(|(&tick, &count)| Cell { tick, count });
-            cells.entry(writer).or_default().extend(share);
+            cells.entry(writer).or_default().extend(share.to_cells());
         }
         for other in self.merged(life) {
             if let Some(writer) = self.writer_of(other) {
@@ -138,7 +143,7 @@ impl<'a> Book<'a> {
         let (layout, lives) = (&self.header.layout, self.sections.lives);
         let (geometry, parts) = (&layout.geometry, self.parts());
         let (width, last_tick) = (geometry.resolution().width(), self.last_tick());
-        let form = Form { grain: width, slots: geometry.slots() as u64, grains: 1, measure: Measure::Count };
+        let form = self.form();
         let frozen = self.frozen();
         // Before the cells, so that no total is without its cells' hits.
         let own = self.own_totals();
@@ -147,10 +152,11 @@ impl<'a> Book<'a> {
         let mut endpoints = BTreeMap::new();
         for life in self.alive() {
             let Some(name) = self.name_of(life) else { continue };
-            let epochs: BTreeMap<Writer, u64> = self
-                .merged(life)
-                .filter_map(|other| Some((self.writer_of(other)?, self.epoch_of(other, life))))
-                .collect();
+            let shares = frozen.get(&life.index()).into_iter().flatten();
+            let mut epochs: BTreeMap<Writer, u64> =
+                shares.map(|(&writer, share)| (writer, share.epoch_in(life))).collect();
+            let merged = self.merged(life);
+            epochs.extend(merged.filter_map(|other| Some((self.writer_of(other)?, self.epoch_of(other, life)))));
             let writers = self.cells(life, &frozen).into_iter().map(|(writer, cells)| WriterCells {
                 writer,
                 epoch: epochs.get(&writer).copied().unwrap_or_else(|| life.epoch()),
@@ -192,13 +198,14 @@ impl<'a> Book<'a> {
 
     /// The epoch in which the writer of `other` counted, a life of merged hits that belongs to `life`. A file of version 1
     /// does not say it.
-    fn epoch_of(self, other: Life<'_>, life: Life<'_>) -> u64 {
+    pub fn epoch_of(self, other: Life<'_>, life: Life<'_>) -> u64 {
         other.epoch_of_writer().unwrap_or_else(|| life.epoch())
     }
 
-    /// What was removed, by the unit of the name. The lives that are over tell the writers of which hits were found.
+    /// What was removed, by the unit of the name. Which hits were found is in the lives that are over, and in the finds.
     pub fn removals(self) -> BTreeMap<u64, Removal> {
-        let (lives, last_tick) = (self.sections.lives, self.last_tick());
+        let (lives, last_tick, frozen) = (self.sections.lives, self.last_tick(), self.frozen());
+        let (form, resolution) = (self.form(), self.header.layout.geometry.resolution());
         let mut removals = BTreeMap::new();
         for record in lives.names.iter() {
             let last = lives.last(record).filter(|life| !life.is_alive()).map_or(0, Life::removed);
@@ -210,13 +217,16 @@ impl<'a> Book<'a> {
         }
         for life in lives.iter().filter(|life| !life.is_alive() && !life.is_foreign()) {
             let Some(removal) = removals.get_mut(&life.name()) else { continue };
-            let writers = self.merged(life).filter_map(|other| Some((self.writer_of(other)?, other)));
-            for (writer, life) in std::iter::once((self.own(life), life)).chain(writers) {
-                let ticks: BTreeSet<Tick> =
-                    self.row(life).map(|cell| cell.tick).filter(|&tick| tick >= removal.at).collect();
-                if !ticks.is_empty() {
-                    removal.found.entry(writer).or_default().extend(ticks);
+            for (writer, cells) in self.cells(life, &frozen) {
+                let found = removal::find(&cells, form, resolution, removal.at);
+                if !found.is_empty() {
+                    removal::join(removal.found.entry(writer).or_default(), &found);
                 }
+            }
+        }
+        for ((unit, writer, tick), hits) in self.sections.finds.iter() {
+            if let Some(removal) = removals.get_mut(&unit).filter(|removal| (removal.at..=last_tick).contains(&tick)) {
+                removal::join(removal.found.entry(writer).or_default(), &[(tick, hits)].into());
             }
         }
         removals
@@ -263,8 +273,9 @@ impl<'a> Book<'a> {
         Ok(())
     }
 
-    /// Takes in `snapshot`, and answers how many of its hits were left out because they were removed. Under the file's lock.
-    pub fn merge(self, snapshot: &RegistrySnapshot) -> Result<u64, SnapshotError> {
+    /// Takes in `snapshot` at `now`, and answers how many of its hits were left out because they were removed. Under the file's
+    /// lock.
+    pub fn merge(self, snapshot: &RegistrySnapshot, now: Tick) -> Result<u64, SnapshotError> {
         self.check(snapshot)?;
         let frozen = self.frozen();
         let known = self.removals();
@@ -274,28 +285,26 @@ impl<'a> Book<'a> {
         let mut left_out = 0;
         let kept = snapshot.endpoints.iter().filter_map(|theirs| {
             let name = self.find(&theirs.name);
+            let heard = heard.get(&*theirs.name).copied().unwrap_or(&removal::NONE);
             let mut removal = name.and_then(|name| known.get(&name.unit())).cloned().unwrap_or_default();
-            if let Some(heard) = heard.get(&*theirs.name) {
-                removal.join(heard);
-            }
-            let kept = theirs.without_removed(&removal, resolution, parts, &mut left_out);
+            removal.join(heard);
+            let kept = theirs.without_removed(&removal, heard, resolution, parts, &mut left_out);
             let is_removed = kept.is_empty() && theirs.epoch < removal.epoch;
-            (!is_removed).then_some(kept)
+            (!is_removed).then_some((kept, removal))
         });
-        let kept: Vec<Cow<'_, EndpointCells>> = kept.collect();
+        let (kept, before): (Vec<Cow<'_, EndpointCells>>, Vec<Removal>) = kept.unzip();
         self.check_room(snapshot, &kept, &frozen)?;
         self.sections.hot(Hot::Epoch).fetch_max(snapshot.epoch, Ordering::AcqRel);
-        for removed in &snapshot.removed {
-            self.hear_of(removed);
-        }
+        self.hear_of(&snapshot.removed, now);
         for theirs in &kept {
             // So that a life that begins now is of no lower epoch.
             self.find_or_insert(&theirs.name)?.raise_ended(theirs.epoch);
         }
         let mut known = self.removals();
-        for theirs in &kept {
-            self.take_in(theirs, &frozen, &mut known, &mut left_out)?;
+        for (theirs, before) in kept.iter().zip(&before) {
+            self.take_in(theirs, before, &frozen, &mut known, &mut left_out)?;
         }
+        self.tell_voids();
         for (&replica, &totals) in &snapshot.totals {
             if replica != self.header.replica
                 && replica != Replica::FOLDED
@@ -350,29 +359,39 @@ impl<'a> Book<'a> {
         found.map_err(|_| SnapshotError::NoRoom { endpoints, max_endpoints })
     }
 
-    /// Takes in a removal elsewhere. A life of the name outlives it, without the hits that it voids.
+    /// Takes in removals elsewhere at `now`. Lives of the names outlive them, without the hits that they void.
     ///
-    /// Of the writers that the removal names those are kept in mind which have hits here. Hits of another one, of the tick of
-    /// the removal, come back if a snapshot that has them is merged later.
-    pub fn hear_of(self, Removed { name, removal }: &Removed) {
-        // Of a name that never was here the epoch is kept for a life that may come, as long as there is room for names.
-        let Ok(name) = self.find_or_insert(name) else { return };
-        name.ended_at().fetch_max(removal.at.0, Ordering::AcqRel);
-        name.raise_ended(removal.epoch);
-        let (epoch, at) = (name.ended(), Tick(name.ended_at().load(Ordering::Acquire)));
-        let removal = Removal { epoch, at, found: removal.found.clone() };
-        let Some(life) = self.sections.lives.alive(name) else { return };
-        life.void_before(removal.leaves_from(self.own(life), life.epoch()));
-        for other in self.merged(life) {
-            if let Some(writer) = self.writer_of(other) {
-                other.void_before(removal.leaves_from(writer, self.epoch_of(other, life)));
+    /// Where there is no room for what they found, the whole tick of a removal is void.
+    pub fn hear_of(self, removed: &[Removed], now: Tick) {
+        let slots = self.header.layout.geometry.slots() as u64;
+        let expired = Tick((now.0 + 1).saturating_sub(slots));
+        let mut finds = self.sections.finds.write(expired);
+        for Removed { name, removal } in removed {
+            // Of a name that never was here the epoch is kept for a life that may come, as long as there is room for names.
+            let Ok(name) = self.find_or_insert(name) else { continue };
+            let found = removal.found.iter().flat_map(|(&writer, found)| found.iter().map(move |of| (writer, of)));
+            let wanted = found.filter(|&(_, (&tick, _))| tick >= expired);
+            let told = wanted.map(|(writer, (&tick, &hits))| finds.tell((name.unit(), writer, tick), hits));
+            let is_told = told.fold(true, |all, told| all & told);
+            name.ended_at().fetch_max(removal.at.0 + u64::from(!is_told), Ordering::AcqRel);
+            name.raise_ended(removal.epoch);
+            let (epoch, at) = (name.ended(), Tick(name.ended_at().load(Ordering::Acquire)));
+            let removal = Removal { epoch, at, found: BTreeMap::new() };
+            let Some(life) = self.sections.lives.alive(name) else { continue };
+            life.void_before(removal.voids(self.own(life), life.epoch()).before());
+            for other in self.merged(life) {
+                if let Some(writer) = self.writer_of(other) {
+                    other.void_before(removal.voids(writer, self.epoch_of(other, life)).before());
+                }
             }
         }
     }
 
+    /// Takes in what is left of an endpoint without what `before` voids.
     fn take_in(
         self,
         theirs: &EndpointCells,
+        before: &Removal,
         frozen: &Frozen,
         known: &mut BTreeMap<u64, Removal>,
         left_out: &mut u64,
@@ -389,7 +408,7 @@ impl<'a> Book<'a> {
         }
         let (parts, resolution) = (self.parts(), self.header.layout.geometry.resolution());
         let removal = known.get(&name.unit()).cloned().unwrap_or_default();
-        let theirs = theirs.without_removed(&removal, resolution, parts, left_out);
+        let theirs = theirs.without_removed(&removal, before, resolution, parts, left_out);
         life.known().fetch_max(theirs.forgotten.0, Ordering::AcqRel);
         for cells in theirs.writers.iter().filter(|cells| cells.writer.replica != self.header.replica) {
             let cells_beyond = beyond(cells, frozen.get(&life.index()));
@@ -436,9 +455,9 @@ pub fn by_tick(cells: &WriterCells) -> Vec<Cell> {
 }
 
 /// What of a writer's cells is more than its share in `frozen`, those of a life.
-fn beyond(cells: &WriterCells, frozen: Option<&BTreeMap<Writer, BTreeMap<Tick, u64>>>) -> Vec<Cell> {
+fn beyond(cells: &WriterCells, frozen: Option<&Shares>) -> Vec<Cell> {
     let share = frozen.and_then(|shares| shares.get(&cells.writer));
-    let of = |tick: Tick| share.and_then(|share| share.get(&tick)).copied().unwrap_or(0);
+    let of = |tick: Tick| share.and_then(|share| share.cells.get(&tick)).copied().unwrap_or(0);
     let rest = by_tick(cells).into_iter().map(|cell| Cell { count: cell.count.saturating_sub(of(cell.tick)), ..cell });
     rest.filter(|cell| cell.count > 0).collect()
 }

@@ -3,7 +3,7 @@
 //! | word | what |
 //! |---|---|
 //! | 0 | `HITRINGF` |
-//! | 1 | format version: 2 (version 1, without `from` of lives, is still read); in the upper half 0x01020304, which tells the order of bytes |
+//! | 1 | format version: 2 (version 1, without `from` of lives, epochs of shares and finds, is still read); in the upper half 0x01020304, which tells the order of bytes |
 //! | 2 | words of the file |
 //! | 3 | resolution in microseconds |
 //! | 4 | window in ticks; slack in the upper half |
@@ -18,6 +18,7 @@
 //! | 20 | the time of limiters when `CLOCK_MONOTONIC` was 0, in nanoseconds (wrapping) |
 //! | 21 | when the time of limiters began, in microseconds since 1970 |
 //! | 22 to 26 | hits counted, late, future, saturated, refused before this replica began |
+//! | 27 | room for finds |
 //! | 63 | CRC-32 (IEEE) of the words before it |
 //!
 //! Whatever does not fit is refused before anything else is looked at, and nothing is changed.
@@ -35,8 +36,10 @@ use crate::time::Resolution;
 use crate::window::geometry::{Geometry, MAX_TICKS};
 
 const MAGIC: u64 = u64::from_le_bytes(*b"HITRINGF");
-const VERSION: u32 = 2;
+/// Of files that are made.
+pub const VERSION: u32 = 2;
 const ORDER: u64 = 0x0102_0304;
+const FINDS: usize = 27;
 const CHECKSUM: usize = FIXED - 1;
 
 /// The fixed words as bytes.
@@ -45,6 +48,8 @@ pub const BYTES: usize = FIXED * 8;
 /// What a header says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
+    /// Of the format.
+    pub version: u32,
     pub layout: Layout,
     /// The key of the hash of names.
     pub key: [u64; 2],
@@ -70,13 +75,13 @@ pub struct LimitTime {
 impl Header {
     /// The words.
     pub fn encode(&self) -> [u64; FIXED] {
-        let Self { layout, key, replica, origin, made, limits, began } = self;
+        let Self { version, layout, key, replica, origin, made, limits, began } = self;
         let (geometry, room) = (&layout.geometry, &layout.room);
         let mut words = [0; FIXED];
         let two = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
         let said = [
             MAGIC,
-            u64::from(VERSION) | ORDER << 32,
+            u64::from(*version) | ORDER << 32,
             layout.words as u64,
             geometry.resolution().width().as_micros() as u64,
             two(geometry.window(), geometry.slack()),
@@ -100,6 +105,7 @@ impl Header {
         ];
         words[..said.len()].copy_from_slice(&said);
         words[said.len()..said.len() + 5].copy_from_slice(&began.to_array());
+        words[FINDS] = room.finds;
         words[CHECKSUM] = u64::from(checksum(&words));
         words
     }
@@ -133,7 +139,8 @@ impl Header {
         }
         let geometry = Geometry::new(resolution, resolution.width() * window, slack).map_err(|_| damaged("window"))?;
         let precision = u8::try_from(words[10]).ok().and_then(|bits| Precision::new(bits).ok());
-        let room = Room { endpoints, names: words[6], visitors: words[7], limits: words[8], frozen: words[9] };
+        let [names, visitors, limits, frozen, finds] = [words[6], words[7], words[8], words[9], words[FINDS]];
+        let room = Room { endpoints, names, visitors, limits, frozen, finds };
         let layout = Layout::new(geometry, precision.ok_or_else(|| damaged("precision"))?, room)
             .filter(|layout| layout.words as u64 == words[2] && endpoints > 0 && geometry.slots() == slots as usize)
             .ok_or_else(|| damaged("size"))?;
@@ -143,6 +150,7 @@ impl Header {
         }
         let [counted, late, future, saturated, refused] = [words[22], words[23], words[24], words[25], words[26]];
         Ok(Self {
+            version: words[1] as u32,
             layout,
             key: [words[11], words[12]],
             replica: Replica { process: words[13], sequence: words[14] },

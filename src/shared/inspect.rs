@@ -104,11 +104,12 @@ impl Inspection {
         let to = resolution.tick(now.unwrap_or_else(|| SystemClock.now()));
         let span = Span::ending(to, geometry.window().into());
         let parts = crate::sketch::uniques::Parts::new(geometry, layout.precision);
+        let voids = book.voids();
         let line = |life: Life<'_>| {
             let known = span.is_none_or(|span| span.first.0 >= life.known().load(Ordering::Relaxed));
             let rows = std::iter::once(life).chain(book.merged(life));
             let reading = rows
-                .filter_map(|life| span.map(|span| life.sum(geometry, span)))
+                .filter_map(|life| span.map(|span| voids.sum(life, geometry, span)))
                 .fold(crate::window::Reading::NONE, crate::window::Reading::plus);
             Some(Line {
                 endpoint: book.name_of(life)?,

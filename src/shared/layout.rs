@@ -9,13 +9,15 @@
 //! others    totals of registries that were merged                                      (totals.rs)
 //! visitors  who came, in pieces that lives take                                        (visitors.rs)
 //! limits    states of limiters                                                         (limit/shared.rs)
-//! frozen    cells of the file that this one was made from                              (rewrite.rs)
+//! frozen    cells of the file that this one was made from                              (frozen.rs)
+//! finds     which hits removals elsewhere found                                        (finds.rs)
 //! ```
 //! Everything is of atomic words, names too, so that nothing in the file is ever read while it is written in a way that the
 //! language leaves undefined. Places within a section are indices that every use checks against the section's length.
 
 use std::ops::Range;
 
+use super::finds::FIND;
 use crate::limit::shared::SharedKeys;
 use crate::sketch::hyperloglog::precision::Precision;
 use crate::window::geometry::Geometry;
@@ -28,8 +30,9 @@ pub const LINE: usize = if cfg!(any(hitring_loom, hitring_shuttle)) { 1 } else {
 pub const PAIR: usize = LINE * 2;
 /// How many words a life has for its total: processes that write different ones do not wait for each other.
 pub const LANES: usize = if cfg!(any(hitring_loom, hitring_shuttle)) { 2 } else { 4 };
-/// The words of a life: a line, one that keeps it away from the next, and a line for each lane of its total.
-pub const LIFE: usize = if cfg!(any(hitring_loom, hitring_shuttle)) { 10 } else { (2 + LANES) * LINE };
+/// The words of a life: a line, one that hardly ever changes and keeps it away from the next, and a line for each lane of its
+/// total.
+pub const LIFE: usize = if cfg!(any(hitring_loom, hitring_shuttle)) { 11 } else { (2 + LANES) * LINE };
 /// The words of the totals of a merged registry.
 pub const OTHER: usize = 9;
 /// How many merged registries there is room for.
@@ -53,11 +56,13 @@ pub enum Hot {
     Visitors,
     /// Costs of limiters that were refused, and that were let through, since there was no room: two words.
     Limits,
+    /// How many merges there were.
+    Heard,
 }
 
 /// The words of the header that are written once.
 pub const FIXED: usize = if cfg!(any(hitring_loom, hitring_shuttle)) { 0 } else { 64 };
-const HOT: usize = 7;
+const HOT: usize = 8;
 const HOT_WORDS: usize = if cfg!(any(hitring_loom, hitring_shuttle)) { 5 } else { LINE };
 
 impl Hot {
@@ -80,6 +85,8 @@ pub struct Room {
     pub limits: u64,
     /// Words of frozen cells.
     pub frozen: u64,
+    /// Ticks of writers in which removals elsewhere found hits. A file of version 1 has none.
+    pub finds: u64,
 }
 
 /// Where what lies.
@@ -98,6 +105,7 @@ pub struct Layout {
     pub visitors: Range<usize>,
     pub limits: Range<usize>,
     pub frozen: Range<usize>,
+    pub finds: Range<usize>,
     /// All words.
     pub words: usize,
 }
@@ -132,6 +140,7 @@ impl Layout {
             visitors: section(number(room.visitors))?,
             limits: section(number(room.limits).filter(|&keys| keys <= MOST / 64).map(SharedKeys::words_for))?,
             frozen: section(number(room.frozen))?,
+            finds: section(number(room.finds).and_then(|finds| finds.checked_mul(FIND)))?,
             words,
         })
     }
@@ -151,7 +160,7 @@ mod tests {
 
     #[test]
     fn sections_follow_each_other_and_begin_pages() {
-        let room = Room { endpoints: 10_000, names: 1_280_001, visitors: 1_001, limits: 7, frozen: 3 };
+        let room = Room { endpoints: 10_000, names: 1_280_001, visitors: 1_001, limits: 7, frozen: 3, finds: 65 };
         let layout = layout(room).expect("it is small");
         let sections = [
             &layout.table,
@@ -162,6 +171,7 @@ mod tests {
             &layout.visitors,
             &layout.limits,
             &layout.frozen,
+            &layout.finds,
         ];
         let mut end = FIXED + HOT * HOT_WORDS;
         for section in sections {
@@ -170,17 +180,18 @@ mod tests {
         }
         assert_eq!(layout.words, end.next_multiple_of(PAGE));
         assert_eq!((layout.table.len(), layout.rings.len()), (1 << 15, 10_000 * 320));
-        assert!(Hot::Limits.at() + 2 <= layout.table.start);
+        assert!(Hot::Heard.at() < layout.table.start);
     }
 
     #[test]
     fn too_much_room_is_none() {
-        let room = Room { endpoints: 10, names: 640, visitors: 0, limits: 0, frozen: 0 };
+        let room = Room { endpoints: 10, names: 640, visitors: 0, limits: 0, frozen: 0, finds: 0 };
         for room in [
             Room { names: u64::MAX, ..room },
             Room { visitors: u64::MAX, ..room },
             Room { limits: u64::MAX, ..room },
             Room { frozen: 1 << 60, ..room },
+            Room { finds: 1 << 60, ..room },
         ] {
             assert_eq!(layout(room), None);
         }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! life   [ name ][ epoch ][ removed ][ merged ][ visitors ][ known / generation ][ lost / writer ][ from ]    one line
+//!        [ void ]                                                                     another
 //!        [ total ] x 4                                                                 four more, a process in each
 //! ```
 //! | word | is | who may move it |
@@ -12,7 +13,8 @@
 //! | `total` | hits that were ever counted by processes of this lane; together, by all | recorders, by `fetch_add` |
 //! | `merged` | 0, or the last life of merged hits that belong to this one, plus 1; of such a life, the one before it | who merges, under the file's lock |
 //! | `visitors` | where the visitors begin (visitors.rs) | |
-//! | `from` | the first tick of which its hits count: a removal elsewhere voids those before | a merge that hears of it, upwards, under the file's lock |
+//! | `from` | the first tick of which its hits count: a removal elsewhere voids those before. 0 also says that `void` is 0 | a merge that hears of it, upwards, under the file's lock |
+//! | `void` | the last tick from `from` on of which some hits are void, plus 1 (voids.rs) | the same |
 //!
 //! The `epoch` of merged hits is the one in which their writer counted them.
 //!
@@ -56,6 +58,7 @@ const VISITORS: usize = 4;
 const KNOWN: usize = 5;
 const LOST: usize = 6;
 const FROM: usize = 7;
+const VOID: usize = 8;
 /// In lines of their own: every hit writes one of them, and reads `removed`.
 const TOTALS: usize = LIFE - LANES * LINE;
 /// Beside the name of a life whose hits are another registry's.
@@ -275,7 +278,20 @@ impl<'a> Life<'a> {
         self.words[FROM].fetch_max(from.0, Ordering::AcqRel);
     }
 
-    /// The counts of the ticks of `span` that count.
+    /// Notes that some hits from [`from`](Self::from) on are void, in no tick after `last`.
+    pub fn void_until(self, last: Tick) {
+        self.words[VOID].fetch_max(last.0 + 1, Ordering::AcqRel);
+        // Whoever finds it looks there.
+        self.void_before(Tick(1));
+    }
+
+    /// Whether some hits of `span` from [`from`](Self::from) on may be void.
+    #[inline]
+    pub fn has_void(self, span: Span) -> bool {
+        self.from() != Tick(0) && span.first.0 < self.words[VOID].load(Ordering::Acquire)
+    }
+
+    /// The counts of the ticks of `span` from [`from`](Self::from) on.
     #[inline]
     pub fn sum(self, geometry: &Geometry, span: Span) -> Reading {
         span.since(self.from()).map_or(Reading::NONE, |span| self.row.sum(geometry, span))

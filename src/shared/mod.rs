@@ -13,6 +13,7 @@
 //! | `file`, `origin`, `lock`, `fault` | making and opening; whether it is a copy; who is alone; what is cut off |
 //! | `core`, `handle`, `watch`, `metrics`, `builder` | the registry |
 //! | `exchange`, `others`, `frozen` | what leaves the file and comes into it, by writer |
+//! | `finds`, `voids` | which hits removals void |
 //! | `rewrite` | a new file from an old one |
 //! | `inspect` | looking at a file without touching it |
 //!
@@ -43,6 +44,7 @@ mod exchange;
 mod fault;
 #[cfg(not(any(hitring_loom, hitring_shuttle)))]
 mod file;
+pub mod finds;
 #[cfg(not(any(hitring_loom, hitring_shuttle)))]
 mod frozen;
 #[cfg(not(any(hitring_loom, hitring_shuttle)))]
@@ -70,6 +72,8 @@ mod registry;
 mod rewrite;
 #[cfg(not(any(hitring_loom, hitring_shuttle)))]
 mod visitors;
+#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+mod voids;
 #[cfg(not(any(hitring_loom, hitring_shuttle)))]
 mod watch;
 

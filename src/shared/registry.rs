@@ -346,8 +346,8 @@ impl SharedRegistry {
 
     /// Adds the hits of another registry, as its snapshot has them. Merging the same again changes nothing.
     ///
-    /// Removals travel along, see [`Registry::merge`](crate::Registry::merge). The answer is how many hits of the snapshot were
-    /// left out because they were removed.
+    /// Removals travel along, see [`Registry::merge`](crate::Registry::merge). The answer is how many hits were left
+    /// out because they were removed, though the snapshot counts them.
     ///
     /// # Errors
     /// [`SharedError::Snapshot`] if it does not fit, which changes nothing; [`SharedError::InUse`] if another process merges
@@ -359,7 +359,7 @@ impl SharedRegistry {
         let locked =
             Changing::wait(core.file.file()).map_err(|error| SharedError::io(path, "it cannot be locked", error))?;
         let _changing = locked.ok_or_else(|| SharedError::InUse { path: path.into() })?;
-        let left_out = core.book().merge(snapshot)?;
+        let left_out = core.book().merge(snapshot, core.times.tick())?;
         core.watch.changed();
         Ok(left_out)
     }
@@ -381,7 +381,7 @@ impl SharedRegistry {
         if !core.file.is_current() || !lock::take(file, Byte::Present).map_err(failed)? {
             return Err(in_use());
         }
-        let restored = rewrite::restore(path, &core.header, snapshot);
+        let restored = rewrite::restore(path, core.book(), snapshot);
         if restored.is_ok() {
             // Before anybody opens the new one: what handles record from here on would be lost.
             core.book().alive().for_each(|life| _ = life.end(1));

@@ -12,6 +12,7 @@
 //! | bring it to the disk | as before |
 //! | give it its name, in one step | the new file is there |
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
@@ -21,22 +22,26 @@ use memmap2::MmapRaw;
 use super::core::{Sections, hash};
 use super::exchange::{Book, by_tick, forgotten_by};
 use super::file::{Access, Found, RingFile, Unnamed, find, is_at};
-use super::frozen::{self, Frozen};
-use super::header::{Header, LimitTime};
+use super::finds::room_for;
+use super::frozen::{self, Frozen, Share, Shares};
+use super::header::{self, Header, LimitTime};
 use super::layout::{Hot, Layout, Room};
 use super::lives::Life;
 use super::lock::{self, Byte, Changing};
+use super::names::LAST_EPOCH;
 use super::origin::Origin;
+use crate::cell::form::{Cell, in_order};
 use crate::cell::outcome::Outcomes;
-use crate::cell::writer::{Replica, Writer};
+use crate::cell::removal::{self, Removal};
+use crate::cell::writer::Replica;
 use crate::error::{SharedError, SnapshotError};
 use crate::registry::snapshot::{EndpointCells, RegistrySnapshot, WriterCells};
+use crate::sketch::uniques::Parts;
 use crate::sync::stamp::system_bytes;
 use crate::sync::{AtomicU64, Ordering};
 use crate::time::clock::{SteadyClock, SystemClock};
 use crate::time::{Tick, Timestamp};
 use crate::window::geometry::Geometry;
-use crate::window::{Cell, in_order};
 
 /// A file that is being made.
 struct Draft {
@@ -52,7 +57,9 @@ impl Draft {
         let map = MmapRaw::map_raw(&unnamed.file).map_err(failed)?;
         let origin = Origin::of(&unnamed.file).map_err(failed)?;
         let made = SystemClock.now().as_duration().as_micros() as u64;
-        let header = Header { layout, key, replica: Replica::new(), origin, made, limits, began: Outcomes::default() };
+        let version = header::VERSION;
+        let header =
+            Header { version, layout, key, replica: Replica::new(), origin, made, limits, began: Outcomes::default() };
         Ok(Self { unnamed, map, header })
     }
 
@@ -154,32 +161,46 @@ pub fn compact(from: &Path, to: &Path, wanted: Wanted) -> Result<(), SharedError
 ///
 /// Its cells lie in the slots of the new file's own lives, as those of a file that was renewed do: each endpoint takes one
 /// place, and merging the snapshot adds nothing.
-pub fn restore(path: &Path, old: &Header, snapshot: &RegistrySnapshot) -> Result<(), SharedError> {
-    let (endpoints, max_endpoints) = (snapshot.endpoints.len(), old.layout.room.endpoints as usize);
+pub fn restore(path: &Path, old: Book<'_>, snapshot: &RegistrySnapshot) -> Result<(), SharedError> {
+    let (endpoints, max_endpoints) = (snapshot.endpoints.len(), old.header.layout.room.endpoints as usize);
     let no_room = || SharedError::from(SnapshotError::NoRoom { endpoints, max_endpoints });
+    let removals: BTreeMap<&str, &Removal> =
+        snapshot.removed.iter().map(|removed| (&*removed.name, &removed.removal)).collect();
+    let (resolution, parts) =
+        (old.header.layout.geometry.resolution(), Parts::new(&old.header.layout.geometry, old.header.layout.precision));
+    let kept = snapshot.endpoints.iter().map(|theirs| {
+        let removal = removals.get(&*theirs.name).copied().unwrap_or(&removal::NONE);
+        (theirs.without_removed(removal, removal, resolution, parts, &mut 0), removal.epoch)
+    });
+    let kept: Vec<(Cow<'_, EndpointCells>, u64)> = kept.collect();
     // Lives of a new file begin one after the other.
-    let shares: Frozen = snapshot.endpoints.iter().map(writers_of).enumerate().collect();
-    let room = Room { frozen: frozen::write(&shares).len() as u64, ..old.layout.room };
-    let layout = layout(path, &old.layout, room)?;
-    let draft = Draft::new(path, layout, new_key(), LimitTime::new(old.limits.origin))?;
+    let shares: Frozen = kept.iter().map(|(theirs, _)| writers_of(theirs)).enumerate().collect();
+    let frozen = frozen::write(&shares).len() as u64;
+    let finds = finds_for(&old.header.layout.room, snapshot.removed.iter().map(|removed| &removed.removal));
+    let room = Room { frozen, finds, ..old.header.layout.room };
+    let layout = layout(path, &old.header.layout, room)?;
+    let draft = Draft::new(path, layout, new_key(), LimitTime::new(old.header.limits.origin))?;
     let (to, geometry) = (draft.book(), &draft.header.layout.geometry);
     to.check(snapshot)?;
     if endpoints > max_endpoints {
         return Err(no_room());
     }
-    to.sections.hot(Hot::Epoch).store(snapshot.epoch, Ordering::Relaxed);
-    for (theirs, writers) in snapshot.endpoints.iter().zip(shares.values()) {
+    // Others may have heard of removals before: the next one begins a higher epoch.
+    let epoch = old.sections.hot(Hot::Epoch).load(Ordering::Acquire).min(LAST_EPOCH);
+    to.sections.hot(Hot::Epoch).store(epoch.max(snapshot.epoch), Ordering::Relaxed);
+    for ((theirs, removed), writers) in kept.iter().zip(shares.values()) {
         let hash = hash(draft.header.key, &theirs.name);
         let name = to.sections.lives.names.find_or_insert(hash, &theirs.name).map_err(|_| no_room())?;
-        name.raise_ended(theirs.epoch);
+        // It begins in the epoch after the removal that it outlived.
+        name.raise_ended(theirs.epoch.max(*removed));
         let life = to.sections.lives.begin(name).map_err(|_| no_room())?;
-        let cells = writers.values().flatten().map(|(&tick, &count)| Cell { tick, count });
+        let cells = writers.values().flat_map(Share::to_cells);
         in_order(cells.collect()).into_iter().for_each(|cell| life.row().raise(geometry, cell));
         let forgotten = theirs.writers.iter().map(|cells| forgotten_by(cells, geometry)).max();
         life.known().store(theirs.forgotten.0.max(forgotten.unwrap_or(0)), Ordering::Relaxed);
         to.sections.visitors.join(life, &theirs.seen);
     }
-    snapshot.removed.iter().for_each(|removed| to.hear_of(removed));
+    to.hear_of(&snapshot.removed, Tick(0));
     for (&replica, &totals) in &snapshot.totals {
         let row = to.others().find_or_add(replica).ok_or_else(no_room)?;
         to.others().raise(row, totals);
@@ -187,13 +208,24 @@ pub fn restore(path: &Path, old: &Header, snapshot: &RegistrySnapshot) -> Result
     for (word, value) in to.sections.frozen.iter().zip(frozen::write(&shares)) {
         word.store(value, Ordering::Relaxed);
     }
+    // By the shares.
+    to.tell_voids();
     draft.seal(path)?;
     draft.unnamed.replace(path)
 }
 
+/// The room for finds in a file that has these removals, like one with `room`.
+fn finds_for<'a>(room: &Room, removals: impl Iterator<Item = &'a Removal>) -> u64 {
+    let found = removals.flat_map(|removal| removal.found.values()).map(BTreeMap::len).sum::<usize>();
+    room.finds.max(room_for(room.endpoints)) + found as u64
+}
+
 /// The cells of an endpoint of a snapshot, by writer.
-fn writers_of(theirs: &EndpointCells) -> BTreeMap<Writer, BTreeMap<Tick, u64>> {
-    let of = |cells: &WriterCells| by_tick(cells).into_iter().map(|cell| (cell.tick, cell.count)).collect();
+fn writers_of(theirs: &EndpointCells) -> Shares {
+    let of = |cells: &WriterCells| Share {
+        epoch: Some(cells.epoch),
+        cells: by_tick(cells).into_iter().map(|cell| (cell.tick, cell.count)).collect(),
+    };
     theirs.writers.iter().map(|cells| (cells.writer, of(cells))).collect()
 }
 
@@ -223,7 +255,9 @@ fn copy(
     // Before anything is made: how many cells are another writer's from now on.
     let frozen: Frozen = from.alive().map(|life| (life.index(), shares(from, life, &cells))).collect();
     let frozen_words = frozen::write(&frozen).len() as u64;
-    let layout = layout(path, &like, Room { frozen: frozen_words, ..room })?;
+    let removals = from.removals();
+    let finds = finds_for(&room, removals.values());
+    let layout = layout(path, &like, Room { frozen: frozen_words, finds, ..room })?;
     let mut draft = Draft::new(path, layout, header.key, LimitTime::new(header.limits.origin))?;
     let to = draft.book();
     let mut moved = Frozen::new();
@@ -255,17 +289,19 @@ fn copy(
     // Removals are kept in mind, or a merge with a registry that remembers one would take the name's next hits for older ones. But
     // not those that are out of every window, once their names take half of the room.
     let has_room = from.sections.hot(Hot::Names).load(Ordering::Relaxed) <= to.header.layout.names.len() as u64 / 2;
-    for (unit, removal) in from.removals() {
+    let mut finds = to.sections.finds.write(Tick(0));
+    for (unit, removal) in removals {
         if (has_room || removal.at.0.saturating_add(slots as u64) > now.0)
             && let Some(record) = from.sections.lives.names.get(unit)
             && let Some(text) = record.text(|name| hash(header.key, name))
             && let Ok(name) = to.sections.lives.names.find_or_insert(hash(header.key, &text), &text)
         {
-            // The lives that are over stay behind, and with them which writers' hits of that tick were removed. So the tick is void
-            // for all writers: better than that removed hits come back.
-            let at = removal.at.0 + u64::from(!removal.found.is_empty());
             name.raise_ended(removal.epoch);
-            name.ended_at().fetch_max(at, Ordering::Relaxed);
+            name.ended_at().fetch_max(removal.at.0, Ordering::Relaxed);
+            // There is room: it was made for them.
+            for (writer, found) in removal.found {
+                found.into_iter().for_each(|(tick, hits)| _ = finds.tell((name.unit(), writer, tick), hits));
+            }
         }
     }
     for (replica, totals) in from.others().iter().chain([(header.replica, from.own_totals())]) {
@@ -275,6 +311,8 @@ fn copy(
     for (word, value) in to.sections.frozen.iter().zip(frozen::write(&moved)) {
         word.store(value, Ordering::Relaxed);
     }
+    // By the shares.
+    to.tell_voids();
     for (word, old) in to.sections.limits.iter().zip(from.sections.limits) {
         word.store(old.load(Ordering::Acquire), Ordering::Relaxed);
     }
@@ -291,17 +329,20 @@ fn copy(
 
 /// The cells of a life by writer, its own with them. Also those that have left every window by some clock: clocks are set back,
 /// and what is in a slot without its share would count twice.
-fn shares(from: Book<'_>, life: Life<'_>, frozen: &Frozen) -> BTreeMap<Writer, BTreeMap<Tick, u64>> {
+fn shares(from: Book<'_>, life: Life<'_>, frozen: &Frozen) -> Shares {
     let shares = frozen.get(&life.index());
     let own = frozen::without(from.row(life), shares);
     let mut all = shares.cloned().unwrap_or_default();
-    all.insert(from.own(life), own.into_iter().map(|cell| (cell.tick, cell.count)).collect());
+    // A file of version 1 does not say it.
+    all.values_mut().for_each(|share| share.epoch = Some(share.epoch_in(life)));
+    let cells = own.into_iter().map(|cell| (cell.tick, cell.count)).collect();
+    all.insert(from.own(life), Share { epoch: Some(life.epoch()), cells });
     // What the slots do not have any more is nobody's share of them.
     let present: BTreeSet<Tick> = from.row(life).map(|cell| cell.tick).collect();
-    for cells in all.values_mut() {
-        cells.retain(|tick, _| present.contains(tick));
+    for share in all.values_mut() {
+        share.cells.retain(|tick, _| present.contains(tick));
     }
-    all.retain(|_, cells| !cells.is_empty());
+    all.retain(|_, share| !share.cells.is_empty());
     all
 }
 

@@ -63,6 +63,7 @@
 //!
 //! The sum of independent estimates has no larger relative error than each, so the stated error holds for every span.
 
+use crate::cell::form::Cell;
 use crate::cell::outcome::{Outcome, Outcomes, Tally};
 use crate::error::ConfigError;
 use crate::sketch::draw;
@@ -72,7 +73,7 @@ use crate::sync::{AtomicU64, Ordering, Typed};
 use crate::time::Tick;
 use crate::window::geometry::Geometry;
 use crate::window::slots::Slots;
-use crate::window::{Cell, Reading, Span};
+use crate::window::{Reading, Span};
 
 /// A ring of registers that any thread may write.
 #[derive(Debug)]

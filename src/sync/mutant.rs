@@ -121,6 +121,8 @@ pub enum Mutant {
     LifeUsedAgain,
     /// A life is ended by a load and a store instead of a compare-and-exchange.
     LifeEndsByStore,
+    /// The version of a find stays while its words change.
+    FindUnversioned,
 }
 
 #[cfg(any(hitring_loom, hitring_shuttle))]

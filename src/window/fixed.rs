@@ -16,12 +16,13 @@
 
 use std::time::Duration;
 
+use crate::cell::form::Cell;
 use crate::cell::outcome::{Outcome, Outcomes};
 use crate::error::ConfigError;
 use crate::time::{Resolution, Tick};
 use crate::window::geometry::Geometry;
 use crate::window::ring::Ring;
-use crate::window::{Cell, Reading, Span};
+use crate::window::{Reading, Span};
 
 /// A ring of buckets that are several ticks wide.
 #[derive(Debug)]

@@ -91,25 +91,3 @@ impl Reading {
         Self { count: self.count.saturating_add(other.count), exact: self.exact & other.exact }
     }
 }
-
-/// The absolute count of a tick, as it leaves a counter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Cell {
-    /// The tick, in the strategy's own grain.
-    pub tick: Tick,
-    /// All hits of the tick; never 0.
-    pub count: u64,
-}
-
-/// Cells by tick, each tick once.
-pub fn in_order(mut cells: Vec<Cell>) -> Vec<Cell> {
-    cells.sort_unstable();
-    cells.dedup_by(|next, kept| {
-        let same = next.tick == kept.tick;
-        if same {
-            kept.count = kept.count.saturating_add(next.count);
-        }
-        same
-    });
-    cells
-}

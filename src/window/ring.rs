@@ -66,6 +66,7 @@
 //! Assumption: a thread that is stopped between two steps is continued some time, or the process ends; nothing waits for
 //! it either way, but `reset`.
 
+use crate::cell::form::Cell;
 use crate::cell::outcome::{Outcome, Outcomes, Tally};
 use crate::sync::mutant::mutated;
 use crate::sync::{AtomicU64, Ordering, Typed, relax};
@@ -73,7 +74,7 @@ use crate::time::Tick;
 use crate::window::geometry::{Geometry, Place};
 use crate::window::remembered::{Key, Remembered, Replacing, Sum};
 use crate::window::slots::{Next, Slots, View, exchange, next, reading, view};
-use crate::window::{Cell, Reading, Span};
+use crate::window::{Reading, Span};
 
 /// A ring of slots that any thread may write.
 #[derive(Debug)]

@@ -31,13 +31,14 @@
 
 use crossbeam_utils::CachePadded;
 
+use crate::cell::form::Cell;
 use crate::cell::outcome::{Outcome, Outcomes, Tally};
 use crate::sync::mutant::mutated;
 use crate::sync::threads;
 use crate::sync::{AtomicU64, Mutex, Ordering};
 use crate::time::{Resolution, Tick};
 use crate::window::geometry::Geometry;
-use crate::window::{Cell, Reading, Span};
+use crate::window::{Reading, Span};
 
 /// The bound on entries unless another is given: 16 MiB.
 pub const DEFAULT_MAX_HITS: u64 = 1 << 20;

@@ -25,12 +25,13 @@
 //!
 //! The array begins at a cache line, so that no neighbour's writes slow it down.
 
+use crate::cell::form::Cell;
 use crate::cell::outcome::Outcome;
 use crate::sync::mutant::mutated;
 use crate::sync::{AtomicU64, Ordering, pause};
 use crate::time::Tick;
 use crate::window::geometry::{Geometry, Place};
-use crate::window::{Cell, Reading, Span};
+use crate::window::{Reading, Span};
 
 #[cfg(not(any(hitring_loom, hitring_shuttle)))]
 const LINE_WORDS: usize = 8;

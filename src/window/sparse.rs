@@ -45,12 +45,13 @@
 //!
 //! A reader beside writers sees every hit whose call returned before it began and none that began after it ended.
 
+use crate::cell::form::Cell;
 use crate::cell::outcome::Outcome;
 use crate::sync::mutant::mutated;
 use crate::sync::{AtomicU64, Ordering, Typed};
 use crate::time::Tick;
 use crate::window::geometry::Geometry;
-use crate::window::{Cell, Reading, Span};
+use crate::window::{Reading, Span};
 
 /// What became of a hit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

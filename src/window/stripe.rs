@@ -36,6 +36,7 @@
 
 use crossbeam_utils::CachePadded;
 
+use crate::cell::form::Cell;
 use crate::cell::outcome::{Outcome, Outcomes, Tally};
 use crate::sync::mutant::mutated;
 use crate::sync::{AtomicPtr, AtomicU64, Ordering, Typed};
@@ -43,7 +44,7 @@ use crate::time::Tick;
 use crate::window::geometry::Geometry;
 use crate::window::remembered::{Key, Remembered, Sum};
 use crate::window::slots::{Slots, View, view};
-use crate::window::{Cell, Reading, Span};
+use crate::window::{Reading, Span};
 
 /// A ring that one thread writes.
 #[derive(Debug)]

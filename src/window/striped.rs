@@ -27,6 +27,7 @@
 //! A reader beside writers sees every hit whose call returned before it began and none that began after it ended, and
 //! a later reader never sees less. When nobody writes, the count is exact.
 
+use crate::cell::form::Cell;
 use crate::cell::outcome::{Outcome, Outcomes};
 use crate::sync::table::{Once, Table};
 use crate::sync::threads;
@@ -35,7 +36,7 @@ use crate::time::Tick;
 use crate::window::geometry::Geometry;
 use crate::window::ring::Ring;
 use crate::window::stripe::Stripe;
-use crate::window::{Cell, Reading, Span};
+use crate::window::{Reading, Span};
 
 /// A counter with a stripe for each thread.
 #[derive(Debug)]

@@ -167,6 +167,50 @@ fn a_hit_that_was_stamped_ahead_takes_no_later_ones_along() {
 }
 
 #[test]
+fn a_hit_after_a_removal_counts_in_the_same_tick() {
+    let clock = ManualClock::new(at(1_000));
+    for strategy in [Strategy::Adaptive, Strategy::Ring, Strategy::Striped, Strategy::SLIDING] {
+        let worker = Registry::builder().strategy(strategy.clone()).clock(clock.clone()).build().expect("it suits");
+        let total = registry(&clock);
+        record(&worker, 5);
+        total.merge(&worker.snapshot()).expect("it fits");
+        assert!(total.remove("/a"));
+        record(&worker, 7);
+        assert_eq!(total.merge(&worker.snapshot()), Ok(5), "{strategy:?}");
+        assert_eq!(worker.merge(&total.snapshot()), Ok(0), "{strategy:?}");
+        assert_eq!((count(&total), count(&worker)), (7, 7), "{strategy:?}");
+        record(&worker, 1);
+        assert_eq!(count(&worker), 8, "{strategy:?}");
+        // Wherever it goes from there.
+        let third = registry(&clock);
+        third.merge(&worker.snapshot()).expect("it fits");
+        let copy = third.clone();
+        total.merge(&copy.snapshot()).expect("it fits");
+        assert_eq!((count(&third), count(&copy), count(&total)), (8, 8, 8), "{strategy:?}");
+        clock.advance(Duration::from_secs(300)).expect("it goes on");
+        assert_eq!((count(&third), count(&worker)), (0, 0), "{strategy:?}");
+    }
+}
+
+#[test]
+fn hits_that_were_stamped_ahead_of_a_removal_are_void_where_they_were_recorded() {
+    let clock = ManualClock::new(at(1_000));
+    for (second, strategy) in [(1_000, Strategy::Adaptive), (2_000, Strategy::Striped), (3_000, Strategy::SLIDING)] {
+        clock.set(at(second));
+        let worker = Registry::builder().strategy(strategy.clone()).clock(clock.clone()).build().expect("it suits");
+        let total = registry(&clock);
+        assert_eq!(worker.record_hit_at("/a", at(second + 5), 3), Ok(Outcome::Counted));
+        total.merge(&worker.snapshot()).expect("it fits");
+        assert!(total.remove("/a"));
+        worker.merge(&total.snapshot()).expect("it fits");
+        clock.advance(Duration::from_secs(5)).expect("it goes on");
+        record(&worker, 2);
+        total.merge(&worker.snapshot()).expect("it fits");
+        assert_eq!((count(&worker), count(&total)), (2, 2), "{strategy:?}");
+    }
+}
+
+#[test]
 fn a_removal_voids_those_generations_that_it_found() {
     let clock = ManualClock::new(at(1_000));
     for strategy in [Strategy::Adaptive, Strategy::Striped, Strategy::SLIDING] {

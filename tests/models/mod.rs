@@ -12,6 +12,8 @@
 //!   are skipped).
 
 mod endpoint;
+#[cfg(target_os = "linux")]
+mod finds;
 mod g_counter;
 mod hyperloglog;
 mod ids;
@@ -32,8 +34,9 @@ mod striped;
 mod table;
 mod uniques;
 
+use hitring::cell::form::Cell;
 use hitring::window::geometry::Geometry;
-use hitring::window::{Cell, Reading, Span};
+use hitring::window::{Reading, Span};
 use hitring::{Outcome, Outcomes, Tick};
 use std::time::Duration;
 

@@ -1,16 +1,16 @@
-//! Registries that record, swap, remove, prune, snapshot, restore, merge and clone in any order, beside an oracle.
+//! Registries that record, swap, remove, prune, snapshot, restore, merge and clone in any order, beside an oracle. Some may be
+//! files, which are copied and compacted instead of being cloned (`tests/shared/fleet.rs`).
 //!
 //! The oracle is as plain as the idea: every life of a registry writes, for each life of a name, one list of hits that
 //! only grows; what anybody knows of it is how many of its first hits. A merge takes the longer beginning of each list.
 //!
-//! A removal is an epoch, a second, and of each list that it found a hit of that second in, how many of its hits it knew.
-//! Removals join: the higher epoch, the later second, and what was found in that second.
+//! A removal is an epoch, a second, and of each list how many of its hits it knew. Removals join: the higher epoch, the later
+//! second, and of each list the longer beginning.
 //!
 //! | a hit of a list of a lower epoch | is |
 //! |---|---|
 //! | before the second of the removal | void |
-//! | in that second, and the removal knew it | void |
-//! | in that second, of a list that the removal found, but later than what it knew | either: the removal names a writer and a tick |
+//! | in that second or after it, and the removal knew it | void |
 //! | else | counted |
 //!
 //! A worker that never hears of a removal goes on in its old epoch, and so does one that hears of it in a merge.
@@ -21,23 +21,94 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use hitring::{ManualClock, Outcome, Registry, RegistrySnapshot, SnapshotError, Strategy};
+use hitring::{Hits, ManualClock, Outcome, QueryError, Registry, RegistrySnapshot, SnapshotError, Strategy, Timestamp};
 use proptest::prelude::*;
 use proptest::strategy::Strategy as _;
 
 use super::custom::listed;
 use super::{START, at};
 
-const WINDOW: u64 = 8;
+pub const WINDOW: u64 = 8;
 const NAMES: [&str; 3] = ["a", "b", "c"];
 const REGISTRIES: usize = 3;
 
+/// A registry, in memory or in a file.
+pub trait Site {
+    fn query(&self, name: &str, last: Duration) -> Result<Hits, QueryError>;
+    fn record_at(&self, name: &str, at: Timestamp, amount: u64) -> Outcome;
+    fn has(&self, name: &str) -> bool;
+    fn remove(&self, name: &str) -> bool;
+    /// Removes all.
+    fn clear(&self);
+    fn snapshot(&self) -> RegistrySnapshot;
+    fn restore(&self, snapshot: &RegistrySnapshot);
+    fn merge(&self, snapshot: &RegistrySnapshot) -> Result<u64, SnapshotError>;
+    fn total(&self) -> u64;
+    /// Whoever goes on with a copy of it, if that is how it is cloned.
+    fn renew(&mut self, compact: bool) -> bool;
+    /// For what files cannot do.
+    fn memory(&self) -> Option<&Registry>;
+}
+
+impl Site for Registry {
+    fn query(&self, name: &str, last: Duration) -> Result<Hits, QueryError> {
+        self.query_hits(name, last)
+    }
+
+    fn record_at(&self, name: &str, at: Timestamp, amount: u64) -> Outcome {
+        self.record_hit_at(name, at, amount).expect("a name")
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.contains(name)
+    }
+
+    fn remove(&self, name: &str) -> bool {
+        self.remove(name)
+    }
+
+    fn clear(&self) {
+        self.clear();
+    }
+
+    fn snapshot(&self) -> RegistrySnapshot {
+        self.snapshot()
+    }
+
+    fn restore(&self, snapshot: &RegistrySnapshot) {
+        self.restore(snapshot).expect("it fits");
+    }
+
+    fn merge(&self, snapshot: &RegistrySnapshot) -> Result<u64, SnapshotError> {
+        self.merge(snapshot)
+    }
+
+    fn total(&self) -> u64 {
+        self.metrics().total_hits
+    }
+
+    fn renew(&mut self, _: bool) -> bool {
+        false
+    }
+
+    fn memory(&self) -> Option<&Registry> {
+        Some(self)
+    }
+}
+
+/// A registry in memory.
+pub fn memory(clock: &ManualClock) -> Box<dyn Site> {
+    let registry = Registry::builder().window(Duration::from_secs(WINDOW)).slack(4).clock(clock.clone()).build();
+    Box::new(registry.expect("a window of eight seconds is possible"))
+}
+
 #[derive(Clone, Debug)]
-enum Step {
+pub enum Step {
     Record {
         who: usize,
         name: usize,
-        ago: u64,
+        /// Of the clock, which may be behind.
+        ago: i64,
         amount: u64,
     },
     /// Through a handle that may be old.
@@ -88,6 +159,11 @@ enum Step {
         who: usize,
         from: usize,
     },
+    /// A file is copied, or compacted, and the new one goes on.
+    Renew {
+        who: usize,
+        compact: bool,
+    },
     Advance {
         by: u64,
     },
@@ -102,10 +178,10 @@ fn strategies() -> Vec<Strategy> {
     vec![Strategy::Ring, Strategy::Striped, Strategy::SLIDING, Strategy::Adaptive, listed()]
 }
 
-fn steps() -> BoxedStrategy<Vec<Step>> {
+pub fn steps() -> BoxedStrategy<Vec<Step>> {
     let (who, name) = (|| 0..REGISTRIES, || 0..NAMES.len());
     let step = prop_oneof![
-        14 => (who(), name(), 0u64..4, 1u64..100)
+        14 => (who(), name(), -2i64..4, 1u64..100)
             .prop_map(|(who, name, ago, amount)| Step::Record { who, name, ago, amount }),
         4 => (who(), name(), 1u64..100).prop_map(|(who, name, amount)| Step::Handle { who, name, amount }),
         2 => (who(), name()).prop_map(|(who, name)| Step::Take { who, name }),
@@ -121,6 +197,7 @@ fn steps() -> BoxedStrategy<Vec<Step>> {
             .prop_map(|(who, which, bytes)| Step::Merge { who, which, bytes }),
         4 => (who(), who()).prop_map(|(who, from)| Step::Pull { who, from }),
         1 => (who(), who()).prop_map(|(who, from)| Step::Clone { who, from }),
+        2 => (who(), any::<bool>()).prop_map(|(who, compact)| Step::Renew { who, compact }),
         4 => prop_oneof![4 => 1u64..4, 1 => 60u64..90].prop_map(|by| Step::Advance { by }),
         6 => (who(), name(), 1..=WINDOW).prop_map(|(who, name, last)| Step::Query { who, name, last }),
     ];
@@ -135,34 +212,24 @@ type Key = (usize, usize, u64);
 struct Removal {
     epoch: u64,
     second: u64,
-    /// Of each list with a hit in that second, how many of its hits were known.
-    found: BTreeMap<Key, usize>,
+    /// How many hits of each list were known.
+    known: BTreeMap<Key, usize>,
 }
 
 impl Removal {
     fn join(&mut self, other: &Self) {
         self.epoch = self.epoch.max(other.epoch);
-        if self.second < other.second {
-            (self.second, self.found) = (other.second, other.found.clone());
-        } else if self.second == other.second {
-            for (&key, &len) in &other.found {
-                let ours = self.found.entry(key).or_default();
-                *ours = len.max(*ours);
-            }
+        self.second = self.second.max(other.second);
+        for (&key, &len) in &other.known {
+            let ours = self.known.entry(key).or_default();
+            *ours = len.max(*ours);
         }
     }
 
-    /// Whether a hit counts; `None` if it may or may not.
-    fn keeps(&self, key: Key, place: usize, second: u64) -> Option<bool> {
-        if key.2 >= self.epoch || second > self.second {
-            return Some(true);
-        }
-        match self.found.get(&key) {
-            _ if second < self.second => Some(false),
-            None => Some(true),
-            Some(&known) if place < known => Some(false),
-            Some(_) => None,
-        }
+    /// Whether a hit counts.
+    fn keeps(&self, key: Key, place: usize, second: u64) -> bool {
+        let is_known = self.known.get(&key).is_some_and(|&known| place < known);
+        key.2 >= self.epoch || (second >= self.second && !is_known)
     }
 }
 
@@ -199,12 +266,11 @@ impl Known {
     }
 
     /// Removes a name at `second`.
-    fn remove(&mut self, name: usize, second: u64, lists: &BTreeMap<Key, Vec<(u64, u64)>>) {
+    fn remove(&mut self, name: usize, second: u64) {
         self.highest += 1;
         let known = self.lists.iter().filter(|(key, _)| key.1 == name);
-        let found = known.filter(|&(key, &len)| lists[key][..len].iter().any(|hit| hit.0 >= second));
-        let found = found.map(|(&key, &len)| (key, len)).collect();
-        self.removed.entry(name).or_default().join(&Removal { epoch: self.highest, second, found });
+        let known = known.map(|(&key, &len)| (key, len)).collect();
+        self.removed.entry(name).or_default().join(&Removal { epoch: self.highest, second, known });
         self.end(name);
     }
 
@@ -229,13 +295,13 @@ impl Known {
 }
 
 struct Member {
-    registry: Registry,
+    registry: Box<dyn Site>,
     known: Known,
     /// Handles, and whether each was found dead.
     handles: Vec<(usize, hitring::Handle, bool)>,
 }
 
-struct Fleet {
+pub struct Fleet {
     clock: ManualClock,
     now: u64,
     lives: usize,
@@ -246,19 +312,14 @@ struct Fleet {
 }
 
 impl Fleet {
-    fn new() -> Self {
+    /// A fleet of what `sites` make.
+    pub fn new(sites: [impl Fn(&ManualClock) -> Box<dyn Site>; REGISTRIES]) -> Self {
         let clock = ManualClock::new(at(START));
         let mut fleet =
             Self { clock, now: START, lives: 0, lists: BTreeMap::new(), members: Vec::new(), snapshots: Vec::new() };
-        for _ in 0..REGISTRIES {
-            let registry = Registry::builder()
-                .window(Duration::from_secs(WINDOW))
-                .slack(4)
-                .clock(fleet.clock.clone())
-                .build()
-                .expect("a window of eight seconds is possible");
+        for site in sites {
             let known = Known { life: fleet.life(), ..Known::default() };
-            fleet.members.push(Member { registry, known, handles: Vec::new() });
+            fleet.members.push(Member { registry: site(&fleet.clock), known, handles: Vec::new() });
         }
         fleet
     }
@@ -280,42 +341,39 @@ impl Fleet {
         *known.totals.entry(known.life).or_default() += amount;
     }
 
-    /// The hits that count at least, and at most.
-    fn count(&self, who: usize, name: usize, last: u64) -> (u64, u64) {
+    /// The hits that count.
+    fn count(&self, who: usize, name: usize, last: u64) -> u64 {
         let known = &self.members[who].known;
         let removal = known.removed.get(&name).cloned().unwrap_or_default();
-        let (mut least, mut most) = (0, 0);
+        let mut count = 0;
         for (&key, &len) in known.lists.iter().filter(|(key, _)| key.1 == name) {
             for (place, &(second, amount)) in self.lists[&key][..len].iter().enumerate() {
-                if (self.now + 1 - last..=self.now).contains(&second) {
-                    let keeps = removal.keeps(key, place, second);
-                    least += if keeps == Some(true) { amount } else { 0 };
-                    most += if keeps == Some(false) { 0 } else { amount };
-                }
+                let is_asked = (self.now + 1 - last..=self.now).contains(&second);
+                count += if is_asked && removal.keeps(key, place, second) { amount } else { 0 };
             }
         }
-        (least, most)
+        count
     }
 
     fn check(&self, who: usize, name: usize, last: u64) -> Result<(), TestCaseError> {
-        let told = self.members[who].registry.query_hits(NAMES[name], Duration::from_secs(last));
-        let (least, most) = self.count(who, name, last);
-        let right = matches!(&told, Ok(hits) if hits.is_exact() && (least..=most).contains(&hits.count));
-        prop_assert!(right, "{} of {who}: {told:?}, not {least} to {most}", NAMES[name]);
+        let told = self.members[who].registry.query(NAMES[name], Duration::from_secs(last));
+        let count = self.count(who, name, last);
+        let right = matches!(&told, Ok(hits) if hits.is_exact() && hits.count == count);
+        prop_assert!(right, "{} of {who}: {told:?}, not {count}", NAMES[name]);
         Ok(())
     }
 
     /// Forgets the epoch of an endpoint that was pruned, which the oracle does not follow otherwise.
     fn look(&mut self, who: usize, name: usize) {
         let member = &mut self.members[who];
-        if !member.registry.contains(NAMES[name]) {
+        if !member.registry.has(NAMES[name]) {
             member.known.epochs.remove(&name);
         }
     }
 
     fn merge(&mut self, who: usize, snapshot: &RegistrySnapshot, theirs: &Known) -> Result<(), TestCaseError> {
         // A merge may prune, and then make an endpoint of a pruned name anew: in another epoch.
-        let _ = self.members[who].registry.prune();
+        let _ = self.members[who].registry.memory().map(Registry::prune);
         (0..NAMES.len()).for_each(|name| self.look(who, name));
         let merged = self.members[who].registry.merge(snapshot);
         if theirs.life == self.members[who].known.life {
@@ -338,16 +396,17 @@ impl Fleet {
     fn step(&mut self, step: &Step) -> Result<(), TestCaseError> {
         match *step {
             Step::Record { who, name, ago, amount } => {
-                let second = self.now - ago;
+                let second = self.now.saturating_add_signed(-ago);
                 self.look(who, name);
-                let told = self.members[who].registry.record_hit_at(NAMES[name], at(second), amount);
-                prop_assert_eq!(told, Ok(Outcome::Counted));
+                let told = self.members[who].registry.record_at(NAMES[name], at(second), amount);
+                prop_assert_eq!(told, Outcome::Counted);
                 self.note(who, name, second, amount);
             }
             Step::Take { who, name } => {
                 self.look(who, name);
                 let member = &mut self.members[who];
-                let handle = member.registry.counter(NAMES[name]).expect("there is room");
+                let Some(registry) = member.registry.memory() else { return Ok(()) };
+                let handle = registry.counter(NAMES[name]).expect("there is room");
                 member.handles.push((name, handle, false));
                 let epoch = member.known.epoch_of_removed(name);
                 member.known.epochs.entry(name).or_insert(epoch);
@@ -366,7 +425,7 @@ impl Fleet {
             }
             Step::Drop { who } => self.members[who].handles.clear(),
             Step::Swap { who, name, strategy } => {
-                let registry = &self.members[who].registry;
+                let Some(registry) = self.members[who].registry.memory() else { return Ok(()) };
                 let strategy = &strategies()[strategy];
                 match name {
                     Some(name) => _ = registry.swap_endpoint(NAMES[name], strategy).expect("it suits"),
@@ -379,23 +438,22 @@ impl Fleet {
                 // It may have been pruned, which the oracle does not follow.
                 if member.registry.remove(NAMES[name]) {
                     prop_assert!(was_there);
-                    member.known.remove(name, self.now, &self.lists);
+                    member.known.remove(name, self.now);
                 }
                 member.known.end(name);
             }
             Step::Clear { who } => {
                 let member = &mut self.members[who];
-                let names = member.registry.endpoints();
+                let was_there = NAMES.map(|name| member.registry.has(name));
                 member.registry.clear();
-                prop_assert!(member.registry.is_empty());
+                prop_assert!(NAMES.iter().all(|name| !member.registry.has(name)));
                 // One by one, in order.
-                for name in names {
-                    let index = NAMES.iter().position(|known| *known == name).expect("a name of the test");
-                    member.known.remove(index, self.now, &self.lists);
+                for (index, _) in was_there.into_iter().enumerate().filter(|&(_, was_there)| was_there) {
+                    member.known.remove(index, self.now);
                 }
                 (0..NAMES.len()).for_each(|name| member.known.end(name));
             }
-            Step::Prune { who } => _ = self.members[who].registry.prune(),
+            Step::Prune { who } => _ = self.members[who].registry.memory().map(Registry::prune),
             Step::Snapshot { who } => {
                 let member = &self.members[who];
                 self.snapshots.push((member.registry.snapshot(), member.known.clone()));
@@ -404,7 +462,7 @@ impl Fleet {
                 let (snapshot, known) = self.snapshot(which);
                 let life = self.life();
                 let member = &mut self.members[who];
-                prop_assert_eq!(member.registry.restore(&snapshot), Ok(()));
+                member.registry.restore(&snapshot);
                 let highest = member.known.highest.max(known.highest);
                 member.known = Known { highest, ..known.restored(life) };
             }
@@ -424,10 +482,19 @@ impl Fleet {
                 self.merge(who, &snapshot, &theirs)?;
             }
             Step::Clone { who, from } => {
-                let registry = self.members[from].registry.clone();
+                let Some(registry) = self.members[from].registry.memory().cloned() else { return Ok(()) };
+                if self.members[who].registry.memory().is_none() {
+                    return Ok(());
+                }
+                let registry = Box::new(registry);
                 let life = self.life();
                 let known = self.members[from].known.clone().restored(life);
                 self.members[who] = Member { registry, known, handles: Vec::new() };
+            }
+            Step::Renew { who, compact } => {
+                if self.members[who].registry.renew(compact) {
+                    self.members[who].known.life = self.life();
+                }
             }
             Step::Advance { by } => {
                 self.now += by;
@@ -439,19 +506,26 @@ impl Fleet {
     }
 }
 
-proptest! {
-    #[test]
-    fn no_interleaving_loses_or_doubles_a_hit(steps in steps()) {
-        let mut fleet = Fleet::new();
+impl Fleet {
+    /// Takes all steps; after them every answer is the oracle's.
+    pub fn run(&mut self, steps: &[Step]) -> Result<(), TestCaseError> {
         for (number, step) in steps.iter().enumerate() {
-            fleet.step(step).map_err(|error| TestCaseError::fail(format!("step {number} {step:?}: {error}")))?;
+            self.step(step).map_err(|error| TestCaseError::fail(format!("step {number} {step:?}: {error}")))?;
         }
         for who in 0..REGISTRIES {
             for name in 0..NAMES.len() {
-                fleet.check(who, name, WINDOW)?;
+                self.check(who, name, WINDOW)?;
             }
-            let total: u64 = fleet.members[who].known.totals.values().sum();
-            prop_assert_eq!(fleet.members[who].registry.metrics().total_hits, total, "total of {}", who);
+            let total: u64 = self.members[who].known.totals.values().sum();
+            prop_assert_eq!(self.members[who].registry.total(), total, "total of {}", who);
         }
+        Ok(())
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_interleaving_loses_or_doubles_a_hit(steps in steps()) {
+        Fleet::new([memory; REGISTRIES]).run(&steps)?;
     }
 }

@@ -16,7 +16,7 @@ mod bytes;
 mod collector;
 mod conformance;
 mod custom;
-mod fleet;
+pub mod fleet;
 mod handles;
 mod late;
 mod reclamation;

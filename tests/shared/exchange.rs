@@ -275,6 +275,108 @@ fn removed_stays_removed_over_a_compaction() {
     assert_eq!(shared(&new, "/home"), 0);
 }
 
+/// Each takes the place of a file in which `before` and a removal were merged: it answers what takes in `before` again.
+fn no_removed_hit_comes_back_by(way: impl Fn(Made, &RegistrySnapshot) -> (SharedRegistry, Folder)) {
+    let made = made();
+    let (worker, total) = (memory(&made), memory(&made));
+    // One of the very second of the removal, one that is stamped ahead of it.
+    assert_eq!(worker.record_hit("/home", 5), Ok(Outcome::Counted));
+    assert_eq!(worker.record_hit_at("/home", at(START + 3), 2), Ok(Outcome::Counted));
+    let before = worker.snapshot();
+    total.merge(&before).expect("it fits");
+    assert!(total.remove("/home"));
+    let clock = made.clock.clone();
+    let (file, _folder) = way(made, &total.snapshot());
+    assert_eq!(file.merge(&before).map_err(|error| error.to_string()), Ok(7));
+    assert_eq!(shared(&file, "/home"), 0);
+    // What the worker counts later counts, also in the same seconds.
+    assert_eq!(worker.record_hit("/home", 10), Ok(Outcome::Counted));
+    clock.set(at(START + 3));
+    assert_eq!(worker.record_hit("/home", 20), Ok(Outcome::Counted));
+    assert_eq!(file.merge(&worker.snapshot()).map_err(|error| error.to_string()), Ok(7));
+    assert_eq!(shared(&file, "/home"), 30);
+    assert_eq!(file.query_hits("/home", Duration::from_secs(1)).expect("exact"), 20);
+    let (all, top) = (file.total(MINUTE).expect("exact"), file.top(1, MINUTE).expect("exact"));
+    assert_eq!((all.count, top[0].1.count), (30, 30));
+}
+
+#[test]
+fn no_removed_hit_comes_back_in_a_file_that_heard_of_the_removal() {
+    no_removed_hit_comes_back_by(|made, removed| {
+        made.merge(removed).expect("it fits");
+        (made.registry, made.folder)
+    });
+}
+
+#[test]
+fn no_removed_hit_comes_back_in_a_restored_copied_or_compacted_file() {
+    alone(|| {
+        no_removed_hit_comes_back_by(|made, removed| {
+            made.restore(removed).expect("it is alone");
+            (made.registry, made.folder)
+        });
+        no_removed_hit_comes_back_by(|made, removed| {
+            made.merge(removed).expect("it fits");
+            let copy = made.folder.file("copy.ring");
+            std::fs::copy(made.path(), &copy).expect("it can be copied");
+            (made.open(&copy), made.folder)
+        });
+        no_removed_hit_comes_back_by(|Made { registry, clock, folder }, removed| {
+            registry.merge(removed).expect("it fits");
+            let (old, new) = (registry.path().to_owned(), folder.file("new.ring"));
+            drop(registry);
+            compact(&old, &new, Wanted::default()).expect("no process has it open");
+            (small().clock(clock).open(new).expect("it is whole"), folder)
+        });
+    });
+}
+
+/// The removal is of the epoch in which the hits were counted: they are not before it for being in a file that began after it.
+#[test]
+fn writers_keep_their_epochs_in_a_restored_file() {
+    alone(|| {
+        let made = made();
+        let [worker, first, second] = [memory(&made), memory(&made), memory(&made)];
+        assert_eq!(worker.record_hit("/home", 1), Ok(Outcome::Counted));
+        let before = worker.snapshot();
+        [&first, &second].into_iter().for_each(|registry| _ = registry.merge(&before).expect("it fits"));
+        assert!(first.remove("/home"));
+        made.set(START + 10);
+        assert_eq!(worker.record_hit("/home", 7), Ok(Outcome::Counted));
+        [&first, &second].into_iter().for_each(|registry| _ = registry.merge(&worker.snapshot()).expect("it fits"));
+        made.set(START + 20);
+        assert!(second.remove("/home"));
+        made.restore(&first.snapshot()).expect("it is alone");
+        assert_eq!(shared(&made, "/home"), 7);
+        made.merge(&second.snapshot()).expect("it fits");
+        first.merge(&second.snapshot()).expect("it fits");
+        assert_eq!((shared(&made, "/home"), count(&first, "/home")), (0, 0));
+    });
+}
+
+/// Then the whole tick of the removal is void.
+#[test]
+fn no_room_for_what_a_removal_found_brings_nothing_of_its_tick_back() {
+    let made = made();
+    let total = memory(&made);
+    let workers = [0; 5].map(|_| memory(&made));
+    for worker in &workers {
+        for ahead in 0..20 {
+            assert_eq!(worker.record_hit_at("/home", at(START + ahead), 1), Ok(Outcome::Counted));
+        }
+        total.merge(&worker.snapshot()).expect("it fits");
+    }
+    assert!(total.remove("/home"));
+    made.merge(&total.snapshot()).expect("it fits");
+    for worker in &workers {
+        made.merge(&worker.snapshot()).expect("it fits");
+    }
+    assert_eq!(shared(&made, "/home"), 0);
+    made.set(START + 5);
+    record(&made, "/home", 1);
+    assert!(made.query_hits("/home", Duration::from_secs(1)).expect("exact").count >= 1);
+}
+
 #[test]
 fn a_compaction_makes_room() {
     alone(a_compaction_keeps_what_is_alive);

@@ -12,6 +12,7 @@ mod behaviour;
 mod damage;
 mod exchange;
 mod files;
+mod fleet;
 #[cfg(feature = "cli")]
 mod inspect;
 mod oracle;

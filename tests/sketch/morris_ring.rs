@@ -3,10 +3,11 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use hitring::cell::form::Cell;
 use hitring::sketch::morris::Base;
 use hitring::sketch::morris_ring::MorrisRing;
 use hitring::window::geometry::Geometry;
-use hitring::window::{Cell, Reading, Span};
+use hitring::window::{Reading, Span};
 use hitring::{ConfigError, Outcome, Resolution, Tick};
 
 use super::{Sample, base, numbers, with_error};

@@ -1,0 +1,103 @@
+//! [`Voids`]: how many hits in the slots of each life are void, though their ticks are not before the first that counts.
+//!
+//! A slot keeps its full count, as copies of it elsewhere do (cell/removal.rs), and readers take the void hits off. How many that
+//! are follows from what is known of removals and of shares, so it is told nowhere: each process works it out for itself when
+//! it reads a life that has such hits in the span, and keeps it until the next merge into the file.
+//!
+//! | life | void at a tick |
+//! |---|---|
+//! | of the file's own | what a removal found of its own writer, and of each frozen share what it voids |
+//! | of merged hits | what a removal found of the writer, less what is void in that writer's frozen share |
+
+use std::collections::BTreeMap;
+
+use super::exchange::Book;
+use super::layout::Hot;
+use super::lives::Life;
+use crate::cell::removal;
+use crate::sync::Ordering;
+use crate::time::Tick;
+use crate::window::geometry::Geometry;
+use crate::window::{Reading, Span};
+
+/// See the module's header.
+#[derive(Debug, Default)]
+pub struct Voids {
+    /// How many merges the file had heard of.
+    pub heard: u64,
+    /// By life and tick.
+    lives: BTreeMap<usize, removal::FoundHits>,
+}
+
+impl Voids {
+    /// The counts of the ticks of `span` that count.
+    pub fn sum(&self, life: Life<'_>, geometry: &Geometry, span: Span) -> Reading {
+        let Some(void) = self.lives.get(&life.index()) else { return life.sum(geometry, span) };
+        let mut sum = Reading::NONE;
+        // Each slot is read once, so that a hit beside this is in both or in none.
+        let mut first = span.first;
+        for (&tick, &hits) in void.range(span.first..=span.to) {
+            if first < tick {
+                sum = sum.plus(life.sum(geometry, Span { first, to: Tick(tick.0 - 1) }));
+            }
+            let of_tick = life.sum(geometry, Span { first: tick, to: tick });
+            sum = sum.plus(Reading { count: of_tick.count.saturating_sub(hits), ..of_tick });
+            first = Tick(tick.0 + 1);
+        }
+        if first <= span.to { sum.plus(life.sum(geometry, Span { first, to: span.to })) } else { sum }
+    }
+}
+
+impl Book<'_> {
+    /// The void hits of all lives that are alive.
+    pub fn voids(self) -> Voids {
+        let heard = self.sections.hot(Hot::Heard).load(Ordering::Acquire);
+        let (frozen, removals) = (self.frozen(), self.removals());
+        let form = self.form();
+        let resolution = self.header.layout.geometry.resolution();
+        let mut lives = BTreeMap::new();
+        for life in self.alive() {
+            let Some(removal) = removals.get(&life.name()).filter(|removal| removal.epoch > 0) else { continue };
+            let shares = frozen.get(&life.index());
+            let own = removal.voids(self.own(life), life.epoch());
+            let mut void: removal::FoundHits = own.found().cloned().unwrap_or_default();
+            for (&writer, share) in shares.into_iter().flatten() {
+                let voids = removal.voids(writer, share.epoch_in(life));
+                let left = voids.left(&share.to_cells(), form, resolution);
+                let mut of = share.cells.clone();
+                left.iter().for_each(|cell| *of.entry(cell.tick).or_default() -= cell.count);
+                of.retain(|_, hits| *hits > 0);
+                for (tick, hits) in of {
+                    let sum = void.entry(tick).or_default();
+                    *sum = sum.saturating_add(hits);
+                }
+            }
+            if !void.is_empty() {
+                lives.insert(life.index(), void);
+            }
+            for other in self.merged(life) {
+                let Some(writer) = self.writer_of(other) else { continue };
+                let voids = removal.voids(writer, self.epoch_of(other, life));
+                let share = shares.and_then(|shares| shares.get(&writer));
+                let in_share = |tick: &Tick| share.and_then(|share| share.cells.get(tick)).copied().unwrap_or(0);
+                let rest = |(&tick, &hits): (&Tick, &u64)| (tick, hits.saturating_sub(in_share(&tick)));
+                let mut void: removal::FoundHits = voids.found().into_iter().flatten().map(rest).collect();
+                void.retain(|_, hits| *hits > 0);
+                if !void.is_empty() {
+                    lives.insert(other.index(), void);
+                }
+            }
+        }
+        Voids { heard, lives }
+    }
+
+    /// Lets all processes know that there is more to know of removals, and which lives have void hits.
+    pub fn tell_voids(self) {
+        for (&index, void) in &self.voids().lives {
+            if let (Some(life), Some((&last, _))) = (self.sections.lives.get(index), void.last_key_value()) {
+                life.void_until(last);
+            }
+        }
+        self.sections.hot(Hot::Heard).fetch_add(1, Ordering::AcqRel);
+    }
+}
