@@ -1,6 +1,6 @@
 //! The models under loom: every interleaving and every value that the memory model allows, up to the preemption bound.
 //!
-//! `RUSTFLAGS="--cfg hitring_loom" cargo test --release --test loom`; `LOOM_MAX_PREEMPTIONS` raises the bound.
+//! `RUSTFLAGS="--cfg hitring_model --cfg hitring_loom" cargo test --release --test loom`; `LOOM_MAX_PREEMPTIONS` raises the bound.
 //!
 //! Two variables are for `tests/sweep`, which sets one of them and runs one test. Mutants then are left out.
 //!

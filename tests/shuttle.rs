@@ -4,7 +4,7 @@
 //! preemption bound leaves out: at random, and by probabilistic concurrency testing (Burckhardt and others, "A
 //! Randomized Scheduler with Probabilistic Guarantees of Finding Bugs", 2010).
 //!
-//! `RUSTFLAGS="--cfg hitring_shuttle" cargo test --release --test shuttle`; `HITRING_SHUTTLE_ROUNDS` sets how many
+//! `RUSTFLAGS="--cfg hitring_model --cfg hitring_shuttle" cargo test --release --test shuttle`; `HITRING_SHUTTLE_ROUNDS` sets how many
 //! schedules of each kind a model is run in.
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)]
 #![cfg(hitring_shuttle)]

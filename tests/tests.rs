@@ -1,6 +1,6 @@
 //! The integration tests: one binary, one folder for each subject.
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)]
-#![cfg(not(any(hitring_loom, hitring_shuttle)))]
+#![cfg(not(hitring_model))]
 
 mod conformance;
 #[cfg(feature = "cli")]

@@ -14,7 +14,7 @@
 //!
 //! Tests: `tests/merge`, `tests/registry/bytes.rs`.
 
-#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+#[cfg(not(hitring_model))]
 pub(crate) mod file;
 pub mod form;
 pub(crate) mod frame;
@@ -22,6 +22,6 @@ pub(crate) mod hits;
 pub(crate) mod merge;
 pub mod outcome;
 pub mod removal;
-#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+#[cfg(not(hitring_model))]
 pub(crate) mod totals;
 pub(crate) mod writer;

@@ -30,16 +30,16 @@ use crate::window::striped::Striped;
 use crate::window::{Reading, Span};
 
 /// The cells of a [`Counter::Sparse`].
-#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+#[cfg(not(hitring_model))]
 pub const SPARSE_CELLS: usize = 16;
 /// Models need few.
-#[cfg(any(hitring_loom, hitring_shuttle))]
+#[cfg(hitring_model)]
 pub const SPARSE_CELLS: usize = 1;
 
 /// A strategy at work. The ring lies in line, since a box would cost every record a load; the rest is large or slow.
 #[derive(Debug)]
 #[cfg_attr(
-    any(hitring_loom, hitring_shuttle),
+    hitring_model,
     allow(clippy::large_enum_variant, reason = "the model checkers' atomics are large")
 )]
 pub enum Counter {

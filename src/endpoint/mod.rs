@@ -78,10 +78,10 @@ use crate::window::geometry::Geometry;
 use crate::window::sparse::{Added, CROWDED, Sparse};
 
 /// How many cells an endpoint has in line.
-#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+#[cfg(not(hitring_model))]
 pub const FEW_CELLS: usize = 4;
 /// Models need few.
-#[cfg(any(hitring_loom, hitring_shuttle))]
+#[cfg(hitring_model)]
 pub const FEW_CELLS: usize = 2;
 
 /// What all endpoints of a registry share.

@@ -108,7 +108,7 @@ pub enum SharedError {
     Limit(LimitError),
 }
 
-#[cfg(all(target_os = "linux", not(any(hitring_loom, hitring_shuttle))))]
+#[cfg(all(target_os = "linux", not(hitring_model)))]
 impl SharedError {
     /// What the system said to `doing`.
     pub(crate) fn io(path: impl Into<PathBuf>, doing: &'static str, error: io::Error) -> Self {

@@ -3,7 +3,7 @@
 pub(crate) mod builder;
 mod exchange;
 pub(crate) mod snapshot;
-#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+#[cfg(not(hitring_model))]
 pub(crate) mod windowed_uniques;
 
 use std::fmt;

@@ -42,7 +42,7 @@ impl Divisor {
     }
 }
 
-#[cfg(all(test, not(any(hitring_loom, hitring_shuttle))))]
+#[cfg(all(test, not(hitring_model)))]
 mod tests {
     use super::*;
     use proptest::prelude::*;

@@ -21,7 +21,7 @@
 
 pub mod bucket;
 pub mod divisor;
-#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+#[cfg(not(hitring_model))]
 pub mod keyed;
 pub mod place;
 pub mod rate;

@@ -89,7 +89,7 @@ fn micros(at: Timestamp) -> u64 {
     at.as_duration().as_micros() as u64
 }
 
-#[cfg(all(test, not(any(hitring_loom, hitring_shuttle))))]
+#[cfg(all(test, not(hitring_model)))]
 mod tests {
     use super::*;
     use crate::time::clock::ManualClock;

@@ -384,5 +384,5 @@ impl<'a> SharedKeys<'a> {
     }
 }
 
-#[cfg(all(test, not(any(hitring_loom, hitring_shuttle))))]
+#[cfg(all(test, not(hitring_model)))]
 mod tests;

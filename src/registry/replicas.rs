@@ -146,7 +146,7 @@ impl Replicas {
     }
 }
 
-#[cfg(all(test, not(any(hitring_loom, hitring_shuttle))))]
+#[cfg(all(test, not(hitring_model)))]
 mod tests {
     use proptest::prelude::*;
 

@@ -23,20 +23,20 @@ use crate::sketch::hyperloglog::precision::Precision;
 use crate::window::geometry::Geometry;
 
 /// A page, in words.
-pub const PAGE: usize = if cfg!(any(hitring_loom, hitring_shuttle)) { 1 } else { 512 };
+pub const PAGE: usize = if cfg!(hitring_model) { 1 } else { 512 };
 /// A cache line, in words.
-pub const LINE: usize = if cfg!(any(hitring_loom, hitring_shuttle)) { 1 } else { 8 };
+pub const LINE: usize = if cfg!(hitring_model) { 1 } else { 8 };
 /// What processors fetch together: two lines. What one process writes in one half slows down whoever uses the other.
 pub const PAIR: usize = LINE * 2;
 /// How many words a life has for its total: processes that write different ones do not wait for each other.
-pub const LANES: usize = if cfg!(any(hitring_loom, hitring_shuttle)) { 2 } else { 4 };
+pub const LANES: usize = if cfg!(hitring_model) { 2 } else { 4 };
 /// The words of a life: a line, one that hardly ever changes and keeps it away from the next, and a line for each lane of its
 /// total.
-pub const LIFE: usize = if cfg!(any(hitring_loom, hitring_shuttle)) { 11 } else { (2 + LANES) * LINE };
+pub const LIFE: usize = if cfg!(hitring_model) { 11 } else { (2 + LANES) * LINE };
 /// The words of the totals of a merged registry.
 pub const OTHER: usize = 9;
 /// How many merged registries there is room for.
-pub const OTHERS: usize = if cfg!(any(hitring_loom, hitring_shuttle)) { 1 } else { 512 };
+pub const OTHERS: usize = if cfg!(hitring_model) { 1 } else { 512 };
 
 /// Words of the header that all processes change; each begins a cache line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,9 +61,9 @@ pub enum Hot {
 }
 
 /// The words of the header that are written once.
-pub const FIXED: usize = if cfg!(any(hitring_loom, hitring_shuttle)) { 0 } else { 64 };
+pub const FIXED: usize = if cfg!(hitring_model) { 0 } else { 64 };
 const HOT: usize = 8;
-const HOT_WORDS: usize = if cfg!(any(hitring_loom, hitring_shuttle)) { 5 } else { LINE };
+const HOT_WORDS: usize = if cfg!(hitring_model) { 5 } else { LINE };
 
 impl Hot {
     /// Where the word is.
@@ -146,7 +146,7 @@ impl Layout {
     }
 }
 
-#[cfg(all(test, not(any(hitring_loom, hitring_shuttle))))]
+#[cfg(all(test, not(hitring_model)))]
 mod tests {
     use super::*;
     use crate::time::Resolution;

@@ -163,7 +163,7 @@ impl<'a, D: FnMut() -> f64> Kept<'a, D> {
     }
 }
 
-#[cfg(all(test, not(any(hitring_loom, hitring_shuttle))))]
+#[cfg(all(test, not(hitring_model)))]
 mod tests {
     use super::*;
 

@@ -5,8 +5,8 @@
 //! | build | atomics | what it proves |
 //! |---|---|---|
 //! | ordinary | `std`, typed words through the `atomic` crate | |
-//! | `--cfg hitring_loom` | `loom`, through `weaken` | every interleaving *and* every value the C11 memory model allows, for small models |
-//! | `--cfg hitring_shuttle` | `shuttle` | randomised and depth-first interleavings of larger models, sequentially consistent |
+//! | `--cfg hitring_model --cfg hitring_loom` | `loom`, through `weaken` | every interleaving *and* every value the C11 memory model allows, for small models |
+//! | `--cfg hitring_model --cfg hitring_shuttle` | `shuttle` | randomised and depth-first interleavings of larger models, sequentially consistent |
 //!
 //! No algorithm here needs a single total order, so nothing uses `SeqCst`, which loom cannot check. The exception is
 //! [`PROTECTED`], the order in which a pointer is loaded whose target a collector may free: the collector's own fences need it.
@@ -19,7 +19,7 @@
 pub(crate) mod gate;
 pub(crate) mod life;
 pub mod mutant;
-#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+#[cfg(not(hitring_model))]
 pub(crate) mod per_process;
 pub(crate) mod stamp;
 pub mod table;
@@ -31,7 +31,7 @@ pub use std::sync::atomic::Ordering;
 use loom::sync as locks;
 #[cfg(hitring_shuttle)]
 use shuttle::sync as locks;
-#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+#[cfg(not(hitring_model))]
 use std::sync as locks;
 
 #[cfg(not(hitring_loom))]
@@ -62,10 +62,10 @@ pub mod process {
 /// The order of a load whose target may be freed by a collector, as seize's `Guard::protect` has it. An `Acquire` load that
 /// is not sequentially consistent may be reordered before the entry into the guard (`ldapr` on ARM), and then the collector
 /// does not know of the reader. On x86 both are the same instruction.
-#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+#[cfg(not(hitring_model))]
 pub const PROTECTED: Ordering = Ordering::SeqCst;
 /// The models have collectors of their own, which lock.
-#[cfg(any(hitring_loom, hitring_shuttle))]
+#[cfg(hitring_model)]
 pub const PROTECTED: Ordering = Ordering::Acquire;
 
 /// Lies in memory that a collector frees, so that a model checker notices a read that is not before it.
@@ -110,7 +110,7 @@ impl Watched {
         let freed = self.freed.with(|freed| unsafe { *freed });
         #[cfg(hitring_shuttle)]
         let freed = self.freed.load(Ordering::Relaxed);
-        #[cfg(any(hitring_loom, hitring_shuttle))]
+        #[cfg(hitring_model)]
         assert!(!freed, "Causality violation: freed memory was read");
     }
 
@@ -131,7 +131,7 @@ pub fn relax() {
     loom::thread::yield_now();
     #[cfg(hitring_shuttle)]
     shuttle::thread::yield_now();
-    #[cfg(not(any(hitring_loom, hitring_shuttle)))]
+    #[cfg(not(hitring_model))]
     std::thread::yield_now();
 }
 
@@ -142,7 +142,7 @@ pub fn pause() {
     loom::thread::yield_now();
     #[cfg(hitring_shuttle)]
     shuttle::thread::yield_now();
-    #[cfg(not(any(hitring_loom, hitring_shuttle)))]
+    #[cfg(not(hitring_model))]
     for _ in 0..50 {
         std::hint::spin_loop();
     }
@@ -249,14 +249,14 @@ pub trait Bits: Copy + bytemuck::NoUninit {
 }
 
 /// An atomic 64-bit word that holds a `T`.
-#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+#[cfg(not(hitring_model))]
 pub struct Typed<T: Bits>(atomic::Atomic<T>);
 
 /// An atomic 64-bit word that holds a `T`.
-#[cfg(any(hitring_loom, hitring_shuttle))]
+#[cfg(hitring_model)]
 pub struct Typed<T: Bits>(AtomicU64, std::marker::PhantomData<T>);
 
-#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+#[cfg(not(hitring_model))]
 impl<T: Bits> Typed<T> {
     /// A word that holds `value`.
     pub const fn new(value: T) -> Self {
@@ -282,7 +282,7 @@ impl<T: Bits> Typed<T> {
     }
 }
 
-#[cfg(any(hitring_loom, hitring_shuttle))]
+#[cfg(hitring_model)]
 impl<T: Bits> Typed<T> {
     /// A word that holds `value`.
     #[cfg_attr(hitring_loom, track_caller)]

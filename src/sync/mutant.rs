@@ -125,13 +125,13 @@ pub enum Mutant {
     FindUnversioned,
 }
 
-#[cfg(any(hitring_loom, hitring_shuttle))]
+#[cfg(hitring_model)]
 thread_local! {
     static ON: std::cell::Cell<Option<Mutant>> = const { std::cell::Cell::new(None) };
 }
 
 /// Runs `model` with `mutant` switched on in this OS thread; both checkers run all model threads on it.
-#[cfg(any(hitring_loom, hitring_shuttle))]
+#[cfg(hitring_model)]
 pub fn with<R>(mutant: Mutant, model: impl FnOnce() -> R) -> R {
     struct Off;
     impl Drop for Off {
@@ -145,7 +145,7 @@ pub fn with<R>(mutant: Mutant, model: impl FnOnce() -> R) -> R {
 }
 
 /// Whether `mutant` is switched on.
-#[cfg(any(hitring_loom, hitring_shuttle))]
+#[cfg(hitring_model)]
 pub fn is_on(mutant: Mutant) -> bool {
     ON.with(|on| on.get() == Some(mutant))
 }
@@ -153,9 +153,9 @@ pub fn is_on(mutant: Mutant) -> bool {
 /// Whether the named [`Mutant`] is switched on: a constant `false` outside the model checkers.
 macro_rules! mutated {
     ($name:ident) => {{
-        #[cfg(any(hitring_loom, hitring_shuttle))]
+        #[cfg(hitring_model)]
         let on = $crate::sync::mutant::is_on($crate::sync::mutant::Mutant::$name);
-        #[cfg(not(any(hitring_loom, hitring_shuttle)))]
+        #[cfg(not(hitring_model))]
         let on = false;
         on
     }};

@@ -70,7 +70,7 @@ impl<T> Drop for Owned<T> {
     }
 }
 
-#[cfg(all(test, not(any(hitring_loom, hitring_shuttle))))]
+#[cfg(all(test, not(hitring_model)))]
 mod tests {
     use super::*;
 

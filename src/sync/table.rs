@@ -189,7 +189,7 @@ impl<T: std::fmt::Debug> std::fmt::Debug for Table<T> {
     }
 }
 
-#[cfg(all(test, not(any(hitring_loom, hitring_shuttle))))]
+#[cfg(all(test, not(hitring_model)))]
 #[allow(clippy::disallowed_types)]
 mod tests {
     use super::*;

@@ -31,13 +31,13 @@ pub struct Ids<const WORDS: usize> {
 
 impl<const WORDS: usize> Ids<WORDS> {
     /// All ids free.
-    #[cfg(not(any(hitring_loom, hitring_shuttle)))]
+    #[cfg(not(hitring_model))]
     pub const fn new() -> Self {
         Self { words: [const { AtomicU64::new(0) }; WORDS] }
     }
 
     /// All ids free.
-    #[cfg(any(hitring_loom, hitring_shuttle))]
+    #[cfg(hitring_model)]
     pub fn new() -> Self {
         Self { words: std::array::from_fn(|_| AtomicU64::new(0)) }
     }
@@ -76,22 +76,22 @@ impl<const WORDS: usize> Default for Ids<WORDS> {
     }
 }
 
-#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+#[cfg(not(hitring_model))]
 pub use of_process::{cached, current};
 
 /// Models give ids themselves.
-#[cfg(any(hitring_loom, hitring_shuttle))]
+#[cfg(hitring_model)]
 pub fn current() -> Option<usize> {
     None
 }
 
 /// Models give ids themselves.
-#[cfg(any(hitring_loom, hitring_shuttle))]
+#[cfg(hitring_model)]
 pub fn cached() -> Option<usize> {
     None
 }
 
-#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+#[cfg(not(hitring_model))]
 mod of_process {
     use super::Ids;
     use std::cell::Cell;

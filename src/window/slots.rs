@@ -33,10 +33,10 @@ use crate::time::Tick;
 use crate::window::geometry::{Geometry, Place};
 use crate::window::{Reading, Span};
 
-#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+#[cfg(not(hitring_model))]
 const LINE_WORDS: usize = 8;
 /// A checked atomic is larger, and where it lies is of no interest.
-#[cfg(any(hitring_loom, hitring_shuttle))]
+#[cfg(hitring_model)]
 const LINE_WORDS: usize = 1;
 
 /// A word seen from a tick.
@@ -82,8 +82,8 @@ pub struct Slots {
 
 /// Slots that share a cache line.
 #[derive(Debug)]
-#[cfg_attr(not(any(hitring_loom, hitring_shuttle)), repr(C, align(64)))]
-#[cfg_attr(any(hitring_loom, hitring_shuttle), repr(C))]
+#[cfg_attr(not(hitring_model), repr(C, align(64)))]
+#[cfg_attr(hitring_model, repr(C))]
 struct Line([AtomicU64; LINE_WORDS]);
 
 // Nothing lies between the slots of two lines, so the lines are one array of slots.
@@ -239,7 +239,7 @@ impl<'a> Row<'a> {
     /// Reads a word of each cache line: a processor waits for more of these at a time than of the lines of a sum, which it
     /// has to add up on the way.
     pub fn touch(self) {
-        if cfg!(any(hitring_loom, hitring_shuttle)) {
+        if cfg!(hitring_model) {
             return; // Loads that nobody looks at are of no interest, and a model has to try each.
         }
         let words = self.0.iter().step_by(LINE_WORDS);
@@ -280,7 +280,7 @@ impl<'a> Row<'a> {
     }
 }
 
-#[cfg(all(test, not(any(hitring_loom, hitring_shuttle))))]
+#[cfg(all(test, not(hitring_model)))]
 mod tests {
     use super::*;
     use crate::time::Resolution;

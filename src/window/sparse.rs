@@ -77,7 +77,7 @@ pub struct Sparse<'a> {
 pub const CROWDED: u64 = 1 << 61;
 
 /// How many exchanges in a row a hit may lose before it says so. Models have no patience.
-const PATIENCE: u32 = if cfg!(any(hitring_loom, hitring_shuttle)) { 0 } else { 3 };
+const PATIENCE: u32 = if cfg!(hitring_model) { 0 } else { 3 };
 
 impl Sparse<'_> {
     /// Counts `amount` hits at `tick`, if that tick has hits and room: the short way of [`record`](Self::record).

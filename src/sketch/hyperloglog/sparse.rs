@@ -32,7 +32,7 @@ use crate::sync::table::Once;
 use crate::sync::{AtomicU32, Ordering};
 
 /// The models have smaller tables, so that a few items reach every form.
-const MODELLED: bool = cfg!(any(hitring_loom, hitring_shuttle));
+const MODELLED: bool = cfg!(hitring_model);
 const FEW: usize = if MODELLED { 2 } else { 8 };
 const FIRST: usize = if MODELLED { 2 } else { 32 };
 const GROWTH: usize = 4;

@@ -13,7 +13,7 @@ use crate::sketch::hyperloglog::precision::Register;
 use crate::sync::{AtomicU64, Ordering};
 
 /// Models need few.
-const WORDS: usize = if cfg!(any(hitring_loom, hitring_shuttle)) { 1 } else { 8 };
+const WORDS: usize = if cfg!(hitring_model) { 1 } else { 8 };
 const VALUE_BITS: u32 = 6;
 const PART_SHIFT: u32 = 24;
 

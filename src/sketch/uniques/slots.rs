@@ -127,7 +127,7 @@ impl Drop for Slots {
     }
 }
 
-#[cfg(not(any(hitring_loom, hitring_shuttle)))]
+#[cfg(not(hitring_model))]
 mod garbage {
     use std::marker::PhantomData;
     use std::sync::LazyLock;
@@ -178,7 +178,7 @@ mod garbage {
     }
 }
 
-#[cfg(any(hitring_loom, hitring_shuttle))]
+#[cfg(hitring_model)]
 mod garbage {
     use std::marker::PhantomData;
 
