@@ -46,13 +46,11 @@ pub mod counter;
 #[doc(hidden)]
 pub mod endpoint;
 mod error;
-#[cfg(not(hitring_model))]
 #[doc(hidden)]
 pub mod events;
 mod hit_counter;
 #[doc(hidden)]
 pub mod limit;
-#[cfg(not(hitring_model))]
 mod registry;
 #[cfg(target_os = "linux")]
 #[doc(hidden)]
@@ -79,31 +77,24 @@ pub use endpoint::Shape;
 pub use error::{
     ConfigError, EndpointError, LimitError, QueryError, SharedError, SketchError, SnapshotError, SubscribeError,
 };
-#[cfg(not(hitring_model))]
 pub use events::watch::Threshold;
-#[cfg(not(hitring_model))]
 pub use events::{Event, EventKind, EventSet, Listener, Received, Subscription, UnknownEvent};
 pub use hit_counter::builder::Builder;
 pub use hit_counter::snapshot::Snapshot;
-#[cfg(not(hitring_model))]
 pub use hit_counter::windowed_uniques::{UniquesBuilder, WindowedUniques};
 pub use hit_counter::{Bucket, HitCounter};
-#[cfg(not(hitring_model))]
 pub use limit::keyed::{KeyedLimiter, KeyedMetrics};
 pub use limit::rate::Rate;
 pub use limit::{Decision, Limiter, LimiterBuilder, WhenKeysFull};
-#[cfg(not(hitring_model))]
 pub use registry::snapshot::RegistrySnapshot;
-#[cfg(not(hitring_model))]
 pub use registry::{Handle, Metrics, Registry, RegistryBuilder, WhenFull};
-#[cfg(all(target_os = "linux", not(hitring_model)))]
+#[cfg(target_os = "linux")]
 pub use shared::{SharedBuilder, SharedHandle, SharedLimiter, SharedRegistry, SharedRoom};
 pub use sketch::bottom_k::BottomK;
 pub use sketch::g_counter::GCounter;
 pub use sketch::hyperloglog::HyperLogLog;
 pub use sketch::morris_counter::Morris;
 pub use sketch::reservoir::Reservoir;
-#[cfg(not(hitring_model))]
 pub use sketch::top_k::TopK;
 pub use time::clock::{Clock, ManualClock, SystemClock};
 pub use time::error::TimeError;

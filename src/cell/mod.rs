@@ -14,7 +14,6 @@
 //!
 //! Tests: `tests/merge`, `tests/registry/bytes.rs`.
 
-#[cfg(not(hitring_model))]
 pub(crate) mod file;
 pub mod form;
 pub(crate) mod frame;
@@ -22,6 +21,5 @@ pub(crate) mod hits;
 pub(crate) mod merge;
 pub mod outcome;
 pub mod removal;
-#[cfg(not(hitring_model))]
 pub(crate) mod totals;
 pub(crate) mod writer;

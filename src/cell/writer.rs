@@ -29,7 +29,6 @@ pub struct Replica {
 impl Replica {
     /// No counter's: under it a registry's snapshot has the totals of replicas that the registry does not know one by one any
     /// more. Only a restore takes them over.
-    #[cfg(not(hitring_model))]
     pub(crate) const FOLDED: Self = Self { process: u64::MAX, sequence: u64::MAX };
 
     /// A replica that no other counter has.

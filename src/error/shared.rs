@@ -108,7 +108,7 @@ pub enum SharedError {
     Limit(LimitError),
 }
 
-#[cfg(all(target_os = "linux", not(hitring_model)))]
+#[cfg(target_os = "linux")]
 impl SharedError {
     /// What the system said to `doing`.
     pub(crate) fn io(path: impl Into<PathBuf>, doing: &'static str, error: io::Error) -> Self {

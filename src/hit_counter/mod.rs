@@ -3,7 +3,6 @@
 pub(crate) mod builder;
 mod exchange;
 pub(crate) mod snapshot;
-#[cfg(not(hitring_model))]
 pub(crate) mod windowed_uniques;
 
 use std::fmt;

@@ -42,7 +42,7 @@ impl Divisor {
     }
 }
 
-#[cfg(all(test, not(hitring_model)))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;

@@ -21,7 +21,6 @@
 
 pub mod bucket;
 pub mod divisor;
-#[cfg(not(hitring_model))]
 pub mod keyed;
 pub mod place;
 pub mod rate;

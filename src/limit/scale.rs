@@ -89,7 +89,7 @@ fn micros(at: Timestamp) -> u64 {
     at.as_duration().as_micros() as u64
 }
 
-#[cfg(all(test, not(hitring_model)))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::time::clock::ManualClock;

@@ -384,5 +384,5 @@ impl<'a> SharedKeys<'a> {
     }
 }
 
-#[cfg(all(test, not(hitring_model)))]
+#[cfg(test)]
 mod tests;

@@ -146,7 +146,7 @@ impl Replicas {
     }
 }
 
-#[cfg(all(test, not(hitring_model)))]
+#[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 

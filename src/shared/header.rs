@@ -26,7 +26,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::layout::{FIXED, Layout, Room};
+use super::layout::{Layout, Room};
 use super::origin::Origin;
 use crate::cell::outcome::Outcomes;
 use crate::cell::writer::Replica;
@@ -40,10 +40,12 @@ const MAGIC: u64 = u64::from_le_bytes(*b"HITRINGF");
 pub const VERSION: u32 = 2;
 const ORDER: u64 = 0x0102_0304;
 const FINDS: usize = 27;
-const CHECKSUM: usize = FIXED - 1;
+const CHECKSUM: usize = WORDS - 1;
+/// The words of a header.
+const WORDS: usize = 64;
 
 /// The fixed words as bytes.
-pub const BYTES: usize = FIXED * 8;
+pub const BYTES: usize = WORDS * 8;
 
 /// What a header says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,10 +76,10 @@ pub struct LimitTime {
 
 impl Header {
     /// The words.
-    pub fn encode(&self) -> [u64; FIXED] {
+    pub fn encode(&self) -> [u64; WORDS] {
         let Self { version, layout, key, replica, origin, made, limits, began } = self;
         let (geometry, room) = (&layout.geometry, &layout.room);
-        let mut words = [0; FIXED];
+        let mut words = [0; WORDS];
         let two = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
         let said = [
             MAGIC,
@@ -115,14 +117,14 @@ impl Header {
         let damaged = |what| SharedError::Damaged { path: path.into(), what };
         let foreign = || SharedError::Foreign { path: path.into() };
         let (given, _) = bytes.as_chunks::<8>();
-        let mut words = [0; FIXED];
+        let mut words = [0; WORDS];
         for (word, bytes) in words.iter_mut().zip(given) {
             *word = u64::from_le_bytes(*bytes);
         }
         if words[0] != MAGIC {
             return Err(foreign());
         }
-        if given.len() < FIXED {
+        if given.len() < WORDS {
             return Err(SharedError::Truncated { path: path.into(), bytes: length, wanted: BYTES as u64 });
         }
         if words[1] >> 32 != ORDER || !(1..=VERSION).contains(&(words[1] as u32)) {
@@ -162,7 +164,7 @@ impl Header {
     }
 }
 
-fn checksum(words: &[u64; FIXED]) -> u32 {
+fn checksum(words: &[u64; WORDS]) -> u32 {
     let mut sum = crc32fast::Hasher::new();
     words[..CHECKSUM].iter().for_each(|word| sum.update(&word.to_le_bytes()));
     sum.finalize()

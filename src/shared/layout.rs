@@ -146,7 +146,7 @@ impl Layout {
     }
 }
 
-#[cfg(all(test, not(hitring_model)))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::time::Resolution;

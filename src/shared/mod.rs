@@ -34,50 +34,30 @@
 //! amount) short of its slot. Steps are steps of the program: a page that the system writes back may keep a
 //! writer waiting for milliseconds; in `/dev/shm` none is written back.
 
-#[cfg(not(hitring_model))]
 mod builder;
-#[cfg(not(hitring_model))]
 mod core;
-#[cfg(not(hitring_model))]
 mod exchange;
-#[cfg(not(hitring_model))]
 mod fault;
-#[cfg(not(hitring_model))]
 mod file;
 pub mod finds;
-#[cfg(not(hitring_model))]
 mod frozen;
-#[cfg(not(hitring_model))]
 mod handle;
-#[cfg(not(hitring_model))]
 mod header;
-#[cfg(not(hitring_model))]
 mod inspect;
 pub mod layout;
-#[cfg(not(hitring_model))]
 mod limits;
 pub mod lives;
-#[cfg(not(hitring_model))]
 mod lock;
-#[cfg(not(hitring_model))]
 mod metrics;
 pub mod names;
-#[cfg(not(hitring_model))]
 mod origin;
-#[cfg(not(hitring_model))]
 mod others;
-#[cfg(not(hitring_model))]
 mod registry;
-#[cfg(not(hitring_model))]
 mod rewrite;
-#[cfg(not(hitring_model))]
 mod visitors;
-#[cfg(not(hitring_model))]
 mod voids;
-#[cfg(not(hitring_model))]
 mod watch;
 
-#[cfg(not(hitring_model))]
 pub use self::{
     builder::SharedBuilder,
     handle::SharedHandle,

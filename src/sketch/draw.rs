@@ -119,7 +119,7 @@ pub fn mix(word: u64) -> u64 {
     word ^ word >> 31
 }
 
-#[cfg(all(test, not(hitring_model)))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -21,9 +21,7 @@ pub mod morris;
 pub mod morris_counter;
 pub mod morris_ring;
 pub mod reservoir;
-#[cfg(not(hitring_model))]
 pub mod space_saving;
-#[cfg(not(hitring_model))]
 pub mod top_k;
 pub mod uniques;
 

@@ -163,7 +163,7 @@ impl<'a, D: FnMut() -> f64> Kept<'a, D> {
     }
 }
 
-#[cfg(all(test, not(hitring_model)))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

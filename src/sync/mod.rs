@@ -19,7 +19,6 @@
 pub(crate) mod gate;
 pub(crate) mod life;
 pub mod mutant;
-#[cfg(not(hitring_model))]
 pub(crate) mod per_process;
 pub(crate) mod stamp;
 pub mod table;

@@ -70,7 +70,7 @@ impl<T> Drop for Owned<T> {
     }
 }
 
-#[cfg(all(test, not(hitring_model)))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

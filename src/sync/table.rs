@@ -189,7 +189,7 @@ impl<T: std::fmt::Debug> std::fmt::Debug for Table<T> {
     }
 }
 
-#[cfg(all(test, not(hitring_model)))]
+#[cfg(test)]
 #[allow(clippy::disallowed_types)]
 mod tests {
     use super::*;

@@ -124,7 +124,7 @@ impl SteadyClock {
     }
 
     /// The same since the machine booted: a time that all its processes agree on.
-    #[cfg(all(target_os = "linux", not(hitring_model)))]
+    #[cfg(target_os = "linux")]
     #[inline]
     pub fn since_boot(self, coarse: bool) -> u64 {
         let clock = if coarse { libc::CLOCK_MONOTONIC_COARSE } else { libc::CLOCK_MONOTONIC };

@@ -280,7 +280,7 @@ impl<'a> Row<'a> {
     }
 }
 
-#[cfg(all(test, not(hitring_model)))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::time::Resolution;
