@@ -1,13 +1,11 @@
-//! The integration tests: one binary, one folder for each subject.
+//! The integration tests: one binary, one folder for each subject. Those of `tests/internals` are in the library's own tests.
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)]
 #![cfg(not(hitring_model))]
 
 mod conformance;
 #[cfg(feature = "cli")]
 mod demo;
-mod events;
 mod floors;
-mod limit;
 mod merge;
 mod oracle;
 mod registry;
@@ -15,6 +13,6 @@ mod registry;
 mod replay;
 #[cfg(target_os = "linux")]
 mod shared;
-mod sketch;
 mod stress;
 mod surface;
+mod threads;

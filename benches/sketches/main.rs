@@ -5,6 +5,9 @@
 
 #![allow(clippy::disallowed_types, clippy::disallowed_methods, missing_docs)]
 
+// The very hash of the sketches, which no public name leads to.
+#[path = "../../src/sketch/hyperloglog/hash.rs"]
+mod hash;
 #[path = "../medians/mod.rs"]
 mod medians;
 #[allow(dead_code, reason = "other benches use the rest")]
@@ -19,7 +22,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use governor::{Quota, RateLimiter};
-use hitring::sketch::hyperloglog::hash::murmur;
+use hash::murmur;
 use hitring::{
     BottomK, GCounter, HyperLogLog, KeyedLimiter, Limiter, Morris, Rate, Registry, Reservoir, Strategy, TopK,
     WhenKeysFull, WindowedUniques,

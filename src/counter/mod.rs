@@ -38,10 +38,7 @@ pub const SPARSE_CELLS: usize = 1;
 
 /// A strategy at work. The ring lies in line, since a box would cost every record a load; the rest is large or slow.
 #[derive(Debug)]
-#[cfg_attr(
-    hitring_model,
-    allow(clippy::large_enum_variant, reason = "the model checkers' atomics are large")
-)]
+#[cfg_attr(hitring_model, allow(clippy::large_enum_variant, reason = "the model checkers' atomics are large"))]
 pub enum Counter {
     /// See [`Striped`].
     Striped(Box<Striped>),

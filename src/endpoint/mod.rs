@@ -55,7 +55,6 @@ use std::collections::BTreeMap;
 use std::ptr;
 
 pub use reach::{Generation, Reach, Unlinked};
-pub use reading::{Exported, Own};
 
 use self::heir::Former;
 use self::outlived::Outlived;

@@ -211,7 +211,8 @@ impl Generation {
         self.next.load(Ordering::Relaxed)
     }
 
-    /// Tells the model checker that the generation is freed here. In an ordinary build it does nothing.
+    /// Tells the model checker that the generation is freed here.
+    #[cfg(hitring_model)]
     pub fn watch_free(&self) {
         self.watched.free();
     }

@@ -266,12 +266,6 @@ impl<'a> SharedKeys<'a> {
         (0..self.slots).filter(|&at| counts(self.slot(at))).count()
     }
 
-    /// How many slots there are.
-    #[must_use]
-    pub fn slots(&self) -> usize {
-        self.slots
-    }
-
     fn slot(&self, at: usize) -> Slot<'a> {
         Slot::new(&self.words[at * WORDS..])
     }

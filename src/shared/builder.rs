@@ -4,10 +4,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::core::Core;
-use super::file::{self, Access, Opened, RingFile};
-use super::finds::room_for;
-use super::header::Header;
-use super::layout::{Layout, Room};
+use super::file::{self, Access, RingFile};
+use super::format::finds::room_for;
+use super::format::header::Header;
+use super::format::layout::{Layout, Room};
 use super::registry::SharedRegistry;
 use super::rewrite;
 use crate::counter::query::Times;
@@ -135,7 +135,7 @@ impl SharedBuilder {
         let layout = self.layout(path)?;
         self.check_skew(&layout.geometry)?;
         loop {
-            match self.attach(path)? {
+            match rewrite::attach(path)? {
                 Some((file, header)) => {
                     if let Some(uid) = file::untrusted_owner(file.file())
                         .map_err(|error| SharedError::io(path, "its owner cannot be told", error))?
@@ -162,7 +162,7 @@ impl SharedBuilder {
     /// [`SharedError`]; nothing was changed.
     pub fn open(self, path: impl AsRef<Path>) -> Result<SharedRegistry, SharedError> {
         let path = path.as_ref();
-        let (file, header) = self.attach(path)?.ok_or_else(|| SharedError::missing(path))?;
+        let (file, header) = rewrite::attach(path)?.ok_or_else(|| SharedError::missing(path))?;
         self.registry(file, header)
     }
 
@@ -197,29 +197,12 @@ impl SharedBuilder {
         Layout::new(geometry, precision, room).ok_or_else(|| SharedError::TooLarge { path: path.into() })
     }
 
-    /// The file at `path`, for writing; `None` if there is none.
-    fn attach(&self, path: &Path) -> Result<Option<(RingFile, Header)>, SharedError> {
-        loop {
-            match file::open(path)? {
-                Opened::File(file, header) => return Ok(Some((file, header))),
-                Opened::Copy(found) => rewrite::renew(path, &found)?,
-                Opened::None => return Ok(None),
-            }
-        }
-    }
-
     fn check_skew(&self, geometry: &Geometry) -> Result<(), ConfigError> {
         let limit = geometry.resolution().width() * geometry.slack();
         match self.max_skew {
             Some(max_skew) if max_skew > limit => Err(ConfigError::SkewBeyondSlack { max_skew, limit }),
             _ => Ok(()),
         }
-    }
-
-    /// What is at `path` now, for those who listened to `before`.
-    pub(super) fn reopen(&self, path: &Path, before: &Core) -> Result<Core, SharedError> {
-        let (file, header) = self.attach(path)?.ok_or_else(|| SharedError::missing(path))?;
-        Ok(Core::new(file, header, before.times.copy(), before.watch.clone()))
     }
 
     fn registry(&self, file: RingFile, header: Header) -> Result<SharedRegistry, SharedError> {
@@ -229,7 +212,39 @@ impl SharedBuilder {
         let max_skew = self.max_skew.unwrap_or(width * geometry.slack());
         let whole = u32::try_from(max_skew.as_nanos() / width.as_nanos()).unwrap_or(geometry.slack());
         let times = Times::new(&self.clock, geometry.resolution(), width * whole, true);
-        Ok(SharedRegistry::of(Core::new(file, header, times, Watch::new()), self.clone()))
+        Ok(SharedRegistry::of(Core::new(file, header, times, Watch::new())))
+    }
+}
+
+impl SharedRegistry {
+    /// A registry of another window, resolution, clock or size.
+    pub fn builder() -> SharedBuilder {
+        SharedBuilder::default()
+    }
+
+    /// The registry in the file at `path`, of the last 300 seconds by the second, with room for 10,000 endpoints; made if
+    /// there is none. See [`SharedBuilder::create`].
+    ///
+    /// # Errors
+    /// [`SharedError`].
+    pub fn create(path: impl AsRef<Path>) -> Result<Self, SharedError> {
+        Self::builder().create(path)
+    }
+
+    /// The registry in the file at `path`, with the settings that it has. See [`SharedBuilder::open`].
+    ///
+    /// # Errors
+    /// [`SharedError`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, SharedError> {
+        Self::builder().open(path)
+    }
+
+    /// The same, for asking only. See [`SharedBuilder::read`].
+    ///
+    /// # Errors
+    /// [`SharedError`].
+    pub fn read(path: impl AsRef<Path>) -> Result<Self, SharedError> {
+        Self::builder().read(path)
     }
 }
 

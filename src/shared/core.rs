@@ -2,24 +2,21 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::hash::Hasher;
 use std::sync::Arc;
 use std::time::Duration;
 
-use siphasher::sip::SipHasher13;
-
-use super::exchange::Book;
+use super::book::Book;
 use super::file::RingFile;
-use super::finds::Finds;
-use super::header::Header;
-use super::layout::{Hot, Layout};
-use super::lives::{Life, Lives, Removed};
-use super::lock::lane;
-use super::names::{Full, Name, Names};
-use super::visitors::{Lost, Visitors};
+use super::file::lock::lane;
+use super::format::header::Header;
+use super::format::layout::Hot;
+use super::format::lives::{Life, Lives, Removed};
+use super::format::names::{Full, Name};
+use super::format::sections::{Sections, hash};
+use super::format::visitors::Lost;
 use super::voids::Voids;
 use crate::cell::hits::Hits;
-use crate::cell::outcome::{Outcome, Outcomes};
+use crate::cell::outcome::Outcome;
 use crate::counter::query::{Query, Times, When};
 use crate::error::{EndpointError, QueryError, SharedError};
 use crate::events::watch::Watch;
@@ -44,71 +41,6 @@ pub struct Core {
     voids: Mutex<Arc<Voids>>,
     /// After all that refers to it.
     pub file: RingFile,
-}
-
-/// The sections of a mapped file.
-#[derive(Clone, Copy, Debug)]
-pub struct Sections<'a> {
-    pub words: &'a [AtomicU64],
-    pub lives: Lives<'a>,
-    pub visitors: Visitors<'a>,
-    pub others: &'a [AtomicU64],
-    pub limits: &'a [AtomicU64],
-    pub frozen: &'a [AtomicU64],
-    pub finds: Finds<'a>,
-}
-
-impl<'a> Sections<'a> {
-    /// The sections of `words`, which lie as `layout` says.
-    pub fn new(words: &'a [AtomicU64], layout: &Layout) -> Self {
-        let names = Names {
-            table: &words[layout.table.clone()],
-            arena: &words[layout.names.clone()],
-            used: &words[Hot::Names.at()],
-        };
-        Self {
-            words,
-            lives: Lives {
-                words: &words[layout.lives.clone()],
-                rings: &words[layout.rings.clone()],
-                ring: layout.ring,
-                tail: &words[Hot::Lives.at()],
-                names,
-            },
-            visitors: Visitors { words: &words[layout.visitors.clone()], used: &words[Hot::Visitors.at()] },
-            others: &words[layout.others.clone()],
-            limits: &words[layout.limits.clone()],
-            frozen: &words[layout.frozen.clone()],
-            finds: Finds(&words[layout.finds.clone()]),
-        }
-    }
-
-    /// A word of the header that all processes change.
-    pub fn hot(self, hot: Hot) -> &'a AtomicU64 {
-        &self.words[hot.at()]
-    }
-
-    /// The tallies of hits that no life here has: those of lives that did not come along, and the refused.
-    pub fn tally(self) -> &'a [AtomicU64] {
-        &self.words[Hot::Tally.at()..Hot::Tally.at() + 5]
-    }
-
-    /// What became of all hits that were brought to this file.
-    pub fn outcomes(self) -> Outcomes {
-        // The tally first: what moves from lives to it never does while others count.
-        let mut outcomes = Outcomes::from_array(std::array::from_fn(|row| self.tally()[row].load(Ordering::Acquire)));
-        for life in self.lives.iter().filter(|life| !life.is_foreign()) {
-            outcomes.add(Outcome::Counted, life.total());
-        }
-        outcomes
-    }
-}
-
-/// The hash of a name under the key of a file.
-pub fn hash(key: [u64; 2], name: &str) -> u64 {
-    let mut hasher = SipHasher13::new_with_keys(key[0], key[1]);
-    hasher.write(name.as_bytes());
-    hasher.finish()
 }
 
 impl Core {

@@ -16,224 +16,21 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::core::{Sections, hash};
-use super::frozen::{self, Frozen, Shares};
-use super::header::Header;
-use super::layout::Hot;
-use super::lives::Life;
-use super::names::LAST_EPOCH;
-use super::others::Others;
-use crate::cell::form::{Cell, Form, Measure, in_order};
+use super::book::Book;
+use super::format::frozen::{Frozen, Shares};
+use super::format::layout::Hot;
+use super::format::lives::Life;
+use super::format::sections::hash;
+use crate::cell::form::{Cell, Measure, in_order};
 use crate::cell::removal::{self, Removal};
-use crate::cell::totals::Totals;
 use crate::cell::writer::{Replica, Writer};
-use crate::counter::strategy::Strategy;
 use crate::error::SnapshotError;
 use crate::registry::snapshot::{EndpointCells, RegistrySnapshot, Removed, WriterCells};
-use crate::sketch::uniques::Parts;
 use crate::sync::Ordering;
 use crate::time::Tick;
 use crate::window::geometry::Geometry;
 
-/// A file's sections with what its header says of them.
-#[derive(Clone, Copy, Debug)]
-pub struct Book<'a> {
-    pub sections: Sections<'a>,
-    pub header: &'a Header,
-}
-
 impl<'a> Book<'a> {
-    pub fn others(self) -> Others<'a> {
-        Others { words: self.sections.others, used: self.sections.hot(Hot::Others) }
-    }
-
-    fn parts(self) -> Parts {
-        Parts::new(&self.header.layout.geometry, self.header.layout.precision)
-    }
-
-    /// How its cells are to be read.
-    pub fn form(self) -> Form {
-        let geometry = &self.header.layout.geometry;
-        let (grain, slots) = (geometry.resolution().width(), geometry.slots() as u64);
-        Form { grain, slots, grains: 1, measure: Measure::Count }
-    }
-
-    /// The name of a life.
-    pub fn name_of(self, life: Life<'_>) -> Option<String> {
-        let name = self.sections.lives.names.get(life.name())?;
-        name.text(|name| hash(self.header.key, name))
-    }
-
-    /// The last tick that there is: what a damaged word says beyond it leaves no file, as nobody could read it back.
-    fn last_tick(self) -> Tick {
-        self.header.layout.geometry.resolution().last_tick()
-    }
-
-    /// The slots of a life that have hits which count.
-    pub fn row(self, life: Life<'a>) -> impl Iterator<Item = Cell> + 'a {
-        let last = self.last_tick();
-        let from = life.from();
-        life.row().cells(&self.header.layout.geometry).filter(move |cell| cell.tick <= last && cell.tick >= from)
-    }
-
-    /// What is frozen of each life.
-    pub fn frozen(self) -> Frozen {
-        frozen::read(self.sections.frozen, self.header.version, self.last_tick())
-    }
-
-    /// Every living life of the file's own.
-    pub fn alive(self) -> impl Iterator<Item = Life<'a>> {
-        let lives = self.sections.lives;
-        lives.iter().filter(|life| life.is_alive() && !life.is_foreign() && life.name() != 0)
-    }
-
-    /// The lives of merged hits that belong to `life`.
-    pub fn merged(self, life: Life<'a>) -> impl Iterator<Item = Life<'a>> {
-        let lives = self.sections.lives;
-        let mut next = life.merged().load(Ordering::Acquire);
-        // Each was linked after those behind it, so their numbers go down: a damaged link makes no circle.
-        let mut before = u64::MAX;
-        std::iter::from_fn(move || {
-            let index = next.checked_sub(1).filter(|&index| index < before)?;
-            before = index;
-            let life = lives.get(index as usize)?;
-            next = life.merged().load(Ordering::Acquire);
-            Some(life)
-        })
-    }
-
-    /// Who counted in a life of merged hits.
-    pub fn writer_of(self, life: Life<'_>) -> Option<Writer> {
-        let replica = self.others().replica(life.lost().load(Ordering::Acquire).checked_sub(1)? as usize)?;
-        Some(Writer { replica, generation: life.known().load(Ordering::Acquire) })
-    }
-
-    /// The writer of a life's own hits.
-    pub fn own(self, life: Life<'_>) -> Writer {
-        Writer { replica: self.header.replica, generation: life.index() as u64 + 1 }
-    }
-
-    /// The cells of a life, by writer.
-    pub fn cells(self, life: Life<'a>, frozen: &Frozen) -> BTreeMap<Writer, Vec<Cell>> {
-        let shares = frozen.get(&life.index());
-        let mut cells: BTreeMap<Writer, Vec<Cell>> = BTreeMap::new();
-        cells.insert(self.own(life), frozen::without(self.row(life), shares));
-        for (&writer, share) in shares.into_iter().flatten() {
-            cells.entry(writer).or_default().extend(share.to_cells());
-        }
-        for other in self.merged(life) {
-            if let Some(writer) = self.writer_of(other) {
-                cells.entry(writer).or_default().extend(self.row(other));
-            }
-        }
-        cells.values_mut().for_each(|cells| *cells = in_order(std::mem::take(cells)));
-        cells.values_mut().flatten().for_each(|cell| cell.count = cell.count.min(frozen::MOST));
-        cells.retain(|_, cells| !cells.is_empty());
-        cells
-    }
-
-    /// What this file's own replica has counted and refused.
-    pub fn own_totals(self) -> Totals {
-        let outcomes = self.sections.outcomes().minus(self.header.began);
-        Totals { outcomes, ..Totals::default() }
-    }
-
-    /// What the file holds.
-    pub fn snapshot(self) -> RegistrySnapshot {
-        let (layout, lives) = (&self.header.layout, self.sections.lives);
-        let (geometry, parts) = (&layout.geometry, self.parts());
-        let (width, last_tick) = (geometry.resolution().width(), self.last_tick());
-        let form = self.form();
-        let frozen = self.frozen();
-        // Before the cells, so that no total is without its cells' hits.
-        let own = self.own_totals();
-        let mut totals: BTreeMap<_, _> = self.others().iter().collect();
-        totals.insert(self.header.replica, own);
-        let mut endpoints = BTreeMap::new();
-        for life in self.alive() {
-            let Some(name) = self.name_of(life) else { continue };
-            let shares = frozen.get(&life.index()).into_iter().flatten();
-            let mut epochs: BTreeMap<Writer, u64> =
-                shares.map(|(&writer, share)| (writer, share.epoch_in(life))).collect();
-            let merged = self.merged(life);
-            epochs.extend(merged.filter_map(|other| Some((self.writer_of(other)?, self.epoch_of(other, life)))));
-            let writers = self.cells(life, &frozen).into_iter().map(|(writer, cells)| WriterCells {
-                writer,
-                epoch: epochs.get(&writer).copied().unwrap_or_else(|| life.epoch()),
-                form,
-                ever: 0,
-                cells,
-                dropped: Vec::new(),
-            });
-            let cells = EndpointCells {
-                name: name.clone().into(),
-                epoch: life.epoch(),
-                forgotten: Tick(life.known().load(Ordering::Acquire).min(last_tick.0 + 1)),
-                strategy: Strategy::Ring.to_string(),
-                writers: writers.collect(),
-                seen: self.sections.visitors.cells(life, parts, parts.part(last_tick)),
-            };
-            endpoints.insert(name, cells);
-        }
-        let removed = self.removals().into_iter().filter_map(|(unit, removal)| {
-            let name = lives.names.get(unit)?.text(|name| hash(self.header.key, name))?;
-            Some((name.clone(), Removed { name: name.into(), removal }))
-        });
-        let removed: BTreeMap<String, Removed> = removed.collect();
-        RegistrySnapshot {
-            resolution: width,
-            window: width * geometry.window(),
-            slack: geometry.slack(),
-            strategy: Strategy::Ring.to_string(),
-            epoch: self.sections.hot(Hot::Epoch).load(Ordering::Acquire).min(LAST_EPOCH),
-            origin: self.header.replica,
-            inherited: Vec::new(),
-            forgotten: Tick(0),
-            precision: layout.precision,
-            endpoints: endpoints.into_values().collect(),
-            removed: removed.into_values().collect(),
-            totals,
-        }
-    }
-
-    /// The epoch in which the writer of `other` counted, a life of merged hits that belongs to `life`. A file of version 1
-    /// does not say it.
-    pub fn epoch_of(self, other: Life<'_>, life: Life<'_>) -> u64 {
-        other.epoch_of_writer().unwrap_or_else(|| life.epoch())
-    }
-
-    /// What was removed, by the unit of the name. Which hits were found is in the lives that are over, and in the finds.
-    pub fn removals(self) -> BTreeMap<u64, Removal> {
-        let (lives, last_tick, frozen) = (self.sections.lives, self.last_tick(), self.frozen());
-        let (form, resolution) = (self.form(), self.header.layout.geometry.resolution());
-        let mut removals = BTreeMap::new();
-        for record in lives.names.iter() {
-            let last = lives.last(record).filter(|life| !life.is_alive()).map_or(0, Life::removed);
-            let epoch = record.ended().max(last);
-            let at = Tick(record.ended_at().load(Ordering::Acquire).min(last_tick.0));
-            if epoch > 0 {
-                removals.insert(record.unit(), Removal { epoch, at, found: BTreeMap::new() });
-            }
-        }
-        for life in lives.iter().filter(|life| !life.is_alive() && !life.is_foreign()) {
-            let Some(removal) = removals.get_mut(&life.name()) else { continue };
-            for (writer, cells) in self.cells(life, &frozen) {
-                let found = removal::find(&cells, form, resolution, removal.at);
-                if !found.is_empty() {
-                    removal::join(removal.found.entry(writer).or_default(), &found);
-                }
-            }
-        }
-        for ((unit, writer, tick), hits) in self.sections.finds.iter() {
-            if let Some(removal) = removals.get_mut(&unit).filter(|removal| (removal.at..=last_tick).contains(&tick)) {
-                removal::join(removal.found.entry(writer).or_default(), &[(tick, hits)].into());
-            }
-        }
-        removals
-    }
-
-    // -------------------------------------------------------------------------------------------------------- merging
-
     /// Whether `snapshot` can be taken in at all.
     pub fn check(self, snapshot: &RegistrySnapshot) -> Result<(), SnapshotError> {
         let other = |what| Err(SnapshotError::OtherGeometry { what });
@@ -342,17 +139,17 @@ impl<'a> Book<'a> {
         let new =
             replicas.iter().filter(|&&replica| replica != self.header.replica && others.position(replica).is_none());
         let (endpoints, max_endpoints) = (lives.begun() + wanted, lives.capacity());
-        if endpoints > max_endpoints || others.len() + new.count() > others.words.len() / super::layout::OTHER {
+        if endpoints > max_endpoints || others.len() + new.count() > others.words.len() / super::format::layout::OTHER {
             return Err(SnapshotError::NoRoom { endpoints, max_endpoints });
         }
         Ok(())
     }
 
-    fn find(self, name: &str) -> Option<super::names::Name<'a>> {
+    fn find(self, name: &str) -> Option<super::format::names::Name<'a>> {
         self.sections.lives.names.find(hash(self.header.key, name), name)
     }
 
-    fn find_or_insert(self, name: &str) -> Result<super::names::Name<'a>, SnapshotError> {
+    fn find_or_insert(self, name: &str) -> Result<super::format::names::Name<'a>, SnapshotError> {
         let lives = self.sections.lives;
         let (endpoints, max_endpoints) = (lives.begun() + 1, lives.capacity());
         let found = lives.names.find_or_insert(hash(self.header.key, name), name);
@@ -430,12 +227,12 @@ impl<'a> Book<'a> {
     pub fn add_writer(
         self,
         life: Life<'a>,
-        name: super::names::Name<'a>,
+        name: super::format::names::Name<'a>,
         writer: Writer,
         epoch: Option<u64>,
     ) -> Option<Life<'a>> {
         let row = self.others().find_or_add(writer.replica)?;
-        let other = self.sections.lives.begin_foreign(name).ok()?;
+        let other = self.sections.lives.begin_merged(name).ok()?;
         other.known().store(writer.generation, Ordering::Relaxed);
         other.lost().store(row as u64 + 1, Ordering::Relaxed);
         if let Some(epoch) = epoch {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::core::Core;
-use super::lives::Life;
+use super::format::lives::Life;
 use crate::cell::hits::Hits;
 use crate::cell::outcome::Outcome;
 use crate::error::{EndpointError, QueryError};

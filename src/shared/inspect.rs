@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::core::{Sections, hash};
-use super::exchange::Book;
+use super::book::Book;
 use super::file::{self, Access, RingFile};
-use super::header::Header;
-use super::layout::Hot;
-use super::lives::Life;
+use super::format::header::Header;
+use super::format::layout::Hot;
+use super::format::lives::Life;
+use super::format::sections::{Sections, hash};
 use super::metrics::{SharedRoom, room_of};
 use crate::cell::hits::Hits;
 use crate::cell::outcome::Outcomes;
@@ -182,7 +182,7 @@ impl Inspection {
             }
             units.insert(unit);
             let life = record.life().load(Ordering::Acquire);
-            if life != 0 && lives.last(record).is_none_or(|last| last.is_foreign() || last.index() >= lives.begun()) {
+            if life != 0 && lives.last(record).is_none_or(|last| last.is_merged() || last.index() >= lives.begun()) {
                 faults.push(format!("the name at {unit} leads to life {}, which is not its own", life - 1));
             }
         }
@@ -191,7 +191,7 @@ impl Inspection {
             if !units.contains(&life.name()) {
                 faults.push(format!("life {index} has no name"));
             }
-            if life.is_foreign() && book.writer_of(life).is_none() && life.lost().load(Ordering::Relaxed) != 0 {
+            if life.is_merged() && book.writer_of(life).is_none() && life.lost().load(Ordering::Relaxed) != 0 {
                 faults.push(format!("life {index} has the hits of nobody"));
             }
             for cell in life.row().cells(&layout.geometry) {

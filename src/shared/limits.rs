@@ -12,7 +12,7 @@ use std::time::Duration;
 use siphasher::sip::SipHasher13;
 
 use super::core::Core;
-use super::layout::Hot;
+use super::format::layout::Hot;
 use super::registry::SharedRegistry;
 use crate::error::{LimitError, SharedError};
 use crate::limit::rate::Rate;

@@ -1,7 +1,8 @@
 //! What a shared registry holds, and how much room is left in its file.
 
-use super::core::{Core, Sections};
-use super::layout::{Hot, Layout};
+use super::core::Core;
+use super::format::layout::{Hot, Layout};
+use super::format::sections::Sections;
 use crate::counter::strategy::Strategy;
 use crate::registry::Metrics;
 use crate::sync::Ordering;

@@ -1,20 +1,38 @@
-//! [`SharedRegistry`]: a registry in a file that processes share.
+//! [`SharedRegistry`]: a registry in a file that processes share; [`Inspection`] looks at such a file, [`compact`] makes a new one of it.
 //!
 //! ```text
-//! SharedRegistry, SharedHandle --> Core --> RingFile: header | table | names | lives | rings | visitors | limits
+//! SharedRegistry, SharedHandle --> Core --> RingFile: header | table | names | lives | rings | visitors | limits | ...
 //! ```
+//!
+//! # Words
+//! | word | means |
+//! |---|---|
+//! | name, unit | an endpoint's name; where its record lies |
+//! | life | an endpoint from its first hit to its removal, with a ring of its own; a name may have many, one after the other |
+//! | merged life | hits of one other writer that belong to a life, in a ring of their own |
+//! | row | the slots of a life's ring |
+//! | lane | one of the words that together are the total of a life: processes write different ones |
+//! | epoch | how often something was removed; each life and each writer's hits are of one |
+//! | writer | a registry, here a file, and one of its lives (cell/writer.rs) |
+//! | share | what a former writer of this file has in the slots of a life |
+//! | find | how many hits of a writer and a tick a removal elsewhere found |
+//! | void | removed, though the slot still counts it |
+//! | copy | a file under another inode, or on another boot, than it was made: it goes on under a new writer |
+//!
+//! # Files
+//! From the bottom up; a file uses only those above it in this table.
+//!
 //! | file | what |
 //! |---|---|
-//! | `layout` | where what lies in the file |
-//! | `header` | what the file was made for, and its checksum |
-//! | `names`, `lives` | endpoints: from a name to a life, from a life to a ring |
-//! | `visitors` | who came |
-//! | `limits` | limits that all processes keep together |
-//! | `file`, `origin`, `lock`, `fault` | making and opening; whether it is a copy; who is alone; what is cut off |
-//! | `core`, `handle`, `watch`, `metrics`, `builder` | the registry |
-//! | `exchange`, `others`, `frozen` | what leaves the file and comes into it, by writer |
-//! | `finds`, `voids` | which hits removals void |
+//! | `format` | what lies where in a file, and what its words mean |
+//! | `file` | making, opening and mapping; who is alone; what is cut off |
+//! | `book` | the file as a reader finds it |
+//! | `voids` | which hits in the slots are void |
+//! | `exchange` | merges |
 //! | `rewrite` | a new file from an old one |
+//! | `core`, `metrics` | recording and asking, by name and by life; what there is |
+//! | `handle`, `registry`, `builder` | what users have |
+//! | `limits`, `watch` | limits that all processes keep together; thresholds and events |
 //! | `inspect` | looking at a file without touching it |
 //!
 //! # Guarantees
@@ -33,30 +51,29 @@
 //! leave behind: 64 bytes of a name or a table of visitors that nobody refers to, and a total that is one hit (of whatever
 //! amount) short of its slot. Steps are steps of the program: a page that the system writes back may keep a
 //! writer waiting for milliseconds; in `/dev/shm` none is written back.
+//!
+//! Tests: `tests/shared`, `tests/models/shared.rs`, `tests/models/finds.rs`.
 
-mod builder;
-mod core;
-mod exchange;
-mod fault;
+cfg_if::cfg_if! {
+    if #[cfg(hitring_model)] {
+        pub mod format;
+    } else {
+        mod format;
+    }
+}
 mod file;
-pub mod finds;
-mod frozen;
-mod handle;
-mod header;
-mod inspect;
-pub mod layout;
-mod limits;
-pub mod lives;
-mod lock;
-mod metrics;
-pub mod names;
-mod origin;
-mod others;
-mod registry;
-mod rewrite;
-mod visitors;
+mod book;
 mod voids;
+mod exchange;
+mod rewrite;
+mod core;
+mod metrics;
+mod handle;
+mod registry;
+mod builder;
+mod limits;
 mod watch;
+mod inspect;
 
 pub use self::{
     builder::SharedBuilder,

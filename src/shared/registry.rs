@@ -4,10 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::builder::SharedBuilder;
 use super::core::Core;
+use super::file::lock::{self, Byte, Changing};
 use super::handle::SharedHandle;
-use super::lock::{self, Byte, Changing};
 use super::metrics::SharedRoom;
 use super::rewrite;
 use crate::cell::hits::Hits;
@@ -51,7 +50,6 @@ pub struct SharedRegistry {
 pub struct Inner {
     current: AtomicPtr<Core>,
     all: Mutex<Vec<Arc<Core>>>,
-    builder: SharedBuilder,
 }
 
 impl Inner {
@@ -73,40 +71,10 @@ impl Inner {
 }
 
 impl SharedRegistry {
-    pub(super) fn of(core: Core, builder: SharedBuilder) -> Self {
+    pub(super) fn of(core: Core) -> Self {
         let core = Arc::new(core);
         let current = AtomicPtr::new(Arc::as_ptr(&core).cast_mut());
-        Self { inner: Arc::new(Inner { current, all: Mutex::new(vec![core]), builder }) }
-    }
-
-    /// A registry of another window, resolution, clock or size.
-    pub fn builder() -> SharedBuilder {
-        SharedBuilder::default()
-    }
-
-    /// The registry in the file at `path`, of the last 300 seconds by the second, with room for 10,000 endpoints; made if
-    /// there is none. See [`SharedBuilder::create`].
-    ///
-    /// # Errors
-    /// [`SharedError`].
-    pub fn create(path: impl AsRef<Path>) -> Result<Self, SharedError> {
-        Self::builder().create(path)
-    }
-
-    /// The registry in the file at `path`, with the settings that it has. See [`SharedBuilder::open`].
-    ///
-    /// # Errors
-    /// [`SharedError`].
-    pub fn open(path: impl AsRef<Path>) -> Result<Self, SharedError> {
-        Self::builder().open(path)
-    }
-
-    /// The same, for asking only. See [`SharedBuilder::read`].
-    ///
-    /// # Errors
-    /// [`SharedError`].
-    pub fn read(path: impl AsRef<Path>) -> Result<Self, SharedError> {
-        Self::builder().read(path)
+        Self { inner: Arc::new(Inner { current, all: Mutex::new(vec![core]) }) }
     }
 
     #[inline(always)]
@@ -390,7 +358,8 @@ impl SharedRegistry {
         let shared = lock::share(file, Byte::Present).map_err(failed);
         restored?;
         shared?;
-        self.inner.set(self.inner.builder.reopen(path, core)?);
+        let (file, header) = rewrite::attach(path)?.ok_or_else(|| SharedError::missing(path))?;
+        self.inner.set(Core::new(file, header, core.times.copy(), core.watch.clone()));
         self.core().watch.emit(EventKind::SnapshotRestored, || Event::SnapshotRestored);
         self.core().watch.changed();
         Ok(())

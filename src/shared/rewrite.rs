@@ -19,17 +19,18 @@ use std::time::Duration;
 
 use memmap2::MmapRaw;
 
-use super::core::{Sections, hash};
-use super::exchange::{Book, by_tick, forgotten_by};
-use super::file::{Access, Found, RingFile, Unnamed, find, is_at};
-use super::finds::room_for;
-use super::frozen::{self, Frozen, Share, Shares};
-use super::header::{self, Header, LimitTime};
-use super::layout::{Hot, Layout, Room};
-use super::lives::Life;
-use super::lock::{self, Byte, Changing};
-use super::names::LAST_EPOCH;
-use super::origin::Origin;
+use super::book::Book;
+use super::exchange::{by_tick, forgotten_by};
+use super::file::lock::{self, Byte, Changing};
+use super::file::{Access, Found, Opened, RingFile, Unnamed, find, is_at, open};
+use super::format::finds::room_for;
+use super::format::frozen::{self, Frozen, Share, Shares};
+use super::format::header::{self, Header, LimitTime};
+use super::format::layout::{Hot, Layout, Room};
+use super::format::lives::Life;
+use super::format::names::LAST_EPOCH;
+use super::format::origin::Origin;
+use super::format::sections::{Sections, hash};
 use crate::cell::form::{Cell, in_order};
 use crate::cell::outcome::Outcomes;
 use crate::cell::removal::{self, Removal};
@@ -98,6 +99,17 @@ pub fn make(path: &Path, layout: Layout, now: Timestamp) -> Result<bool, SharedE
     draft.unnamed.publish(path)
 }
 
+/// The file at `path`, for writing; `None` if there is none.
+pub fn attach(path: &Path) -> Result<Option<(RingFile, Header)>, SharedError> {
+    loop {
+        match open(path)? {
+            Opened::File(file, header) => return Ok(Some((file, header))),
+            Opened::Copy(found) => renew(path, &found)?,
+            Opened::None => return Ok(None),
+        }
+    }
+}
+
 /// Puts a file in the place of the one that was found at `path`, a copy, in which a new writer goes on.
 pub fn renew(path: &Path, found: &Found) -> Result<(), SharedError> {
     let path = &path.canonicalize().map_err(|error| SharedError::io(path, "it cannot be found", error))?;
@@ -123,11 +135,18 @@ pub fn renew(path: &Path, found: &Found) -> Result<(), SharedError> {
 /// What a compaction changes; `None` is as it was.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Wanted {
+    /// Room for so many endpoints.
     pub max_endpoints: Option<u32>,
+    /// The length of the window.
     pub window: Option<Duration>,
 }
 
-/// Makes `to`, which must not be there, of what is alive in `from`, which nobody may have open.
+/// Makes the file `to`, which must not be there, of what is alive in the file `from`, which nobody may have open. What was
+/// removed leaves its room to others.
+///
+/// # Errors
+/// [`SharedError`]: among others [`InUse`](SharedError::InUse), and [`Full`](SharedError::Full) if the new file is too small.
+/// There is no new file then.
 pub fn compact(from: &Path, to: &Path, wanted: Wanted) -> Result<(), SharedError> {
     let failed = |error| SharedError::io(from, "it cannot be locked", error);
     let in_use = || SharedError::InUse { path: from.into() };

@@ -11,9 +11,9 @@
 
 use std::collections::BTreeMap;
 
-use super::exchange::Book;
-use super::layout::Hot;
-use super::lives::Life;
+use super::book::Book;
+use super::format::layout::Hot;
+use super::format::lives::Life;
 use crate::cell::removal;
 use crate::sync::Ordering;
 use crate::time::Tick;

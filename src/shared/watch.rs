@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::SharedRegistry;
 use super::core::Core;
-use super::lives::Life;
+use super::format::lives::Life;
 use crate::counter::query::When;
 use crate::error::{ConfigError, SubscribeError};
 use crate::events::threshold::Gauge;

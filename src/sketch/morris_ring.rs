@@ -215,7 +215,7 @@ impl MorrisRing {
     }
 
     /// How many neighbouring ticks share a word and are recycled together: those of equal `tick / neighbours`.
-    #[must_use]
+    #[cfg(any(test, hitring_model))]
     pub fn neighbours(&self) -> usize {
         self.layout.registers as usize
     }

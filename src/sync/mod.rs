@@ -26,6 +26,8 @@ pub mod threads;
 
 pub use std::sync::atomic::Ordering;
 
+use bytemuck::Pod;
+
 #[cfg(hitring_loom)]
 use loom::sync as locks;
 #[cfg(hitring_shuttle)]
@@ -114,7 +116,7 @@ impl Watched {
     }
 
     /// The memory is freed.
-    #[inline(always)]
+    #[cfg(hitring_model)]
     pub fn free(&self) {
         #[cfg(hitring_loom)]
         // SAFETY: loom panics unless every read is ordered before this write.
@@ -239,24 +241,16 @@ mod sanitizer {
     }
 }
 
-/// A newtype over `u64` that may live in a [`Typed`] word.
-pub trait Bits: Copy + bytemuck::NoUninit {
-    /// The word that stands for `self`.
-    fn to_bits(self) -> u64;
-    /// The value that `bits` stands for.
-    fn from_bits(bits: u64) -> Self;
-}
-
 /// An atomic 64-bit word that holds a `T`.
 #[cfg(not(hitring_model))]
-pub struct Typed<T: Bits>(atomic::Atomic<T>);
+pub struct Typed<T: Pod>(atomic::Atomic<T>);
 
 /// An atomic 64-bit word that holds a `T`.
 #[cfg(hitring_model)]
-pub struct Typed<T: Bits>(AtomicU64, std::marker::PhantomData<T>);
+pub struct Typed<T: Pod>(AtomicU64, std::marker::PhantomData<T>);
 
 #[cfg(not(hitring_model))]
-impl<T: Bits> Typed<T> {
+impl<T: Pod> Typed<T> {
     /// A word that holds `value`.
     pub const fn new(value: T) -> Self {
         Self(atomic::Atomic::new(value))
@@ -282,36 +276,36 @@ impl<T: Bits> Typed<T> {
 }
 
 #[cfg(hitring_model)]
-impl<T: Bits> Typed<T> {
+impl<T: Pod> Typed<T> {
     /// A word that holds `value`.
     #[cfg_attr(hitring_loom, track_caller)]
     pub fn new(value: T) -> Self {
-        Self(AtomicU64::new(value.to_bits()), std::marker::PhantomData)
+        Self(AtomicU64::new(bytemuck::cast(value)), std::marker::PhantomData)
     }
 
     /// Reads the word.
     #[cfg_attr(hitring_loom, track_caller)]
     pub fn load(&self, order: Ordering) -> T {
-        T::from_bits(self.0.load(order))
+        bytemuck::cast(self.0.load(order))
     }
 
     /// Overwrites the word.
     #[cfg_attr(hitring_loom, track_caller)]
     pub fn store(&self, value: T, order: Ordering) {
-        self.0.store(value.to_bits(), order);
+        self.0.store(bytemuck::cast(value), order);
     }
 
     /// Replaces `seen` by `value`; may fail spuriously.
     #[cfg_attr(hitring_loom, track_caller)]
     pub fn compare_exchange_weak(&self, seen: T, value: T, success: Ordering, failure: Ordering) -> Result<T, T> {
         self.0
-            .compare_exchange(seen.to_bits(), value.to_bits(), success, failure)
-            .map(T::from_bits)
-            .map_err(T::from_bits)
+            .compare_exchange(bytemuck::cast(seen), bytemuck::cast(value), success, failure)
+            .map(bytemuck::cast)
+            .map_err(bytemuck::cast)
     }
 }
 
-impl<T: Bits + Ord> Typed<T> {
+impl<T: Pod + Ord> Typed<T> {
     /// Raises the word to `value` unless it is already there or above.
     ///
     /// A lost exchange means that another thread raised it, so the loop ends after at most as many turns as there are
@@ -328,7 +322,7 @@ impl<T: Bits + Ord> Typed<T> {
     }
 }
 
-impl<T: Bits + std::fmt::Debug> std::fmt::Debug for Typed<T> {
+impl<T: Pod + std::fmt::Debug> std::fmt::Debug for Typed<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.load(Ordering::Relaxed).fmt(f)
     }

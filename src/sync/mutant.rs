@@ -5,6 +5,7 @@
 //! fault on, in every other build the question is the constant `false` and costs nothing.
 
 /// One deliberate fault.
+#[cfg(hitring_model)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mutant {
     /// A slot is changed by a load and a store instead of one compare-and-exchange.

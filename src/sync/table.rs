@@ -138,11 +138,6 @@ impl<T> Table<T> {
         self.len.load(Ordering::Acquire)
     }
 
-    /// Whether nothing was ever put in.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// The value at `index`, if it was put in.
     pub fn get(&self, index: usize) -> Option<&T> {
         match self.first.get(index) {

@@ -42,11 +42,6 @@ impl<const WORDS: usize> Ids<WORDS> {
         Self { words: std::array::from_fn(|_| AtomicU64::new(0)) }
     }
 
-    /// How many words a claim looks at when all ids but the last are taken.
-    pub const fn words(&self) -> usize {
-        WORDS
-    }
-
     /// The lowest free id, from now on the caller's; `None` when all are taken.
     pub fn claim(&self) -> Option<usize> {
         for (i, word) in self.words.iter().enumerate() {

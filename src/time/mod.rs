@@ -13,7 +13,6 @@ use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::error::ConfigError;
-use crate::sync::Bits;
 use crate::time::error::TimeError;
 
 const NANOS_PER_SEC: u32 = 1_000_000_000;
@@ -129,20 +128,10 @@ impl fmt::Display for Timestamp {
 #[repr(transparent)]
 pub struct Tick(pub u64);
 
-// SAFETY: `repr(transparent)` over `u64`, which has no uninitialised bytes.
-unsafe impl bytemuck::NoUninit for Tick {}
-
-impl Bits for Tick {
-    #[inline]
-    fn to_bits(self) -> u64 {
-        self.0
-    }
-
-    #[inline]
-    fn from_bits(bits: u64) -> Self {
-        Self(bits)
-    }
-}
+// SAFETY: `repr(transparent)` over `u64`: every value of its bytes is one, and none is uninitialised.
+unsafe impl bytemuck::Zeroable for Tick {}
+// SAFETY: as above.
+unsafe impl bytemuck::Pod for Tick {}
 
 /// The width of a tick: a whole number of microseconds, from one millisecond up (the sliding log alone uses one
 /// microsecond inside).

@@ -56,12 +56,6 @@ impl Span {
     pub const fn len(self) -> u64 {
         self.to.0 - self.first.0 + 1
     }
-
-    /// Whether there is no tick: never, by construction.
-    #[must_use]
-    pub const fn is_empty(self) -> bool {
-        false
-    }
 }
 
 /// What a scan found.

@@ -7,7 +7,7 @@ use hitring::{KeyedLimiter, LimitError, Limiter, ManualClock, WhenKeysFull};
 use proptest::prelude::*;
 
 use super::{at, clocked, rate};
-use crate::stress::together;
+use crate::threads::together;
 
 fn limiter(limit: u64, max_keys: usize, when_full: WhenKeysFull) -> (KeyedLimiter<String>, ManualClock) {
     let (builder, clock) = clocked(limit, 12);

@@ -9,7 +9,7 @@ use hitring::WhenKeysFull;
 use hitring::limit::shared::{Answer, SharedKeys, SharedPlan};
 
 use super::rate;
-use crate::stress::{rounds, together};
+use crate::threads::{rounds, together};
 
 const MILLI: u64 = 1_000_000;
 

@@ -7,7 +7,7 @@ use hitring::sync::Mutex;
 use hitring::{KeyedLimiter, Limiter};
 
 use super::{at, clocked, rate};
-use crate::stress::together;
+use crate::threads::together;
 
 #[test]
 fn threads_get_the_limit_and_not_one_more() {

@@ -246,8 +246,8 @@ fn a_counter_may_be_merged_into_itself() {
 fn threads_lose_no_hit_while_others_merge_and_copy() {
     let (counter, other) = (g_counter(0), g_counter(1));
     other.record(7);
-    let rounds = crate::stress::rounds(2_000) as u64;
-    let copies = crate::stress::together(4, |thread| {
+    let rounds = crate::threads::rounds(2_000) as u64;
+    let copies = crate::threads::together(4, |thread| {
         let mut last = 0;
         (0..rounds).filter(|_| thread < 2).for_each(|_| assert!(counter.record(1).is_counted()));
         (0..rounds / 20).filter(|_| thread == 2).for_each(|_| counter.merge(&other));

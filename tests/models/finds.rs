@@ -1,6 +1,6 @@
 //! Finds of a file: a reader beside a merge that writes an entry again finds the old one, the new one or none, and no mixture.
 
-use hitring::shared::finds::{FIND, Finds, Key};
+use hitring::shared::format::finds::{FIND, Finds, Key};
 use hitring::sync::AtomicU64;
 use hitring::sync::mutant::Mutant;
 use hitring::{Replica, Tick, Writer};

@@ -2,9 +2,9 @@
 //!
 //! A process that is killed is a thread that takes no further step: models begin where one stopped.
 
-use hitring::shared::layout::LIFE;
-use hitring::shared::lives::{Life, Lives};
-use hitring::shared::names::{Full, Name, Names};
+use hitring::shared::format::layout::LIFE;
+use hitring::shared::format::lives::{Life, Lives};
+use hitring::shared::format::names::{Full, Name, Names};
 use hitring::sync::mutant::Mutant;
 use hitring::sync::{AtomicU64, Ordering};
 use hitring::window::geometry::Geometry;

@@ -9,7 +9,7 @@ use hitring::{
 };
 
 use super::{START, at};
-use crate::stress::together;
+use crate::threads::together;
 
 const MINUTE: Duration = Duration::from_secs(60);
 

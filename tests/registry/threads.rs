@@ -6,7 +6,7 @@ use std::time::Duration;
 use hitring::{ManualClock, Outcome, Registry, Strategy, WhenFull};
 
 use super::{START, at};
-use crate::stress::{rounds, together};
+use crate::threads::{rounds, together};
 
 const WINDOW: Duration = Duration::from_secs(60);
 const NAMES: [&str; 4] = ["/a", "/b", "/c", "/d"];

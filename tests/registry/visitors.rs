@@ -9,7 +9,7 @@ use hitring::{
 use proptest::prelude::*;
 
 use super::{START, at};
-use crate::stress::together;
+use crate::threads::together;
 
 const WINDOW: Duration = Duration::from_secs(320);
 

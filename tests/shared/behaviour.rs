@@ -6,7 +6,7 @@ use std::time::Duration;
 use hitring::{EndpointError, EventKind, EventSet, Outcome, QueryError, SharedError, SharedRegistry};
 
 use super::{Folder, MINUTE, START, at, made, small};
-use crate::stress::together;
+use crate::threads::together;
 
 const SECOND: Duration = Duration::from_secs(1);
 

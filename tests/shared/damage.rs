@@ -12,7 +12,7 @@ use hitring::{Outcome, QueryError, Registry, SharedError, SharedRegistry};
 
 use super::processes::{fork, wait};
 use super::{Folder, MINUTE, START, at, made, small};
-use crate::stress::together;
+use crate::threads::together;
 
 const PAGE: usize = 4_096;
 

@@ -63,9 +63,9 @@ fn it_samples_hits_not_distinct_items() {
 fn threads_leave_it_uniform() {
     const EACH: usize = 16;
     let mut drawn = Drawn::new(3 * EACH, 6);
-    for seed in 0..crate::stress::rounds(4_000) {
+    for seed in 0..crate::threads::rounds(4_000) {
         let sample = BottomK::with_seed(6, seed as u64).expect("a possible size");
-        crate::stress::together(3, |thread| (0..EACH).for_each(|item| sample.add(thread * EACH + item)));
+        crate::threads::together(3, |thread| (0..EACH).for_each(|item| sample.add(thread * EACH + item)));
         let mut distinct = sample.items();
         distinct.sort_unstable();
         distinct.dedup();

@@ -4,7 +4,7 @@ use hitring::sketch::hyperloglog::hash::murmur;
 use hitring::{HyperLogLog, SketchError};
 use proptest::prelude::*;
 
-use crate::stress::{rounds, together};
+use crate::threads::{rounds, together};
 
 /// The registers of some items, one byte each.
 struct Plain {

@@ -32,10 +32,10 @@ fn estimates_are_unbiased_and_as_far_off_as_stated() {
 fn threads_leave_no_bias() {
     const EACH: u64 = 500;
     for base in [2.0, 1.1] {
-        let estimates: Vec<f64> = (0..crate::stress::rounds(1_500) as u64)
+        let estimates: Vec<f64> = (0..crate::threads::rounds(1_500) as u64)
             .map(|seed| {
                 let counter = Morris::with_base(base).expect("a possible base").seeded(seed);
-                crate::stress::together(3, |_| (0..EACH).for_each(|_| assert!(counter.record(1).is_counted())));
+                crate::threads::together(3, |_| (0..EACH).for_each(|_| assert!(counter.record(1).is_counted())));
                 counter.estimate()
             })
             .collect();

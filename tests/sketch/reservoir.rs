@@ -61,11 +61,11 @@ fn long_streams_are_skipped_through() {
 #[test]
 fn threads_leave_it_uniform() {
     const EACH: usize = 16;
-    let rounds = crate::stress::rounds(4_000);
+    let rounds = crate::threads::rounds(4_000);
     let mut drawn = Drawn::new(3 * EACH, 6);
     for seed in 0..rounds {
         let sample = reservoir(6, seed as u64);
-        crate::stress::together(3, |thread| (0..EACH).for_each(|item| sample.add(thread * EACH + item)));
+        crate::threads::together(3, |thread| (0..EACH).for_each(|item| sample.add(thread * EACH + item)));
         let items = sample.items();
         let mut distinct = items.clone();
         distinct.sort_unstable();
@@ -79,9 +79,9 @@ fn threads_leave_it_uniform() {
 /// The item in each place is the one that the order of positions puts there, however the adds overtook each other.
 #[test]
 fn threads_keep_the_sample_of_the_order_of_positions() {
-    for seed in 0..crate::stress::rounds(300) {
+    for seed in 0..crate::threads::rounds(300) {
         let sample = reservoir(4, seed as u64);
-        let positions = crate::stress::together(4, |thread| {
+        let positions = crate::threads::together(4, |thread| {
             (0..200).map(|item| (sample.place(thread * 1_000 + item), thread * 1_000 + item)).collect::<Vec<_>>()
         });
         let mut added: Vec<_> = positions.into_iter().flatten().collect();

@@ -140,7 +140,7 @@ fn threads_keep_the_bounds() {
     for threads in [3, 20] {
         let k = 8;
         let top = top(k);
-        let counted = crate::stress::together(threads, |thread| {
+        let counted = crate::threads::together(threads, |thread| {
             let mut exact = Exact::new();
             for hit in 0..2_000usize {
                 let item = if hit % 3 == 0 { 1 } else { (hit * (thread + 7) % 97) as u16 };

@@ -13,7 +13,7 @@ use hitring::window::geometry::Geometry;
 use hitring::{Outcome, Resolution, Tick};
 use proptest::prelude::*;
 
-use crate::stress::together;
+use crate::threads::together;
 
 fn parts_of(resolution_ms: u64, window: u32, slack: u32) -> Parts {
     let resolution = Resolution::new(Duration::from_millis(resolution_ms)).expect("it is possible");

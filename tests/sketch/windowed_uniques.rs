@@ -5,7 +5,7 @@ use std::time::Duration;
 use hitring::{ConfigError, ManualClock, Outcome, QueryError, SnapshotError, Timestamp, WindowedUniques};
 use proptest::prelude::*;
 
-use crate::stress::together;
+use crate::threads::together;
 
 const START: u64 = 1_700_000_000;
 

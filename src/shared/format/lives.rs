@@ -62,7 +62,7 @@ const VOID: usize = 8;
 /// In lines of their own: every hit writes one of them, and reads `removed`.
 const TOTALS: usize = LIFE - LANES * LINE;
 /// Beside the name of a life whose hits are another registry's.
-const FOREIGN: u64 = 1 << 63;
+const OF_ANOTHER: u64 = 1 << 63;
 
 /// The lives of a file.
 #[derive(Clone, Copy, Debug)]
@@ -155,10 +155,10 @@ impl<'a> Lives<'a> {
     }
 
     /// A life of hits that another registry counted under `name`. Under the file's lock, and nobody finds it yet.
-    pub fn begin_foreign(self, name: Name<'a>) -> Result<Life<'a>, Full> {
+    pub fn begin_merged(self, name: Name<'a>) -> Result<Life<'a>, Full> {
         loop {
             let tail = self.tail.load(Ordering::Acquire) as usize;
-            if let Some(life) = self.claim(tail, name.unit() | FOREIGN)? {
+            if let Some(life) = self.claim(tail, name.unit() | OF_ANOTHER)? {
                 return Ok(life);
             }
         }
@@ -175,7 +175,7 @@ impl<'a> Lives<'a> {
         if mutated!(LifeUnfinished) {
             advance();
         }
-        if word & FOREIGN == 0
+        if word & OF_ANOTHER == 0
             && let Some(name) = self.names.get(word)
         {
             let before = self.last(name).map_or(0, Life::removed);
@@ -222,12 +222,12 @@ impl<'a> Life<'a> {
     /// The unit of its name's record; 0 if it has not begun.
     pub fn name(self) -> u64 {
         // unnoticed: the tail or the record that led here was acquired
-        self.words[NAME].load(Ordering::Acquire) & !FOREIGN
+        self.words[NAME].load(Ordering::Acquire) & !OF_ANOTHER
     }
 
     /// Whether the hits are another registry's.
-    pub fn is_foreign(self) -> bool {
-        self.words[NAME].load(Ordering::Acquire) & FOREIGN != 0
+    pub fn is_merged(self) -> bool {
+        self.words[NAME].load(Ordering::Acquire) & OF_ANOTHER != 0
     }
 
     /// Whether it takes hits.
@@ -318,12 +318,12 @@ impl<'a> Life<'a> {
         &self.words[VISITORS]
     }
 
-    /// The first tick that is known; of a foreign life, the generation of its writer.
+    /// The first tick that is known; of a merged life, the generation of its writer.
     pub fn known(self) -> &'a AtomicU64 {
         &self.words[KNOWN]
     }
 
-    /// The last part of which a visitor found no room, plus 1; of a foreign life, the registry of its writer.
+    /// The last part of which a visitor found no room, plus 1; of a merged life, the registry of its writer.
     pub fn lost(self) -> &'a AtomicU64 {
         &self.words[LOST]
     }

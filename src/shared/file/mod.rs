@@ -19,6 +19,9 @@
 //! it is mapped: fault.rs. A file that is removed or replaced: whoever has it open counts on in what has no name any more;
 //! [`RingFile::is_current`] tells.
 
+mod fault;
+pub mod lock;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
 use std::os::fd::AsRawFd;
@@ -27,11 +30,11 @@ use std::path::{Path, PathBuf};
 
 use memmap2::{MmapOptions, MmapRaw};
 
-use super::fault::Prepared;
-use super::header::{BYTES, Header};
-use super::lock::{self, Byte, Inherited};
-use super::origin::Origin;
+use self::fault::Prepared;
+use self::lock::{Byte, Inherited};
 use crate::error::SharedError;
+use crate::shared::format::header::{BYTES, Header};
+use crate::shared::format::origin::Origin;
 use crate::sync::{AtomicU64, Ordering, process};
 
 /// What a file is opened for.

@@ -1,0 +1,11 @@
+//! The suites that look behind the public names: part of the library's own tests, which reach its private modules.
+#![allow(clippy::disallowed_types, clippy::disallowed_methods)]
+
+#[path = "../events/mod.rs"]
+mod events;
+#[path = "../limit/mod.rs"]
+mod limit;
+#[path = "../sketch/mod.rs"]
+mod sketch;
+#[path = "../threads/mod.rs"]
+pub mod threads;
