@@ -28,8 +28,8 @@
 //! | floor | modules |
 //! |---|---|
 //! | 0 | `sync`, `time`, `error` |
-//! | 1 | `cell`, [`limit`](Limiter), [`window`], [`sketch`] |
-//! | 2 | [`counter`], [`hit_counter`](HitCounter), [`endpoint`] |
+//! | 1 | `cell`, [`limit`](Limiter), `window`, `sketch` |
+//! | 2 | `counter`, [`hit_counter`](HitCounter), `endpoint` |
 //! | 3 | [`events`](Event), [`registry`](Registry), [`shared`](SharedRegistry) |
 //! | 6 | `cli`, `python` |
 //!
@@ -103,7 +103,7 @@ pub use sketch::morris_counter::Morris;
 pub use sketch::reservoir::Reservoir;
 pub use sketch::top_k::TopK;
 pub use time::clock::{Clock, ManualClock, SystemClock};
-pub use time::error::TimeError;
+pub use time::error::{ResolutionError, TimeError};
 pub use time::{Resolution, Tick, Timestamp};
 
 /// The README's examples are compiled and run with the others.

@@ -2,7 +2,7 @@
 //!
 //! | operation | error |
 //! |---|---|
-//! | making a point in time | [`TimeError`](crate::TimeError), in `time` |
+//! | making a point in time, a resolution | [`TimeError`](crate::TimeError), [`ResolutionError`](crate::ResolutionError), in `time` |
 //! | building a counter, watching a threshold | [`ConfigError`] |
 //! | asking for a count | [`QueryError`] |
 //! | reading or merging a snapshot | [`SnapshotError`] |
@@ -26,6 +26,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::time::Timestamp;
+use crate::time::error::ResolutionError;
 
 /// Why a counter cannot be built.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,11 +124,7 @@ impl fmt::Display for ConfigError {
         match self {
             Self::NoLimit => write!(f, "every count reaches a limit of 0; give a limit of at least 1"),
             Self::NoSpan => write!(f, "no count over no time reaches a limit; give at least one tick (one resolution)"),
-            Self::Resolution { given } => write!(
-                f,
-                "a resolution of {given:?} is not possible; give a whole number of microseconds, at least 1ms and at \
-                 most a century"
-            ),
+            Self::Resolution { given } => ResolutionError { given: *given }.fmt(f),
             Self::WindowNotWhole { window, resolution } => write!(
                 f,
                 "a window of {window:?} is not a whole number of ticks of {resolution:?}; give a multiple of the \
@@ -182,6 +179,12 @@ impl fmt::Display for ConfigError {
 }
 
 impl Error for ConfigError {}
+
+impl From<ResolutionError> for ConfigError {
+    fn from(ResolutionError { given }: ResolutionError) -> Self {
+        Self::Resolution { given }
+    }
+}
 
 /// Why a registry has no endpoint of a name.
 #[derive(Clone, Debug, PartialEq)]

@@ -10,7 +10,7 @@
 //!
 //! | post | who moves it | what it unlocks |
 //! |---|---|---|
-//! | in the list | [`Bus::listen`], under the lock | events are offered; a full queue drops them and counts |
+//! | in the list | `Bus::listen` (listener.rs), under the lock | events are offered; a full queue drops them and counts |
 //! | gone | `close` or drop of the listener, drop of the bus | an emitter that copied the list before still offers; then the queue is cut off |
 //!
 //! The list is an immutable slice behind an `Arc`, replaced under the lock; an emitter holds the lock for as long as it
@@ -24,16 +24,11 @@
 
 use std::sync::Arc;
 
-use crossbeam_channel::{Sender, TrySendError, bounded};
+use crossbeam_channel::{Sender, TrySendError};
 
 use super::event::{Event, EventKind, EventSet};
-use super::listener::Listener;
-use crate::error::SubscribeError;
 use crate::sync::per_process::PerProcess;
 use crate::sync::{AtomicU64, Mutex, Ordering};
-
-/// The most events that may wait for one listener.
-const LARGEST_QUEUE: usize = 1 << 20;
 
 /// What the bus and one listener share.
 #[derive(Debug)]
@@ -155,23 +150,14 @@ impl Bus {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    /// Begins to listen to events of the kinds in `wants`, of which up to `capacity` may wait.
-    ///
-    /// # Errors
-    /// [`SubscribeError::Capacity`] unless `capacity` is from 1 to 2^20.
-    pub fn listen(self: &Arc<Self>, wants: EventSet, capacity: usize) -> Result<Listener, SubscribeError> {
-        if !(1..=LARGEST_QUEUE).contains(&capacity) {
-            return Err(SubscribeError::Capacity { given: capacity });
-        }
+    /// Puts a post for events of the kinds in `wants` onto the list, with the bus's ends of a listener's queues.
+    pub(super) fn join(&self, wants: EventSet, events: Sender<Event>, wake: Sender<()>) -> Arc<Ledger> {
         let ledger = Arc::new(Ledger { due: AtomicU64::new(0), closed: AtomicU64::new(0), dropped: AtomicU64::new(0) });
-        let (events, events_end) = bounded(capacity);
-        let (wake, wake_end) = bounded(1);
         let post = Arc::new(Post { wants, events, wake, ledger: Arc::clone(&ledger) });
         let mut posts = self.posts.here_or_make(|| Mutex::new(Arc::new([]))).lock();
         *posts = posts.iter().cloned().chain([post]).collect();
         self.want(&posts);
-        drop(posts);
-        Ok(Listener::new(Arc::downgrade(self), events_end, wake_end, ledger))
+        ledger
     }
 
     /// Takes the post with `ledger` off the list.

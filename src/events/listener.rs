@@ -9,11 +9,31 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Select, TryRecvError};
+use crossbeam_channel::{Receiver, Select, TryRecvError, bounded};
 
 use super::bus::{Bus, Ledger};
-use super::event::Event;
+use super::event::{Event, EventSet};
+use crate::error::SubscribeError;
 use crate::sync::Ordering;
+
+/// The most events that may wait for one listener.
+const LARGEST_QUEUE: usize = 1 << 20;
+
+impl Bus {
+    /// Begins to listen to events of the kinds in `wants`, of which up to `capacity` may wait.
+    ///
+    /// # Errors
+    /// [`SubscribeError::Capacity`] unless `capacity` is from 1 to 2^20.
+    pub fn listen(self: &Arc<Self>, wants: EventSet, capacity: usize) -> Result<Listener, SubscribeError> {
+        if !(1..=LARGEST_QUEUE).contains(&capacity) {
+            return Err(SubscribeError::Capacity { given: capacity });
+        }
+        let (events, events_end) = bounded(capacity);
+        let (wake, wake_end) = bounded(1);
+        let ledger = self.join(wants, events, wake);
+        Ok(Listener::new(Arc::downgrade(self), events_end, wake_end, ledger))
+    }
+}
 
 /// What a [`Listener`] received.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +67,7 @@ struct Ends {
 }
 
 impl Listener {
-    pub(super) fn new(bus: Weak<Bus>, events: Receiver<Event>, wake: Receiver<()>, ledger: Arc<Ledger>) -> Self {
+    fn new(bus: Weak<Bus>, events: Receiver<Event>, wake: Receiver<()>, ledger: Arc<Ledger>) -> Self {
         Self { ends: Arc::new(Ends { events, wake }), closer: Closer { bus, ledger }, process: std::process::id() }
     }
 

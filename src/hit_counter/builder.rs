@@ -113,3 +113,16 @@ impl Builder {
         Ok(HitCounter::from_parts(clock, guarded, geometry, counter))
     }
 }
+
+impl HitCounter {
+    /// A counter of the last 300 seconds, by the second, with the default strategy and the system clock.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::builder().build().expect("the defaults are valid")
+    }
+
+    /// A counter of another window, resolution, strategy or clock.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+}

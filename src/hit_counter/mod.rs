@@ -1,21 +1,21 @@
 //! [`HitCounter`]: one window, one clock, one strategy.
 
-pub(crate) mod builder;
-mod exchange;
+mod ledger;
 pub(crate) mod snapshot;
+mod exchange;
+pub(crate) mod builder;
 pub(crate) mod windowed_uniques;
 
 use std::fmt;
 use std::time::Duration;
 
-use self::exchange::Ledger;
+use self::ledger::Ledger;
 use crate::cell::form::Form;
 use crate::cell::outcome::{Outcome, Outcomes};
 use crate::counter::Counter;
 use crate::counter::copied::Copied;
 use crate::counter::strategy::Strategy;
 use crate::error::QueryError;
-use crate::hit_counter::builder::Builder;
 use crate::sync::{AtomicU64, Mutex, Ordering};
 use crate::time::clock::{Clock, TickClock};
 use crate::time::{Resolution, Tick, Timestamp};
@@ -76,17 +76,6 @@ pub struct Bucket {
 }
 
 impl HitCounter {
-    /// A counter of the last 300 seconds, by the second, with the default strategy and the system clock.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::builder().build().expect("the defaults are valid")
-    }
-
-    /// A counter of another window, resolution, strategy or clock.
-    pub fn builder() -> Builder {
-        Builder::default()
-    }
-
     pub(crate) fn from_parts(clock: TickClock, guarded: bool, geometry: Geometry, counter: Counter) -> Self {
         let window = geometry.resolution().width() * geometry.window();
         let grain = counter.input(&geometry);

@@ -529,7 +529,7 @@ impl Core {
         let mut swapped = 0;
         self.each(|_, endpoint| {
             swapped += usize::from(endpoint.reach().swap(strategy, self.shared())?.is_some());
-            Ok(())
+            Ok::<(), ConfigError>(())
         })?;
         if old != *strategy || swapped > 0 {
             self.watch.emit(EventKind::StrategySwapped, || Event::StrategySwapped {

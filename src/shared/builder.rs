@@ -178,7 +178,7 @@ impl SharedBuilder {
     }
 
     fn layout(&self, path: &Path) -> Result<Layout, SharedError> {
-        let resolution = Resolution::new(self.resolution)?;
+        let resolution = Resolution::new(self.resolution).map_err(ConfigError::from)?;
         let geometry = Geometry::new(resolution, self.window, self.slack)?;
         let given = self.precision;
         let precision = Precision::new(given).map_err(|_| ConfigError::Precision { given })?;

@@ -12,8 +12,7 @@ pub(crate) mod error;
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::error::ConfigError;
-use crate::time::error::TimeError;
+use crate::time::error::{ResolutionError, TimeError};
 
 const NANOS_PER_SEC: u32 = 1_000_000_000;
 
@@ -163,14 +162,14 @@ impl Resolution {
     /// Ticks of width `width`.
     ///
     /// # Errors
-    /// [`ConfigError::Resolution`] unless `width` is a whole number of microseconds, at least one millisecond and at
+    /// [`ResolutionError`] unless `width` is a whole number of microseconds, at least one millisecond and at
     /// most a century.
-    pub fn new(width: Duration) -> Result<Self, ConfigError> {
+    pub fn new(width: Duration) -> Result<Self, ResolutionError> {
         const CENTURY: Duration = Duration::from_secs(100 * 366 * 86_400);
         if width < Self::FINEST || width > CENTURY || !width.subsec_nanos().is_multiple_of(1_000) {
-            return Err(ConfigError::Resolution { given: width });
+            return Err(ResolutionError { given: width });
         }
-        let nanos = u64::try_from(width.as_nanos()).map_err(|_| ConfigError::Resolution { given: width })?;
+        let nanos = u64::try_from(width.as_nanos()).map_err(|_| ResolutionError { given: width })?;
         let division = if nanos == u64::from(NANOS_PER_SEC) {
             Division::Second
         } else if width.subsec_nanos() == 0 {
@@ -267,7 +266,7 @@ mod tests {
     #[test]
     fn odd_widths_are_refused() {
         for bad in [Duration::ZERO, Duration::from_micros(999), Duration::from_nanos(1_000_500)] {
-            assert!(matches!(Resolution::new(bad), Err(ConfigError::Resolution { given }) if given == bad));
+            assert!(matches!(Resolution::new(bad), Err(ResolutionError { given }) if given == bad));
         }
     }
 
