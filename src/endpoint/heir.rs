@@ -18,17 +18,8 @@
 
 use std::sync::Arc;
 
-use super::{Endpoint, Rare};
+use super::state::{Endpoint, Former, Rare, handles};
 use crate::sync::{Mutex, Ordering};
-
-/// An endpoint whose handles were taken over.
-#[derive(Debug)]
-pub(super) struct Former {
-    /// Its first generation, which no other endpoint of the registry has.
-    number: u64,
-    /// The endpoint, as long as it has handles.
-    used: Mutex<Option<Arc<Endpoint>>>,
-}
 
 impl Former {
     /// The endpoint, if it still has handles.
@@ -73,7 +64,7 @@ impl Endpoint {
     fn has_handles(&self) -> bool {
         // A read-modify-write, as in `acquire`: if this one is first, `acquire` sees that the endpoint has ended; if
         // `acquire` is first, this one sees its handle.
-        super::leaving::handles(self.uses.fetch_add(0, Ordering::AcqRel)) != 0
+        handles(self.uses.fetch_add(0, Ordering::AcqRel)) != 0
     }
 
     fn formers(&self) -> &[Former] {

@@ -4,12 +4,10 @@
 
 use std::ptr;
 
+use super::generation::{FEW, Generation, Gone, REMOVED, REPLACED, Shared, TAGS, Unlinked, Word, is_behind, last_tick};
 use super::outlived::Outlived;
-use super::reach::Word;
-use super::{
-    ADAPTIVE, CROWDED, Endpoint, FEW, Generation, Gone, LOCKED, Other, REMOVED, REPLACED, Rare, Reach, Shared, TAGS,
-    Unlinked, is_behind, last_tick,
-};
+use super::reach::Reach;
+use super::state::{ADAPTIVE, Endpoint, LOCKED, Other, Rare, handles};
 use crate::cell::form::{Cell, Measure};
 use crate::cell::outcome::Outcome;
 use crate::cell::removal::Removal;
@@ -18,11 +16,7 @@ use crate::sync::gate::Sole;
 use crate::sync::mutant::mutated;
 use crate::sync::{Mutex, Ordering, relax};
 use crate::time::{Resolution, Tick};
-
-/// How many handles `uses` says there are.
-pub(super) fn handles(uses: u64) -> u64 {
-    uses & !(LOCKED | ADAPTIVE | CROWDED)
-}
+use crate::window::sparse::CROWDED;
 
 impl Endpoint {
     /// Lets the endpoint outlive a removal of its name elsewhere: what `removal` voids counts no more, and the endpoint goes

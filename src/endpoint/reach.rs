@@ -20,22 +20,10 @@
 
 use std::marker::PhantomData;
 use std::ops::Deref;
-use std::ptr;
 
-use super::{Endpoint, FEW, Gone, REMOVED, REPLACED, Shared, TAGS};
-use crate::counter::Counter;
-use crate::sync::{AtomicPtr, Ordering, PROTECTED, Watched};
-
-/// One life of a counter.
-#[derive(Debug)]
-pub struct Generation {
-    number: u64,
-    counter: Counter,
-    /// The one before it.
-    next: AtomicPtr<Generation>,
-    /// Where a model checker notices a read after the generation was freed.
-    watched: Watched,
-}
+use super::generation::{Generation, TAGS, Word};
+use super::state::Endpoint;
+use crate::sync::PROTECTED;
 
 /// An endpoint whose generations may be read for as long as `'a`. See the file's header.
 #[derive(Clone, Copy, Debug)]
@@ -60,39 +48,6 @@ impl Deref for Reach<'_> {
     #[inline(always)]
     fn deref(&self) -> &Endpoint {
         self.0
-    }
-}
-
-/// A value of an endpoint's first word: where the chain begins, and tags.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Word(pub *mut Generation);
-
-impl Word {
-    /// The cells in line and no generation.
-    pub fn few() -> Self {
-        Self(ptr::null_mut()).with(FEW)
-    }
-
-    pub fn has(self, tag: usize) -> bool {
-        self.0.addr() & tag != 0
-    }
-
-    pub fn with(self, tag: usize) -> Self {
-        Self(self.0.map_addr(|address| address | tag))
-    }
-
-    pub fn chain(self) -> *mut Generation {
-        self.0.map_addr(|address| address & !TAGS)
-    }
-
-    pub fn gone(self) -> Option<Gone> {
-        if self.has(REMOVED) {
-            Some(Gone::Removed)
-        } else if self.has(REPLACED) {
-            Some(Gone::Replaced)
-        } else {
-            None
-        }
     }
 }
 
@@ -151,69 +106,5 @@ impl<'a> Reach<'a> {
             next = self.after(generation);
             Some(generation)
         })
-    }
-}
-
-/// A generation that was taken out of the chain. Threads that found it before may still read it, so it is freed later; if
-/// it is dropped, it is never freed.
-#[derive(Debug)]
-#[must_use = "a generation that is not freed leaks"]
-pub struct Unlinked(*mut Generation);
-
-// SAFETY: it is the only owner of the generation, whose counter is `Send` and `Sync`.
-unsafe impl Send for Unlinked {}
-
-impl Unlinked {
-    /// Of a generation that has just been taken out of the chain, by the thread that took it out.
-    pub(super) fn new(generation: &Generation) -> Self {
-        Self(ptr::from_ref(generation).cast_mut())
-    }
-
-    /// The generation, as `Box::into_raw` gave it. No thread that comes later finds it.
-    #[must_use]
-    pub fn into_raw(self) -> *mut Generation {
-        self.0
-    }
-}
-
-impl Generation {
-    pub(super) fn boxed(counter: Counter, next: *mut Self, shared: Shared<'_>) -> Box<Self> {
-        let (number, next) = (shared.next_generation(), AtomicPtr::new(next));
-        Box::new(Self { number, counter, next, watched: Watched::new() })
-    }
-
-    /// Its number in the registry.
-    pub fn number(&self) -> u64 {
-        self.number
-    }
-
-    #[inline(always)]
-    pub(super) fn counter(&self) -> &Counter {
-        self.watched.look();
-        &self.counter
-    }
-
-    /// Lets the generation behind `this` follow, instead of `this`. Only the thread that unlinks may call it.
-    pub(super) fn skip(&self, this: &Self) {
-        // unnoticed: the load, as the head that led here has all behind `this`
-        self.next.store(this.next.load(Ordering::Acquire), Ordering::Release);
-    }
-
-    /// Where the chain goes on, for the thread that unlinks.
-    pub(super) fn next(&self) -> *mut Self {
-        self.watched.look();
-        self.next.load(Ordering::Acquire)
-    }
-
-    /// Where the chain goes on, for the endpoint that drops it.
-    pub(super) fn into_next(self) -> *mut Self {
-        // `Relaxed`: the endpoint is being dropped, so all that was done with the chain lies before.
-        self.next.load(Ordering::Relaxed)
-    }
-
-    /// Tells the model checker that the generation is freed here.
-    #[cfg(hitring_model)]
-    pub fn watch_free(&self) {
-        self.watched.free();
     }
 }

@@ -6,7 +6,9 @@
 use std::cell::LazyCell;
 use std::collections::BTreeMap;
 
-use super::{Endpoint, Generation, Other, Rare, Reach, Shared, last_tick};
+use super::generation::{Generation, Shared, last_tick};
+use super::reach::Reach;
+use super::state::{Endpoint, Other, Rare};
 use crate::cell::form::{Cell, Form, Measure, in_order};
 use crate::cell::hits::{Accuracy, Hits};
 use crate::cell::outcome::{Outcome, Outcomes};

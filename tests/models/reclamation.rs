@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use hitring::cell::outcome::Tally;
 use hitring::counter::query::Times;
-use hitring::endpoint::{Endpoint, Generation, Gone, Reach, Shared, Unlinked};
+use hitring::endpoint::generation::Generation;
+use hitring::endpoint::{Endpoint, Gone, Reach, Shared, Unlinked};
 use hitring::sync::mutant::{self, Mutant};
 use hitring::sync::{AtomicU64, Mutex};
 use hitring::window::geometry::Geometry;
