@@ -6,7 +6,7 @@
 //! | `registry`, `exchange` | `Registry`; its copies, pickles and snapshots |
 //! | `counter` | `Counter`, a registry's handle |
 //! | `strategy` | `Strategy` |
-//! | `hyperloglog`, `g_counter`, `morris`, `reservoir`, `bottom_k`, `top_k` | the classes of these names; `sketch`: what they have in common |
+//! | `hyperloglog`, `g_counter`, `morris`, `reservoir`, `bottom_k`, `top_k` | the classes of these names; `sketch`: what they have in common; `restore`: their pickles |
 //! | `events` | what a subscription's thread waits for |
 //! | `windowed_uniques` | `WindowedUniques` |
 //! | `shared`, `shared_handles` | `SharedRegistry`, `compact`; `SharedCounter`, `SharedLimiter` |
@@ -46,6 +46,7 @@ mod outcome;
 mod program;
 mod registry;
 mod reservoir;
+mod restore;
 #[cfg(target_os = "linux")]
 mod shared;
 #[cfg(target_os = "linux")]
@@ -97,7 +98,7 @@ fn _hitring(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(exchange::_restore_registry, module)?)?;
     module.add_function(wrap_pyfunction!(strategy::_restore_strategy, module)?)?;
     module.add_function(wrap_pyfunction!(clock::_restore_clock, module)?)?;
-    module.add_function(wrap_pyfunction!(sketch::_restore_sketch, module)?)?;
+    module.add_function(wrap_pyfunction!(restore::_restore_sketch, module)?)?;
     module.add_function(wrap_pyfunction!(windowed_uniques::_restore_uniques, module)?)?;
     module.add_function(wrap_pyfunction!(program::_run, module)?)
 }

@@ -15,15 +15,9 @@ use pyo3::pyclass::boolean_struct::True;
 use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
 
 use crate::error::{SketchError, SnapshotError};
-use crate::python::bottom_k::PyBottomK;
 use crate::python::bytes;
-use crate::python::errors::{self, Class};
-use crate::python::g_counter::PyGCounter;
-use crate::python::hyperloglog::PyHyperLogLog;
-use crate::python::morris::PyMorris;
+use crate::python::errors;
 use crate::python::number::type_name;
-use crate::python::reservoir::PyReservoir;
-use crate::python::top_k::PyTopK;
 
 /// A class of Python that is the face of a sketch. Its pickles know it by its name.
 pub trait Face: PyClass<Frozen = True> + Sync + Into<PyClassInitializer<Self>> {
@@ -85,24 +79,3 @@ pub fn reduce<'py, F: Face>(py: Python<'py>, face: &F) -> PyResult<Reduced<'py>>
 
 /// A function, and what it is called with to make the same again.
 pub type Reduced<'py> = (Bound<'py, PyAny>, (&'static str, Bound<'py, PyBytes>));
-
-/// The sketch that was pickled: the name of its class, and its bytes.
-#[pyfunction]
-pub fn _restore_sketch<'py>(kind: &str, data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    match kind {
-        PyBottomK::NAME => restore::<PyBottomK>(data),
-        PyGCounter::NAME => restore::<PyGCounter>(data),
-        PyHyperLogLog::NAME => restore::<PyHyperLogLog>(data),
-        PyMorris::NAME => restore::<PyMorris>(data),
-        PyReservoir::NAME => restore::<PyReservoir>(data),
-        PyTopK::NAME => restore::<PyTopK>(data),
-        other => Err(Class::Snapshot.error(
-            data.py(),
-            format_args!("this pickle holds a sketch of a kind {other:?} unheard of; upgrade hitring"),
-        )),
-    }
-}
-
-fn restore<'py, F: Face>(data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    Ok(Bound::new(data.py(), read::<F>(data)?)?.into_any())
-}
