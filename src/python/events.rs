@@ -14,14 +14,16 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyWeakrefMethods, PyWeakrefReference};
 
 use crate::events::{self, Event, EventKind, EventSet, Received};
-use crate::python::endpoint::text;
+use crate::python::configured::{configured, number};
+use crate::python::endpoint::{name, text};
 use crate::python::errors::Class;
+use crate::python::given::Given;
 use crate::python::number::type_name;
-use crate::python::registry::PyRegistry;
-#[cfg(target_os = "linux")]
-use crate::python::shared::PySharedRegistry;
+use crate::python::registries::{Endpoints, Face};
 use crate::python::time::seconds;
-use crate::registry::Metrics;
+
+/// How many events wait for a subscriber by default.
+const CAPACITY: usize = 1_024;
 
 /// A queue of events, iterated over by the thread that calls back.
 #[pyclass(frozen, module = "hitring._hitring", name = "_Listener")]
@@ -30,39 +32,24 @@ pub struct Listener {
     listener: events::Listener,
     /// Weak, or the thread would keep what it waits for alive for ever.
     registry: Py<PyWeakrefReference>,
+    /// The registry that an object of the registry's class is the face of.
+    registry_of: RegistryOf,
     /// The threshold whose crossings are wanted alone.
     watch: Option<u64>,
 }
 
+type RegistryOf = for<'a, 'py> fn(&'a Bound<'py, PyAny>) -> Option<&'a dyn Endpoints>;
+
 impl Listener {
-    /// `registry` is a `Registry` or a `SharedRegistry`.
-    pub fn new(registry: &Bound<'_, PyAny>, listener: events::Listener, watch: Option<u64>) -> PyResult<Self> {
-        Ok(Self { listener, registry: PyWeakrefReference::new(registry)?.unbind(), watch })
+    fn new<F: Face>(face: &Bound<'_, F>, listener: events::Listener, watch: Option<u64>) -> PyResult<Self> {
+        let registry = PyWeakrefReference::new(face.as_any())?.unbind();
+        Ok(Self { listener, registry, registry_of: |face| Some(face.cast::<F>().ok()?.get().registry()), watch })
     }
 
-    fn registry<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
-        self.registry.bind(py).upgrade()
-    }
-
-    /// What the registry holds, if there still is one.
-    fn metrics(&self, py: Python<'_>) -> Option<Metrics> {
-        let registry = self.registry(py)?;
-        #[cfg(target_os = "linux")]
-        if let Ok(shared) = registry.cast::<PySharedRegistry>() {
-            return Some(shared.get().registry.metrics());
-        }
-        Some(registry.cast::<PyRegistry>().ok()?.get().registry.metrics())
-    }
-
-    fn unwatch(&self, py: Python<'_>, watch: u64) {
-        let Some(registry) = self.registry(py) else { return };
-        #[cfg(target_os = "linux")]
-        if let Ok(shared) = registry.cast::<PySharedRegistry>() {
-            shared.get().registry.unwatch(watch);
-        }
-        if let Ok(registry) = registry.cast::<PyRegistry>() {
-            registry.get().registry.unwatch(watch);
-        }
+    /// What `ask` answers of the registry, if there still is one.
+    fn ask<R>(&self, py: Python<'_>, ask: impl FnOnce(&dyn Endpoints) -> R) -> Option<R> {
+        let face = self.registry.bind(py).upgrade()?;
+        (self.registry_of)(&face).map(ask)
     }
 
     fn wants(&self, event: &Event) -> bool {
@@ -87,7 +74,7 @@ impl Listener {
                     return Ok(Some((event.kind().name(), fields(py, &event)?)));
                 }
                 Received::MetricsDue => {
-                    let Some(metrics) = self.metrics(py) else { continue };
+                    let Some(metrics) = self.ask(py, |registry| registry.metrics()) else { continue };
                     let (total_hits, memory_entries) = (metrics.total_hits, metrics.memory_entries);
                     let event = Event::MetricsUpdated { total_hits, memory_entries };
                     return Ok(Some((event.kind().name(), fields(py, &event)?)));
@@ -102,7 +89,7 @@ impl Listener {
     fn close(&self, py: Python<'_>) {
         self.listener.close();
         if let Some(watch) = self.watch {
-            self.unwatch(py, watch);
+            self.ask(py, |registry| registry.unwatch(watch));
         }
     }
 
@@ -111,6 +98,51 @@ impl Listener {
     fn dropped(&self) -> u64 {
         self.listener.dropped()
     }
+}
+
+/// Calls `callback` with every event of the kinds that `events` names.
+pub fn subscribe<'py, F: Face>(
+    face: &Bound<'py, F>,
+    callback: &Bound<'py, PyAny>,
+    events: Option<&Bound<'py, PyAny>>,
+    capacity: &Given<'_>,
+) -> PyResult<Bound<'py, PyAny>> {
+    callable(callback)?;
+    let capacity = capacity.0.as_ref().map_or(Ok(CAPACITY), |capacity| number(capacity, "capacity"))?;
+    subscription(face, kinds(events)?, capacity, None, callback)
+}
+
+/// Calls `callback` when the hits of an endpoint reach `limit`.
+pub fn on_threshold<'py, F: Face>(
+    face: &Bound<'py, F>,
+    endpoint_or_glob: &Bound<'py, PyAny>,
+    last_seconds: &Bound<'py, PyAny>,
+    limit: &Bound<'py, PyAny>,
+    callback: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    callable(callback)?;
+    let (py, registry) = (face.py(), face.get().registry());
+    let pattern = name(endpoint_or_glob, "endpoint_or_glob")?;
+    let last = configured(last_seconds, "last_seconds")?;
+    let watch = registry.watch(&pattern, last, number(limit, "limit")? as u64);
+    let watch = watch.map_err(|error| Class::Config.error(py, error))?;
+    subscription(face, EventKind::ThresholdCrossed.into(), CAPACITY, Some(watch), callback)
+        .inspect_err(|_| _ = registry.unwatch(watch))
+}
+
+/// A thread that calls `callback` with what it hears.
+fn subscription<'py, F: Face>(
+    face: &Bound<'py, F>,
+    kinds: EventSet,
+    capacity: usize,
+    watch: Option<u64>,
+    callback: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = face.py();
+    let listener = face.get().registry().listen(kinds, capacity);
+    let listener = listener.map_err(|error| Class::Config.error(py, error))?;
+    let listener = Bound::new(py, Listener::new(face, listener, watch)?)?;
+    py.import("hitring._events")?.getattr("Subscription")?.call1((listener, callback))
 }
 
 /// What an event tells.
@@ -154,7 +186,7 @@ fn fields<'py>(py: Python<'py>, event: &Event) -> PyResult<Bound<'py, PyDict>> {
 ///
 /// # Errors
 /// `TypeError` or `ConfigError` for what is no name of an event.
-pub fn kinds(events: Option<&Bound<'_, PyAny>>) -> PyResult<EventSet> {
+fn kinds(events: Option<&Bound<'_, PyAny>>) -> PyResult<EventSet> {
     let Some(events) = events else { return Ok(EventSet::ALL) };
     let kind = |name: &Bound<'_, PyAny>| -> PyResult<EventKind> {
         text(name, "an event's name")?.parse().map_err(|error| Class::Config.error(name.py(), error))
@@ -174,7 +206,7 @@ pub fn kinds(events: Option<&Bound<'_, PyAny>>) -> PyResult<EventSet> {
 
 /// # Errors
 /// `TypeError` unless `callback` can be called.
-pub fn callable(callback: &Bound<'_, PyAny>) -> PyResult<()> {
+fn callable(callback: &Bound<'_, PyAny>) -> PyResult<()> {
     if callback.is_callable() {
         return Ok(());
     }

@@ -10,15 +10,15 @@ use pyo3::types::{PyBytes, PyTuple};
 
 use crate::error::SnapshotError;
 use crate::python::bytes;
+use crate::python::clock::clock;
 use crate::python::configured;
 use crate::python::errors::{self, Class};
-use crate::python::registry::PyRegistry;
-use crate::registry::Registry;
 use crate::registry::snapshot::RegistrySnapshot;
+use crate::registry::{Registry, RegistryBuilder};
 
 /// What a pickle holds of a registry's configuration: resolution in microseconds, window in ticks, slack, strategy, skew in
 /// ticks, the most endpoints, what happens when there are as many, how visitors are told apart. No float blurs it.
-type Configuration = (u64, u32, u32, String, Option<u32>, usize, String, u8);
+pub type Configuration = (u64, u32, u32, String, Option<u32>, usize, String, u8);
 
 /// Hands the snapshot that `value` holds to `take`.
 pub fn take_in<R>(
@@ -44,35 +44,36 @@ pub fn load(py: Python<'_>, registry: &Registry, path: PathBuf) -> PyResult<()> 
 }
 
 /// What a pickle is made of.
-pub fn reduce<'py>(registry: &PyRegistry, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
-    let of = &registry.registry;
-    let resolution = of.resolution();
+pub fn reduce<'py>(
+    registry: &Registry,
+    clock: Option<&Py<PyAny>>,
+    py: Python<'py>,
+) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
+    let resolution = registry.resolution();
     // Both are whole numbers of ticks, and not too many for a u32.
     let ticks = |span: Duration| (span.as_nanos() / resolution.as_nanos()) as u32;
     let configuration: Configuration = (
         resolution.as_micros() as u64,
-        ticks(of.window()),
-        of.slack(),
-        of.strategy().to_text(),
-        of.max_skew().map(ticks),
-        of.max_endpoints(),
-        configured::when_full_name(of.when_full()).to_owned(),
-        of.precision(),
+        ticks(registry.window()),
+        registry.slack(),
+        registry.strategy().to_text(),
+        registry.max_skew().map(ticks),
+        registry.max_endpoints(),
+        configured::when_full_name(registry.when_full()).to_owned(),
+        registry.precision(),
     );
-    let snapshot = PyBytes::new(py, &of.snapshot().to_bytes());
-    let clock = registry.clock.as_ref().map(|clock| clock.bind(py));
-    let state = (configuration, clock, snapshot);
+    let snapshot = PyBytes::new(py, &registry.snapshot().to_bytes());
+    let state = (configuration, clock.map(|clock| clock.bind(py)), snapshot);
     Ok((py.import("hitring._hitring")?.getattr("_restore_registry")?, state.into_pyobject(py)?))
 }
 
 /// The registry that was pickled.
-#[pyfunction]
-pub fn _restore_registry(
+pub fn restored(
     py: Python<'_>,
     configuration: Configuration,
-    clock: Option<Bound<'_, PyAny>>,
+    clock: Option<&Bound<'_, PyAny>>,
     snapshot: &Bound<'_, PyAny>,
-) -> PyResult<PyRegistry> {
+) -> PyResult<Registry> {
     let (resolution, window, slack, strategy, max_skew, max_endpoints, when_full, precision) = configuration;
     let resolution = Duration::from_micros(resolution);
     let builder = Registry::builder()
@@ -87,18 +88,35 @@ pub fn _restore_registry(
         Some(max_skew) => builder.max_skew(resolution * max_skew),
         None => builder,
     };
-    let restored = PyRegistry::build(py, builder, clock)?;
-    take_in(snapshot, |snapshot| restored.registry.restore(snapshot))?;
+    let restored = build(py, builder, clock)?;
+    take_in(snapshot, |snapshot| restored.restore(snapshot))?;
     Ok(restored)
 }
 
-/// A copy with a clock of its own.
-pub fn deepcopy(registry: &PyRegistry, memo: &Bound<'_, PyAny>) -> PyResult<PyRegistry> {
-    let py = memo.py();
-    let deepcopy = |clock: &Py<PyAny>| py.import("copy")?.getattr("deepcopy")?.call1((clock, memo));
-    let clock = registry.clock.as_ref().map(deepcopy).transpose()?;
-    let copy = PyRegistry::build(py, registry.builder(), clock)?;
-    let restored = copy.registry.restore(&registry.registry.snapshot());
-    restored.map_err(|error| errors::snapshot(py, &error))?;
+/// A copy that goes by `clock`.
+pub fn copy(py: Python<'_>, registry: &Registry, clock: Option<&Bound<'_, PyAny>>) -> PyResult<Registry> {
+    let builder = Registry::builder()
+        .window(registry.window())
+        .resolution(registry.resolution())
+        .slack(registry.slack())
+        .strategy(registry.strategy())
+        .max_endpoints(registry.max_endpoints())
+        .when_full(registry.when_full())
+        .precision(registry.precision());
+    let builder = match registry.max_skew() {
+        Some(max_skew) => builder.max_skew(max_skew),
+        None => builder,
+    };
+    let copy = build(py, builder, clock)?;
+    copy.restore(&registry.snapshot()).map_err(|error| errors::snapshot(py, &error))?;
     Ok(copy)
+}
+
+/// The registry that `builder` makes with `clock`.
+pub fn build(py: Python<'_>, builder: RegistryBuilder, clock: Option<&Bound<'_, PyAny>>) -> PyResult<Registry> {
+    let builder = match clock {
+        Some(given) => builder.clock(self::clock(given)?),
+        None => builder,
+    };
+    builder.build().map_err(|error| Class::Config.error(py, error))
 }

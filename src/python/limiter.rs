@@ -17,8 +17,7 @@ use crate::python::errors::Class;
 use crate::python::given::Given;
 use crate::python::item;
 use crate::python::number::{Integer, integer, or_one, type_name};
-use crate::python::time::{self, seconds};
-use crate::time::Timestamp;
+use crate::python::time::{moment, seconds};
 
 /// The most keys unless told otherwise.
 const MAX_KEYS: usize = 100_000;
@@ -133,10 +132,6 @@ pub fn units(value: &Bound<'_, PyAny>, name: &str) -> PyResult<u64> {
     }
 }
 
-fn moment(at: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Timestamp>> {
-    at.map(|at| time::timestamp(at, "at")).transpose()
-}
-
 /// Lets through no more than so much in so much time.
 #[pyclass(frozen, weakref, module = "hitring", name = "Limiter")]
 #[derive(Debug)]
@@ -165,7 +160,7 @@ impl PyLimiter {
     fn allow(&self, cost: Given<'_>, at: Option<&Bound<'_, PyAny>>) -> PyResult<PyDecision> {
         let cost = or_one(&cost).map_err(costs)?;
         Ok(PyDecision {
-            decision: match moment(at)? {
+            decision: match moment(at, "at")? {
                 Some(at) => self.limiter.allow_at(at, cost),
                 None => self.limiter.allow(cost),
             },
@@ -176,7 +171,7 @@ impl PyLimiter {
     #[pyo3(signature = (at = None))]
     fn peek(&self, at: Option<&Bound<'_, PyAny>>) -> PyResult<PyDecision> {
         Ok(PyDecision {
-            decision: match moment(at)? {
+            decision: match moment(at, "at")? {
                 Some(at) => self.limiter.peek_at(at),
                 None => self.limiter.peek(),
             },
@@ -257,7 +252,7 @@ impl PyKeyedLimiter {
     fn allow(&self, key: &Bound<'_, PyAny>, cost: Given<'_>, at: Option<&Bound<'_, PyAny>>) -> PyResult<PyDecision> {
         let (cost, key) = (or_one(&cost).map_err(costs)?, item::bytes(key, "key")?);
         Ok(PyDecision {
-            decision: match moment(at)? {
+            decision: match moment(at, "at")? {
                 Some(at) => self.limiter.allow_at(&*key, at, cost),
                 None => self.limiter.allow(&*key, cost),
             },
@@ -269,7 +264,7 @@ impl PyKeyedLimiter {
     fn peek(&self, key: &Bound<'_, PyAny>, at: Option<&Bound<'_, PyAny>>) -> PyResult<PyDecision> {
         let key = item::bytes(key, "key")?;
         Ok(PyDecision {
-            decision: match moment(at)? {
+            decision: match moment(at, "at")? {
                 Some(at) => self.limiter.peek_at(&*key, at),
                 None => self.limiter.peek(&*key),
             },
@@ -279,7 +274,7 @@ impl PyKeyedLimiter {
     /// Drop every key that is as good as a new one.
     #[pyo3(signature = (at = None))]
     fn prune(&self, at: Option<&Bound<'_, PyAny>>) -> PyResult<usize> {
-        Ok(match moment(at)? {
+        Ok(match moment(at, "at")? {
             Some(at) => self.limiter.prune_at(at),
             None => self.limiter.prune(),
         })

@@ -7,6 +7,7 @@
 //! | `counter` | `Counter`, a registry's handle |
 //! | `strategy` | `Strategy` |
 //! | `hyperloglog`, `g_counter`, `morris`, `reservoir`, `bottom_k`, `top_k` | the classes of these names; `sketch`: what they have in common; `restore`: their pickles |
+//! | `registries` | what the faces of both registries have in common |
 //! | `events` | what a subscription's thread waits for |
 //! | `windowed_uniques` | `WindowedUniques` |
 //! | `shared`, `shared_handles` | `SharedRegistry`, `compact`; `SharedCounter`, `SharedLimiter` |
@@ -20,42 +21,53 @@
 //! | `program` | the `hitring` program |
 //! | `floor` | empty methods to measure against |
 
-mod batch;
-mod bottom_k;
-mod bytes;
-mod clock;
-mod configured;
-mod counter;
-mod endpoint;
-mod entry;
-mod errors;
-mod events;
-mod exchange;
-mod fast;
-mod floor;
-mod g_counter;
+// A file imports only from files that stand above it here.
+
+// What a method takes.
 mod given;
-mod hit_counter;
-mod hits;
-mod hyperloglog;
-mod item;
-mod limiter;
-mod morris;
 mod number;
+mod errors;
+mod bytes;
+mod endpoint;
+mod item;
+mod time;
+mod batch;
+mod configured;
+mod clock;
+mod strategy;
+
+// What it answers.
+mod hits;
 mod outcome;
-mod program;
-mod registry;
+
+// The classes.
+mod hit_counter;
+mod limiter;
+mod windowed_uniques;
+mod sketch;
+mod bottom_k;
+mod g_counter;
+mod hyperloglog;
+mod morris;
 mod reservoir;
+mod top_k;
 mod restore;
-#[cfg(target_os = "linux")]
-mod shared;
+mod registries;
+mod events;
+mod counter;
+mod exchange;
+mod registry;
 #[cfg(target_os = "linux")]
 mod shared_handles;
-mod sketch;
-mod strategy;
-mod time;
-mod top_k;
-mod windowed_uniques;
+#[cfg(target_os = "linux")]
+mod shared;
+
+// The short way into their methods.
+mod floor;
+mod entry;
+mod fast;
+
+mod program;
 
 use pyo3::prelude::*;
 
@@ -95,7 +107,7 @@ fn _hitring(module: &Bound<'_, PyModule>) -> PyResult<()> {
     fast::install(module.py())?;
     module.add_function(wrap_pyfunction!(hit_counter::_restore, module)?)?;
     module.add_function(wrap_pyfunction!(registry::default_registry, module)?)?;
-    module.add_function(wrap_pyfunction!(exchange::_restore_registry, module)?)?;
+    module.add_function(wrap_pyfunction!(registry::_restore_registry, module)?)?;
     module.add_function(wrap_pyfunction!(strategy::_restore_strategy, module)?)?;
     module.add_function(wrap_pyfunction!(clock::_restore_clock, module)?)?;
     module.add_function(wrap_pyfunction!(restore::_restore_sketch, module)?)?;

@@ -17,25 +17,22 @@ use pyo3::types::{PyBytes, PyIterator, PyList, PyString, PyTuple};
 
 use crate::cell::hits::Hits;
 use crate::error::ConfigError;
-use crate::python::clock::clock;
 use crate::python::configured::{configured, last, number, slots, when_full, when_full_name, within};
 use crate::python::counter::PyCounter;
 use crate::python::endpoint::{name, text};
 use crate::python::errors::{self, Class};
-use crate::python::events::{Listener, callable, kinds};
-use crate::python::exchange;
+use crate::python::events;
+use crate::python::exchange::{self, Configuration};
 use crate::python::given::Given;
 use crate::python::hits;
 use crate::python::item;
 use crate::python::number::{or_one, type_name};
 use crate::python::outcome::member;
+use crate::python::registries::{Face, metrics};
 use crate::python::strategy::{self, shape, strategy};
-use crate::python::time::{self, seconds};
-use crate::registry::{Metrics, Registry, RegistryBuilder};
+use crate::python::time::{moment, seconds};
+use crate::registry::Registry;
 use crate::time::Timestamp;
-
-/// How many events wait for a subscriber by default.
-pub const CAPACITY: usize = 1_024;
 
 /// Counts hits by endpoint.
 #[pyclass(frozen, weakref, module = "hitring", name = "Registry")]
@@ -47,31 +44,6 @@ pub struct PyRegistry {
 }
 
 impl PyRegistry {
-    pub fn build(py: Python<'_>, builder: RegistryBuilder, with_clock: Option<Bound<'_, PyAny>>) -> PyResult<Self> {
-        let builder = match &with_clock {
-            Some(given) => builder.clock(clock(given)?),
-            None => builder,
-        };
-        let registry = builder.build().map_err(|error| Class::Config.error(py, error))?;
-        Ok(Self { registry, clock: with_clock.map(Bound::unbind) })
-    }
-
-    /// A builder of this registry's configuration, but for the clock.
-    pub fn builder(&self) -> RegistryBuilder {
-        let builder = Registry::builder()
-            .window(self.registry.window())
-            .resolution(self.registry.resolution())
-            .slack(self.registry.slack())
-            .strategy(self.registry.strategy())
-            .max_endpoints(self.registry.max_endpoints())
-            .when_full(self.registry.when_full())
-            .precision(self.registry.precision());
-        match self.registry.max_skew() {
-            Some(max_skew) => builder.max_skew(max_skew),
-            None => builder,
-        }
-    }
-
     /// The hits of some endpoints, each once. By name: of a name that was pruned it is known that nothing is known.
     fn total_of(&self, endpoints: &Bound<'_, PyAny>, past: Duration, at: Option<Timestamp>) -> PyResult<Hits> {
         let py = endpoints.py();
@@ -98,39 +70,14 @@ impl PyRegistry {
         }
         Ok(total)
     }
+}
 
-    /// A thread that calls `callback` with what `listener` hears.
-    pub fn subscription<'py>(listener: Listener, callback: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        let py = callback.py();
-        py.import("hitring._events")?.getattr("Subscription")?.call1((Bound::new(py, listener)?, callback))
+impl Face for PyRegistry {
+    type Registry = Registry;
+
+    fn registry(&self) -> &Registry {
+        &self.registry
     }
-}
-
-/// `metrics` as Python has them.
-pub fn metrics(py: Python<'_>, metrics: Metrics) -> PyResult<Bound<'_, PyAny>> {
-    let Metrics {
-        total_hits,
-        endpoints_count,
-        pruned_events,
-        pruned_endpoints,
-        memory_entries,
-        memory_bytes,
-        strategy,
-        late,
-        future,
-        saturated,
-        refused,
-        dropped_events,
-    } = metrics;
-    let held = (total_hits, endpoints_count, pruned_events, pruned_endpoints, memory_entries, memory_bytes);
-    let rest = (strategy, late, future, saturated, refused, dropped_events);
-    let fields = held.into_pyobject(py)?.into_sequence().concat(rest.into_pyobject(py)?.as_sequence())?;
-    py.import("hitring._metrics")?.getattr("Metrics")?.call1(fields.to_tuple()?)
-}
-
-/// The time that `value` is; `None` is now.
-pub fn moment(value: Option<&Bound<'_, PyAny>>, name: &str) -> PyResult<Option<Timestamp>> {
-    value.map(|value| time::timestamp(value, name)).transpose()
 }
 
 #[pymethods]
@@ -183,7 +130,8 @@ impl PyRegistry {
         if let Some(max_skew) = max_skew {
             builder = builder.max_skew(configured(&max_skew, "max_skew")?);
         }
-        Self::build(py, builder, clock)
+        let registry = exchange::build(py, builder, clock.as_ref())?;
+        Ok(Self { registry, clock: clock.map(Bound::unbind) })
     }
 
     /// Count `amount` hits of `endpoint` at `timestamp`, or now, by `visitor` if one is given.
@@ -386,11 +334,7 @@ impl PyRegistry {
         events: Option<&Bound<'py, PyAny>>,
         capacity: Given<'_>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        callable(callback)?;
-        let capacity = capacity.0.map_or(Ok(CAPACITY), |capacity| number(&capacity, "capacity"))?;
-        let listener = slf.get().registry.listen(kinds(events)?, capacity);
-        let listener = listener.map_err(|error| Class::Config.error(slf.py(), error))?;
-        Self::subscription(Listener::new(slf.as_any(), listener, None)?, callback)
+        events::subscribe(slf, callback, events, &capacity)
     }
 
     /// Call `callback` when the hits of an endpoint reach `limit`.
@@ -401,18 +345,7 @@ impl PyRegistry {
         limit: &Bound<'py, PyAny>,
         callback: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        callable(callback)?;
-        let (py, registry) = (slf.py(), &slf.get().registry);
-        let config = |error: ConfigError| Class::Config.error(py, error);
-        let pattern = name(endpoint_or_glob, "endpoint_or_glob")?;
-        let last = configured(last_seconds, "last_seconds")?;
-        let watch = registry.watch(&pattern, last, number(limit, "limit")? as u64).map_err(config)?;
-        let listening = || {
-            let listener = registry.listen(crate::events::EventKind::ThresholdCrossed.into(), CAPACITY);
-            let listener = listener.map_err(|error| Class::Config.error(py, error))?;
-            Self::subscription(Listener::new(slf.as_any(), listener, Some(watch))?, callback)
-        };
-        listening().inspect_err(|_| _ = registry.unwatch(watch))
+        events::on_threshold(slf, endpoint_or_glob, last_seconds, limit, callback)
     }
 
     /// What the registry holds, as bytes that can be restored and merged.
@@ -530,12 +463,28 @@ impl PyRegistry {
 
     /// As `__copy__`, with a copy of the clock.
     fn __deepcopy__(&self, memo: &Bound<'_, PyAny>) -> PyResult<Self> {
-        exchange::deepcopy(self, memo)
+        let py = memo.py();
+        let deepcopy = |clock: &Py<PyAny>| py.import("copy")?.getattr("deepcopy")?.call1((clock, memo));
+        let clock = self.clock.as_ref().map(deepcopy).transpose()?;
+        let registry = exchange::copy(py, &self.registry, clock.as_ref())?;
+        Ok(Self { registry, clock: clock.map(Bound::unbind) })
     }
 
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
-        exchange::reduce(self, py)
+        exchange::reduce(&self.registry, self.clock.as_ref(), py)
     }
+}
+
+/// The registry that was pickled.
+#[pyfunction]
+pub fn _restore_registry(
+    py: Python<'_>,
+    configuration: Configuration,
+    clock: Option<Bound<'_, PyAny>>,
+    snapshot: &Bound<'_, PyAny>,
+) -> PyResult<PyRegistry> {
+    let registry = exchange::restored(py, configuration, clock.as_ref(), snapshot)?;
+    Ok(PyRegistry { registry, clock: clock.map(Bound::unbind) })
 }
 
 /// The process's registry.

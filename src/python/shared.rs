@@ -9,22 +9,22 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyIterator, PyList, PyString, PyTuple};
 
-use crate::error::{ConfigError, EndpointError, SharedError};
+use crate::error::{EndpointError, SharedError};
 use crate::python::bytes;
 use crate::python::clock::clock;
 use crate::python::configured::{configured, last, number, slots, within};
 use crate::python::endpoint::{name, text};
 use crate::python::errors::{self, Class};
-use crate::python::events::{Listener, callable, kinds};
+use crate::python::events;
 use crate::python::given::Given;
 use crate::python::hits;
 use crate::python::item;
 use crate::python::limiter::{Parts, units, when_full};
 use crate::python::number::{or_one, type_name};
 use crate::python::outcome::member;
-use crate::python::registry::{CAPACITY, PyRegistry, metrics, moment};
+use crate::python::registries::{Face, metrics};
 use crate::python::shared_handles::{PySharedCounter, PySharedLimiter};
-use crate::python::time::seconds;
+use crate::python::time::{moment, seconds};
 use crate::registry::snapshot::RegistrySnapshot;
 use crate::shared::{SharedBuilder, SharedRegistry, Wanted};
 use crate::sketch::hyperloglog::precision::Precision;
@@ -97,6 +97,14 @@ impl PySharedRegistry {
             take(&snapshot)
         });
         taken.map_err(|error| errors::shared(py, &error))
+    }
+}
+
+impl Face for PySharedRegistry {
+    type Registry = SharedRegistry;
+
+    fn registry(&self) -> &SharedRegistry {
+        &self.registry
     }
 }
 
@@ -375,11 +383,7 @@ impl PySharedRegistry {
         events: Option<&Bound<'py, PyAny>>,
         capacity: Given<'_>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        callable(callback)?;
-        let capacity = capacity.0.map_or(Ok(CAPACITY), |capacity| number(&capacity, "capacity"))?;
-        let listener = slf.get().registry.listen(kinds(events)?, capacity);
-        let listener = listener.map_err(|error| Class::Config.error(slf.py(), error))?;
-        PyRegistry::subscription(Listener::new(slf.as_any(), listener, None)?, callback)
+        events::subscribe(slf, callback, events, &capacity)
     }
 
     /// Call `callback` when the hits of an endpoint reach `limit`.
@@ -390,18 +394,7 @@ impl PySharedRegistry {
         limit: &Bound<'py, PyAny>,
         callback: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        callable(callback)?;
-        let (py, registry) = (slf.py(), &slf.get().registry);
-        let config = |error: ConfigError| Class::Config.error(py, error);
-        let pattern = name(endpoint_or_glob, "endpoint_or_glob")?;
-        let last = configured(last_seconds, "last_seconds")?;
-        let watch = registry.watch(&pattern, last, number(limit, "limit")? as u64).map_err(config)?;
-        let listening = || {
-            let listener = registry.listen(crate::events::EventKind::ThresholdCrossed.into(), CAPACITY);
-            let listener = listener.map_err(|error| Class::Config.error(py, error))?;
-            PyRegistry::subscription(Listener::new(slf.as_any(), listener, Some(watch))?, callback)
-        };
-        listening().inspect_err(|_| _ = registry.unwatch(watch))
+        events::on_threshold(slf, endpoint_or_glob, last_seconds, limit, callback)
     }
 
     /// What the registry holds, as bytes that can be restored and merged.

@@ -12,8 +12,7 @@ use crate::python::item;
 use crate::python::limiter::{PyDecision, costs};
 use crate::python::number::or_one;
 use crate::python::outcome::member;
-use crate::python::registry::moment;
-use crate::python::time::{self, seconds};
+use crate::python::time::{self, moment, seconds};
 use crate::shared::{SharedHandle, SharedLimiter};
 
 /// One endpoint of a shared registry.

@@ -39,6 +39,11 @@ pub fn timestamp(value: &Bound<'_, PyAny>, name: impl Display) -> PyResult<Times
     }
 }
 
+/// The time that `value` is; `None` is now.
+pub fn moment(value: Option<&Bound<'_, PyAny>>, name: &str) -> PyResult<Option<Timestamp>> {
+    value.map(|value| timestamp(value, name)).transpose()
+}
+
 /// `secs` seconds since 1970, if that is a timestamp.
 #[inline(always)]
 pub fn whole(secs: i64) -> Option<Timestamp> {
