@@ -7,7 +7,7 @@
 //! | `counter` | `Counter`, a registry's handle |
 //! | `strategy` | `Strategy` |
 //! | `hyperloglog`, `g_counter`, `morris`, `reservoir`, `bottom_k`, `top_k` | the classes of these names; `sketch`: what they have in common; `restore`: their pickles |
-//! | `registries` | what the faces of both registries have in common |
+//! | `registries`, `registry_methods` | what the faces of both registries have in common: a trait, and the methods |
 //! | `events` | what a subscription's thread waits for |
 //! | `windowed_uniques` | `WindowedUniques` |
 //! | `shared`, `shared_handles` | `SharedRegistry`, `compact`; `SharedCounter`, `SharedLimiter` |
@@ -56,6 +56,7 @@ mod registries;
 mod events;
 mod counter;
 mod exchange;
+mod registry_methods;
 mod registry;
 #[cfg(target_os = "linux")]
 mod shared_handles;

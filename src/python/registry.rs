@@ -13,22 +13,21 @@ use std::time::Duration;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyIterator, PyList, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyString, PyTuple};
 
 use crate::cell::hits::Hits;
-use crate::error::ConfigError;
-use crate::python::configured::{configured, last, number, slots, when_full, when_full_name, within};
+use crate::error::{ConfigError, EndpointError};
+use crate::python::configured::{configured, number, slots, when_full, when_full_name, within};
 use crate::python::counter::PyCounter;
-use crate::python::endpoint::{name, text};
+use crate::python::endpoint::name;
 use crate::python::errors::{self, Class};
 use crate::python::events;
 use crate::python::exchange::{self, Configuration};
 use crate::python::given::Given;
 use crate::python::hits;
-use crate::python::item;
-use crate::python::number::{or_one, type_name};
-use crate::python::outcome::member;
-use crate::python::registries::{Face, metrics};
+use crate::python::number::type_name;
+use crate::python::registries::{Endpoints, Face};
+use crate::python::registry_methods::{self, methods};
 use crate::python::strategy::{self, shape, strategy};
 use crate::python::time::{moment, seconds};
 use crate::registry::Registry;
@@ -44,8 +43,9 @@ pub struct PyRegistry {
 }
 
 impl PyRegistry {
-    /// The hits of some endpoints, each once. By name: of a name that was pruned it is known that nothing is known.
-    fn total_of(&self, endpoints: &Bound<'_, PyAny>, past: Duration, at: Option<Timestamp>) -> PyResult<Hits> {
+    /// The hits of some endpoints, each once. Looks each name up, so that a pruned name raises `WindowExpired` instead of
+    /// counting as 0.
+    fn total_of(&self, endpoints: &Bound<'_, PyAny>, (past, at): (Duration, Option<Timestamp>)) -> PyResult<Hits> {
         let py = endpoints.py();
         let not_names = || {
             PyTypeError::new_err(format!(
@@ -62,10 +62,7 @@ impl PyRegistry {
         }
         let mut total = Hits::NONE;
         for name in names {
-            let hits = match at {
-                Some(at) => self.registry.query_hits_at(&name, at, past),
-                None => self.registry.query_hits(&name, past),
-            };
+            let hits = self.registry.hits(&name, at, past);
             total = total.plus(hits.map_err(|error| errors::query(py, &error))?);
         }
         Ok(total)
@@ -78,10 +75,17 @@ impl Face for PyRegistry {
     fn registry(&self) -> &Registry {
         &self.registry
     }
+
+    fn uniques_error(&self) -> f64 {
+        self.registry.uniques_error()
+    }
+
+    fn endpoint_error(&self, py: Python<'_>, error: &EndpointError) -> PyErr {
+        errors::endpoint(py, error)
+    }
 }
 
-#[pymethods]
-impl PyRegistry {
+methods!(impl PyRegistry {
     #[new]
     #[pyo3(
         signature = (
@@ -134,66 +138,6 @@ impl PyRegistry {
         Ok(Self { registry, clock: clock.map(Bound::unbind) })
     }
 
-    /// Count `amount` hits of `endpoint` at `timestamp`, or now, by `visitor` if one is given.
-    #[pyo3(
-        signature = (endpoint, timestamp = None, amount = Given::NOTHING, *, visitor = None),
-        text_signature = "($self, endpoint, timestamp=None, amount=1, *, visitor=None)"
-    )]
-    fn record_hit<'py>(
-        &self,
-        endpoint: &Bound<'py, PyAny>,
-        timestamp: Option<&Bound<'py, PyAny>>,
-        amount: Given<'_>,
-        visitor: Option<&Bound<'py, PyAny>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let (at, amount) = (moment(timestamp, "timestamp")?, or_one(&amount)?);
-        let visitor = visitor.map(|visitor| item::bytes(visitor, "visitor")).transpose()?;
-        let (py, endpoint) = (endpoint.py(), name(endpoint, "endpoint")?);
-        let outcome = match (at, visitor) {
-            (Some(at), None) => self.registry.record_hit_at(&endpoint, at, amount),
-            (None, None) => self.registry.record_hit(&endpoint, amount),
-            (Some(at), Some(visitor)) => self.registry.record_visit_at(&endpoint, visitor, at, amount),
-            (None, Some(visitor)) => self.registry.record_visit(&endpoint, visitor, amount),
-        };
-        Ok(member(py, outcome.map_err(|error| errors::endpoint(py, &error))?))
-    }
-
-    /// The hits of `endpoint` in the `last_seconds` up to `at`, or now.
-    #[pyo3(signature = (endpoint, last_seconds = None, at = None))]
-    fn query_hits<'py>(
-        &self,
-        endpoint: &Bound<'py, PyAny>,
-        last_seconds: Option<&Bound<'py, PyAny>>,
-        at: Option<&Bound<'py, PyAny>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let past = last(last_seconds, "last_seconds", self.registry.window())?;
-        let (at, py, endpoint) = (moment(at, "at")?, endpoint.py(), name(endpoint, "endpoint")?);
-        hits::answer(
-            py,
-            match at {
-                Some(at) => self.registry.query_hits_at(&endpoint, at, past),
-                None => self.registry.query_hits(&endpoint, past),
-            },
-        )
-    }
-
-    /// How many different visitors `endpoint` had in the `last_seconds` up to `at`, or now.
-    #[pyo3(signature = (endpoint, last_seconds = None, at = None))]
-    fn query_uniques<'py>(
-        &self,
-        endpoint: &Bound<'py, PyAny>,
-        last_seconds: Option<&Bound<'py, PyAny>>,
-        at: Option<&Bound<'py, PyAny>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let past = last(last_seconds, "last_seconds", self.registry.window())?;
-        let (at, py, endpoint) = (moment(at, "at")?, endpoint.py(), name(endpoint, "endpoint")?);
-        let count = match at {
-            Some(at) => self.registry.query_uniques_at(&endpoint, at, past),
-            None => self.registry.query_uniques(&endpoint, past),
-        };
-        hits::estimate(py, count.map_err(|error| errors::query(py, &error))?, self.registry.uniques_error())
-    }
-
     /// How many different visitors `endpoint` ever had.
     fn uniques_ever<'py>(&self, endpoint: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let ever = self.registry.uniques_ever(&name(endpoint, "endpoint")?);
@@ -223,43 +167,12 @@ impl PyRegistry {
         endpoints: Option<&Bound<'py, PyAny>>,
         at: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let past = last(last_seconds, "last_seconds", self.registry.window())?;
-        let at = moment(at, "at")?;
-        let total = match (prefix, endpoints) {
-            (Some(_), Some(_)) => {
-                return Err(PyTypeError::new_err("prefix and endpoints both say of what; give one of them"));
-            }
-            (None, Some(endpoints)) => return hits::number(py, self.total_of(endpoints, past, at)?),
-            (Some(prefix), None) => {
-                let prefix = text(prefix, "prefix")?;
-                self.registry.total_where(at, past, |name| name.starts_with(&*prefix))
-            }
-            (None, None) => self.registry.total_where(at, past, |_| true),
-        };
-        hits::answer(py, total)
-    }
-
-    /// The `n` endpoints with the most hits in the `last_seconds` up to `at`, or now.
-    #[pyo3(signature = (n, last_seconds = None, at = None))]
-    fn top<'py>(
-        &self,
-        n: &Bound<'py, PyAny>,
-        last_seconds: Option<&Bound<'py, PyAny>>,
-        at: Option<&Bound<'py, PyAny>>,
-    ) -> PyResult<Vec<(String, Bound<'py, PyAny>)>> {
-        let (py, n) = (n.py(), number(n, "n")?);
-        let past = last(last_seconds, "last_seconds", self.registry.window())?;
-        let top = match moment(at, "at")? {
-            Some(at) => self.registry.top_at(n, at, past),
-            None => self.registry.top(n, past),
-        };
-        let top = top.map_err(|error| errors::query(py, &error))?;
-        top.into_iter().map(|(name, hits)| Ok((name, hits::number(py, hits)?))).collect()
-    }
-
-    /// The names of all endpoints, in order.
-    fn endpoints(&self) -> Vec<String> {
-        self.registry.endpoints()
+        let asked = registry_methods::asked(self, last_seconds, at)?;
+        match (prefix, endpoints) {
+            (Some(_), Some(_)) => Err(PyTypeError::new_err("prefix and endpoints both say of what; give one of them")),
+            (None, Some(endpoints)) => hits::number(py, self.total_of(endpoints, asked)?),
+            (prefix, None) => registry_methods::total(self, py, asked, prefix),
+        }
     }
 
     /// Remove an endpoint with its hits.
@@ -270,18 +183,6 @@ impl PyRegistry {
     /// Remove every endpoint.
     fn clear(&self) {
         self.registry.clear();
-    }
-
-    fn __contains__(&self, endpoint: &Bound<'_, PyAny>) -> PyResult<bool> {
-        Ok(self.registry.contains(&name(endpoint, "endpoint")?))
-    }
-
-    fn __len__(&self) -> usize {
-        self.registry.len()
-    }
-
-    fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyIterator>> {
-        PyList::new(py, self.registry.endpoints())?.try_iter()
     }
 
     /// Let `strategy` take the hits of all endpoints, or of one.
@@ -318,41 +219,6 @@ impl PyRegistry {
         })
     }
 
-    /// What the registry has done and holds.
-    fn metrics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        metrics(py, self.registry.metrics())
-    }
-
-    /// Call `callback` with every event of the kinds in `events`.
-    #[pyo3(
-        signature = (callback, events = None, *, capacity = Given::NOTHING),
-        text_signature = "($self, callback, events=None, *, capacity=1024)"
-    )]
-    fn subscribe<'py>(
-        slf: &Bound<'py, Self>,
-        callback: &Bound<'py, PyAny>,
-        events: Option<&Bound<'py, PyAny>>,
-        capacity: Given<'_>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        events::subscribe(slf, callback, events, &capacity)
-    }
-
-    /// Call `callback` when the hits of an endpoint reach `limit`.
-    fn on_threshold<'py>(
-        slf: &Bound<'py, Self>,
-        endpoint_or_glob: &Bound<'py, PyAny>,
-        last_seconds: &Bound<'py, PyAny>,
-        limit: &Bound<'py, PyAny>,
-        callback: &Bound<'py, PyAny>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        events::on_threshold(slf, endpoint_or_glob, last_seconds, limit, callback)
-    }
-
-    /// What the registry holds, as bytes that can be restored and merged.
-    fn snapshot<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        PyBytes::new(py, &self.registry.snapshot().to_bytes())
-    }
-
     /// Replace everything by a snapshot.
     fn restore(&self, snapshot: &Bound<'_, PyAny>) -> PyResult<()> {
         exchange::take_in(snapshot, |snapshot| self.registry.restore(snapshot))
@@ -371,24 +237,6 @@ impl PyRegistry {
     /// Restore the snapshot in a file.
     fn load(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
         exchange::load(py, &self.registry, path)
-    }
-
-    /// The longest span that can be asked for, in seconds.
-    #[getter]
-    fn window<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        seconds(py, self.registry.window())
-    }
-
-    /// The width of a tick, in seconds.
-    #[getter]
-    fn resolution<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        seconds(py, self.registry.resolution())
-    }
-
-    /// How many slots there are beyond the window.
-    #[getter]
-    fn slack(&self) -> u32 {
-        self.registry.slack()
     }
 
     /// The strategy of new endpoints, by name.
@@ -413,12 +261,6 @@ impl PyRegistry {
     #[getter]
     fn max_skew<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         self.registry.max_skew().map(|skew| seconds(py, skew)).transpose()
-    }
-
-    /// The clock that was given.
-    #[getter(clock)]
-    fn its_clock<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
-        self.clock.as_ref().map(|clock| clock.bind(py).clone())
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
@@ -473,7 +315,7 @@ impl PyRegistry {
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
         exchange::reduce(&self.registry, self.clock.as_ref(), py)
     }
-}
+});
 
 /// The registry that was pickled.
 #[pyfunction]

@@ -7,24 +7,23 @@ use std::path::PathBuf;
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyIterator, PyList, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
 
 use crate::error::{EndpointError, SharedError};
 use crate::python::bytes;
 use crate::python::clock::clock;
-use crate::python::configured::{configured, last, number, slots, within};
+use crate::python::configured::{configured, number, slots, within};
 use crate::python::endpoint::{name, text};
 use crate::python::errors::{self, Class};
 use crate::python::events;
 use crate::python::given::Given;
 use crate::python::hits;
-use crate::python::item;
 use crate::python::limiter::{Parts, units, when_full};
-use crate::python::number::{or_one, type_name};
-use crate::python::outcome::member;
-use crate::python::registries::{Face, metrics};
+use crate::python::number::type_name;
+use crate::python::registries::Face;
+use crate::python::registry_methods::{self, methods};
 use crate::python::shared_handles::{PySharedCounter, PySharedLimiter};
-use crate::python::time::{moment, seconds};
+use crate::python::time::seconds;
 use crate::registry::snapshot::RegistrySnapshot;
 use crate::shared::{SharedBuilder, SharedRegistry, Wanted};
 use crate::sketch::hyperloglog::precision::Precision;
@@ -106,10 +105,20 @@ impl Face for PySharedRegistry {
     fn registry(&self) -> &SharedRegistry {
         &self.registry
     }
+
+    fn uniques_error(&self) -> f64 {
+        self.error
+    }
+
+    fn endpoint_error(&self, py: Python<'_>, error: &EndpointError) -> PyErr {
+        match error {
+            EndpointError::ReadOnly => errors::shared(py, &SharedError::ReadOnly { path: self.registry.path().into() }),
+            _ => errors::endpoint(py, error),
+        }
+    }
 }
 
-#[pymethods]
-impl PySharedRegistry {
+methods!(impl PySharedRegistry {
     #[new]
     #[pyo3(
         signature = (
@@ -186,69 +195,9 @@ impl PySharedRegistry {
         Self::open(py, path, builder, mode, clock)
     }
 
-    /// Count `amount` hits of `endpoint` at `timestamp`, or now, by `visitor` if one is given.
-    #[pyo3(
-        signature = (endpoint, timestamp = None, amount = Given::NOTHING, *, visitor = None),
-        text_signature = "($self, endpoint, timestamp=None, amount=1, *, visitor=None)"
-    )]
-    fn record_hit<'py>(
-        &self,
-        endpoint: &Bound<'py, PyAny>,
-        timestamp: Option<&Bound<'py, PyAny>>,
-        amount: Given<'_>,
-        visitor: Option<&Bound<'py, PyAny>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let (at, amount) = (moment(timestamp, "timestamp")?, or_one(&amount)?);
-        let visitor = visitor.map(|visitor| item::bytes(visitor, "visitor")).transpose()?;
-        let (py, endpoint) = (endpoint.py(), name(endpoint, "endpoint")?);
-        let outcome = match (at, visitor) {
-            (Some(at), None) => self.registry.record_hit_at(&endpoint, at, amount),
-            (None, None) => self.registry.record_hit(&endpoint, amount),
-            (Some(at), Some(visitor)) => self.registry.record_visit_at(&endpoint, visitor, at, amount),
-            (None, Some(visitor)) => self.registry.record_visit(&endpoint, visitor, amount),
-        };
-        Ok(member(py, outcome.map_err(|error| self.endpoint_error(py, &error))?))
-    }
-
-    /// The hits of `endpoint` in the `last_seconds` up to `at`, or now.
-    #[pyo3(signature = (endpoint, last_seconds = None, at = None))]
-    fn query_hits<'py>(
-        &self,
-        endpoint: &Bound<'py, PyAny>,
-        last_seconds: Option<&Bound<'py, PyAny>>,
-        at: Option<&Bound<'py, PyAny>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let past = last(last_seconds, "last_seconds", self.registry.window())?;
-        let (at, py, endpoint) = (moment(at, "at")?, endpoint.py(), name(endpoint, "endpoint")?);
-        hits::answer(
-            py,
-            match at {
-                Some(at) => self.registry.query_hits_at(&endpoint, at, past),
-                None => self.registry.query_hits(&endpoint, past),
-            },
-        )
-    }
-
     /// How many hits of `endpoint` the file ever counted.
     fn total_ever(&self, endpoint: &Bound<'_, PyAny>) -> PyResult<u64> {
         Ok(self.registry.total_ever(&name(endpoint, "endpoint")?))
-    }
-
-    /// How many different visitors `endpoint` had in the `last_seconds` up to `at`, or now.
-    #[pyo3(signature = (endpoint, last_seconds = None, at = None))]
-    fn query_uniques<'py>(
-        &self,
-        endpoint: &Bound<'py, PyAny>,
-        last_seconds: Option<&Bound<'py, PyAny>>,
-        at: Option<&Bound<'py, PyAny>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let past = last(last_seconds, "last_seconds", self.registry.window())?;
-        let (at, py, endpoint) = (moment(at, "at")?, endpoint.py(), name(endpoint, "endpoint")?);
-        let count = match at {
-            Some(at) => self.registry.query_uniques_at(&endpoint, at, past),
-            None => self.registry.query_uniques(&endpoint, past),
-        };
-        hits::estimate(py, count.map_err(|error| errors::query(py, &error))?, self.error)
     }
 
     /// How many different visitors `endpoint` ever had.
@@ -295,65 +244,13 @@ impl PySharedRegistry {
         prefix: Option<&Bound<'py, PyAny>>,
         at: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let past = last(last_seconds, "last_seconds", self.registry.window())?;
-        let at = moment(at, "at")?;
-        let total = match prefix {
-            Some(prefix) => {
-                let prefix = text(prefix, "prefix")?;
-                self.registry.total_where(at, past, |name| name.starts_with(&*prefix))
-            }
-            None => match at {
-                Some(at) => self.registry.total_at(at, past),
-                None => self.registry.total(past),
-            },
-        };
-        hits::answer(py, total)
-    }
-
-    /// The `n` endpoints with the most hits in the `last_seconds` up to `at`, or now.
-    #[pyo3(signature = (n, last_seconds = None, at = None))]
-    fn top<'py>(
-        &self,
-        n: &Bound<'py, PyAny>,
-        last_seconds: Option<&Bound<'py, PyAny>>,
-        at: Option<&Bound<'py, PyAny>>,
-    ) -> PyResult<Vec<(String, Bound<'py, PyAny>)>> {
-        let (py, n) = (n.py(), number(n, "n")?);
-        let past = last(last_seconds, "last_seconds", self.registry.window())?;
-        let top = match moment(at, "at")? {
-            Some(at) => self.registry.top_at(n, at, past),
-            None => self.registry.top(n, past),
-        };
-        let top = top.map_err(|error| errors::query(py, &error))?;
-        top.into_iter().map(|(name, hits)| Ok((name, hits::number(py, hits)?))).collect()
-    }
-
-    /// The names of all endpoints, in order.
-    fn endpoints(&self) -> Vec<String> {
-        self.registry.endpoints()
+        registry_methods::total(self, py, registry_methods::asked(self, last_seconds, at)?, prefix)
     }
 
     /// Remove an endpoint with its hits.
     fn remove(&self, endpoint: &Bound<'_, PyAny>) -> PyResult<bool> {
         let removed = self.registry.remove(&name(endpoint, "endpoint")?);
         removed.map_err(|error| errors::shared(endpoint.py(), &error))
-    }
-
-    fn __contains__(&self, endpoint: &Bound<'_, PyAny>) -> PyResult<bool> {
-        Ok(self.registry.contains(&name(endpoint, "endpoint")?))
-    }
-
-    fn __len__(&self) -> usize {
-        self.registry.len()
-    }
-
-    fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyIterator>> {
-        PyList::new(py, self.registry.endpoints())?.try_iter()
-    }
-
-    /// What the registry holds, and what became of the hits that all processes gave it.
-    fn metrics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        metrics(py, self.registry.metrics())
     }
 
     /// How much room is left in the file.
@@ -370,36 +267,6 @@ impl PySharedRegistry {
             room.max_limits,
             room.file_bytes,
         ))
-    }
-
-    /// Call `callback` with every event of the kinds in `events`.
-    #[pyo3(
-        signature = (callback, events = None, *, capacity = Given::NOTHING),
-        text_signature = "($self, callback, events=None, *, capacity=1024)"
-    )]
-    fn subscribe<'py>(
-        slf: &Bound<'py, Self>,
-        callback: &Bound<'py, PyAny>,
-        events: Option<&Bound<'py, PyAny>>,
-        capacity: Given<'_>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        events::subscribe(slf, callback, events, &capacity)
-    }
-
-    /// Call `callback` when the hits of an endpoint reach `limit`.
-    fn on_threshold<'py>(
-        slf: &Bound<'py, Self>,
-        endpoint_or_glob: &Bound<'py, PyAny>,
-        last_seconds: &Bound<'py, PyAny>,
-        limit: &Bound<'py, PyAny>,
-        callback: &Bound<'py, PyAny>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        events::on_threshold(slf, endpoint_or_glob, last_seconds, limit, callback)
-    }
-
-    /// What the registry holds, as bytes that can be restored and merged.
-    fn snapshot<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        PyBytes::new(py, &self.registry.snapshot().to_bytes())
     }
 
     /// Replace everything by a snapshot.
@@ -445,24 +312,6 @@ impl PySharedRegistry {
         self.registry.is_lost()
     }
 
-    /// The longest span that can be asked for, in seconds.
-    #[getter]
-    fn window<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        seconds(py, self.registry.window())
-    }
-
-    /// The width of a tick, in seconds.
-    #[getter]
-    fn resolution<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        seconds(py, self.registry.resolution())
-    }
-
-    /// How many slots there are beyond the window.
-    #[getter]
-    fn slack(&self) -> u32 {
-        self.registry.slack()
-    }
-
     /// The most places of endpoints that the file has.
     #[getter]
     fn max_endpoints(&self) -> u32 {
@@ -479,12 +328,6 @@ impl PySharedRegistry {
     #[getter]
     fn max_skew<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         seconds(py, self.registry.max_skew())
-    }
-
-    /// The clock that was given.
-    #[getter(clock)]
-    fn its_clock<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
-        self.clock.as_ref().map(|clock| clock.bind(py).clone())
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
@@ -515,16 +358,7 @@ impl PySharedRegistry {
         let arguments = (path, options).into_pyobject(py)?;
         Ok((py.import("hitring._hitring")?.getattr("_open_shared")?, arguments))
     }
-}
-
-impl PySharedRegistry {
-    fn endpoint_error(&self, py: Python<'_>, error: &EndpointError) -> PyErr {
-        match error {
-            EndpointError::ReadOnly => errors::shared(py, &SharedError::ReadOnly { path: self.registry.path().into() }),
-            _ => errors::endpoint(py, error),
-        }
-    }
-}
+});
 
 /// The registry that was pickled.
 #[pyfunction]
