@@ -3,13 +3,12 @@
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use crate::error::{SketchError, SnapshotError};
 use crate::python::bytes;
 use crate::python::configured::within;
 use crate::python::errors;
 use crate::python::given::Given;
 use crate::python::item;
-use crate::python::sketch::{self, Face, Reduced};
+use crate::python::sketch::{self, Face, face};
 use crate::sketch::hyperloglog::HyperLogLog;
 use crate::sketch::hyperloglog::hash::murmur;
 
@@ -21,32 +20,7 @@ const REDIS: &[u8] = b"HYLL";
 #[derive(Debug)]
 pub struct PyHyperLogLog(pub Box<HyperLogLog>);
 
-impl Face for PyHyperLogLog {
-    type Sketch = HyperLogLog;
-
-    fn of(sketch: HyperLogLog) -> Self {
-        Self(Box::new(sketch))
-    }
-
-    fn sketch(&self) -> &HyperLogLog {
-        &self.0
-    }
-
-    fn to_bytes(sketch: &HyperLogLog) -> Vec<u8> {
-        sketch.to_bytes()
-    }
-
-    fn from_bytes(bytes: &[u8]) -> Result<HyperLogLog, SnapshotError> {
-        HyperLogLog::from_bytes(bytes)
-    }
-
-    fn merge(sketch: &HyperLogLog, other: &HyperLogLog) -> Result<(), SketchError> {
-        sketch.merge(other)
-    }
-}
-
-#[pymethods]
-impl PyHyperLogLog {
+face!(HyperLogLog, own_or_redis => impl PyHyperLogLog {
     #[new]
     #[pyo3(signature = (precision = Given::NOTHING), text_signature = "(precision=14)")]
     fn new(py: Python<'_>, precision: Given<'_>) -> PyResult<Self> {
@@ -70,18 +44,6 @@ impl PyHyperLogLog {
     /// How many different items were added, about.
     fn count(&self) -> u64 {
         self.0.count()
-    }
-
-    /// Add all items of another, or of the bytes of one.
-    fn merge(&self, other: &Bound<'_, PyAny>) -> PyResult<()> {
-        let py = other.py();
-        sketch::merge_or(self, other, |bytes| {
-            if bytes.starts_with(REDIS) {
-                HyperLogLog::from_redis(bytes).map_err(|error| errors::sketch(py, &error))
-            } else {
-                HyperLogLog::from_bytes(bytes).map_err(|error| errors::snapshot(py, &error))
-            }
-        })
     }
 
     /// The relative standard error of `count`.
@@ -115,31 +77,16 @@ impl PyHyperLogLog {
         Ok(object + slf.get().0.bytes())
     }
 
-    /// What it knows, as bytes.
-    fn to_bytes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        sketch::write(py, self)
-    }
-
-    /// One that knows what `data` holds.
-    #[staticmethod]
-    fn from_bytes(data: &Bound<'_, PyAny>) -> PyResult<Self> {
-        sketch::read(data)
-    }
-
     fn __repr__(&self) -> String {
         format!("HyperLogLog(precision={})", self.precision())
     }
+});
 
-    /// The same, which goes on by itself.
-    fn __copy__(&self) -> Self {
-        Self(self.0.clone())
-    }
-
-    fn __deepcopy__(&self, _memo: &Bound<'_, PyAny>) -> Self {
-        self.__copy__()
-    }
-
-    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
-        sketch::reduce(py, self)
+/// The sketch in bytes that `to_bytes` returned, or Redis.
+fn own_or_redis(py: Python<'_>, bytes: &[u8]) -> PyResult<HyperLogLog> {
+    if bytes.starts_with(REDIS) {
+        HyperLogLog::from_redis(bytes).map_err(|error| errors::sketch(py, &error))
+    } else {
+        sketch::own::<PyHyperLogLog>(py, bytes)
     }
 }

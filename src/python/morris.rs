@@ -2,15 +2,14 @@
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyFloat};
+use pyo3::types::PyFloat;
 
-use crate::error::{SketchError, SnapshotError};
 use crate::python::configured::seed as a_seed;
 use crate::python::errors::Class;
 use crate::python::given::Given;
 use crate::python::number::{or_one, real};
 use crate::python::outcome::member;
-use crate::python::sketch::{self, Face, Reduced};
+use crate::python::sketch::{Face, face};
 use crate::sketch::morris_counter::Morris;
 
 /// An approximate count in a word.
@@ -18,32 +17,7 @@ use crate::sketch::morris_counter::Morris;
 #[derive(Debug)]
 pub struct PyMorris(pub Box<Morris>);
 
-impl Face for PyMorris {
-    type Sketch = Morris;
-
-    fn of(sketch: Morris) -> Self {
-        Self(Box::new(sketch))
-    }
-
-    fn sketch(&self) -> &Morris {
-        &self.0
-    }
-
-    fn to_bytes(sketch: &Morris) -> Vec<u8> {
-        sketch.to_bytes()
-    }
-
-    fn from_bytes(bytes: &[u8]) -> Result<Morris, SnapshotError> {
-        Morris::from_bytes(bytes)
-    }
-
-    fn merge(sketch: &Morris, other: &Morris) -> Result<(), SketchError> {
-        sketch.merge(other)
-    }
-}
-
-#[pymethods]
-impl PyMorris {
+face!(Morris => impl PyMorris {
     #[new]
     #[pyo3(signature = (error = None, base = None, seed = None))]
     fn new(
@@ -78,11 +52,6 @@ impl PyMorris {
         self.0.estimate()
     }
 
-    /// Take in another, or the bytes of one.
-    fn merge(&self, other: &Bound<'_, PyAny>) -> PyResult<()> {
-        sketch::merge(self, other)
-    }
-
     /// The relative standard error of the estimate.
     #[getter]
     fn error(&self) -> f64 {
@@ -95,31 +64,7 @@ impl PyMorris {
         self.0.base()
     }
 
-    /// What it knows, as bytes.
-    fn to_bytes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        sketch::write(py, self)
-    }
-
-    /// One that knows what `data` holds.
-    #[staticmethod]
-    fn from_bytes(data: &Bound<'_, PyAny>) -> PyResult<Self> {
-        sketch::read(data)
-    }
-
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         Ok(format!("Morris(base={})", PyFloat::new(py, self.base()).repr()?))
     }
-
-    /// The same, which goes on by itself.
-    fn __copy__(&self) -> Self {
-        Self(self.0.clone())
-    }
-
-    fn __deepcopy__(&self, _memo: &Bound<'_, PyAny>) -> Self {
-        self.__copy__()
-    }
-
-    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
-        sketch::reduce(py, self)
-    }
-}
+});

@@ -1,13 +1,11 @@
 //! `Reservoir`, of texts: each method converts, calls and converts.
 
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
 
-use crate::error::{SketchError, SnapshotError};
 use crate::python::configured::{seed as a_seed, within};
 use crate::python::errors;
 use crate::python::item;
-use crate::python::sketch::{self, Face, Reduced};
+use crate::python::sketch::{Face, face};
 use crate::sketch::reservoir::Reservoir;
 
 /// A uniform sample of at most `k` of everything that was added.
@@ -15,32 +13,7 @@ use crate::sketch::reservoir::Reservoir;
 #[derive(Debug)]
 pub struct PyReservoir(pub Box<Reservoir<String>>);
 
-impl Face for PyReservoir {
-    type Sketch = Reservoir<String>;
-
-    fn of(sketch: Reservoir<String>) -> Self {
-        Self(Box::new(sketch))
-    }
-
-    fn sketch(&self) -> &Reservoir<String> {
-        &self.0
-    }
-
-    fn to_bytes(sketch: &Reservoir<String>) -> Vec<u8> {
-        sketch.to_bytes()
-    }
-
-    fn from_bytes(bytes: &[u8]) -> Result<Reservoir<String>, SnapshotError> {
-        Reservoir::from_bytes(bytes)
-    }
-
-    fn merge(sketch: &Reservoir<String>, other: &Reservoir<String>) -> Result<(), SketchError> {
-        sketch.merge(other)
-    }
-}
-
-#[pymethods]
-impl PyReservoir {
+face!(Reservoir<String> => impl PyReservoir {
     #[new]
     #[pyo3(signature = (k, seed = None))]
     fn new(k: &Bound<'_, PyAny>, seed: Option<Bound<'_, PyAny>>) -> PyResult<Self> {
@@ -77,42 +50,13 @@ impl PyReservoir {
         self.0.seen()
     }
 
-    /// Take in another, or the bytes of one.
-    fn merge(&self, other: &Bound<'_, PyAny>) -> PyResult<()> {
-        sketch::merge(self, other)
-    }
-
     /// The most items of a sample.
     #[getter]
     fn k(&self) -> usize {
         self.0.k()
     }
 
-    /// What it knows, as bytes.
-    fn to_bytes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        sketch::write(py, self)
-    }
-
-    /// One that knows what `data` holds.
-    #[staticmethod]
-    fn from_bytes(data: &Bound<'_, PyAny>) -> PyResult<Self> {
-        sketch::read(data)
-    }
-
     fn __repr__(&self) -> String {
         format!("Reservoir({})", self.k())
     }
-
-    /// The same, which goes on by itself.
-    fn __copy__(&self) -> Self {
-        Self(self.0.clone())
-    }
-
-    fn __deepcopy__(&self, _memo: &Bound<'_, PyAny>) -> Self {
-        self.__copy__()
-    }
-
-    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
-        sketch::reduce(py, self)
-    }
-}
+});

@@ -29,24 +29,112 @@ pub trait Face: PyClass<Frozen = True> + Sync + Into<PyClassInitializer<Self>> {
     fn to_bytes(sketch: &Self::Sketch) -> Vec<u8>;
     fn from_bytes(bytes: &[u8]) -> Result<Self::Sketch, SnapshotError>;
     fn merge(sketch: &Self::Sketch, other: &Self::Sketch) -> Result<(), SketchError>;
+
+    /// The sketch in the bytes that `merge` is given.
+    fn other(py: Python<'_>, bytes: &[u8]) -> PyResult<Self::Sketch>;
+}
+
+/// Makes a class the face of the sketch that it boxes: its own methods, and after them those that all faces have.
+/// `other` reads the bytes that `merge` is given, if those may be others than `to_bytes` returns.
+macro_rules! face {
+    ($sketch:ty => impl $class:ident { $($own:tt)* }) => {
+        $crate::python::sketch::face!($sketch, $crate::python::sketch::own::<$class> => impl $class { $($own)* });
+    };
+    ($sketch:ty, $other:expr => impl $class:ident { $($own:tt)* }) => {
+        impl $crate::python::sketch::Face for $class {
+            type Sketch = $sketch;
+
+            fn of(sketch: $sketch) -> Self {
+                Self(Box::new(sketch))
+            }
+
+            fn sketch(&self) -> &$sketch {
+                &self.0
+            }
+
+            fn to_bytes(sketch: &$sketch) -> Vec<u8> {
+                sketch.to_bytes()
+            }
+
+            fn from_bytes(bytes: &[u8]) -> Result<$sketch, $crate::error::SnapshotError> {
+                <$sketch>::from_bytes(bytes)
+            }
+
+            fn merge(sketch: &$sketch, other: &$sketch) -> Result<(), $crate::error::SketchError> {
+                $crate::python::sketch::Merged::result(sketch.merge(other))
+            }
+
+            fn other(py: Python<'_>, bytes: &[u8]) -> PyResult<$sketch> {
+                $other(py, bytes)
+            }
+        }
+
+        #[pymethods]
+        impl $class {
+            $($own)*
+
+            /// Take in another, or the bytes of one.
+            fn merge(&self, other: &Bound<'_, PyAny>) -> PyResult<()> {
+                $crate::python::sketch::merge(self, other)
+            }
+
+            /// What it knows, as bytes.
+            fn to_bytes<'py>(&self, py: Python<'py>) -> Bound<'py, pyo3::types::PyBytes> {
+                $crate::python::sketch::write(py, self)
+            }
+
+            /// One that knows what `data` holds.
+            #[staticmethod]
+            fn from_bytes(data: &Bound<'_, PyAny>) -> PyResult<Self> {
+                $crate::python::sketch::read(data)
+            }
+
+            /// The same, which goes on by itself.
+            fn __copy__(&self) -> Self {
+                Self(self.0.clone())
+            }
+
+            fn __deepcopy__(&self, _memo: &Bound<'_, PyAny>) -> Self {
+                self.__copy__()
+            }
+
+            fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<$crate::python::sketch::Reduced<'py>> {
+                $crate::python::sketch::reduce(py, self)
+            }
+        }
+    };
+}
+pub(crate) use face;
+
+/// What merging a sketch answers; that of some always succeeds.
+pub trait Merged {
+    fn result(self) -> Result<(), SketchError>;
+}
+
+impl Merged for () {
+    fn result(self) -> Result<(), SketchError> {
+        Ok(self)
+    }
+}
+
+impl Merged for Result<(), SketchError> {
+    fn result(self) -> Self {
+        self
+    }
+}
+
+/// The sketch in bytes that `to_bytes` returned.
+pub fn own<F: Face>(py: Python<'_>, bytes: &[u8]) -> PyResult<F::Sketch> {
+    F::from_bytes(bytes).map_err(|error| errors::snapshot(py, &error))
 }
 
 /// Takes in `other`, of the same class or as bytes.
 pub fn merge<F: Face>(this: &F, other: &Bound<'_, PyAny>) -> PyResult<()> {
-    merge_or(this, other, |bytes| F::from_bytes(bytes).map_err(|error| errors::snapshot(other.py(), &error)))
-}
-
-/// The same where `read` reads the bytes.
-pub fn merge_or<F: Face>(
-    this: &F,
-    other: &Bound<'_, PyAny>,
-    read: impl FnOnce(&[u8]) -> PyResult<F::Sketch>,
-) -> PyResult<()> {
     let merged = if let Ok(other) = other.cast::<F>() {
         F::merge(this.sketch(), other.get().sketch())
     } else if is_bytes(other) {
         let bytes = bytes::given(other, "")?;
-        F::merge(this.sketch(), &read(bytes.as_bytes())?)
+        F::merge(this.sketch(), &F::other(other.py(), bytes.as_bytes())?)
     } else {
         let name = F::NAME;
         return Err(PyTypeError::new_err(format!(
@@ -64,7 +152,7 @@ fn is_bytes(value: &Bound<'_, PyAny>) -> bool {
 /// The sketch that `data` holds.
 pub fn read<F: Face>(data: &Bound<'_, PyAny>) -> PyResult<F> {
     let bytes = bytes::given(data, "data must be bytes, as to_bytes() returns them")?;
-    F::from_bytes(bytes.as_bytes()).map(F::of).map_err(|error| errors::snapshot(data.py(), &error))
+    own::<F>(data.py(), bytes.as_bytes()).map(F::of)
 }
 
 /// The bytes of a sketch.
