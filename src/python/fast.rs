@@ -1,7 +1,8 @@
 //! The methods that are entered the short way (see `entry`): those that are called for every hit.
 //!
-//! Each knows the usual arguments only: integers that are exactly `int`, texts that are exactly `str`. Adding one is a `fast!` and a line in
-//! [`install`].
+//! Each knows the usual arguments only: integers that are exactly `int`, texts that are exactly `str`. Adding one is a
+//! line in the table. In it a parameter is what was given for it, if anything was, and a `?` on what is not usual leaves
+//! the call to the method that PyO3 made.
 
 use std::ffi::CStr;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyString};
 
 use crate::cell::hits::Hits;
+use crate::cell::outcome::Outcome;
 use crate::error::QueryError;
 use crate::limit::Decision;
 use crate::python::bottom_k::PyBottomK;
@@ -28,6 +30,7 @@ use crate::python::limiter::{PyDecision, PyKeyedLimiter, PyLimiter};
 use crate::python::morris::PyMorris;
 use crate::python::number::plain;
 use crate::python::outcome::member;
+use crate::python::registries::{Endpoints, Face};
 use crate::python::registry::PyRegistry;
 use crate::python::reservoir::PyReservoir;
 #[cfg(target_os = "linux")]
@@ -38,299 +41,185 @@ use crate::python::time::whole;
 use crate::python::top_k::PyTopK;
 use crate::time::Timestamp;
 
-macro_rules! fast {
-    ($method:ident = $class:ty, $name:literal, $parameters:expr, $this:ident, $given:ident, $py:ident => $body:expr) => {
-        struct $method;
-
-        impl Fast for $method {
-            type Class = $class;
-            const NAME: &str = $name;
-            const PARAMETERS: &[&CStr] = &$parameters;
-
-            fn general() -> &'static PyOnceLock<Py<PyAny>> {
-                static GENERAL: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-                &GENERAL
+/// Makes `install` of a table of methods, in which the object is called `$this` and the token of Python `$py`.
+macro_rules! entries {
+    ($this:ident, $py:ident: $(
+        $(#[$only:meta])?
+        $class:ident.$method:ident($($parameter:ident),*) => $body:expr;
+    )*) => {
+        /// Puts the short ways in front of the methods of the classes.
+        pub fn install(py: Python<'_>) -> PyResult<()> {
+            if py.import("sys")?.getattr("implementation")?.getattr("name")?.extract::<String>()? != "cpython" {
+                return Ok(());
             }
+            $(
+                $(#[$only])?
+                {
+                    struct Method;
 
-            #[inline(always)]
-            fn call<'py>($this: &$class, $given: Given<'_, 'py>, $py: Python<'py>) -> Option<Bound<'py, PyAny>> {
-                $body
-            }
+                    impl Fast for Method {
+                        type Class = $class;
+                        const NAME: &str = stringify!($method);
+                        const PARAMETERS: &[&CStr] = &[$(c_str(concat!(stringify!($parameter), "\0"))),*];
+
+                        fn general() -> &'static PyOnceLock<Py<PyAny>> {
+                            static GENERAL: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+                            &GENERAL
+                        }
+
+                        #[inline(always)]
+                        fn call<'py>(
+                            $this: &$class,
+                            [$($parameter,)* ..]: Given<'_, 'py>,
+                            $py: Python<'py>,
+                        ) -> Option<Bound<'py, PyAny>> {
+                            $body
+                        }
+                    }
+
+                    put::<Method>(py)?;
+                }
+            )*
+            Ok(())
         }
     };
 }
 
-fast!(Hit = PyHitCounter, "hit", [c"timestamp"], this, given, py => {
-    match given {
-        [Some(timestamp), ..] => this.counter.hit(time(timestamp)?),
-        [None, ..] => _ = this.counter.record(1),
-    }
-    none(py)
-});
+entries! {
+    this, py:
 
-fast!(GetHits = PyHitCounter, "getHits", [c"timestamp"], this, given, py => match given {
-    [Some(timestamp), ..] => int(py, this.counter.get_hits(time(timestamp)?)),
-    [None, ..] => int(py, this.counter.get_hits_now()),
-});
-
-fast!(Record = PyHitCounter, "record", [c"amount"], this, given, py => match given {
-    [None, ..] => Some(member(py, this.counter.record(1))),
-    [Some(amount), ..] => Some(member(py, this.counter.record(natural(amount)?))),
-});
-
-fast!(RecordAt = PyHitCounter, "record_at", [c"timestamp", c"amount"], this, given, py => match given {
-    [Some(timestamp), None, ..] => Some(member(py, this.counter.record_at(time(timestamp)?, 1))),
-    [Some(timestamp), Some(amount), ..] => {
-        let (at, amount) = (time(timestamp)?, natural(amount)?);
-        Some(member(py, this.counter.record_at(at, amount)))
-    }
-    [None, ..] => None,
-});
-
-fast!(Count = PyHitCounter, "count", [c"last"], this, given, py => match given {
-    [None, ..] => int(py, this.counter.count().ok()?),
-    [Some(last), ..] => int(py, this.counter.count_last(span(last)?).ok()?),
-});
-
-fast!(CountAt = PyHitCounter, "count_at", [c"timestamp", c"last"], this, given, py => match given {
-    [Some(timestamp), None, ..] => int(py, this.counter.count_at(time(timestamp)?, this.counter.window()).ok()?),
-    [Some(timestamp), Some(last), ..] => int(py, this.counter.count_at(time(timestamp)?, span(last)?).ok()?),
-    [None, ..] => None,
-});
-
-fast!(CounterRecord = PyCounter, "record", [c"amount"], this, given, py => match given {
-    [None, ..] => Some(member(py, this.handle.record(1))),
-    [Some(amount), ..] => Some(member(py, this.handle.record(natural(amount)?))),
-});
-
-fast!(CounterRecordAt = PyCounter, "record_at", [c"timestamp", c"amount"], this, given, py => match given {
-    [Some(timestamp), None, ..] => Some(member(py, this.handle.record_at(time(timestamp)?, 1))),
-    [Some(timestamp), Some(amount), ..] => {
-        let (at, amount) = (time(timestamp)?, natural(amount)?);
-        Some(member(py, this.handle.record_at(at, amount)))
-    }
-    [None, ..] => None,
-});
-
-fast!(CounterCount = PyCounter, "count", [c"last"], this, given, py => match given {
-    [None, ..] => number(py, this.handle.count()),
-    [Some(last), ..] => number(py, this.handle.count_last(span(last)?)),
-});
-
-fast!(CounterCountAt = PyCounter, "count_at", [c"timestamp", c"last"], this, given, py => match given {
-    [Some(timestamp), None, ..] => number(py, this.handle.count_at(time(timestamp)?, this.window)),
-    [Some(timestamp), Some(last), ..] => number(py, this.handle.count_at(time(timestamp)?, span(last)?)),
-    [None, ..] => None,
-});
-
-fast!(RecordHit = PyRegistry, "record_hit", [c"endpoint", c"timestamp", c"amount", c"visitor"], this, given, py => {
-    let [Some(endpoint), timestamp, amount, visitor] = given else { return None };
-    let at = match timestamp {
-        Some(timestamp) if !timestamp.is_none() => Some(time(timestamp)?),
-        _ => None,
+    PyHitCounter.hit(timestamp) => {
+        match timestamp {
+            Some(timestamp) => this.counter.hit(time(timestamp)?),
+            None => _ = this.counter.record(1),
+        }
+        none(py)
     };
-    let amount = match amount {
-        Some(amount) => natural(amount)?,
-        None => 1,
-    };
-    let endpoint = borrowed(endpoint)?;
-    let visitor = match visitor {
-        Some(visitor) if !visitor.is_none() => Some(borrowed_bytes(visitor)?),
-        _ => None,
-    };
-    let outcome = match (at, visitor) {
-        (None, None) => this.registry.record_hit(endpoint, amount),
-        (Some(at), None) => this.registry.record_hit_at(endpoint, at, amount),
-        (None, Some(visitor)) => this.registry.record_visit(endpoint, visitor, amount),
-        (Some(at), Some(visitor)) => this.registry.record_visit_at(endpoint, visitor, at, amount),
-    };
-    Some(member(py, outcome.ok()?))
-});
+    PyHitCounter.getHits(timestamp) => int(py, match timestamp {
+        Some(timestamp) => this.counter.get_hits(time(timestamp)?),
+        None => this.counter.get_hits_now(),
+    });
+    PyHitCounter.record(amount) => outcome(py, this.counter.record(or_one(amount)?));
+    PyHitCounter.record_at(timestamp, amount) =>
+        outcome(py, this.counter.record_at(time(timestamp?)?, or_one(amount)?));
+    PyHitCounter.count(last) => int(py, match last {
+        Some(last) => this.counter.count_last(span(last)?).ok()?,
+        None => this.counter.count().ok()?,
+    });
+    PyHitCounter.count_at(timestamp, last) =>
+        int(py, this.counter.count_at(time(timestamp?)?, or_all(last, this.counter.window())?).ok()?);
 
-fast!(QueryHits = PyRegistry, "query_hits", [c"endpoint", c"last_seconds", c"at"], this, given, py => {
-    let [Some(endpoint), Some(last), at, _] = given else { return None };
-    let (endpoint, last) = (borrowed(endpoint)?, span(last)?);
-    match at {
-        Some(at) if !at.is_none() => number(py, this.registry.query_hits_at(endpoint, time(at)?, last)),
-        _ => number(py, this.registry.query_hits(endpoint, last)),
-    }
-});
-
-fast!(AddDifferent = PyHyperLogLog, "add", [c"item"], this, given, py => match given {
-    [Some(item), ..] => Some(PyBool::new(py, this.0.add(borrowed_bytes(item)?)).to_owned().into_any()),
-    [None, ..] => None,
-});
-
-fast!(AddSampled = PyReservoir, "add", [c"item"], this, given, py => {
-    let [Some(item), ..] = given else { return None };
-    let item = item::borrowed(item)?;
-    this.0.add_with(|| item.to_owned());
-    none(py)
-});
-
-fast!(AddTagged = PyBottomK, "add", [c"item"], this, given, py => {
-    let [Some(item), ..] = given else { return None };
-    let item = item::borrowed(item)?;
-    this.0.add_with(|| item.to_owned());
-    none(py)
-});
-
-fast!(AddFrequent = PyTopK, "add", [c"item", c"amount"], this, given, py => match given {
-    [Some(item), None, ..] => Some(member(py, this.0.add(item::borrowed(item)?, 1))),
-    [Some(item), Some(amount), ..] => {
-        let (item, amount) = (item::borrowed(item)?, natural(amount)?);
-        Some(member(py, this.0.add(item, amount)))
-    }
-    [None, ..] => None,
-});
-
-fast!(RecordReplica = PyGCounter, "record", [c"amount"], this, given, py => match given {
-    [None, ..] => Some(member(py, this.0.record(1))),
-    [Some(amount), ..] => Some(member(py, this.0.record(natural(amount)?))),
-});
-
-fast!(RecordAbout = PyMorris, "record", [c"amount"], this, given, py => match given {
-    [None, ..] => Some(member(py, this.0.record(1))),
-    [Some(amount), ..] => Some(member(py, this.0.record(natural(amount)?))),
-});
-
-#[cfg(target_os = "linux")]
-fast!(SharedRecord = PySharedCounter, "record", [c"amount"], this, given, py => match given {
-    [None, ..] => Some(member(py, this.handle.record(1))),
-    [Some(amount), ..] => Some(member(py, this.handle.record(natural(amount)?))),
-});
-
-#[cfg(target_os = "linux")]
-fast!(SharedCount = PySharedCounter, "count", [c"last"], this, given, py => match given {
-    [None, ..] => number(py, this.handle.count_last(this.window)),
-    [Some(last), ..] => number(py, this.handle.count_last(span(last)?)),
-});
-
-#[cfg(target_os = "linux")]
-fast!(SharedRecordHit = PySharedRegistry, "record_hit", [c"endpoint", c"timestamp", c"amount", c"visitor"], this, given, py => {
-    let [Some(endpoint), timestamp, amount, visitor] = given else { return None };
-    let at = match timestamp {
-        Some(timestamp) if !timestamp.is_none() => Some(time(timestamp)?),
-        _ => None,
-    };
-    let amount = amount.map_or(Some(1), natural)?;
-    let endpoint = borrowed(endpoint)?;
-    let visitor = match visitor {
-        Some(visitor) if !visitor.is_none() => Some(borrowed_bytes(visitor)?),
-        _ => None,
-    };
-    let outcome = match (at, visitor) {
-        (None, None) => this.registry.record_hit(endpoint, amount),
-        (Some(at), None) => this.registry.record_hit_at(endpoint, at, amount),
-        (None, Some(visitor)) => this.registry.record_visit(endpoint, visitor, amount),
-        (Some(at), Some(visitor)) => this.registry.record_visit_at(endpoint, visitor, at, amount),
-    };
-    Some(member(py, outcome.ok()?))
-});
-
-#[cfg(target_os = "linux")]
-fast!(SharedQueryHits = PySharedRegistry, "query_hits", [c"endpoint", c"last_seconds", c"at"], this, given, py => {
-    let [Some(endpoint), Some(last), at, _] = given else { return None };
-    let (endpoint, last) = (borrowed(endpoint)?, span(last)?);
-    match at {
-        Some(at) if !at.is_none() => number(py, this.registry.query_hits_at(endpoint, time(at)?, last)),
-        _ => number(py, this.registry.query_hits(endpoint, last)),
-    }
-});
-
-#[cfg(target_os = "linux")]
-fast!(SharedLimiterAllow = PySharedLimiter, "allow", [c"key", c"cost", c"at"], this, given, py => {
-    let [Some(key), cost, at, _] = given else { return None };
-    let (key, cost) = (item::borrowed_bytes(key)?, cost.map_or(Some(1), natural)?);
-    decision(py, match at {
-        Some(at) if !at.is_none() => this.limiter.allow_at(key, time(at)?, cost),
-        _ => this.limiter.allow(key, cost),
-    })
-});
-
-fast!(LimiterAllow = PyLimiter, "allow", [c"cost", c"at"], this, given, py => {
-    let [cost, at, ..] = given;
-    let cost = cost.map_or(Some(1), natural)?;
-    decision(py, match at {
-        Some(at) if !at.is_none() => this.limiter.allow_at(time(at)?, cost),
-        _ => this.limiter.allow(cost),
-    })
-});
-
-fast!(KeyedLimiterAllow = PyKeyedLimiter, "allow", [c"key", c"cost", c"at"], this, given, py => {
-    let [Some(key), cost, at, _] = given else { return None };
-    let (key, cost) = (item::borrowed_bytes(key)?, cost.map_or(Some(1), natural)?);
-    decision(py, match at {
-        Some(at) if !at.is_none() => this.limiter.allow_at(key, time(at)?, cost),
-        _ => this.limiter.allow(key, cost),
-    })
-});
-
-fast!(FloorHit = FastFloor, "hit", [c"timestamp"], _this, given, py => {
-    if let [Some(timestamp), ..] = given {
-        let _ = plain(timestamp)?;
-    }
-    none(py)
-});
-
-fast!(FloorGetHits = FastFloor, "getHits", [c"timestamp"], _this, given, py => {
-    if let [Some(timestamp), ..] = given {
-        let _ = plain(timestamp)?;
-    }
-    none(py)
-});
-
-fast!(FloorRecord = FastFloor, "record", [c"amount"], _this, given, py => {
-    if let [Some(amount), ..] = given {
-        let _ = plain(amount)?;
-    }
-    none(py)
-});
-
-fast!(FloorRecordHit = FastFloor, "record_hit", [c"endpoint", c"timestamp", c"amount"], _this, given, py => {
-    match given {
-        [Some(endpoint), None, None, None] if endpoint.is_exact_instance_of::<PyString>() => none(py),
-        _ => None,
-    }
-});
-
-/// Puts the short ways in front of the methods of the classes.
-pub fn install(py: Python<'_>) -> PyResult<()> {
-    if py.import("sys")?.getattr("implementation")?.getattr("name")?.extract::<String>()? != "cpython" {
-        return Ok(());
-    }
-    put::<Hit>(py)?;
-    put::<GetHits>(py)?;
-    put::<Record>(py)?;
-    put::<RecordAt>(py)?;
-    put::<Count>(py)?;
-    put::<CountAt>(py)?;
-    put::<CounterRecord>(py)?;
-    put::<CounterRecordAt>(py)?;
-    put::<CounterCount>(py)?;
-    put::<CounterCountAt>(py)?;
-    put::<RecordHit>(py)?;
-    put::<QueryHits>(py)?;
-    put::<AddDifferent>(py)?;
-    put::<AddSampled>(py)?;
-    put::<AddTagged>(py)?;
-    put::<AddFrequent>(py)?;
-    put::<RecordReplica>(py)?;
-    put::<RecordAbout>(py)?;
-    put::<LimiterAllow>(py)?;
-    put::<KeyedLimiterAllow>(py)?;
+    PyCounter.record(amount) => outcome(py, this.handle.record(or_one(amount)?));
+    PyCounter.record_at(timestamp, amount) =>
+        outcome(py, this.handle.record_at(time(timestamp?)?, or_one(amount)?));
+    PyCounter.count(last) => number(py, match last {
+        Some(last) => this.handle.count_last(span(last)?),
+        None => this.handle.count(),
+    });
+    PyCounter.count_at(timestamp, last) =>
+        number(py, this.handle.count_at(time(timestamp?)?, or_all(last, this.window)?));
     #[cfg(target_os = "linux")]
-    {
-        put::<SharedRecord>(py)?;
-        put::<SharedCount>(py)?;
-        put::<SharedRecordHit>(py)?;
-        put::<SharedQueryHits>(py)?;
-        put::<SharedLimiterAllow>(py)?;
+    PySharedCounter.record(amount) => outcome(py, this.handle.record(or_one(amount)?));
+    #[cfg(target_os = "linux")]
+    PySharedCounter.count(last) => number(py, this.handle.count_last(or_all(last, this.window)?));
+
+    PyRegistry.record_hit(endpoint, timestamp, amount, visitor) =>
+        record_hit(this, py, [endpoint, timestamp, amount, visitor]);
+    PyRegistry.query_hits(endpoint, last_seconds, at) => query_hits(this, py, endpoint?, last_seconds?, at);
+    #[cfg(target_os = "linux")]
+    PySharedRegistry.record_hit(endpoint, timestamp, amount, visitor) =>
+        record_hit(this, py, [endpoint, timestamp, amount, visitor]);
+    #[cfg(target_os = "linux")]
+    PySharedRegistry.query_hits(endpoint, last_seconds, at) => query_hits(this, py, endpoint?, last_seconds?, at);
+
+    PyHyperLogLog.add(item) =>
+        Some(PyBool::new(py, this.0.add(borrowed_bytes(item?)?)).to_owned().into_any());
+    PyReservoir.add(item) => {
+        let item = item::borrowed(item?)?;
+        this.0.add_with(|| item.to_owned());
+        none(py)
+    };
+    PyBottomK.add(item) => {
+        let item = item::borrowed(item?)?;
+        this.0.add_with(|| item.to_owned());
+        none(py)
+    };
+    PyTopK.add(item, amount) => outcome(py, this.0.add(item::borrowed(item?)?, or_one(amount)?));
+    PyGCounter.record(amount) => outcome(py, this.0.record(or_one(amount)?));
+    PyMorris.record(amount) => outcome(py, this.0.record(or_one(amount)?));
+
+    PyLimiter.allow(cost, at) => {
+        let cost = or_one(cost)?;
+        decision(py, match moment(at)? {
+            Some(at) => this.limiter.allow_at(at, cost),
+            None => this.limiter.allow(cost),
+        })
+    };
+    PyKeyedLimiter.allow(key, cost, at) => {
+        let (key, cost) = (borrowed_bytes(key?)?, or_one(cost)?);
+        decision(py, match moment(at)? {
+            Some(at) => this.limiter.allow_at(key, at, cost),
+            None => this.limiter.allow(key, cost),
+        })
+    };
+    #[cfg(target_os = "linux")]
+    PySharedLimiter.allow(key, cost, at) => {
+        let (key, cost) = (borrowed_bytes(key?)?, or_one(cost)?);
+        decision(py, match moment(at)? {
+            Some(at) => this.limiter.allow_at(key, at, cost),
+            None => this.limiter.allow(key, cost),
+        })
+    };
+
+    FastFloor.hit(timestamp) => floor(this, py, timestamp);
+    FastFloor.getHits(timestamp) => floor(this, py, timestamp);
+    FastFloor.record(amount) => floor(this, py, amount);
+    FastFloor.record_hit(endpoint, timestamp, amount) => match (endpoint?, timestamp, amount) {
+        (endpoint, None, None) if endpoint.is_exact_instance_of::<PyString>() => floor(this, py, None),
+        _ => None,
+    };
+}
+
+#[inline(always)]
+fn floor<'py>(_: &FastFloor, py: Python<'py>, number: Option<&Bound<'py, PyAny>>) -> Option<Bound<'py, PyAny>> {
+    if let Some(number) = number {
+        let _ = plain(number)?;
     }
-    put::<FloorHit>(py)?;
-    put::<FloorGetHits>(py)?;
-    put::<FloorRecord>(py)?;
-    put::<FloorRecordHit>(py)
+    none(py)
+}
+
+#[inline(always)]
+fn record_hit<'py>(
+    face: &impl Face,
+    py: Python<'py>,
+    [endpoint, timestamp, amount, visitor]: Given<'_, 'py>,
+) -> Option<Bound<'py, PyAny>> {
+    let (at, amount, endpoint) = (moment(timestamp)?, or_one(amount)?, borrowed(endpoint?)?);
+    let visitor = match visitor {
+        Some(visitor) if !visitor.is_none() => Some(borrowed_bytes(visitor)?),
+        _ => None,
+    };
+    outcome(py, face.registry().record(endpoint, at, visitor, amount).ok()?)
+}
+
+#[inline(always)]
+fn query_hits<'py>(
+    face: &impl Face,
+    py: Python<'py>,
+    endpoint: &Bound<'py, PyAny>,
+    last: &Bound<'py, PyAny>,
+    at: Option<&Bound<'py, PyAny>>,
+) -> Option<Bound<'py, PyAny>> {
+    let (endpoint, last) = (borrowed(endpoint)?, span(last)?);
+    number(py, face.registry().hits(endpoint, moment(at)?, last))
+}
+
+/// The name of a parameter, whose text ends with a NUL.
+const fn c_str(text: &str) -> &CStr {
+    match CStr::from_bytes_with_nul(text.as_bytes()) {
+        Ok(name) => name,
+        Err(_) => panic!("a name has one NUL, at its end"),
+    }
 }
 
 #[inline(always)]
@@ -344,16 +233,43 @@ fn time(timestamp: &Bound<'_, PyAny>) -> Option<Timestamp> {
     whole(plain(timestamp)?)
 }
 
+/// A usual timestamp, or `Some(None)` for now.
+#[inline(always)]
+fn moment(timestamp: Option<&Bound<'_, PyAny>>) -> Option<Option<Timestamp>> {
+    match timestamp {
+        Some(timestamp) if !timestamp.is_none() => time(timestamp).map(Some),
+        _ => Some(None),
+    }
+}
+
 /// A usual span.
 #[inline(always)]
 fn span(last: &Bound<'_, PyAny>) -> Option<Duration> {
     natural(last).map(Duration::from_secs)
 }
 
+/// A usual span; the whole `window` by default.
+#[inline(always)]
+fn or_all(last: Option<&Bound<'_, PyAny>>, window: Duration) -> Option<Duration> {
+    last.map_or(Some(window), span)
+}
+
 /// A usual amount.
 #[inline(always)]
 fn natural(amount: &Bound<'_, PyAny>) -> Option<u64> {
     u64::try_from(plain(amount)?).ok()
+}
+
+/// A usual amount; one by default.
+#[inline(always)]
+fn or_one(amount: Option<&Bound<'_, PyAny>>) -> Option<u64> {
+    amount.map_or(Some(1), natural)
+}
+
+/// What became of a hit.
+#[inline(always)]
+fn outcome(py: Python<'_>, outcome: Outcome) -> Option<Bound<'_, PyAny>> {
+    Some(member(py, outcome))
 }
 
 /// A decision; `None` if there is no memory for it.
