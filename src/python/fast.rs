@@ -10,7 +10,7 @@ use std::time::Duration;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBool, PyString};
+use pyo3::types::PyBool;
 
 use crate::cell::hits::Hits;
 use crate::cell::outcome::Outcome;
@@ -20,7 +20,6 @@ use crate::python::bottom_k::PyBottomK;
 use crate::python::counter::PyCounter;
 use crate::python::endpoint::borrowed;
 use crate::python::entry::{Fast, Given, put};
-use crate::python::floor::FastFloor;
 use crate::python::g_counter::PyGCounter;
 use crate::python::hit_counter::PyHitCounter;
 use crate::python::hits;
@@ -170,22 +169,6 @@ entries! {
             None => this.limiter.allow(key, cost),
         })
     };
-
-    FastFloor.hit(timestamp) => floor(this, py, timestamp);
-    FastFloor.getHits(timestamp) => floor(this, py, timestamp);
-    FastFloor.record(amount) => floor(this, py, amount);
-    FastFloor.record_hit(endpoint, timestamp, amount) => match (endpoint?, timestamp, amount) {
-        (endpoint, None, None) if endpoint.is_exact_instance_of::<PyString>() => floor(this, py, None),
-        _ => None,
-    };
-}
-
-#[inline(always)]
-fn floor<'py>(_: &FastFloor, py: Python<'py>, number: Option<&Bound<'py, PyAny>>) -> Option<Bound<'py, PyAny>> {
-    if let Some(number) = number {
-        let _ = plain(number)?;
-    }
-    none(py)
 }
 
 #[inline(always)]

@@ -19,7 +19,6 @@
 //! | `configured` | what counters, registries and sketches are built with |
 //! | `outcome`, `hits`, `errors` | the classes that are written in Python |
 //! | `program` | the `hitring` program |
-//! | `floor` | empty methods to measure against |
 
 // A file imports only from files that stand above it here.
 
@@ -64,7 +63,6 @@ mod shared_handles;
 mod shared;
 
 // The short way into their methods.
-mod floor;
 mod entry;
 mod fast;
 
@@ -103,8 +101,6 @@ fn _hitring(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<events::Listener>()?;
     module.add_class::<clock::PyManualClock>()?;
     module.add_class::<clock::PySystemClock>()?;
-    module.add_class::<floor::Floor>()?;
-    module.add_class::<floor::FastFloor>()?;
     fast::install(module.py())?;
     module.add_function(wrap_pyfunction!(hit_counter::_restore, module)?)?;
     module.add_function(wrap_pyfunction!(registry::default_registry, module)?)?;

@@ -3,8 +3,9 @@
     python tests/python/performance/bench.py [--quick]
 
 Prints nanoseconds a call, net of the loop, as the median of many short runs and the least of them; and each as a ratio
-to an empty method with the same arguments, both as PyO3 makes it (``_Floor``) and as quickly as hitring's own methods
-are entered (``_FastFloor``). The runs of all rows take turns, so that whatever else the machine does meets every row.
+to an empty method with the same arguments, both as PyO3 makes it and as quickly as hitring's own methods are entered:
+Cargo builds the two from ``floor``. The runs of all rows take turns, so that whatever else the machine does meets every
+row.
 
 It asserts nothing: figures depend on the machine. What is not installed is left out, and said so.
 """
@@ -14,11 +15,15 @@ from __future__ import annotations
 import argparse
 import array
 import collections
-import importlib
+import importlib.machinery
+import importlib.util
 import itertools
+import os
 import pathlib
 import platform
+import shutil
 import statistics
+import subprocess
 import sys
 import threading
 import time
@@ -27,7 +32,6 @@ import timeit
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from hitring import HitCounter, HyperLogLog, KeyedLimiter, Limiter, ManualClock, Registry, __version__
-from hitring._hitring import _FastFloor, _Floor
 from oracles import BucketCounter, QueueCounter
 
 NOW = int(time.time())
@@ -71,11 +75,32 @@ def counter(strategy="striped", **options):
     return made
 
 
-def hitring_rows():
+def built_floors():
+    """The empty objects by label; none without Cargo."""
+    cargo = shutil.which("cargo")
+    if cargo is None:
+        print("(cargo is not installed, so there is no empty method to compare with)")
+        return {}
+    here = pathlib.Path(__file__).resolve().parent
+    target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", here.parents[2] / "target"), "floor")
+    command = [cargo, "build", "--release", "--locked", "--quiet", "--target-dir", target]
+    # Python has loaded its library already.
+    environment = {**os.environ, "PYO3_BUILD_EXTENSION_MODULE": "1", "PYO3_PYTHON": sys.executable}
+    subprocess.run(command, cwd=here / "floor", env=environment, check=True)
+    prefix, suffix = {"darwin": ("lib", ".dylib"), "win32": ("", ".dll")}.get(sys.platform, ("lib", ".so"))
+    loader = importlib.machinery.ExtensionFileLoader(
+        "hitring_floor", str(target / "release" / f"{prefix}hitring_floor{suffix}")
+    )
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
+    loader.exec_module(module)
+    return {"empty, PyO3": module.Floor(), "empty, entered as hitring": module.FastFloor()}
+
+
+def hitring_rows(floors):
     many = array.array("q", [NOW] * 1_000)
     for call in ("record()", "hit(ts)", "getHits(ts)"):
-        yield call, "empty, PyO3", "floor." + call, {"floor": _Floor()}, 1
-        yield call, "empty, entered as hitring", "floor." + call, {"floor": _FastFloor()}, 1
+        for label, floor in floors.items():
+            yield call, label, "floor." + call, {"floor": floor}, 1
         for strategy in ("striped", "ring"):
             yield call, f"hitring, {strategy}", "counter." + call, {"counter": counter(strategy)}, 1
     by_hand = counter(clock=ManualClock(NOW))
@@ -89,12 +114,12 @@ def hitring_rows():
     yield "record_many(array), a hit", "hitring, striped", "counter.record_many(many)", batch, len(many)
 
 
-def registry_rows():
+def registry_rows(floors):
     """Hits by name over 1,000 endpoints, whose names are the same objects each time, as those of routes are."""
     names = itertools.cycle([f"/api/v1/endpoint/{number:04}" for number in range(1_000)])
     call = "record_hit(name)"
     yield call, "the next name alone", "next(names)", {"next": next, "names": names}, 1
-    for label, floor in (("empty, PyO3", _Floor()), ("empty, entered as hitring", _FastFloor())):
+    for label, floor in floors.items():
         yield call, label, "floor.record_hit(next(names))", {"floor": floor, "names": names}, 1
     for strategy in ("ring", "striped", "adaptive"):
         registry = Registry(strategy=strategy)
@@ -217,11 +242,12 @@ def main():
     options = parser.parse_args()
     repeats, target = (7, 0.002) if options.quick else (41, 0.01)
 
+    floors = built_floors()
     loop = ("", "the loop", "pass", {}, 1)
     rows = [
         loop,
-        *hitring_rows(),
-        *registry_rows(),
+        *hitring_rows(floors),
+        *registry_rows(floors),
         *limiter_rows(),
         *sketch_rows(),
         *textbook_rows(),
