@@ -1,5 +1,6 @@
 //! `Limiter`, `KeyedLimiter` and `Decision`: each method converts, calls and converts.
 
+use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -23,8 +24,8 @@ use crate::python::time::{moment, seconds};
 const MAX_KEYS: usize = 100_000;
 
 /// What a limiter says.
-#[pyclass(frozen, module = "hitring", name = "Decision")]
-#[derive(Clone, Copy, Debug)]
+#[pyclass(eq, frozen, hash, module = "hitring", name = "Decision")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PyDecision {
     pub decision: Decision,
 }
@@ -33,6 +34,13 @@ impl PyDecision {
     fn retry_after_seconds(self) -> f64 {
         let after = self.decision.retry_after;
         if after == Duration::MAX { f64::INFINITY } else { after.as_secs_f64() }
+    }
+}
+
+impl Hash for PyDecision {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Decision { allowed, remaining, retry_after } = self.decision;
+        (allowed, remaining, retry_after).hash(state);
     }
 }
 
@@ -63,15 +71,6 @@ impl PyDecision {
     fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let parts = (self.allowed(), self.remaining(), self.retry_after()).into_pyobject(py)?;
         Ok(parts.try_iter()?.into_any())
-    }
-
-    fn __eq__(&self, other: &Bound<'_, PyAny>) -> Option<bool> {
-        other.cast::<Self>().ok().map(|other| self.decision == other.get().decision)
-    }
-
-    fn __hash__(&self) -> u64 {
-        let Decision { allowed, remaining, retry_after } = self.decision;
-        (retry_after.as_nanos() as u64).wrapping_mul(31).wrapping_add(remaining << 1 | u64::from(allowed))
     }
 
     fn __repr__(&self) -> String {

@@ -15,9 +15,15 @@ use crate::python::number::{real, type_name};
 use crate::python::time::seconds;
 
 /// How hits are counted.
-#[pyclass(frozen, weakref, module = "hitring", name = "Strategy")]
-#[derive(Debug)]
+#[pyclass(eq, frozen, hash, weakref, module = "hitring", name = "Strategy")]
+#[derive(Debug, PartialEq)]
 pub struct PyStrategy(Strategy);
+
+impl Hash for PyStrategy {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.to_text().hash(state);
+    }
+}
 
 #[pymethods]
 impl PyStrategy {
@@ -95,17 +101,6 @@ impl PyStrategy {
             None => String::new(),
         };
         Ok(format!("Strategy.{}({option})", self.name()))
-    }
-
-    fn __eq__(&self, other: &Bound<'_, PyAny>) -> Option<bool> {
-        // `None` becomes `NotImplemented`.
-        other.cast::<Self>().ok().map(|other| self.0 == other.get().0)
-    }
-
-    fn __hash__(&self) -> u64 {
-        let mut hasher = std::hash::DefaultHasher::new();
-        self.0.to_text().hash(&mut hasher);
-        hasher.finish()
     }
 
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, (String,))> {
