@@ -35,6 +35,8 @@
 //!
 //! # Features
 //! None is on by default. `cli` builds the `hitring` program, `python` the extension module that maturin packs.
+//!
+//! Tests: `tests`.
 
 #![warn(missing_docs)]
 #![cfg_attr(hitring_model, allow(missing_docs, clippy::len_without_is_empty, reason = "public for the models alone"))]

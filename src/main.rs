@@ -1,4 +1,6 @@
 //! The `hitring` program. All of it is in [`hitring::cli`], so that the Python package can start the same program.
+//!
+//! Tests: `tests/replay`.
 
 use std::process::ExitCode;
 

@@ -6,6 +6,8 @@
 //!
 //! A new file may be read and written by its owner alone: names of endpoints can be private. A file that was there keeps
 //! its permissions.
+//!
+//! Tests: below, `tests/merge`.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};

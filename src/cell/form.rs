@@ -1,4 +1,6 @@
 //! How the cells of a writer are to be read: what leaves a counter says it along with them.
+//!
+//! Tests: `tests/merge`, `tests/registry/bytes.rs`.
 
 use std::time::Duration;
 

@@ -11,6 +11,8 @@
 //!
 //! Integers are little-endian. What is read is never believed: a number of items is checked against the bytes that are
 //! left before anything is allocated for them.
+//!
+//! Tests: `tests/registry/bytes.rs`, `tests/sketch/bytes.rs`.
 
 use crate::cell::writer::{Replica, Writer};
 use crate::error::SnapshotError;

@@ -1,4 +1,6 @@
 //! [`Hits`]: a count that says how exact it is.
+//!
+//! Tests: `tests/registry`.
 
 use std::fmt;
 use std::time::Duration;

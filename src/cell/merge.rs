@@ -27,6 +27,8 @@
 //!
 //! The price is room for one state a writer. Whoever creates writers without end (a copy of a copy of a copy, each of
 //! which records) keeps all of their states.
+//!
+//! Tests: `tests/merge`.
 
 use std::collections::BTreeMap;
 

@@ -16,10 +16,10 @@
 
 pub(crate) mod file;
 pub mod form;
+pub(crate) mod writer;
 pub(crate) mod frame;
 pub(crate) mod hits;
 pub(crate) mod merge;
 pub mod outcome;
 pub mod removal;
 pub(crate) mod totals;
-pub(crate) mod writer;

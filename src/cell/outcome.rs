@@ -10,6 +10,8 @@
 //!
 //! [`Outcomes`] adds the amounts up, per outcome, since the counter was created. The words behind it cost the record
 //! path nothing: counted hits are added when their slot is reused, refused ones where they are refused.
+//!
+//! Tests: `tests/conformance`.
 
 use crate::sync::{AtomicU64, Ordering, add_owned};
 

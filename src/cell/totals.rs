@@ -1,4 +1,6 @@
 //! [`Totals`]: what a replica has counted, refused and pruned in all.
+//!
+//! Tests: `tests/registry`.
 
 use crate::cell::outcome::Outcomes;
 

@@ -9,6 +9,8 @@
 //! |---|---|
 //! | `replica` | counters, wherever they live |
 //! | `generation` | the lives of one counter |
+//!
+//! Tests: `tests/merge`.
 
 use std::sync::OnceLock;
 

@@ -1,4 +1,6 @@
 //! Text in columns for a person: numbers, lengths of time, and texts cut to what is left of a line.
+//!
+//! Tests: below, `tests/replay`.
 
 use std::io;
 

@@ -2,6 +2,8 @@
 //!
 //! Everything that can be refused is refused before the new file is written, which may take long, and the new one gets its name
 //! last: a failure leaves nothing under it.
+//!
+//! Tests: `tests/replay`.
 
 use std::fs;
 use std::io::{self, Write};

@@ -13,6 +13,8 @@
 //! So to get the bytes back, replace every `\xNN` by its byte: [`to_bytes`]. No two different byte strings are shown
 //! alike, because an unescaped backslash is never followed by `x` and two hex digits, and no escape begins with `x` or
 //! a digit.
+//!
+//! Tests: below, `tests/replay`.
 
 use std::fmt::Write;
 

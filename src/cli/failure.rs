@@ -1,4 +1,6 @@
 //! How a command fails: one clear line on stderr and an exit code.
+//!
+//! Tests: below, `tests/replay`.
 
 use std::io::{self, Write};
 #[cfg(target_os = "linux")]

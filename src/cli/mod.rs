@@ -9,20 +9,22 @@
 //!
 //! Nothing here ends the process: [`run`] returns the code, so the same program also runs inside a Python interpreter.
 //! A command is one module with an `Args` and a `run`, one variant of `Command`, one arm of `Command::run`.
+//!
+//! Tests: below, `tests/replay`.
 
 mod columns;
+mod escape;
+mod failure;
+mod span;
 #[cfg(target_os = "linux")]
 mod compact;
 mod demo;
-mod escape;
-mod failure;
+mod log;
+mod utc;
 #[cfg(target_os = "linux")]
 mod inspect;
-mod log;
 mod progress;
 mod replay;
-mod span;
-mod utc;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

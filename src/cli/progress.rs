@@ -1,4 +1,6 @@
 //! The progress bar: on stderr, and only for somebody who is watching.
+//!
+//! Tests: `tests/replay`.
 
 use std::io::{self, IsTerminal};
 

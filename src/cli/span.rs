@@ -1,4 +1,6 @@
 //! Lengths of time on the command line: `300`, `300s`, `5m`, `1h`, `2d`.
+//!
+//! Tests: below, `tests/replay`.
 
 /// Whole seconds, 0 or more.
 pub(crate) fn parse(text: &str) -> Result<i64, String> {

@@ -2,6 +2,8 @@
 //!
 //! A moment is a whole number of seconds since 1970-01-01T00:00:00Z, negative before it. A fraction is dropped towards
 //! the past, which changes no answer: hits carry whole seconds, so (T - last, T] holds the same ones.
+//!
+//! Tests: below, `tests/replay`.
 
 use crate::cli::log::date::{civil, days, is_real};
 

@@ -6,6 +6,8 @@
 //!
 //! Merging takes the larger count of each tick. That is commutative, associative and idempotent, whatever the order in
 //! which snapshots of the writer arrive.
+//!
+//! Tests: `tests/conformance`.
 
 use std::collections::{BTreeMap, BTreeSet};
 

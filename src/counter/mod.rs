@@ -6,6 +6,8 @@
 //! Hits and queries are given in the *input* ticks of a counter: ticks of the resolution, or microseconds for those that
 //! keep exact times. What leaves it is in the grain of its [`Form`]. The layout is not part of a counter, as a registry
 //! has very many of the same: each call is given the [`Geometry`] that the counter was made with.
+//!
+//! Tests: `tests/conformance`.
 
 pub(crate) mod copied;
 pub mod query;

@@ -1,4 +1,6 @@
 //! When a hit happened and what a query is about, in the ticks of whichever strategy asks.
+//!
+//! Tests: `tests/conformance`.
 
 use std::time::Duration;
 

@@ -8,6 +8,8 @@
 //! | `sliding` | every hit at its exact time | `sliding:max_hits=1048576` |
 //! | `morris` | approximate, small registers | `morris:error=0.05` or `morris:base=2` |
 //! | `adaptive` | starts compact and grows with its traffic | |
+//!
+//! Tests: below, `tests/conformance`.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,4 +1,6 @@
 //! [`Generation`]: one life of an endpoint's counter, and the words that lead from one to the next.
+//!
+//! Tests: `tests/registry`, `tests/models/endpoint.rs`.
 
 use std::ptr;
 

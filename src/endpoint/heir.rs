@@ -15,6 +15,8 @@
 //! A handle keeps its endpoint from being pruned. An heir is kept by the handles that it took over as by its own. A replaced
 //! endpoint gets no new handles, apart from clones of those that it has. So once it has no handle it has none for good, and
 //! the heir lets go of its memory.
+//!
+//! Tests: `tests/registry`, `tests/models/endpoint.rs`.
 
 use std::sync::Arc;
 

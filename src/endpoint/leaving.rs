@@ -1,6 +1,8 @@
 //! How an endpoint and its generations go, and the handles that keep them.
 //!
 //! The module above says when what may go, and why nothing is lost with it.
+//!
+//! Tests: `tests/registry`, `tests/models/endpoint.rs`.
 
 use std::ptr;
 

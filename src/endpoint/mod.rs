@@ -44,6 +44,8 @@
 //! | `sum`, `cells`, `newest` | that of the strategies; one lock where hits of other registries were merged in | the cells in line and one load a generation more |
 //! | `acquire` | waits while generations are being unlinked (bounded by the chain) | one read-modify-write |
 //! | all others | lock-free | |
+//!
+//! Tests: `tests/models/endpoint.rs`.
 
 mod outlived;
 pub mod generation;

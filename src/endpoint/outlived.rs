@@ -8,6 +8,8 @@
 //! Void hits stay in their cells, as snapshots and other registries need full counts. Readers take them off. As long as a span
 //! has ticks in which a removal found hits, a query of the endpoint reads all its cells; before and after that it costs what it
 //! always does.
+//!
+//! Tests: `tests/registry`, `tests/models/endpoint.rs`.
 
 use std::collections::BTreeMap;
 

@@ -2,6 +2,8 @@
 //!
 //! A reader takes `head` first and then whatever lies behind it. A hit that returned before lies in a generation that was
 //! in the chain then, and leaves it only when it is out of every window.
+//!
+//! Tests: `tests/registry`, `tests/models/endpoint.rs`.
 
 use std::cell::LazyCell;
 use std::collections::BTreeMap;

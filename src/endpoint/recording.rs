@@ -1,4 +1,6 @@
 //! The ways in: hits, and what takes them next.
+//!
+//! Tests: `tests/registry`, `tests/models/endpoint.rs`.
 
 use std::ptr;
 

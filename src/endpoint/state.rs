@@ -1,4 +1,6 @@
 //! [`Endpoint`]: its words, and what one reads of them without following the chain.
+//!
+//! Tests: `tests/registry`, `tests/models/endpoint.rs`.
 
 use std::collections::BTreeMap;
 use std::ptr;

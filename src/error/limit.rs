@@ -1,4 +1,6 @@
 //! Why there is no such limiter.
+//!
+//! Tests: `tests/surface`.
 
 use std::error::Error;
 use std::fmt;

@@ -12,6 +12,8 @@
 //! | making, opening or changing a shared file | [`SharedError`] |
 //!
 //! Recording has no error: it answers an [`Outcome`](crate::Outcome).
+//!
+//! Tests: `tests/surface`.
 
 mod limit;
 mod shared;

@@ -1,4 +1,6 @@
 //! [`SharedError`]: why a shared file cannot be used.
+//!
+//! Tests: `tests/surface`.
 
 use std::error::Error;
 use std::fmt;

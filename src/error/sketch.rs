@@ -1,4 +1,6 @@
 //! Why a sketch cannot be made, merged, read or written.
+//!
+//! Tests: `tests/surface`.
 
 use std::error::Error;
 use std::fmt;

@@ -21,6 +21,8 @@
 //! the record's swap is first, the listener's reads it (or one after it) and so sees the record's hit in the figures
 //! that it fetches; if the listener's is first, the record finds 0 and wakes the listener again. The wake goes through
 //! a queue of its own, of one place, so that it takes no place from an event and cannot be dropped.
+//!
+//! Tests: `tests/events/bus.rs`.
 
 use std::sync::Arc;
 

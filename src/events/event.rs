@@ -2,6 +2,8 @@
 //!
 //! Adding an event: a variant of [`Event`], one of [`EventKind`] in [`EventKind::ALL`] with its name, one arm in
 //! [`Event::kind`] and one in [`Event::endpoint`]. The position in [`EventKind::ALL`] is the kind's bit.
+//!
+//! Tests: below, `tests/events`.
 
 use std::fmt;
 use std::str::FromStr;

@@ -5,6 +5,8 @@
 //! | open | [`Bus::listen`] | the events in order; with none waiting, that metrics are due; with neither, it waits |
 //! | cut off | the bus is dropped | the events that still wait, then `Closed` |
 //! | closed | [`Listener::close`], or it is in a forked child | `Closed`; what waited is dropped |
+//!
+//! Tests: `tests/events`.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;

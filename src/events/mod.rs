@@ -20,9 +20,11 @@
 //! - **Forks.** A child has no listeners: its threads emit to nobody, the listeners and subscriptions that it inherited
 //!   are closed, and dropping them touches nothing. It may listen anew. As long as it does not, a child of a process
 //!   that had listeners pays one system call for each event of a kind that its parent listened to.
+//!
+//! Tests: `tests/events`.
 
-mod bus;
 mod event;
+mod bus;
 mod listener;
 mod subscription;
 pub mod threshold;

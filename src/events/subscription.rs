@@ -8,6 +8,8 @@
 //!
 //! Closing waits for the end, except in the callback itself. In a forked child, which has no such thread, closing and
 //! dropping do nothing.
+//!
+//! Tests: `tests/events`.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};

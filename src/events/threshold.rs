@@ -34,6 +34,8 @@
 //! count for each matching watch. Otherwise one lock of the watch's, held for at most two counts.
 //!
 //! **Forks.** Watches are `PerProcess`: a forked child has none, as it has no listeners.
+//!
+//! Tests: `tests/events`.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,6 +1,8 @@
 //! Who is told what happens in a registry: subscriptions, and thresholds over endpoints.
 //!
 //! All of it stays in the process: a registry in a file has as many of these as processes have it open.
+//!
+//! Tests: `tests/events`.
 
 use std::fmt;
 use std::sync::{Arc, Weak};

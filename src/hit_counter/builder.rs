@@ -1,4 +1,6 @@
 //! Building a [`HitCounter`].
+//!
+//! Tests: `tests/conformance`, `tests/merge`.
 
 use std::time::Duration;
 

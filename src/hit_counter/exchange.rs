@@ -1,4 +1,6 @@
 //! What leaves a counter and comes into it: reset, snapshot, merge, clone.
+//!
+//! Tests: `tests/conformance`, `tests/merge`.
 
 use super::HitCounter;
 use super::ledger::Ledger;

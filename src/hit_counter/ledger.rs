@@ -1,4 +1,6 @@
 //! [`Ledger`]: who a counter counts as, and what came from others.
+//!
+//! Tests: `tests/conformance`, `tests/merge`.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,6 @@
 //! [`HitCounter`]: one window, one clock, one strategy.
+//!
+//! Tests: `tests/conformance`, `tests/merge`.
 
 mod ledger;
 pub(crate) mod snapshot;

@@ -24,6 +24,8 @@
 //! | 8 | tick; ticks ascend |
 //! | 4 | number of tallies, and for each: |
 //! | 16 + 40 | replica; hits counted, late, future, saturated, refused |
+//!
+//! Tests: `tests/conformance`, `tests/merge`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

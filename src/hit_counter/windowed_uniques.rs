@@ -12,6 +12,8 @@
 //! | 4 + 4 | window in ticks, slack in slots |
 //! | 4 | precision |
 //! | ... | who came, see [`form`] |
+//!
+//! Tests: `tests/conformance`, `tests/merge`.
 
 use std::time::Duration;
 

@@ -20,6 +20,8 @@
 //! In any time `t` at most `burst + t / interval` is let through. `interval` is `window / limit` in whole nanoseconds, rounded up:
 //! the rate is never higher than asked for, and lower by at most one nanosecond a token (exact for 1,000,000 a second,
 //! 0.02 % for 300,000). Nothing adds up: a full bucket forgets the past.
+//!
+//! Tests: `tests/limit`.
 
 use std::time::Duration;
 

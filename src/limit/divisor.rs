@@ -4,6 +4,8 @@
 //! `2^(64+s) / d` by less than 1. So `n * m >> (64 + s)` exceeds `n / d` by less than `n / 2^(64+s)`, which is less than `1 / d` for
 //! every `n < 2^63`: the whole part is the same. (Granlund and Montgomery, "Division by invariant integers using
 //! multiplication", 1994.)
+//!
+//! Tests: below, `tests/limit`.
 
 /// A number to divide by.
 #[derive(Clone, Copy, Debug)]

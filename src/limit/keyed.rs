@@ -13,6 +13,8 @@
 //! # When there are as many as may be
 //! Every new key looks whether some are idle (at most once a sixtieth of the window). If none is, it is refused or let
 //! through unlimited, as was asked for; both are counted.
+//!
+//! Tests: `tests/limit/keyed.rs`.
 
 use std::borrow::Borrow;
 use std::fmt;

@@ -18,16 +18,18 @@
 //! |---|---|
 //! | `allow`, `peek` | lock-free: an exchange is lost only to a cost that was let through; a sliding window notes each part of the window that began since the last cost, at most all of them |
 //! | `KeyedLimiter::allow` | the same, after a lock-free look-up; a new key allocates, and may drop others |
+//!
+//! Tests: `tests/models/limit.rs`.
 
-pub mod bucket;
 pub mod divisor;
-pub mod keyed;
 pub mod place;
 pub mod rate;
+pub mod bucket;
 pub mod scale;
-pub mod shared;
+pub mod keyed;
 pub mod sliding;
 pub mod slot;
+pub mod shared;
 
 use std::time::Duration;
 

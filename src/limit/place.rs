@@ -11,6 +11,8 @@
 //! | before a cost is let through | | | it is said until when that counts: [`keep`](Place::keep) |
 //!
 //! A place is chosen when the crate is compiled, so what a place in memory has not to heed costs nothing.
+//!
+//! Tests: `tests/limit`.
 
 use super::CLOSED;
 use crate::sync::{AtomicU64, Ordering};

@@ -1,4 +1,6 @@
 //! [`Rate`]: so many in so much time.
+//!
+//! Tests: `tests/limit`.
 
 use std::fmt;
 use std::str::FromStr;

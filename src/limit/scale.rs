@@ -9,6 +9,8 @@
 //! | the system's, coarse | where its steps of 1 to 10 ms are fine enough for the limit | 3 to 6 ns |
 //! | the system's, precise | otherwise | 20 ns and more |
 //! | one of the caller's | as it is | |
+//!
+//! Tests: below, `tests/limit`.
 
 use std::time::Duration;
 

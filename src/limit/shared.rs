@@ -40,6 +40,8 @@
 //!   [`words_for`](SharedKeys::words_for), hardly one in a million finds none, of 80 % one in 6,000, of 90 % one in 150.
 //! * Times end 36 years after the file's origin: then everything is refused.
 //! * A process whose clock is ahead takes the keys of the slots it claims along to its time.
+//!
+//! Tests: `tests/limit/shared.rs`, `tests/models/shared_limit.rs`.
 
 use std::time::Duration;
 

@@ -30,6 +30,8 @@
 //! # Exactness
 //! No span of `window` holds more than the limit, anywhere. The price: a cost may wait for up to one tick longer than a log of
 //! all costs would make it, so one who asks all the time gets `limit` in each `window + window / ticks`.
+//!
+//! Tests: `tests/models/sliding.rs`.
 
 use std::time::Duration;
 

@@ -45,6 +45,8 @@
 //!
 //! Words that are raised before need no order of their own: the exchange after them releases them. State and key are read as
 //! key, state, key, each acquired: a state of a later epoch would show a later key, one of an earlier is hidden by the first key.
+//!
+//! Tests: `tests/models/slot.rs`.
 
 use super::place::{Begun, Place};
 use crate::sync::mutant::mutated;

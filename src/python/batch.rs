@@ -10,6 +10,8 @@
 //!
 //! The buffer's bytes are copied first (the stable ABI has buffers from Python 3.11 on only), so another thread that
 //! writes into the buffer meanwhile cannot slip in what was not checked.
+//!
+//! Tests: `tests/python/unit`.
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;

@@ -1,4 +1,6 @@
 //! Snapshots, and other bytes of ours, as Python gives them.
+//!
+//! Tests: `tests/python/unit`.
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;

@@ -1,4 +1,6 @@
 //! `ManualClock` and `SystemClock`, as a counter can be given them.
+//!
+//! Tests: `tests/python/unit/test_clock.py`.
 
 use std::time::Duration;
 

@@ -1,4 +1,6 @@
 //! What counters and registries are built with: spans, numbers of slots and endpoints.
+//!
+//! Tests: `tests/python/unit`.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;

@@ -1,6 +1,8 @@
 //! `Counter`: one endpoint of a registry, without looking its name up. Each method converts, calls and converts.
 //!
 //! No call releases the GIL, for the reason that `hit_counter` gives.
+//!
+//! Tests: `tests/python/unit`.
 
 use std::time::Duration;
 

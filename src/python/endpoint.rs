@@ -12,6 +12,8 @@
 //! where; that call has been the same since Python 3.7 and belongs to the stable ABI from 3.10 on. So it is looked up when
 //! the module is imported, not linked to. Where it is not found (Windows, where it would have to be looked up otherwise)
 //! names are encoded anew for each call, with the same result.
+//!
+//! Tests: `tests/python/unit`.
 
 use std::borrow::Cow;
 use std::ffi::c_char;

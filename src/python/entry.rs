@@ -14,6 +14,8 @@
 //! ```
 //!
 //! Which way is taken is no difference that a caller could see.
+//!
+//! Tests: `tests/python/unit`.
 
 use std::ffi::{CStr, CString, c_int};
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -18,6 +18,8 @@
 //! | `LimitError` | `LimitError` | `ValueError` |
 //! | `SharedError`, `EndpointError::ReadOnly` | `SharedError` | `OSError` |
 //! | `TimeError` | `ValueError` | |
+//!
+//! Tests: `tests/python/unit`.
 
 use std::fmt::Display;
 use std::path::Path;

@@ -8,6 +8,8 @@
 //! | at once | `close` |
 //! | when what waits is told | the end of the registry and of its counters |
 //! | | a fork, in the child |
+//!
+//! Tests: `tests/python/unit/test_events.py`.
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;

@@ -1,6 +1,8 @@
 //! What leaves a registry and comes into it: copies, pickles, snapshots, files.
 //!
 //! A pickle is the configuration and a snapshot; unpickling restores it into a registry of its own. So is a deep copy.
+//!
+//! Tests: `tests/python/unit`.
 
 use std::path::PathBuf;
 use std::time::Duration;

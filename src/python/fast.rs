@@ -3,6 +3,8 @@
 //! Each knows the usual arguments only: integers that are exactly `int`, texts that are exactly `str`. Adding one is a
 //! line in the table. In it a parameter is what was given for it, if anything was, and a `?` on what is not usual leaves
 //! the call to the method that PyO3 made.
+//!
+//! Tests: `tests/python/unit`.
 
 use std::ffi::CStr;
 use std::time::Duration;

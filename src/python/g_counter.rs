@@ -1,4 +1,6 @@
 //! `GCounter`: each method converts, calls and converts.
+//!
+//! Tests: `tests/python/unit/test_g_counter.py`.
 
 use pyo3::prelude::*;
 

@@ -1,4 +1,6 @@
 //! Arguments that may be left out, but not be `None`.
+//!
+//! Tests: `tests/python/unit`.
 
 use std::convert::Infallible;
 

@@ -4,6 +4,8 @@
 //!
 //! No call releases the GIL: most are over sooner than that takes, and while it is held no other thread can fork the
 //! process in the middle of a locked section. Without a GIL the counter is what keeps threads apart.
+//!
+//! Tests: `tests/python/unit`.
 
 use std::fmt::Write;
 use std::time::Duration;

@@ -1,4 +1,6 @@
 //! Counts, as Python has them: an `int`, or an `Estimate` (`hitring/_estimate.py`), which is an `int` too.
+//!
+//! Tests: `tests/python/unit`.
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;

@@ -1,4 +1,6 @@
 //! `HyperLogLog`: each method converts, calls and converts.
+//!
+//! Tests: `tests/python/unit/test_hyperloglog.py`.
 
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;

@@ -7,6 +7,8 @@
 //! | anything else | `TypeError` | `TypeError` |
 //!
 //! Several at once are read and checked whole before the first is added.
+//!
+//! Tests: `tests/python/unit`.
 
 use std::borrow::Cow;
 use std::fmt::{Arguments, Display};

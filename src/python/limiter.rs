@@ -1,4 +1,6 @@
 //! `Limiter`, `KeyedLimiter` and `Decision`: each method converts, calls and converts.
+//!
+//! Tests: `tests/python/unit/test_limiter.py`.
 
 use std::hash::{Hash, Hasher};
 use std::time::Duration;

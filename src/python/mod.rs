@@ -19,6 +19,8 @@
 //! | `configured` | what counters, registries and sketches are built with |
 //! | `outcome`, `hits`, `errors` | the classes that are written in Python |
 //! | `program` | the `hitring` program |
+//!
+//! Tests: `tests/python/unit`.
 
 // A file imports only from files that stand above it here.
 

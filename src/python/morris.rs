@@ -1,4 +1,6 @@
 //! `Morris`: each method converts, calls and converts.
+//!
+//! Tests: `tests/python/unit/test_morris.py`.
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;

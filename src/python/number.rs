@@ -6,6 +6,8 @@
 //! | `bool`, NumPy's too | refused: it is nearly always a mistake |
 //! | anything with `__index__` (NumPy's integers) | what that returns |
 //! | anything else | none |
+//!
+//! Tests: `tests/python/unit`.
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::ffi;

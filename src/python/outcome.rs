@@ -2,6 +2,8 @@
 //!
 //! The members of `Outcome` are looked up once, when the module is imported, so that answering one costs an increment
 //! of its reference count.
+//!
+//! Tests: `tests/python/unit/test_outcomes.py`.
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;

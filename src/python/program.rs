@@ -1,4 +1,6 @@
 //! The `hitring` program, for the console script of the wheel.
+//!
+//! Tests: `tests/python/integration/test_program.py`.
 
 use std::ffi::OsString;
 

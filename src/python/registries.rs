@@ -1,4 +1,6 @@
 //! What the faces of `Registry` and of `SharedRegistry` have in common.
+//!
+//! Tests: `tests/python/unit`.
 
 use std::time::Duration;
 

@@ -4,6 +4,8 @@
 //! `snapshot`, `restore`, `merge`, `prune`) hold it, although a million endpoints take a tenth of a second: they hold locks
 //! of the registry too, and if another thread forked the process meanwhile, the child would wait for those for ever. Without
 //! a GIL the registry is what keeps threads apart.
+//!
+//! Tests: `tests/python/unit/test_registry.py`, `tests/python/unit/test_registry_properties.py`.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;

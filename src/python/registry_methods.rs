@@ -1,4 +1,6 @@
 //! The methods that `Registry` and `SharedRegistry` have in common: each converts, calls and converts.
+//!
+//! Tests: `tests/python/unit`.
 
 use std::time::Duration;
 

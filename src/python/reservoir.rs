@@ -1,4 +1,6 @@
 //! `Reservoir`, of texts: each method converts, calls and converts.
+//!
+//! Tests: `tests/python/unit`.
 
 use pyo3::prelude::*;
 

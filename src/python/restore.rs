@@ -1,4 +1,6 @@
 //! The sketch that a pickle holds, whichever it is.
+//!
+//! Tests: `tests/python/unit`.
 
 use pyo3::PyClass;
 use pyo3::prelude::*;

@@ -2,6 +2,8 @@
 //!
 //! What may wait for another process (opening, merging, compacting) and for the disk releases the GIL, but for restoring. Nothing
 //! of the process is locked meanwhile that a forked child would need.
+//!
+//! Tests: `tests/python/integration/test_shared_processes.py`, `tests/python/unit/test_shared.py`.
 
 use std::path::PathBuf;
 

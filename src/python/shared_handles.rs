@@ -1,4 +1,6 @@
 //! `SharedCounter` and `SharedLimiter`: what a `SharedRegistry` hands out. Each method converts, calls and converts.
+//!
+//! Tests: `tests/python/unit`.
 
 use std::time::Duration;
 

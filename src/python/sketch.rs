@@ -7,6 +7,8 @@
 //! | `from_bytes(data)`, unpickling | one that knows what the bytes hold, and goes on by itself |
 //!
 //! No call releases the GIL, for the reason that `hit_counter` gives.
+//!
+//! Tests: `tests/python/unit/test_sketches.py`.
 
 use pyo3::PyClass;
 use pyo3::exceptions::PyTypeError;

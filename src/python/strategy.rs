@@ -1,4 +1,6 @@
 //! `Strategy`, and what is taken for one: an instance, or a name with its option or without.
+//!
+//! Tests: `tests/python/unit`.
 
 use std::hash::{Hash, Hasher};
 

@@ -9,6 +9,8 @@
 //!
 //! A span (`window`, `resolution`, `last`, ...) is the same without the calendar: `int`, `float` or `timedelta`.
 //! What leaves is an `int` where it is whole seconds, else the nearest `float`.
+//!
+//! Tests: `tests/python/unit/test_times.py`.
 
 use std::fmt::Display;
 use std::time::Duration;

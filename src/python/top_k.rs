@@ -1,4 +1,6 @@
 //! `TopK`, of texts: each method converts, calls and converts.
+//!
+//! Tests: `tests/python/unit/test_top_k.py`.
 
 use pyo3::prelude::*;
 

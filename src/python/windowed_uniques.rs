@@ -1,4 +1,6 @@
 //! `WindowedUniques`: each method converts, calls and converts.
+//!
+//! Tests: `tests/python/unit`.
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};

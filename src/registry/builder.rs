@@ -1,10 +1,12 @@
-//! Building a [`Registry`].
+//! Building a [`Registry`], and what it was built with.
+//!
+//! Tests: `tests/registry`.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Registry;
-use super::core::Core;
+use super::state::{Core, Registry, WhenFull};
 use crate::counter::query::Times;
 use crate::counter::strategy::Strategy;
 use crate::error::ConfigError;
@@ -12,17 +14,6 @@ use crate::sketch::hyperloglog::precision::Precision;
 use crate::time::Resolution;
 use crate::time::clock::Clock;
 use crate::window::geometry::Geometry;
-
-/// What happens to the hit of a new endpoint when there is room for no more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum WhenFull {
-    /// It is `Refused`, unless an endpoint is idle and can be pruned.
-    #[default]
-    Refuse,
-    /// The endpoint that has been idle for longest and has no handle goes, with its hits.
-    Prune,
-}
 
 /// The parts of a [`Registry`] before it is built.
 ///
@@ -151,5 +142,83 @@ impl RegistryBuilder {
         let times = Times::new(&self.clock.unwrap_or_default(), resolution, resolution.width() * whole, guarded);
         let core = Core::new(geometry, times, precision, self.strategy, self.max_endpoints, self.when_full);
         Ok(Registry { core: Arc::new(core) })
+    }
+}
+
+impl Registry {
+    /// A registry of the last 300 seconds, by the second, of rings, by the system clock, for 100,000 endpoints.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::builder().build().expect("the defaults are valid")
+    }
+
+    /// A registry of another window, resolution, strategy, clock or size.
+    pub fn builder() -> RegistryBuilder {
+        RegistryBuilder::default()
+    }
+
+    /// The window.
+    #[must_use]
+    pub fn window(&self) -> Duration {
+        self.resolution() * self.core.geometry().window()
+    }
+
+    /// The width of a tick.
+    #[must_use]
+    pub fn resolution(&self) -> Duration {
+        self.core.geometry().resolution().width()
+    }
+
+    /// The slack, in slots.
+    #[must_use]
+    pub fn slack(&self) -> u32 {
+        self.core.geometry().slack()
+    }
+
+    /// The most endpoints there may be.
+    #[must_use]
+    pub fn max_endpoints(&self) -> usize {
+        self.core.max_endpoints()
+    }
+
+    /// What happens when there are as many.
+    #[must_use]
+    pub fn when_full(&self) -> WhenFull {
+        self.core.when_full()
+    }
+
+    /// How far ahead of the clock a hit may be stamped, if that is checked at all.
+    #[must_use]
+    pub fn max_skew(&self) -> Option<Duration> {
+        let times = self.core.times();
+        times.is_guarded().then(|| self.core.geometry().resolution().width() * (times.skew() as u32))
+    }
+
+    /// Where the time comes from.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        self.core.times().clock()
+    }
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registry")
+            .field("window", &self.window())
+            .field("resolution", &self.resolution())
+            .field("slack", &self.slack())
+            .field("strategy", &self.strategy())
+            .field("endpoints", &self.len())
+            .field("max_endpoints", &self.max_endpoints())
+            .field("when_full", &self.when_full())
+            .field("max_skew", &self.max_skew())
+            .field("clock", self.clock())
+            .finish_non_exhaustive()
     }
 }

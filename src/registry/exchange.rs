@@ -20,6 +20,8 @@
 //!
 //! A restore replaces everything: endpoints, totals, what was removed. The restored hits stay under their own writers, and
 //! this registry goes on under a replica of its own. Hits that are recorded while it is restored may be in or not.
+//!
+//! Tests: `tests/registry`.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,11 +30,10 @@ use std::sync::Arc;
 
 use papaya::LocalGuard;
 
-use super::Registry;
-use super::core::Core;
 use super::ledger::Ledger;
 use super::map::Found;
 use super::replicas::{MOST, Said};
+use super::state::{Core, Registry};
 use crate::cell::form::{Cell, Form, Measure};
 use crate::cell::removal::{self, Removal};
 use crate::cell::writer::{Replica, Writer};

@@ -1,21 +1,10 @@
-//! What was removed: for each name its [`Removal`], so that no snapshot brings removed hits back.
+//! [`Graves`]: what was removed, so that no snapshot brings removed hits back.
 //!
-//! | what | does |
-//! |---|---|
-//! | a removal here | ends the endpoint and its handles; the next hit of the name makes another endpoint, in a higher epoch |
-//! | a removal elsewhere, heard of in a merge | voids the hits here up to it; the endpoint goes on in its epoch, with its handles |
-//!
-//! Tests: `tests/merge/removals.rs`, `tests/registry/fleet.rs`.
+//! Tests: `tests/registry`.
 
 use std::collections::BTreeMap;
 
-use super::core::Core;
-use super::map::Found;
-use crate::cell::form::{Cell, Form};
-use crate::cell::removal::{FoundHits, Removal, find};
-use crate::cell::writer::{Replica, Writer};
-use crate::endpoint::{Gone, Reach};
-use crate::time::Tick;
+use crate::cell::removal::Removal;
 
 /// What was removed.
 #[derive(Debug, Default)]
@@ -23,105 +12,4 @@ pub struct Graves {
     /// The highest epoch seen.
     pub epoch: u64,
     pub removed: BTreeMap<Box<str>, Removal>,
-}
-
-impl Core {
-    /// The epoch in which an endpoint of `name` begins.
-    pub fn epoch_of_removed(&self, name: &str) -> u64 {
-        self.graves.lock().removed.get(name).map_or(0, |removal| removal.epoch)
-    }
-
-    /// What is known of the removals of `name`.
-    pub fn removal_of(&self, name: &str) -> Removal {
-        self.graves.lock().removed.get(name).cloned().unwrap_or_default()
-    }
-
-    /// Keeps no more removals in mind than there may be endpoints, as long as those that go are out of every window.
-    ///
-    /// Not earlier: a merge with an older snapshot would bring the removed hits back.
-    pub fn forget_graves(&self, horizon: Tick) {
-        let slots = self.geometry().slots() as u64;
-        let mut graves = self.graves.lock();
-        if graves.removed.len() > self.max_endpoints() {
-            graves.removed.retain(|_, removal| removal.at.0 + slots > horizon.0);
-        }
-    }
-
-    /// Notes a removal of `name`; answers it together with those that were known.
-    fn note_removal(&self, name: &str, removal: &Removal) -> Removal {
-        let mut graves = self.graves.lock();
-        graves.epoch = graves.epoch.max(removal.epoch);
-        let known = graves.removed.entry(name.into()).or_default();
-        known.join(removal);
-        known.clone()
-    }
-
-    pub fn remove(&self, name: &str) -> bool {
-        let replica = self.ledger().replica;
-        self.remove_as(name, replica)
-    }
-
-    fn remove_as(&self, name: &str, replica: Replica) -> bool {
-        let guard = self.guard();
-        let Some(endpoint) = self.get(name, &guard).map(Found::reach) else { return false };
-        let at = self.horizon();
-        // Before the endpoint ends: a hit that makes the next one of the name sees the epoch.
-        let epoch = {
-            let mut graves = self.graves.lock();
-            // No snapshot says a higher one.
-            graves.epoch = (graves.epoch + 1).min(i64::MAX as u64);
-            let epoch = graves.epoch;
-            let removal = Removal { epoch, at, found: BTreeMap::new() };
-            graves.removed.entry(name.into()).or_default().join(&removal);
-            epoch
-        };
-        let _ = endpoint.end(Gone::Removed, self.shared());
-        // After it: no writer here brings another hit.
-        let found = self.found_from(endpoint, at, replica);
-        let _ = self.note_removal(name, &Removal { epoch, at, found });
-        self.take_out(name, endpoint)
-    }
-
-    /// The hits from `at` on in `endpoint`, by writer.
-    fn found_from(&self, endpoint: Reach<'_>, at: Tick, replica: Replica) -> BTreeMap<Writer, FoundHits> {
-        let exported = endpoint.export(self.shared());
-        let find = |form: Form, cells: &[Cell]| find(cells, form, self.geometry().resolution(), at);
-        let own = exported.own.into_iter().map(|own| {
-            let writer = Writer { replica, generation: own.number };
-            (writer, find(own.form, &own.cells))
-        });
-        let others = exported.others.into_iter();
-        let others = others.map(|(writer, other)| (writer, find(other.cells.form(), &other.cells.cells())));
-        own.chain(others).filter(|(_, found)| !found.is_empty()).collect()
-    }
-
-    /// Takes in a removal elsewhere. An endpoint of the name outlives it, without the hits that it voids.
-    pub fn hear_of(&self, name: &str, removal: &Removal, replica: Replica) {
-        // The endpoint goes by what is known altogether, as every registry does that hears of it later.
-        let removal = self.note_removal(name, removal);
-        let guard = self.guard();
-        if let Some(endpoint) = self.get(name, &guard).map(Found::reach) {
-            endpoint.outlive(&removal, replica, self.shared());
-        }
-    }
-
-    pub fn clear(&self) {
-        let mut ledger = self.ledger();
-        let guard = self.guard();
-        let mut names: Vec<Box<str>> = self.all(&guard).map(|(name, _)| name.into()).collect();
-        // In an order that can be told afterwards.
-        names.sort_unstable();
-        for name in names {
-            if !ledger.forked {
-                self.remove_as(&name, ledger.replica);
-            } else if let Some(endpoint) = self.get(&name, &guard).map(Found::reach) {
-                let _ = endpoint.end(Gone::Removed, self.shared());
-                self.take_out(&name, endpoint);
-            }
-        }
-        if ledger.forked {
-            ledger.forked = false;
-            ledger.inherited.clear();
-        }
-    }
 }

@@ -1,15 +1,19 @@
 //! [`Handle`]: one endpoint of a registry, without looking its name up.
+//!
+//! Tests: `tests/registry`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::core::Core;
+use super::state::{Core, Registry};
 use super::visitors::Visit;
 use crate::cell::hits::Hits;
 use crate::cell::outcome::Outcome;
+use crate::counter::query::Query;
 use crate::counter::strategy::Strategy;
 use crate::endpoint::{Endpoint, Gone, Reach, Shape};
 use crate::error::{EndpointError, QueryError};
+use crate::sketch::hyperloglog::hash::murmur;
 use crate::time::{Tick, Timestamp};
 
 /// One endpoint of a [`Registry`](crate::Registry): records and counts as fast as a [`HitCounter`](crate::HitCounter).
@@ -162,6 +166,65 @@ impl Handle {
     pub fn strategy(&self) -> (Strategy, Shape) {
         let of = |endpoint: Reach<'_>| (endpoint.strategy(), endpoint.shape());
         self.with(of).unwrap_or_else(|| of(self.reach()))
+    }
+}
+
+impl Handle {
+    /// Counts `amount` hits now, by `visitor`. See [`Registry::record_visit`].
+    pub fn record_visit(&self, visitor: impl AsRef<[u8]>, amount: u64) -> Outcome {
+        self.visit(&Visit { visitor: murmur(visitor.as_ref()), at: None, amount })
+    }
+
+    /// The same at `at`.
+    pub fn record_visit_at(&self, visitor: impl AsRef<[u8]>, at: Timestamp, amount: u64) -> Outcome {
+        self.visit(&Visit { visitor: murmur(visitor.as_ref()), at: Some(at), amount })
+    }
+
+    /// About how many different visitors there were. See [`Registry::query_uniques`].
+    ///
+    /// # Errors
+    /// As [`Registry::query_uniques`].
+    pub fn uniques(&self, last: Duration) -> Result<u64, QueryError> {
+        self.uniques_in(&self.core().query_now(last)?)
+    }
+
+    /// The same in `(at - last, at]`.
+    ///
+    /// # Errors
+    /// As [`Registry::query_uniques`].
+    pub fn uniques_at(&self, at: Timestamp, last: Duration) -> Result<u64, QueryError> {
+        self.uniques_in(&self.core().query_at(at, last)?)
+    }
+
+    fn uniques_in(&self, query: &Query<'_>) -> Result<u64, QueryError> {
+        self.with(|endpoint| self.core().uniques_of(endpoint, query)).unwrap_or(Ok(0))
+    }
+
+    /// About how many different visitors there ever were, since the endpoint was made.
+    #[must_use]
+    pub fn uniques_ever(&self) -> u64 {
+        self.with(|endpoint| self.core().ever_of(endpoint)).unwrap_or_default()
+    }
+}
+
+impl Registry {
+    /// A handle of `endpoint`, which is made if there is none. An endpoint that has handles is never pruned, and keeps the
+    /// memory of its former strategies until the last one is dropped.
+    ///
+    /// # Errors
+    /// [`EndpointError`] if the name is not possible or there is no room.
+    pub fn counter(&self, endpoint: &str) -> Result<Handle, EndpointError> {
+        Handle::new(&self.core, endpoint, None)
+    }
+
+    /// The same with a strategy of its own; an endpoint that has another is swapped to it.
+    ///
+    /// # Errors
+    /// As [`counter`](Self::counter); [`EndpointError::Strategy`] if the strategy does not suit the window.
+    pub fn counter_with(&self, endpoint: &str, strategy: &Strategy) -> Result<Handle, EndpointError> {
+        let handle = Handle::new(&self.core, endpoint, Some(strategy))?;
+        self.swap_endpoint(endpoint, strategy).map_err(EndpointError::Strategy)?;
+        Ok(handle)
     }
 }
 

@@ -1,7 +1,11 @@
 //! [`Metrics`]: what a registry has done and holds.
+//!
+//! Tests: `tests/registry`.
 
-use super::Registry;
-use super::core::Core;
+use super::ledger::Ledger;
+use super::state::{Core, Registry};
+use crate::cell::totals::Totals;
+use crate::sync::MutexGuard;
 
 /// What a registry holds, and what became of the hits it was given. The names are seed words of hit counters; all numbers
 /// but those of what is held only grow, also over removals and prunes.
@@ -40,7 +44,49 @@ pub struct Metrics {
 /// What an endpoint takes besides itself: its place in the map, the map's entry, the head of its `Arc`.
 const BESIDES: usize = 18 + size_of::<(Box<str>, usize)>() + 16;
 
+impl Registry {
+    /// What the registry has done and holds. Walks over all endpoints.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        self.core.metrics()
+    }
+}
+
 impl Core {
+    /// The ledger, under a replica of this process.
+    ///
+    /// A forked child has its parent's hits in its own memory and counts on in it. It becomes a replica of its own, whose
+    /// hits include the inherited ones; merging them with the parent's would count those twice, so they are noted.
+    pub fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        let mut ledger = self.ledger.lock();
+        let process = std::process::id();
+        if ledger.process != process {
+            let parent = std::mem::take(&mut ledger.replica);
+            ledger.inherited.push(parent);
+            ledger.forked = true;
+            ledger.process = process;
+        }
+        ledger
+    }
+
+    /// What this registry has counted by itself, in all its lives.
+    pub fn own_totals(&self) -> Totals {
+        let (shared, mut outcomes) = (self.shared(), self.noted());
+        let guard = self.guard();
+        for (_, endpoint) in self.all(&guard) {
+            outcomes = outcomes.plus(endpoint.reach().outcomes(shared));
+        }
+        let (pruned_events, pruned_endpoints) = self.aging.pruned();
+        Totals { outcomes, pruned_events, pruned_endpoints }
+    }
+
+    /// What was ever counted, here and elsewhere; it never goes down but over a restore.
+    pub fn totals(&self, ledger: &mut Ledger) -> Totals {
+        ledger.own = ledger.own.max(self.own_totals().minus(ledger.began));
+        ledger.floor = ledger.floor.max(ledger.own.plus(ledger.others.sum()));
+        ledger.floor
+    }
+
     pub fn metrics(&self) -> Metrics {
         let mut ledger = self.ledger();
         let totals = self.totals(&mut ledger);

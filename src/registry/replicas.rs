@@ -25,6 +25,8 @@
 //! # In a snapshot
 //! The sum stands beside the totals of replicas, under [`Replica::FOLDED`], and the unsure ones are in it. A restore takes it
 //! back. A merge leaves it out, because the replicas in it may be known there.
+//!
+//! Tests: below, `tests/registry`.
 
 use std::collections::BTreeMap;
 

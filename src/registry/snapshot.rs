@@ -49,6 +49,8 @@
 //! | 8 + 8 | tick, number of hits; all bits, all hits of the tick |
 //! | 4 | number of totals, and for each, replicas ascending: |
 //! | 16 + 40 + 16 | replica; hits counted, late, future, saturated, refused; hits and endpoints pruned |
+//!
+//! Tests: `tests/registry`.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};

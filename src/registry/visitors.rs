@@ -4,11 +4,12 @@
 //! and a hit that was refused leaves no visitor. What is kept, and how far off an answer may be, says
 //! [`uniques`](crate::sketch::uniques). An endpoint's visitors go with it when it is removed or pruned; a change of strategy
 //! leaves them alone.
+//!
+//! Tests: `tests/registry/visitors.rs`.
 
 use std::time::Duration;
 
-use super::core::Core;
-use super::{Handle, Registry};
+use super::state::{Core, Registry};
 use crate::cell::outcome::Outcome;
 use crate::counter::query::Query;
 use crate::endpoint::{Gone, Reach};
@@ -97,49 +98,11 @@ impl Registry {
     }
 }
 
-impl Handle {
-    /// Counts `amount` hits now, by `visitor`. See [`Registry::record_visit`].
-    pub fn record_visit(&self, visitor: impl AsRef<[u8]>, amount: u64) -> Outcome {
-        self.visit(&Visit { visitor: murmur(visitor.as_ref()), at: None, amount })
-    }
-
-    /// The same at `at`.
-    pub fn record_visit_at(&self, visitor: impl AsRef<[u8]>, at: Timestamp, amount: u64) -> Outcome {
-        self.visit(&Visit { visitor: murmur(visitor.as_ref()), at: Some(at), amount })
-    }
-
-    /// About how many different visitors there were. See [`Registry::query_uniques`].
-    ///
-    /// # Errors
-    /// As [`Registry::query_uniques`].
-    pub fn uniques(&self, last: Duration) -> Result<u64, QueryError> {
-        self.uniques_in(&self.core().query_now(last)?)
-    }
-
-    /// The same in `(at - last, at]`.
-    ///
-    /// # Errors
-    /// As [`Registry::query_uniques`].
-    pub fn uniques_at(&self, at: Timestamp, last: Duration) -> Result<u64, QueryError> {
-        self.uniques_in(&self.core().query_at(at, last)?)
-    }
-
-    fn uniques_in(&self, query: &Query<'_>) -> Result<u64, QueryError> {
-        self.with(|endpoint| self.core().uniques_of(endpoint, query)).unwrap_or(Ok(0))
-    }
-
-    /// About how many different visitors there ever were, since the endpoint was made.
-    #[must_use]
-    pub fn uniques_ever(&self) -> u64 {
-        self.with(|endpoint| self.core().ever_of(endpoint)).unwrap_or_default()
-    }
-}
-
 /// Hits of one visitor.
 #[derive(Debug)]
 pub struct Visit {
     /// The hash of who it is.
-    visitor: u64,
+    pub visitor: u64,
     /// `None` is now.
     pub at: Option<Timestamp>,
     pub amount: u64,
@@ -184,7 +147,7 @@ impl Core {
         }
     }
 
-    fn uniques_of(&self, endpoint: Reach<'_>, query: &Query<'_>) -> Result<u64, QueryError> {
+    pub fn uniques_of(&self, endpoint: Reach<'_>, query: &Query<'_>) -> Result<u64, QueryError> {
         let Some(span) = query.touched() else { return Ok(0) };
         if span.first < endpoint.forgotten() {
             return Err(query.expired());
@@ -200,7 +163,7 @@ impl Core {
         if reading.exact { Ok(reading.count) } else { Err(query.expired()) }
     }
 
-    fn ever_of(&self, endpoint: Reach<'_>) -> u64 {
+    pub fn ever_of(&self, endpoint: Reach<'_>) -> u64 {
         endpoint.uniques().map_or(0, |uniques| uniques.ever(self.parts()))
     }
 }

@@ -1,10 +1,11 @@
 //! Events and thresholds of a registry: who is told what.
+//!
+//! Tests: `tests/registry`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Registry;
-use super::core::Core;
+use super::state::{Core, Registry};
 use crate::counter::query::When;
 use crate::endpoint::Reach;
 use crate::error::{ConfigError, SubscribeError};

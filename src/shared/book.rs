@@ -1,4 +1,6 @@
 //! [`Book`]: a file as a reader finds it, with its hits by name, writer and tick, and what was removed.
+//!
+//! Tests: `tests/shared/exchange.rs`, `tests/shared/fleet.rs`.
 
 use std::collections::BTreeMap;
 

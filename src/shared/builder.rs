@@ -1,4 +1,6 @@
 //! Making and opening a [`SharedRegistry`].
+//!
+//! Tests: `tests/shared`.
 
 use std::path::Path;
 use std::time::Duration;

@@ -1,4 +1,6 @@
 //! What a shared registry is made of, and the ways into it: recording and asking, by name and by life.
+//!
+//! Tests: `tests/shared`.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

@@ -12,6 +12,8 @@
 //! | cells of a writer from before this file's replica | only what is more than the frozen share (frozen.rs) |
 //! | cells by the microsecond | added up by tick |
 //! | cells of buckets longer than a tick, estimates | refused: a slot holds the hits of one tick, counted |
+//!
+//! Tests: `tests/shared/exchange.rs`, `tests/shared/fleet.rs`.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,4 +1,6 @@
 //! [`SharedHandle`]: one endpoint of a shared file, without looking its name up.
+//!
+//! Tests: `tests/shared`.
 
 use std::sync::Arc;
 use std::time::Duration;

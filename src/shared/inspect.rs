@@ -1,4 +1,6 @@
 //! Looking at a file from outside: what it was made for, what it holds, whether it fits together. Nothing is written.
+//!
+//! Tests: `tests/shared/inspect.rs`.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -4,6 +4,8 @@
 //! is that of the machine's steady clock, moved so that it goes on over restarts: what the wall clock said when the file was
 //! made, or when it was first opened on this boot, and what `CLOCK_MONOTONIC` counted since. Setting the wall clock changes no
 //! limit.
+//!
+//! Tests: `tests/shared`.
 
 use std::hash::Hasher;
 use std::sync::Arc;

@@ -1,4 +1,6 @@
 //! What a shared registry holds, and how much room is left in its file.
+//!
+//! Tests: `tests/shared`.
 
 use super::core::Core;
 use super::format::layout::{Hot, Layout};

@@ -1,4 +1,6 @@
 //! The registry's face: every method names an endpoint, and answers for all processes.
+//!
+//! Tests: `tests/shared`.
 
 use std::path::Path;
 use std::sync::Arc;

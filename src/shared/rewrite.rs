@@ -11,6 +11,8 @@
 //! | write the new file, under no name or another one | as before; what has another name is never looked at again |
 //! | bring it to the disk | as before |
 //! | give it its name, in one step | the new file is there |
+//!
+//! Tests: `tests/shared/exchange.rs`, `tests/shared/fleet.rs`.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};

@@ -8,6 +8,8 @@
 //! |---|---|
 //! | of the file's own | what a removal found of its own writer, and of each frozen share what it voids |
 //! | of merged hits | what a removal found of the writer, less what is void in that writer's frozen share |
+//!
+//! Tests: `tests/shared/exchange.rs`, `tests/shared/fleet.rs`.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,6 @@
 //! Events and thresholds: of the hits that this process records.
+//!
+//! Tests: `tests/shared`.
 
 use std::sync::Arc;
 use std::time::Duration;

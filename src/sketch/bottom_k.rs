@@ -34,6 +34,8 @@
 //!
 //! # Bytes
 //! The frame of `bytes.rs`, kind 7, for samples of texts; see `docs/formats.md`.
+//!
+//! Tests: `tests/sketch/bottom_k.rs`.
 
 use std::collections::BTreeMap;
 use std::fmt;

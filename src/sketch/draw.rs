@@ -9,6 +9,8 @@
 //! of the process that seeded it, and is seeded anew where that is another: one load a draw.
 //!
 //! **Progress.** Wait-free; a thread's first draw in a process makes a system call or two.
+//!
+//! Tests: below, `tests/sketch`.
 
 use std::cell::RefCell;
 

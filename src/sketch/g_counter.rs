@@ -28,6 +28,8 @@
 //!
 //! # Bytes
 //! The frame of `bytes.rs`, kind 3; see `docs/formats.md`.
+//!
+//! Tests: `tests/models/g_counter.rs`.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;

@@ -12,9 +12,11 @@
 //! | [`uniques`] | how many different items in the last N seconds, and ever | 80 bytes, then a HyperLogLog for each sixteenth of the window | that of HyperLogLog |
 //!
 //! [`draw`] is where random numbers come from.
+//!
+//! Tests: `tests/sketch`.
 
-pub mod bottom_k;
 pub mod draw;
+pub mod bottom_k;
 pub mod g_counter;
 pub mod hyperloglog;
 pub mod morris;

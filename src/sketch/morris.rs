@@ -22,6 +22,8 @@
 //! next raise have a geometric distribution of parameter `base^-c`, so one number `u` in `(0, 1]` gives them as
 //! `ceil(ln(1 - u) / ln(1 - base^-c))`. `u <= base^-c` is a raise by the very next hit. The same `u` never raises a larger
 //! register sooner than a smaller one; the ring depends on it.
+//!
+//! Tests: below, `tests/sketch/morris.rs`, `tests/models/morris.rs`.
 
 use crate::error::ConfigError;
 use crate::sync::mutant::mutated;

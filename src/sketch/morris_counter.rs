@@ -27,6 +27,8 @@
 //!
 //! # Bytes
 //! The frame of `bytes.rs`, kind 5; see `docs/formats.md`.
+//!
+//! Tests: `tests/sketch/morris_counter.rs`.
 
 use std::fmt;
 

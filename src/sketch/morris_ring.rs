@@ -62,6 +62,8 @@
 //! | `reset` | wait-free | one store a word | drops what returned before it began, keeps what began after it returned |
 //!
 //! The sum of independent estimates has no larger relative error than each, so the stated error holds for every span.
+//!
+//! Tests: `tests/sketch/morris_ring.rs`.
 
 use crate::cell::form::Cell;
 use crate::cell::outcome::{Outcome, Outcomes, Tally};

@@ -62,6 +62,8 @@
 //!
 //! # Bytes
 //! The frame of `bytes.rs`, kind 6, for samples of texts; see `docs/formats.md`.
+//!
+//! Tests: `tests/sketch/reservoir.rs`, `tests/models/reservoir.rs`.
 
 use std::fmt;
 

@@ -31,6 +31,8 @@
 //! # Layout
 //! Entries in the order they came; a heap of their indices, the smallest count first; a hash map from item to index. An add
 //! costs one look-up and O(log k) exchanges in the heap.
+//!
+//! Tests: `tests/sketch`.
 
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, HashMap};

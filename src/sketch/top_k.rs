@@ -27,6 +27,8 @@
 //!
 //! # Bytes
 //! The frame of `bytes.rs`, kind 4, for lists of texts; see `docs/formats.md`.
+//!
+//! Tests: `tests/sketch/top_k.rs`.
 
 use std::borrow::Borrow;
 use std::fmt;

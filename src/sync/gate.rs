@@ -20,6 +20,8 @@
 //! the endpoint's `uses`.
 //!
 //! **Progress.** Every method is wait-free: at most two read-modify-writes, none repeated.
+//!
+//! Tests: `tests/models/endpoint.rs`.
 
 use crate::sync::mutant::mutated;
 use crate::sync::{AtomicU64, Ordering};

@@ -13,6 +13,8 @@
 //!
 //! **Progress.** [`Lives::here`]: wait-free, two loads in a process that has not been forked, two more for each ancestor
 //! that counted. [`Lives::begin`]: wait-free but for the allocator and a system call.
+//!
+//! Tests: `tests/models`.
 
 use crate::sync::mutant::mutated;
 use crate::sync::stamp;

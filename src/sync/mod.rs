@@ -13,16 +13,20 @@
 //!
 //! [`Typed`] is an atomic 64-bit word that holds a newtype such as [`Tick`](crate::time::Tick), so that a tick cannot
 //! be stored where a count is meant.
+//!
+//! Tests: `tests/models`.
 
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)]
 
-pub(crate) mod gate;
-pub(crate) mod life;
 pub mod mutant;
-pub(crate) mod per_process;
+pub(crate) mod gate;
 pub(crate) mod stamp;
 pub mod table;
+pub(crate) mod life;
+pub(crate) mod per_process;
 pub mod threads;
+#[cfg(hitring_loom)]
+pub mod weaken;
 
 pub use std::sync::atomic::Ordering;
 
@@ -39,9 +43,6 @@ use std::sync as locks;
 use locks::atomic as words;
 #[cfg(hitring_loom)]
 use weaken as words;
-
-#[cfg(hitring_loom)]
-pub mod weaken;
 
 // Aliases, not exports: the lint that forbids the types elsewhere would see through an export.
 

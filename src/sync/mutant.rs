@@ -3,6 +3,8 @@
 //! A model that passes says little until the same model is seen to fail on a broken counter. Each place in the
 //! algorithms that a model defends asks `mutated!`; under a model checker the test that is running may switch one
 //! fault on, in every other build the question is the constant `false` and costs nothing.
+//!
+//! Tests: `tests/models`.
 
 /// One deliberate fault.
 #[cfg(hitring_model)]

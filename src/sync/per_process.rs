@@ -14,6 +14,8 @@
 //!
 //! **Progress.** No lock, so a fork at any instant leaves nothing locked. [`PerProcess::here`]: wait-free, one system
 //! call and two loads for each process of the line that put a value in.
+//!
+//! Tests: below, `tests/events/forks.rs`, `tests/sketch/forks.rs`.
 
 use std::sync::Arc;
 

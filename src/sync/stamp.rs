@@ -14,6 +14,8 @@
 //! dead ancestor.
 //!
 //! **Progress.** Wait-free; the first call in a process makes a system call or two.
+//!
+//! Tests: `tests/models`.
 
 use std::hash::BuildHasher;
 

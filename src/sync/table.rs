@@ -21,6 +21,8 @@
 //! **Progress.** [`Table::get`]: wait-free, one load, or two from the 33rd index on. [`Table::get_or_insert_with`]:
 //! wait-free but for the allocator, at most two exchanges, none repeated, and raising `len`. [`Table::iter`]: wait-free,
 //! two loads an entry up to `len`.
+//!
+//! Tests: below, `tests/models/table.rs`.
 
 use std::marker::PhantomData;
 use std::ptr;

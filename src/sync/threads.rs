@@ -19,6 +19,8 @@
 //! at most [`Ids::words`] words plus one retry for every claim that other threads make meanwhile; it allocates nothing.
 //! In a destructor of another thread-local, after the id has been given back, [`current`] answers `None`, and so it
 //! does in the 65,537th thread alive.
+//!
+//! Tests: below, `tests/models`.
 
 use crate::sync::mutant::mutated;
 use crate::sync::{AtomicU64, Ordering};

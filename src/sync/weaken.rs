@@ -2,6 +2,8 @@
 //!
 //! Each method knows the place in the source that calls it. [`sites`] tells which orderings a model reaches, and
 //! [`with`] runs a model while one of them is weaker than written; `tests/sweep` does so with all of them.
+//!
+//! Tests: `tests/models`.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;

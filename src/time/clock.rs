@@ -24,6 +24,8 @@
 //! | steps back by at most `max_skew` | stand still until it has caught up |
 //! | steps back by more | follow it; hits whose slot holds a newer tick are [`Late`](crate::Outcome::Late), none is miscounted |
 //! | steps ahead | follow it |
+//!
+//! Tests: below, `tests/registry`.
 
 #![allow(clippy::disallowed_methods)]
 

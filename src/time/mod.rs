@@ -5,9 +5,11 @@
 //! lands in a neighbouring tick through rounding.
 //!
 //! This module reads no clock; see [`clock`](crate::time::clock).
+//!
+//! Tests: below, `tests/surface`.
 
-pub(crate) mod clock;
 pub(crate) mod error;
+pub(crate) mod clock;
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

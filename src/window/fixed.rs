@@ -13,6 +13,8 @@
 //! `exact(span) <= answer <= exact(span widened by less than a bucket on both sides)`. (Tested in `tests/conformance`.)
 //!
 //! Progress, late hits and what a reader sees beside writers are those of [`Ring`], in buckets instead of ticks.
+//!
+//! Tests: `tests/conformance`, `tests/models`.
 
 use std::time::Duration;
 

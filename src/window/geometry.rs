@@ -13,6 +13,8 @@
 //!   to 8.6 billion hits a second; 320 slots of a millisecond: 40 | 1 | 23 bits.
 //! * **Index**: a multiplication by a precomputed reciprocal instead of a division; exact for every tick (Granlund and
 //!   Montgomery, "Division by Invariant Integers using Multiplication", 1994).
+//!
+//! Tests: below, `tests/conformance`, `tests/models`.
 
 use std::time::Duration;
 

@@ -12,13 +12,15 @@
 //!
 //! All keep the same rules for late hits and expired queries, because all have a ring of slots with laps underneath;
 //! only the sliding log keeps the exact time of a hit within its tick.
+//!
+//! Tests: `tests/conformance`, `tests/oracle`.
 
-pub mod fixed;
 pub mod geometry;
 pub mod remembered;
-pub mod ring;
-pub mod sliding;
 pub mod slots;
+pub mod ring;
+pub mod fixed;
+pub mod sliding;
 pub mod sparse;
 pub mod stripe;
 pub mod striped;

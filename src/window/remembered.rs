@@ -15,6 +15,8 @@
 //! `RecallUnchecked`.)
 //!
 //! **Progress.** Both operations are wait-free: a fixed number of loads, and at most one exchange, never repeated.
+//!
+//! Tests: `tests/models/remembered.rs`.
 
 use crate::sync::mutant::mutated;
 use crate::sync::{AtomicU64, AtomicUsize, Ordering};

@@ -65,6 +65,8 @@
 //!
 //! Assumption: a thread that is stopped between two steps is continued some time, or the process ends; nothing waits for
 //! it either way, but `reset`.
+//!
+//! Tests: `tests/models/ring.rs`.
 
 use crate::cell::form::Cell;
 use crate::cell::outcome::{Outcome, Outcomes, Tally};

@@ -28,6 +28,8 @@
 //! A query sees every hit whose call returned before it began and none that began after it ended. A process that forks
 //! while another thread holds a shard's lock leaves it locked in the child: fork before threads record, or use another
 //! strategy.
+//!
+//! Tests: `tests/models/sliding.rs`.
 
 use crossbeam_utils::CachePadded;
 

@@ -24,6 +24,8 @@
 //! closed (see `ring.rs`); everybody else masks it.
 //!
 //! The array begins at a cache line, so that no neighbour's writes slow it down.
+//!
+//! Tests: below, `tests/models/slot.rs`.
 
 use crate::cell::form::Cell;
 use crate::cell::outcome::Outcome;

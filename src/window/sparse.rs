@@ -44,6 +44,8 @@
 //! | `sum`, `cells`, `newest` | wait-free | one load a word, one more |
 //!
 //! A reader beside writers sees every hit whose call returned before it began and none that began after it ended.
+//!
+//! Tests: `tests/models/sparse.rs`.
 
 use crate::cell::form::Cell;
 use crate::cell::outcome::Outcome;

@@ -33,6 +33,8 @@
 //! | `record` | owner | wait-free on every target | one load and one store of the slot, three loads, in a new or a closed tick up to five more stores; once after a reset, one store a slot |
 //! | `sum` | any | wait-free | one slot in a tick already asked for; in a new one a load for each tick closed since and each that left the span; at most two a slot |
 //! | `cells`, `outcomes` | any | wait-free | one load a slot |
+//!
+//! Tests: `tests/conformance`, `tests/models`.
 
 use crossbeam_utils::CachePadded;
 

@@ -26,6 +26,8 @@
 //!
 //! A reader beside writers sees every hit whose call returned before it began and none that began after it ended, and
 //! a later reader never sees less. When nobody writes, the count is exact.
+//!
+//! Tests: `tests/models/striped.rs`.
 
 use crate::cell::form::Cell;
 use crate::cell::outcome::{Outcome, Outcomes};

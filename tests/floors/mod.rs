@@ -1,6 +1,10 @@
 //! The house rules that a machine can check, over every file of `src`.
 
+mod imports;
+
 use std::path::{Path, PathBuf};
+
+use imports::Files;
 
 /// The modules in the order of the table of floors in `src/lib.rs`, the one place where it stands: a module uses only those before
 /// it.
@@ -14,13 +18,8 @@ fn floors() -> Vec<&'static str> {
     modules
 }
 
-/// The one circle: a time that cannot be is an error, and errors tell times.
-fn group(module: &str) -> &str {
-    if module == "error" { "time" } else { module }
-}
-
 fn height(module: &str) -> Option<usize> {
-    floors().into_iter().position(|name| name == group(module))
+    floors().into_iter().position(|name| name == module)
 }
 
 /// What is wrong with the `crate::` paths of a file of `module`.
@@ -36,7 +35,7 @@ fn upward_imports(module: &str, text: &str) -> Vec<String> {
             let console_script = module == "python" && path.starts_with("cli::run");
             // What the crate root exports again, or a macro of its own.
             let reexported = theirs.starts_with(char::is_uppercase) || theirs.is_empty();
-            if group(theirs) == group(module) || console_script || reexported {
+            if theirs == module || console_script || reexported {
                 continue;
             }
             match height(theirs) {
@@ -61,6 +60,16 @@ fn broken_rules(name: &str, text: &str) -> Vec<String> {
     let product = code.split("mod tests {").next().unwrap_or_default();
     rule(!text.starts_with("//!"), "does not say in its first line what it is");
     rule(text.lines().count() > 600, "is longer than 600 lines");
+    let header = text.lines().take_while(|line| line.starts_with("//!")).last().unwrap_or_default();
+    let tests = header.strip_prefix("//! Tests: ").and_then(|tests| tests.strip_suffix('.'));
+    rule(tests.is_none(), "does not say in the last line of its header where its tests are");
+    for tests in tests.into_iter().flat_map(|tests| tests.split(", ")) {
+        let there = match tests.trim_matches('`') {
+            "below" => text.contains("mod tests {"),
+            path => path.starts_with("tests") && Path::new(env!("CARGO_MANIFEST_DIR")).join(path).exists(),
+        };
+        rule(!there, "names tests that are not there");
+    }
     rule(
         !name.starts_with("sync/")
             && ["std::sync::atomic", "core::sync::atomic"].iter().any(|door| product.contains(door)),
@@ -118,6 +127,15 @@ fn no_file_breaks_a_rule() {
 }
 
 #[test]
+fn files_import_downwards_and_in_no_circle() {
+    let files = Files::new(below("src"));
+    assert!(files.edges().len() > 100);
+    let wrong = files.upwards();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert_eq!(files.circle(), None);
+}
+
+#[test]
 fn every_mutant_is_asked_for_and_modelled() {
     let text = |files: Vec<(String, String)>| files.into_iter().map(|(_, text)| text).collect::<String>();
     let (source, models) = (text(below("src")), text(below("tests/models")));
@@ -157,6 +175,39 @@ fn every_folder_of_tests_has_tests() {
     }
 }
 
+/// A crate of these files.
+fn planted(files: &[(&str, &str)]) -> Files {
+    Files::new(files.iter().map(|&(name, text)| (name.to_owned(), text.to_owned())).collect())
+}
+
+#[test]
+fn planted_circles_and_upward_imports_are_found() {
+    let fine = [
+        ("lib.rs", "mod a;\nmod b;"),
+        ("a/mod.rs", "mod low;\nmod high;\npub use high::High;\npub use low::{Low, Other as Another};"),
+        ("a/low.rs", "pub struct Low;\npub struct Other;"),
+        ("a/high.rs", "use super::low::{self, Low};\nmod tests { use super::super::High; }"),
+        ("b/mod.rs", "use crate::a::{Another, High}; // use crate::b"),
+    ];
+    let with = |name: &str, text: &'static str| {
+        let files = fine.map(|(of, before)| if of == name { (of, text) } else { (of, before) });
+        let files = planted(&files);
+        (files.upwards().len(), files.circle())
+    };
+    assert_eq!(with("lib.rs", "mod a;\nmod b;"), (0, None));
+    let circle = |way: &str| Some(way.to_owned());
+    let both = "a/high.rs -> a/low.rs -> a/high.rs";
+    assert_eq!(with("a/low.rs", "use super::high::High;"), (1, circle(both)));
+    assert_eq!(with("a/low.rs", "use crate::a::High;"), (1, circle(both)), "by the name that mod.rs exports");
+    assert_eq!(with("a/low.rs", "fn low() -> super::High {}"), (1, circle(both)), "by a path");
+    assert!(with("a/low.rs", "use crate::b::B;").1.is_some(), "over another folder");
+    assert_eq!(with("a/mod.rs", "mod high;\nmod low;"), (1, None));
+    let parent = with("a/mod.rs", "mod low;\nmod high;\nuse self::low::Low;\nstruct Own;");
+    assert_eq!(parent, (0, None));
+    let files = planted(&[("lib.rs", ""), ("a/mod.rs", "mod low;\nuse low::Low;"), ("a/low.rs", "use super::Own;")]);
+    assert_eq!(files.circle(), circle("a/mod.rs -> a/low.rs -> a/mod.rs"));
+}
+
 #[test]
 fn the_checks_can_fail() {
     assert_eq!(upward_imports("window", "use crate::time::Tick;").len(), 0);
@@ -166,9 +217,12 @@ fn the_checks_can_fail() {
     assert_eq!(upward_imports("python", "use crate::cli::log;\nuse crate::cli::run;").len(), 1);
     assert_eq!(upward_imports("nowhere", "").len(), 1);
     assert_eq!(upward_imports("window", "use crate::nowhere::x;").len(), 1);
-    let fine = "//! Says.\n";
+    let fine = "//! Says.\n//! Tests: `tests/floors`.\n";
     assert_eq!(broken_rules("a.rs", fine).len(), 0);
-    assert_eq!(broken_rules("a.rs", "use x;").len(), 1);
+    assert_eq!(broken_rules("a.rs", "use x;").len(), 2, "neither what it is nor where its tests are");
+    assert_eq!(broken_rules("a.rs", "//! Says.\n").len(), 1);
+    assert_eq!(broken_rules("a.rs", "//! Says.\n//! Tests: below, `tests/nowhere`.\n").len(), 2);
+    assert_eq!(broken_rules("a.rs", "//! Says.\n//! Tests: below.\nmod tests {").len(), 0);
     assert_eq!(broken_rules("utils.rs", fine).len(), 1);
     for bad in ["use std::sync::atomic::AtomicU8;", "Instant::now()", "Ordering::SeqCst", &"\n".repeat(600)] {
         assert_eq!(broken_rules("a.rs", &format!("{fine}{bad}\n")).len(), 1, "{bad:?}");

@@ -1,4 +1,6 @@
 //! Scenario 1: whole buckets.
+//!
+//! Tests: `tests/demo`.
 
 use std::time::Duration;
 

@@ -11,9 +11,11 @@
 //! | `pruning` | a log that stays as long as its window |
 //! | `snapshot` | taken, then more hits, then restored |
 //! | `page` | how all of them are laid out |
+//!
+//! Tests: `tests/demo`.
 
-mod fixed;
 mod page;
+mod fixed;
 mod pruning;
 mod sliding;
 mod snapshot;

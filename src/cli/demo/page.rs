@@ -1,4 +1,6 @@
 //! The page that a demo fills: headings, paragraphs, steps and tables, 79 columns wide.
+//!
+//! Tests: below, `tests/demo`.
 
 use std::fmt::Write;
 

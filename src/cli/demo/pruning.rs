@@ -1,4 +1,6 @@
 //! Scenario 4: a log that stays as long as its window.
+//!
+//! Tests: `tests/demo`.
 
 use std::time::Duration;
 

@@ -1,4 +1,6 @@
 //! Scenario 2: buckets against a window that slides.
+//!
+//! Tests: `tests/demo`.
 
 use std::time::Duration;
 

@@ -1,4 +1,6 @@
 //! Scenario 5: a snapshot, more hits, and back.
+//!
+//! Tests: `tests/demo`.
 
 use std::time::Duration;
 

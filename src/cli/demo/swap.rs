@@ -1,4 +1,6 @@
 //! Scenario 3: to Morris registers, and what becomes of the hits before.
+//!
+//! Tests: `tests/demo`.
 
 use std::time::Duration;
 

@@ -2,6 +2,8 @@
 //!
 //! An endpoint that is just being made looks like half a one, and the file may be in use. So a fault is what is found each time
 //! of a few looks: nothing stays half made so long, and what is broken stays so.
+//!
+//! Tests: `tests/replay`.
 
 use std::path::Path;
 use std::thread::sleep;

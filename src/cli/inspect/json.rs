@@ -1,4 +1,6 @@
 //! `--json`: the report as one object on a line. The fields are documented in docs/inspect.md.
+//!
+//! Tests: `tests/replay`.
 
 use serde::Serialize;
 

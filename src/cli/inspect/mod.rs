@@ -6,6 +6,8 @@
 //! | `json` | the same as one object |
 //! | `check` | what does not fit together |
 //! | `watch` | the text or the object every second |
+//!
+//! Tests: `tests/replay`.
 
 mod check;
 mod json;

@@ -1,5 +1,7 @@
 //! The report for a person. No line is wider than asked for, whatever the file says: names give way to numbers, and numbers lose
 //! the marks between their digits before names have no room at all.
+//!
+//! Tests: `tests/replay`.
 
 use std::time::Duration;
 

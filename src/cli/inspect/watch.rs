@@ -9,6 +9,8 @@
 //!
 //! A file keeps its contents when another takes its path, and then nobody new counts in it. So the path is followed; while it
 //! means no file that can be shown, the last one is, and a line says so.
+//!
+//! Tests: below, `tests/replay`.
 
 use std::io::{self, IsTerminal};
 use std::path::Path;

@@ -18,6 +18,8 @@
 //!    needed); when that is empty or missing, what stands before the first space; when that is empty too, the whole request.
 //! 6. The stamp must be a real date. A stamp in the right shape that is no date makes the line malformed; no other
 //!    stamp is tried for it.
+//!
+//! Tests: `tests/replay`.
 
 use memchr::{memchr, memchr_iter, memchr2, memrchr_iter};
 

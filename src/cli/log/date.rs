@@ -2,6 +2,8 @@
 //!
 //! Years are 1 to 9999 of the Gregorian calendar, carried back before its beginning. The conversion counts years from
 //! March, so that a leap day is the last of its year: the idea is Howard Hinnant's (chrono-compatible date algorithms).
+//!
+//! Tests: below, `tests/replay`.
 
 /// Days from 1970-01-01 to a date. The date must be real ([`is_real`]).
 pub(crate) fn days(year: i64, month: i64, day: i64) -> i64 {

@@ -4,6 +4,8 @@
 //! A signature alone refuses nothing: a host may be called `BZh.example`. It is believed once the
 //! first line does not parse. A tar archive is believed at once, because its header and the first
 //! line of the log in it can make a line that parses, with a client nobody has.
+//!
+//! Tests: below, `tests/replay`.
 
 use memchr::memchr;
 

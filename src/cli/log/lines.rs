@@ -6,6 +6,8 @@
 //!
 //! The buffer holds one block, and grows (doubling) only while a line does not fit. Each byte is searched once: what
 //! was searched without finding a line feed is not searched again when more bytes arrive.
+//!
+//! Tests: below, `tests/replay`.
 
 use std::io::{self, Read};
 

@@ -6,9 +6,11 @@
 //! clf      common and combined format                                                 -> hits
 //! date     the calendar under them
 //! ```
+//!
+//! Tests: `tests/replay`.
 
-pub(crate) mod clf;
 pub(crate) mod date;
+pub(crate) mod clf;
 pub(crate) mod foreign;
 pub(crate) mod lines;
 pub(crate) mod source;

@@ -3,6 +3,8 @@
 //! An input is a file's name, or `-` for stdin. gzip is told from the first bytes, never from the name, and may consist
 //! of several members (as `cat a.gz b.gz` makes them). Every input is looked at before the first is read, so that a
 //! misspelt name is told at once and not after minutes.
+//!
+//! Tests: `tests/replay`.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};

@@ -6,6 +6,8 @@
 //! **distinct** keys, not the number of hits: a log of a billion lines with few paths stays small.
 //!
 //! Keys are two ids in 64 bits ([`key`]): (path, second) with the number of hits, (path, client) with nothing.
+//!
+//! Tests: below, `tests/replay`.
 
 use super::names::Id;
 

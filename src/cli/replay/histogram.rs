@@ -1,4 +1,6 @@
 //! Hits over time as one line of bars.
+//!
+//! Tests: below, `tests/replay`.
 
 use super::timeline::Timeline;
 

@@ -9,16 +9,18 @@
 //!
 //! It answers from everything in the inputs, in any order of the lines, so it needs no ring and no clock. Nothing is
 //! printed to stdout before all inputs were read to their ends: a failure leaves no answer that could pass for whole.
+//!
+//! Tests: `tests/replay`.
 
-mod cells;
-mod histogram;
 mod names;
-mod reading;
-mod report;
+mod cells;
+mod timeline;
+mod histogram;
 mod seconds;
 mod tally;
+mod reading;
+mod report;
 mod text;
-mod timeline;
 
 use std::ffi::OsString;
 use std::io::{self, Write};

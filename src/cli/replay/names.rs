@@ -3,6 +3,8 @@
 //! The bytes of all names lie in one vector, in the order of their ids, and a hash table holds the ids. A name of n
 //! bytes costs n + 8 bytes and some 16 in the table, and no allocation of its own. The table keeps 32 bits of each hash,
 //! so that growing it reads no name, and a name is compared only when those agree.
+//!
+//! Tests: below, `tests/replay`.
 
 use std::hash::BuildHasher;
 

@@ -7,6 +7,8 @@
 //! | lines, and none parses | the run fails: unknown format |
 //! | has the signature of another format, and its first line does not parse | the run fails at that line |
 //! | cannot be read to its end | the run fails |
+//!
+//! Tests: `tests/replay`.
 
 use std::ffi::OsString;
 use std::io::Write;

@@ -11,6 +11,8 @@
 //! null when nothing was hit. `windows` has one entry for each `--at`, in their order; without any it has the busiest
 //! window and the one that ends at the last hit, and nothing when nothing was hit. `by_path` has the paths of `--path`,
 //! in their order, zeros included; without any it has the paths of `top`.
+//!
+//! Tests: `tests/replay`.
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 

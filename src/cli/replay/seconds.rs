@@ -2,6 +2,8 @@
 //!
 //! Logs are nearly in order of time, but only nearly, and a hostile line may name any year. So a second is found through
 //! a small table of the recent ones, and through a hash map when it is not there.
+//!
+//! Tests: below, `tests/replay`.
 
 use std::collections::HashMap;
 

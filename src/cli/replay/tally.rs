@@ -3,6 +3,8 @@
 //! Every answer is exact and the same in any order of the lines: hits go into cells (path, second) and (path, client),
 //! which are sorted, and nothing is ever dropped. Memory follows the number of distinct paths, clients, seconds and
 //! pairs of them.
+//!
+//! Tests: below, `tests/replay`.
 
 use super::cells::{Cells, key, of_first};
 use super::names::{Id, Names, TooManyNames};

@@ -1,6 +1,8 @@
 //! The report for a person: aligned, and no wider than the screen.
 //!
 //! Long paths are cut in the middle, because paths of one site differ at both ends; the JSON form has them whole.
+//!
+//! Tests: `tests/replay`.
 
 use super::histogram::Histogram;
 use super::reading::Read;

@@ -2,6 +2,8 @@
 //!
 //! A window of `last` seconds at T holds the hits in **(T - last, T]**: with last = 300, a hit at 1 is in at 300 and out
 //! at 301. Any T may be asked, before, between and after the hits.
+//!
+//! Tests: below, `tests/replay`.
 
 /// How many hits there were in each second that had one.
 pub(super) struct Timeline {

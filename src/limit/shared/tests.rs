@@ -1,4 +1,6 @@
 //! Limits in shared words: one step at a time, killed and stopped at each, against plans in memory and against logs.
+//!
+//! Tests: `tests/limit`.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;

@@ -13,6 +13,8 @@
 //! | `lost` | the handler, to 1, for good |
 //!
 //! The handler only does what may be done in one: loads and stores of atomics, and the system call `mmap`.
+//!
+//! Tests: `tests/shared/files.rs`.
 
 use std::ffi::{c_int, c_void};
 use std::sync::OnceLock;

@@ -19,6 +19,8 @@
 //! | | the parent | closes it; the child's goes on |
 //!
 //! From the first of these to the last, no file comes or goes.
+//!
+//! Tests: `tests/shared/processes.rs`.
 
 use std::fs::File;
 use std::io;

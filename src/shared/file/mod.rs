@@ -18,6 +18,8 @@
 //! A page that the disk cannot keep is no matter of ours: all room was taken when the file was made. A file that is cut while
 //! it is mapped: fault.rs. A file that is removed or replaced: whoever has it open counts on in what has no name any more;
 //! [`RingFile::is_current`] tells.
+//!
+//! Tests: `tests/shared/files.rs`.
 
 mod fault;
 pub mod lock;

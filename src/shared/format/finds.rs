@@ -15,6 +15,8 @@
 //! `FindUnversioned`: the version stays while the words change.)
 //!
 //! **Progress.** Reading is wait-free: one pass.
+//!
+//! Tests: below, `tests/shared`.
 
 use std::collections::BTreeMap;
 

@@ -10,6 +10,8 @@
 //!
 //! The writer's own share of a slot is the slot less these. Nobody needs it to count, unless hits were removed: only what leaves
 //! the file, or comes into it, is by writer.
+//!
+//! Tests: `tests/shared`.
 
 use std::collections::BTreeMap;
 

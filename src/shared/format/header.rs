@@ -22,6 +22,8 @@
 //! | 63 | CRC-32 (IEEE) of the words before it |
 //!
 //! Whatever does not fit is refused before anything else is looked at, and nothing is changed.
+//!
+//! Tests: `tests/shared`.
 
 use std::path::Path;
 use std::time::Duration;

@@ -14,6 +14,8 @@
 //! ```
 //! Everything is of atomic words, names too, so that nothing in the file is ever read while it is written in a way that the
 //! language leaves undefined. Places within a section are indices that every use checks against the section's length.
+//!
+//! Tests: below, `tests/shared`.
 
 use std::ops::Range;
 

@@ -38,6 +38,8 @@
 //! it; if after, it is told that the life is over.
 //!
 //! **Progress.** `record` is lock-free: an exchange is lost to another hit only; then one `fetch_add`. `begin` is lock-free.
+//!
+//! Tests: `tests/models/shared.rs`.
 
 use super::names::{Full, LAST_EPOCH, Name, Names};
 use crate::cell::outcome::Outcome;

@@ -8,6 +8,8 @@
 //! | `frozen`, `others`, `finds` | who counted what before this writer; the totals of merged registries; what removals found |
 //! | `visitors` | different visitors of an endpoint |
 //! | `sections` | all of it together |
+//!
+//! Tests: `tests/shared`.
 
 pub mod finds;
 pub mod layout;

@@ -23,6 +23,8 @@
 //!
 //! **Progress.** `find` is wait-free: at most as many buckets as there are. `find_or_insert` is lock-free: room for the record is
 //! taken by an exchange that fails only for another's.
+//!
+//! Tests: `tests/models/shared.rs`.
 
 use super::layout::LINE;
 use crate::sync::mutant::mutated;

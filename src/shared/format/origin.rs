@@ -11,6 +11,8 @@
 //! | the machine booted | another boot | new writer: what the disk has may be older than what was exported |
 //!
 //! An old state that is written *into* the same inode on the same boot looks like the file itself. Do not; replace the file.
+//!
+//! Tests: `tests/shared`.
 
 use std::ffi::CStr;
 use std::fs::{self, File};

@@ -4,6 +4,8 @@
 //! row   [ replica: process, sequence ][ counted, late, future, saturated, refused ][ pruned hits, pruned endpoints ]
 //! ```
 //! Rows are added under the file's lock, after their words are written; each word after the replica only grows.
+//!
+//! Tests: `tests/shared`.
 
 use super::layout::OTHER;
 use crate::cell::outcome::Outcomes;

@@ -1,4 +1,6 @@
 //! [`Sections`]: the words of a file, by what lies in them.
+//!
+//! Tests: `tests/shared`.
 
 use std::hash::Hasher;
 

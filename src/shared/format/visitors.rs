@@ -23,6 +23,8 @@
 //!
 //! **Progress.** `add` is wait-free but for taking a table from the pool, which is lock-free; a life has at most 24 tables, and
 //! at most [`PROBES`] places are looked at in each.
+//!
+//! Tests: `tests/shared`.
 
 use super::lives::Life;
 use crate::sketch::hyperloglog::HyperLogLog;

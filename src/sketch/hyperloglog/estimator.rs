@@ -4,6 +4,8 @@
 //! which Redis uses too. It needs no table of corrections and no second method for few items: `sigma` accounts for the
 //! registers that nothing fell into, `tau` for those that can rise no further. The operations are done in Redis's order,
 //! so that the same registers give the same number.
+//!
+//! Tests: `tests/sketch`.
 
 use crate::sketch::hyperloglog::precision::Precision;
 

@@ -8,6 +8,8 @@
 //! | 4 | `n`, the number of registers that are not 0 |
 //! | `4 n`, if that is less than the next line's | these registers, ascending: `index * 256 + value` |
 //! | else `2^precision * 3 / 4` | all registers, 6 bits each, the lowest bits of a byte first |
+//!
+//! Tests: `tests/sketch`.
 
 use crate::cell::frame::{In, Kind, Out};
 use crate::error::SnapshotError;

@@ -2,6 +2,8 @@
 //!
 //! The function is Austin Appleby's. It is no defence: who knows the seed can make items that fall into one register and
 //! drive an estimate up. Redis has the same weakness, and no seed of our own would leave the bytes exchangeable.
+//!
+//! Tests: `tests/sketch`.
 
 const SEED: u64 = 0xadc8_3b19;
 const MULTIPLIER: u64 = 0xc6a4_a793_5bd1_e995;

@@ -48,12 +48,14 @@
 //! | [`count`](HyperLogLog::count), [`registers`](HyperLogLog::registers), [`to_redis`](HyperLogLog::to_redis), `clone` | wait-free but for the allocator | one load a cell, one a word | sees every item whose `add` returned before it began, none that began after it ended |
 //!
 //! Of several threads that bring the first item of a kind at once, at least one is told that it changed something.
+//!
+//! Tests: `tests/sketch/hyperloglog.rs`, `tests/models/hyperloglog.rs`.
 
+pub mod precision;
 pub mod estimator;
+mod redis;
 mod frame;
 pub mod hash;
-pub mod precision;
-mod redis;
 pub mod registers;
 pub mod sparse;
 

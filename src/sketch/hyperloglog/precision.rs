@@ -7,6 +7,8 @@
 //! +----------------------------+-------------+
 //! ```
 //! Of the items that fall into a register, one in `2^v` has a value of `v` or more: a large value tells of many items.
+//!
+//! Tests: `tests/sketch`.
 
 use crate::error::SketchError;
 

@@ -23,6 +23,8 @@
 //! Redis keeps a sketch sparse while it takes no more than 3,000 bytes (its `hll-sparse-max-bytes`) and no register is
 //! above 32; [`write`] does the same. Redis refuses an operation on broken bytes at the time it meets them; [`read`]
 //! refuses them all at once, a register that no item could have raised so high among them.
+//!
+//! Tests: `tests/sketch`.
 
 use crate::error::SketchError;
 use crate::sketch::hyperloglog::precision::{Precision, Register};

@@ -12,6 +12,8 @@
 //!
 //! Every order is `Relaxed`: a register says all there is to say by itself, and the coherence of one word is enough for
 //! "never less than was seen before". What makes the words visible at all is the place they are published in.
+//!
+//! Tests: `tests/sketch`.
 
 use crate::sketch::hyperloglog::precision::{Precision, Register};
 use crate::sync::mutant::mutated;

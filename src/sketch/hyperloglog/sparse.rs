@@ -24,6 +24,8 @@
 //!
 //! Tables grow fourfold, while one takes no more than a quarter of what all registers would. Orders are `Relaxed` as in
 //! the dense form; a table is published by [`Once`].
+//!
+//! Tests: `tests/models/sparse.rs`.
 
 use crate::sketch::hyperloglog::precision::{Precision, Register};
 use crate::sketch::hyperloglog::registers::Registers;

@@ -8,6 +8,8 @@
 //! ```
 //! A word is never 0 again and never of another item, so who finds its item has found it for good, and who sees no room will
 //! never see any. Orders are `Relaxed`: a word says all there is to say by itself.
+//!
+//! Tests: `tests/sketch`.
 
 use crate::sketch::hyperloglog::precision::Register;
 use crate::sync::{AtomicU64, Ordering};

@@ -6,6 +6,8 @@
 //! | 8 | number of the part (its first tick / ticks a part) plus 1; 0, all time |
 //! | 4 | number of registers, and for each, ascending: |
 //! | 4 | index * 64 + value |
+//!
+//! Tests: `tests/sketch`.
 
 use crate::cell::frame::{In, Out};
 use crate::error::SnapshotError;

@@ -33,6 +33,8 @@
 //! # Memory
 //! 80 bytes for up to eight items. Then 200 bytes, and a [`HyperLogLog`] for each part that had items, and one of all time: 72 and
 //! 56 bytes for a few items, up to 16 KB for many (precision 14), so 290 KB at most.
+//!
+//! Tests: `tests/sketch/uniques.rs`, `tests/models/uniques.rs`.
 
 mod first;
 pub mod form;

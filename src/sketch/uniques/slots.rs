@@ -3,6 +3,8 @@
 //! A sketch that was pushed out of its slot is freed when every thread that may be reading it has left. A thread that reads
 //! a slot holds a guard of one collector that all rings share (seize), and [`Slots::look`] asks for it. The model checkers do
 //! not know seize: under them a pushed-out sketch is kept until the ring is dropped.
+//!
+//! Tests: `tests/sketch`.
 
 use std::ops::RangeInclusive;
 use std::ptr;

@@ -1,5 +1,7 @@
 //! Each rule at the top of `clf.rs`, by example. The rules in the large are compared with a separate matcher in
 //! tests/replay/parser.rs.
+//!
+//! Tests: `tests/replay`.
 
 use super::*;
 

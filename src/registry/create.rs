@@ -1,0 +1,124 @@
+//! Making endpoints, and taking them out of the map.
+//!
+//! # A hit by name
+//! | the name | what happens |
+//! |---|---|
+//! | has an endpoint that takes hits | the hit goes there |
+//! | has one that is gone | it is taken out of the map, and the name has none |
+//! | has none | an endpoint is made, if there is room; else the hit is refused |
+//!
+//! Room is taken from `len` before an endpoint is put into the map, and given back by whoever takes it out, so there are
+//! never more than `max_endpoints`.
+//!
+//! Tests: `tests/registry`.
+
+use papaya::{Guard, LocalGuard};
+
+use super::map::Found;
+use super::state::Core;
+use crate::cell::outcome::Outcome;
+use crate::counter::strategy::Strategy;
+use crate::endpoint::{Endpoint, Reach};
+use crate::error::EndpointError;
+use crate::events::{Event, EventKind};
+use crate::sync::Ordering;
+
+/// The most bytes a name may have.
+pub const MAX_NAME: usize = 1_024;
+/// After so many new endpoints the map's outgrown tables are given back.
+const FLUSH_EVERY: usize = 1 << 15;
+
+impl Core {
+    /// The endpoint of `name`, made if there is none, then with `strategy` or the registry's own. It may be gone by the
+    /// time it is used.
+    pub fn find_or_create<'g>(
+        &self,
+        name: &str,
+        strategy: Option<&Strategy>,
+        guard: &'g LocalGuard<'_>,
+    ) -> Result<Found<'g>, EndpointError> {
+        if let Some(endpoint) = self.map.get(name, guard) {
+            return Ok(endpoint);
+        }
+        if name.is_empty() || name.len() > MAX_NAME {
+            return Err(EndpointError::Name { length: name.len() });
+        }
+        self.sweep();
+        if !self.take_room() {
+            self.watch.emit(EventKind::EndpointRefused, || Event::EndpointRefused { endpoint: name.into() });
+            return Err(EndpointError::Full { max_endpoints: self.max_endpoints });
+        }
+        let epoch = self.epoch_of_removed(name);
+        let made = match strategy {
+            Some(strategy) => Endpoint::new(strategy, epoch, self.aging.forgotten(), self.shared()),
+            None => Endpoint::new(&self.strategy(), epoch, self.aging.forgotten(), self.shared()),
+        };
+        let endpoint = made.inspect_err(|_| self.give_room()).map_err(EndpointError::Strategy)?;
+        Ok(match self.insert(name, endpoint, guard) {
+            Ok(endpoint) => {
+                self.watch.emit(EventKind::EndpointCreated, || Event::EndpointCreated { endpoint: name.into() });
+                endpoint
+            }
+            Err(theirs) => {
+                self.give_room();
+                theirs
+            }
+        })
+    }
+
+    /// Puts an endpoint for which there is room into the map; the other one if there is one of the name.
+    pub fn insert<'g>(
+        &self,
+        name: &str,
+        endpoint: Endpoint,
+        guard: &'g LocalGuard<'_>,
+    ) -> Result<Found<'g>, Found<'g>> {
+        let inserted = self.map.insert(name, endpoint, guard);
+        if inserted.is_ok() && self.len().is_multiple_of(FLUSH_EVERY) {
+            guard.flush();
+        }
+        inserted
+    }
+
+    /// Takes room for one endpoint, if there is any or can be made.
+    pub fn take_room(&self) -> bool {
+        loop {
+            if self.len.fetch_add(1, Ordering::AcqRel) < self.max_endpoints {
+                return true;
+            }
+            self.give_room();
+            if !self.make_room() {
+                return false;
+            }
+        }
+    }
+
+    pub fn give_room(&self) {
+        self.len.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Takes `endpoint` out of the map and gives its room back; false if another thread did.
+    pub fn unmap(&self, name: &str, endpoint: &Endpoint) -> bool {
+        let removed = self.map.remove(name, endpoint, &self.map.guard());
+        if removed {
+            self.give_room();
+        }
+        removed
+    }
+
+    /// Takes `endpoint`, which takes no hits any more, out of the map, unless somebody else did, and notes what became of
+    /// its hits.
+    pub fn take_out(&self, name: &str, endpoint: Reach<'_>) -> bool {
+        let outcomes = endpoint.outcomes(self.shared());
+        let taken = self.unmap(name, &endpoint);
+        if taken {
+            for (outcome, amount) in Outcome::ALL.into_iter().zip(outcomes.to_array()) {
+                if amount > 0 {
+                    self.note(outcome, amount);
+                }
+            }
+            self.watch.forget(name);
+        }
+        taken
+    }
+}
