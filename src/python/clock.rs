@@ -96,6 +96,12 @@ impl PySystemClock {
     }
 }
 
+/// A deep copy of the clock that was given, if one was.
+pub fn deepcopy<'py>(clock: Option<&Py<PyAny>>, memo: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let Some(clock) = clock else { return Ok(None) };
+    memo.py().import("copy")?.getattr("deepcopy")?.call1((clock, memo)).map(Some)
+}
+
 /// The clock that `value` is.
 ///
 /// # Errors

@@ -21,7 +21,7 @@ use crate::hit_counter::snapshot::Snapshot;
 use crate::hit_counter::{Bucket, HitCounter};
 use crate::python::batch::Batch;
 use crate::python::bytes;
-use crate::python::clock::clock;
+use crate::python::clock::{clock, deepcopy};
 use crate::python::configured::{self, configured, slots};
 use crate::python::errors::{self, Class};
 use crate::python::given::Given;
@@ -317,8 +317,7 @@ impl PyHitCounter {
     /// As `__copy__`, with a copy of the clock.
     fn __deepcopy__(&self, memo: &Bound<'_, PyAny>) -> PyResult<Self> {
         let py = memo.py();
-        let deepcopy = |clock: &Py<PyAny>| py.import("copy")?.getattr("deepcopy")?.call1((clock, memo));
-        let copy = Self::build(py, self.builder(), self.clock.as_ref().map(deepcopy).transpose()?)?;
+        let copy = Self::build(py, self.builder(), deepcopy(self.clock.as_ref(), memo)?)?;
         copy.counter.merge(&self.counter.snapshot()).map_err(|error| errors::snapshot(py, &error))?;
         Ok(copy)
     }

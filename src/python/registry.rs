@@ -19,6 +19,7 @@ use pyo3::types::{PyBytes, PyString, PyTuple};
 
 use crate::cell::hits::Hits;
 use crate::error::{ConfigError, EndpointError};
+use crate::python::clock::deepcopy;
 use crate::python::configured::{configured, number, slots, when_full, when_full_name, within};
 use crate::python::counter::PyCounter;
 use crate::python::endpoint::name;
@@ -308,8 +309,7 @@ methods!(impl PyRegistry {
     /// As `__copy__`, with a copy of the clock.
     fn __deepcopy__(&self, memo: &Bound<'_, PyAny>) -> PyResult<Self> {
         let py = memo.py();
-        let deepcopy = |clock: &Py<PyAny>| py.import("copy")?.getattr("deepcopy")?.call1((clock, memo));
-        let clock = self.clock.as_ref().map(deepcopy).transpose()?;
+        let clock = deepcopy(self.clock.as_ref(), memo)?;
         let registry = exchange::copy(py, &self.registry, clock.as_ref())?;
         Ok(Self { registry, clock: clock.map(Bound::unbind) })
     }

@@ -8,7 +8,7 @@ use pyo3::types::{PyBytes, PyTuple};
 use crate::error::QueryError;
 use crate::hit_counter::windowed_uniques::WindowedUniques;
 use crate::python::bytes;
-use crate::python::clock::clock;
+use crate::python::clock::{clock, deepcopy};
 use crate::python::configured::{configured, last, slots, within};
 use crate::python::errors::{self, Class};
 use crate::python::given::Given;
@@ -173,8 +173,7 @@ impl PyWindowedUniques {
 
     fn __deepcopy__(&self, memo: &Bound<'_, PyAny>) -> PyResult<Self> {
         let py = memo.py();
-        let deepcopy = |clock: &Py<PyAny>| py.import("copy")?.getattr("deepcopy")?.call1((clock, memo));
-        let clock = self.clock.as_ref().map(deepcopy).transpose()?;
+        let clock = deepcopy(self.clock.as_ref(), memo)?;
         Self::restored(py, self.to_bytes(py).as_any(), clock)
     }
 

@@ -1,7 +1,8 @@
 //! A sample of fixed size that merges: the `k` items whose random tags are the smallest.
 //!
-//! Use it for a uniform sample of hits that were added in several places, sent about and merged in any order. Where
-//! nothing is merged, [`Reservoir`](super::reservoir::Reservoir) is cheaper: here every add draws a number.
+//! Use it for a uniform sample of hits that were added in several places, sent about and merged in any order. An add is cheaper than
+//! that of a [`Reservoir`](super::reservoir::Reservoir), too, above all from several threads, which share no word here.
+//! It does not know how many hits there were: a counter beside it makes it the dearer of the two.
 //!
 //! It samples *hits*, not distinct items: an item that is added twice has two tags and may be in the sample twice. (Bottom-k
 //! by a hash of the item would sample the distinct ones; Cohen and Kaplan, "Summarizing Data using Bottom-k Sketches",

@@ -1,7 +1,8 @@
 //! A sample of fixed size, uniform over everything that was added, by any threads.
 //!
-//! Use it to keep a few examples of very many. Not for samples that are merged over and over between replicas by the
-//! million: they carry a state for each writer; [`BottomK`](super::bottom_k::BottomK) carries one in all.
+//! Use it to keep a few examples of very many, and to know how many those were: the counter that tells it
+//! ([`seen`](Reservoir::seen)) is what an add pays for. Where that is not asked, or samples are merged between many replicas,
+//! use [`BottomK`](super::bottom_k::BottomK): its adds share no word, and it carries one state in all, not one for each writer.
 //!
 //! Algorithm L (Li, "Reservoir-Sampling Algorithms of Time Complexity O(n(1 + log(N/n)))", 1994): the first `k` items fill
 //! the places. From then on not each item is drawn for, but how many are *skipped* until the next *chosen* one, which
