@@ -14,7 +14,7 @@ fn shared(words: usize) -> &'static [AtomicU64] {
 }
 
 fn forget(words: &'static [AtomicU64]) {
-    // SAFETY: it came from `shared`, and nobody uses it any more.
+    // SAFETY: it came from `shared`, and nothing uses it any more.
     unsafe { libc::munmap(words.as_ptr().cast_mut().cast(), size_of_val(words)) };
 }
 
@@ -42,7 +42,7 @@ pub fn together(processes: usize, body: impl Fn(usize)) -> Duration {
         .collect();
     for child in children {
         let mut status = 0;
-        // SAFETY: `status` is valid, and the child is ours.
+        // SAFETY: `status` is valid, and this process started the child.
         assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
         assert_eq!(status, 0, "a process failed");
     }

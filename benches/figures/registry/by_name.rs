@@ -1,6 +1,6 @@
-//! Everything that counts by name, behind one trait: hitring's registry and the crates that one would use instead.
+//! What counts by name, behind one trait: hitring's registry, and the crates that a service might use instead.
 //!
-//! The others have no window and read no clock: they can say how many there were, not how many in the last N seconds.
+//! The other crates have no window and read no clock. They count all hits, but not those of the last N seconds.
 
 use std::hint::black_box;
 use std::sync::LazyLock;
