@@ -31,8 +31,9 @@ def main() -> int:
 
 
 def version(text):
-    """The parts of a version as numbers; of none, the oldest."""
-    return [int(part) for part in (text or "0").split(".")]
+    """The three parts of a version as numbers; of none, the oldest."""
+    parts = [int(part) for part in (text or "0").split(".")]
+    return parts + [0] * (3 - len(parts))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import sys
 import sysconfig
 import tempfile
 import threading
+import urllib.request
 
 import hitring
 
@@ -100,6 +101,21 @@ def replay_a_log() -> None:
     assert missing.returncode != 0 and len(missing.stderr.splitlines()) == 1, missing
 
 
+def serve() -> None:
+    if sys.platform != "linux":
+        return
+    program = pathlib.Path(sysconfig.get_path("scripts"), "hitring")
+    with tempfile.TemporaryDirectory() as folder:
+        command = [str(program), "serve", "--listen", "127.0.0.1:0", "--data", folder]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+            url = server.stdout.readline().split()[-1]
+            for visits in (1, 2):
+                with urllib.request.urlopen(urllib.request.Request(url + "/visits/home", method="POST")) as answer:
+                    assert json.load(answer) == {"visits": visits, "served_via": "in_memory"}
+            server.terminate()
+            assert server.wait(30) == 0
+
+
 def keep_the_gil_off() -> None:
     if sysconfig.get_config_var("Py_GIL_DISABLED"):
         assert not sys._is_gil_enabled()
@@ -112,6 +128,7 @@ if __name__ == "__main__":
         count_by_endpoint,
         sketch,
         replay_a_log,
+        serve,
         keep_the_gil_off,
     ):
         check()

@@ -31,10 +31,13 @@
 //! | 1 | `cell`, [`limit`](Limiter), `window`, `sketch` |
 //! | 2 | `counter`, [`hit_counter`](HitCounter), `endpoint` |
 //! | 3 | [`events`](Event), [`registry`](Registry), [`shared`](SharedRegistry) |
-//! | 6 | `cli`, `python` |
+//! | 4 | `store` |
+//! | 5 | `service` |
+//! | 6 | `server`, `cli`, `python` |
 //!
 //! # Features
-//! None is on by default. `cli` builds the `hitring` program, `python` the extension module that maturin packs.
+//! None is on by default. `cli` builds the `hitring` program, `server` the same with `hitring serve` (on Linux), `python` the
+//! extension module that maturin packs.
 //!
 //! Tests: `tests`.
 
@@ -70,6 +73,13 @@ mod registry;
 #[cfg(target_os = "linux")]
 pub mod shared;
 mod time;
+
+#[cfg(all(feature = "server", target_os = "linux"))]
+mod server;
+#[cfg(all(feature = "server", target_os = "linux"))]
+mod service;
+#[cfg(all(feature = "server", target_os = "linux"))]
+mod store;
 
 #[cfg(feature = "cli")]
 pub mod cli;

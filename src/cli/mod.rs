@@ -25,6 +25,8 @@ mod utc;
 mod inspect;
 mod progress;
 mod replay;
+#[cfg(all(feature = "server", target_os = "linux"))]
+mod serve;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -49,6 +51,8 @@ enum Command {
     #[cfg(target_os = "linux")]
     Inspect(inspect::Args),
     Replay(replay::Args),
+    #[cfg(all(feature = "server", target_os = "linux"))]
+    Serve(serve::Args),
 }
 
 impl Command {
@@ -60,6 +64,8 @@ impl Command {
             #[cfg(target_os = "linux")]
             Command::Inspect(args) => inspect::run(args),
             Command::Replay(args) => replay::run(args),
+            #[cfg(all(feature = "server", target_os = "linux"))]
+            Command::Serve(args) => serve::run(args),
         }
     }
 }

@@ -28,6 +28,14 @@ pub const MAX_NAME: usize = 1_024;
 /// After so many new endpoints the map's outgrown tables are given back.
 const FLUSH_EVERY: usize = 1 << 15;
 
+/// Whether `name` can be that of an endpoint.
+///
+/// # Errors
+/// [`EndpointError::Name`].
+pub fn check_name(name: &str) -> Result<(), EndpointError> {
+    if (1..=MAX_NAME).contains(&name.len()) { Ok(()) } else { Err(EndpointError::Name { length: name.len() }) }
+}
+
 impl Core {
     /// The endpoint of `name`, made if there is none, then with `strategy` or the registry's own. It may be gone by the
     /// time it is used.
@@ -40,9 +48,7 @@ impl Core {
         if let Some(endpoint) = self.map.get(name, guard) {
             return Ok(endpoint);
         }
-        if name.is_empty() || name.len() > MAX_NAME {
-            return Err(EndpointError::Name { length: name.len() });
-        }
+        check_name(name)?;
         self.sweep();
         if !self.take_room() {
             self.watch.emit(EventKind::EndpointRefused, || Event::EndpointRefused { endpoint: name.into() });

@@ -2,6 +2,7 @@
 //!
 //! Tests: `tests/registry`.
 
+use super::create::check_name;
 use super::state::{Core, Registry};
 use crate::cell::outcome::Outcome;
 use crate::counter::query::When;
@@ -19,7 +20,9 @@ impl Registry {
     pub fn record_hit(&self, endpoint: &str, amount: u64) -> Result<Outcome, EndpointError> {
         match self.core.record_known_now(endpoint, amount) {
             Some(outcome) => Ok(outcome),
-            None => self.core.record_new(endpoint, amount, |found| self.core.record_into(found, endpoint, amount)),
+            None => {
+                self.core.record_new(endpoint, None, amount, |found| self.core.record_into(found, endpoint, amount))
+            }
         }
     }
 
@@ -30,9 +33,9 @@ impl Registry {
     pub fn record_hit_at(&self, endpoint: &str, at: Timestamp, amount: u64) -> Result<Outcome, EndpointError> {
         match self.core.record_known_at(endpoint, at, amount) {
             Some(outcome) => Ok(outcome),
-            None => {
-                self.core.record_new(endpoint, amount, |found| self.core.record_into_at(found, endpoint, at, amount))
-            }
+            None => self
+                .core
+                .record_new(endpoint, Some(at), amount, |found| self.core.record_into_at(found, endpoint, at, amount)),
         }
     }
 }
@@ -125,9 +128,16 @@ impl Core {
     pub fn record_new(
         &self,
         name: &str,
+        at: Option<Timestamp>,
         amount: u64,
         record: impl Fn(Reach<'_>) -> Result<Outcome, Gone>,
     ) -> Result<Outcome, EndpointError> {
+        check_name(name)?;
+        // A hit that is refused takes no place.
+        if amount > 0 && at.is_some_and(|at| self.times().at(at).is_future()) {
+            self.note(Outcome::Future, amount);
+            return Ok(Outcome::Future);
+        }
         loop {
             let guard = self.map.guard();
             match self.find_or_create(name, None, &guard) {

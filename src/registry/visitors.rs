@@ -112,7 +112,7 @@ impl Core {
     fn record_visit(&self, name: &str, visit: &Visit) -> Result<Outcome, EndpointError> {
         match self.record_known_visit(name, visit) {
             Some(outcome) => Ok(outcome),
-            None => self.record_new(name, visit.amount, |endpoint| self.visit(endpoint, name, visit)),
+            None => self.record_new(name, visit.at, visit.amount, |endpoint| self.visit(endpoint, name, visit)),
         }
     }
 

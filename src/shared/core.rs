@@ -158,11 +158,12 @@ impl Core {
         Ok(outcome)
     }
 
-    /// Does with the life of `name` what `record` says, with a new one if there is none.
+    /// Does with the life of `name` what `record` says, with a new one if there is none and the hit is not of the future.
     #[inline(always)]
     pub fn by_name(
         &self,
         name: &str,
+        at: Option<Timestamp>,
         amount: u64,
         record: impl Fn(Life<'_>) -> Result<Outcome, Removed>,
     ) -> Result<Outcome, EndpointError> {
@@ -172,18 +173,25 @@ impl Core {
         {
             return Ok(outcome);
         }
-        self.by_new_name(name, amount, record)
+        self.by_new_name(name, at, amount, record)
     }
 
     #[cold]
     fn by_new_name(
         &self,
         name: &str,
+        at: Option<Timestamp>,
         amount: u64,
         record: impl Fn(Life<'_>) -> Result<Outcome, Removed>,
     ) -> Result<Outcome, EndpointError> {
         if !self.file.is_writable() {
             return Err(EndpointError::ReadOnly);
+        }
+        check_name(name)?;
+        // A hit that is refused takes no place.
+        if amount > 0 && at.is_some_and(|at| self.times.at(at).is_future()) {
+            self.note(Outcome::Future, amount);
+            return Ok(Outcome::Future);
         }
         loop {
             match self.begin(name) {
@@ -203,9 +211,7 @@ impl Core {
 
     /// The living life of `name`, begun if there is none.
     pub fn begin(&self, name: &str) -> Result<Life<'_>, EndpointError> {
-        if name.is_empty() || name.len() > MAX_NAME {
-            return Err(EndpointError::Name { length: name.len() });
-        }
+        check_name(name)?;
         if !self.file.is_writable() {
             return self.alive(name).ok_or(EndpointError::ReadOnly);
         }
@@ -391,6 +397,10 @@ impl Core {
         self.found(Hits::NONE)?;
         counted.map_err(|Lost| QueryError::VisitorsFull)
     }
+}
+
+fn check_name(name: &str) -> Result<(), EndpointError> {
+    if (1..=MAX_NAME).contains(&name.len()) { Ok(()) } else { Err(EndpointError::Name { length: name.len() }) }
 }
 
 impl std::fmt::Debug for Core {

@@ -92,7 +92,7 @@ impl SharedRegistry {
     #[inline]
     pub fn record_hit(&self, endpoint: &str, amount: u64) -> Result<Outcome, EndpointError> {
         let core = self.core();
-        core.by_name(endpoint, amount, |life| core.record(life, endpoint, amount))
+        core.by_name(endpoint, None, amount, |life| core.record(life, endpoint, amount))
     }
 
     /// Counts `amount` hits of `endpoint` at `at`.
@@ -101,7 +101,7 @@ impl SharedRegistry {
     /// As [`record_hit`](Self::record_hit).
     pub fn record_hit_at(&self, endpoint: &str, at: Timestamp, amount: u64) -> Result<Outcome, EndpointError> {
         let core = self.core();
-        core.by_name(endpoint, amount, |life| core.record_at(life, endpoint, at, amount))
+        core.by_name(endpoint, Some(at), amount, |life| core.record_at(life, endpoint, at, amount))
     }
 
     /// Counts `amount` hits of `endpoint` now, by `visitor`. See [`Registry::record_visit`](crate::Registry::record_visit).
@@ -115,7 +115,7 @@ impl SharedRegistry {
         amount: u64,
     ) -> Result<Outcome, EndpointError> {
         let (core, visitor) = (self.core(), murmur(visitor.as_ref()));
-        core.by_name(endpoint, amount, |life| {
+        core.by_name(endpoint, None, amount, |life| {
             let tick = core.times.tick();
             let outcome = core.record(life, endpoint, amount)?;
             if outcome.is_counted() && amount > 0 {
@@ -137,7 +137,7 @@ impl SharedRegistry {
         amount: u64,
     ) -> Result<Outcome, EndpointError> {
         let (core, visitor) = (self.core(), murmur(visitor.as_ref()));
-        core.by_name(endpoint, amount, |life| {
+        core.by_name(endpoint, Some(at), amount, |life| {
             let outcome = core.record_at(life, endpoint, at, amount)?;
             if outcome.is_counted() && amount > 0 {
                 core.see(life, core.times.at(at).tick(), visitor);

@@ -5,6 +5,9 @@
 mod events;
 #[path = "../limit/mod.rs"]
 mod limit;
+#[cfg(all(feature = "server", target_os = "linux"))]
+#[path = "../service/mod.rs"]
+mod service;
 #[path = "../sketch/mod.rs"]
 mod sketch;
 #[path = "../threads/mod.rs"]

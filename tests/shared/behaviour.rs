@@ -319,3 +319,15 @@ fn a_limiter_without_room_says_so() {
     clock.set(at(START + 200));
     assert!((200..208u32).all(|key| allowing.allow(key.to_le_bytes(), 1).allowed));
 }
+
+#[test]
+fn a_refused_hit_of_a_new_name_takes_no_place() {
+    let made = made();
+    for _ in 0..100 {
+        assert_eq!(made.record_hit_at("/ahead", at(START + 1_000), 1), Ok(Outcome::Future));
+        assert_eq!(made.record_visit_at("/ahead", "ann", at(START + 1_000), 1), Ok(Outcome::Future));
+    }
+    assert!(!made.contains("/ahead"));
+    assert_eq!((made.room().lives, made.metrics().future), (0, 200));
+    assert!(made.record_hit_at("", at(START + 1_000), 1).is_err(), "the name is looked at first");
+}

@@ -1,0 +1,61 @@
+//! `hitring serve`: the server on one node.
+//!
+//! Tests: `tests/python/integration/test_serve.py`.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::escape::shown;
+use super::failure::{Failure, told};
+use crate::server::{self, ServerError, Settings};
+
+/// Count hits over HTTP. Counts survive kill -9 and restarts.
+///
+/// Hits are in the file hits.ring in the data directory before they are answered. Other processes may have it open meanwhile:
+/// `hitring inspect --watch`, and Python or Rust workers that count in it.
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// Where to listen
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8000", env = "HITRING_LISTEN")]
+    listen: SocketAddr,
+    /// The directory of the counts; made if there is none
+    #[arg(long, value_name = "DIR", default_value = "./hitring-data", env = "HITRING_DATA")]
+    data: PathBuf,
+    /// How many threads answer [default: one less than there are cores]
+    #[arg(long, value_name = "N", env = "HITRING_WORKERS", value_parser = clap::value_parser!(u16).range(1..=1_024))]
+    workers: Option<u16>,
+    /// The seconds of which hits can be asked for by time
+    #[arg(long, value_name = "SECONDS", default_value = "300", env = "HITRING_WINDOW",
+          value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
+    window: u32,
+    /// How many names there is room for
+    #[arg(long, value_name = "N", default_value = "10000", env = "HITRING_MAX_ENDPOINTS",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    max_endpoints: u32,
+}
+
+/// Runs the command.
+pub(super) fn run(args: Args) -> Result<(), Failure> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let settings = Settings {
+        listen: args.listen,
+        data: args.data,
+        workers: args.workers.map_or_else(|| cores.saturating_sub(1).max(1), usize::from),
+        window: Duration::from_secs(args.window.into()),
+        max_endpoints: args.max_endpoints,
+    };
+    server::run(&settings, started).map_err(|error| match error {
+        ServerError::Ring(error) => Failure::Message(told(&error)),
+        error => Failure::Message(shown(error.to_string().as_bytes())),
+    })
+}
+
+/// Says where the server listens, and what to try.
+fn started(address: SocketAddr) {
+    let text = format!("hitring: listening on http://{address}\ntry: curl -X POST http://{address}/visits/home\n");
+    let mut out = std::io::stdout().lock();
+    // Nobody may be listening to stdout; the server serves all the same.
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}

@@ -1,0 +1,69 @@
+//! [`Connections`]: taking connections, and letting them end.
+//!
+//! | a connection | |
+//! |---|---|
+//! | sends no whole head for 30 seconds, or is idle for as long | is closed |
+//! | comes when 10,000 are open | waits in the listener's queue |
+//! | is open when the server drains | ends after the request under way; at once if there is none |
+//!
+//! Tests: `tests/python/integration/test_serve.py`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+
+/// The most connections at a time.
+const MOST: usize = 10_000;
+/// How long the head of a request may take, and how long a connection may be idle.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long nobody is taken after one could not be, for want of descriptors say.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// The connections of a server.
+pub struct Connections {
+    router: Router,
+    room: Arc<Semaphore>,
+    ending: GracefulShutdown,
+}
+
+impl Connections {
+    /// Connections that `router` answers.
+    pub fn new(router: Router) -> Self {
+        Self { router, room: Arc::new(Semaphore::new(MOST)), ending: GracefulShutdown::new() }
+    }
+
+    /// Takes connections, for ever.
+    pub async fn accept(&self, listener: TcpListener) {
+        loop {
+            let Ok(permit) = Arc::clone(&self.room).acquire_owned().await else { return };
+            let Ok((stream, _)) = listener.accept().await else {
+                sleep(PAUSE).await;
+                continue;
+            };
+            // Answers are small. Where they cannot leave at once they leave a little later.
+            let _ = stream.set_nodelay(true);
+            let mut http = http1::Builder::new();
+            http.timer(TokioTimer::new()).header_read_timeout(PATIENCE).pipeline_flush(true);
+            let service = TowerToHyperService::new(self.router.clone());
+            let connection = self.ending.watch(http.serve_connection(TokioIo::new(stream), service));
+            tokio::spawn(async move {
+                // An error is the client's: it went away, or did not speak HTTP, which hyper has answered.
+                let _ = connection.await;
+                drop(permit);
+            });
+        }
+    }
+
+    /// Lets all connections end, for `patience` at most.
+    pub async fn drain(self, patience: Duration) {
+        let _ = timeout(patience, self.ending.shutdown()).await;
+    }
+}

@@ -1,0 +1,103 @@
+//! [`Problem`]: why a request was not done, as a problem document (RFC 9457) that says what to change.
+//!
+//! 400 says that a request does not fit the schema, 409 that it does, but not this server's clock or counts.
+//!
+//! Tests: `tests/python/integration/test_serve.py`.
+
+use serde::Serialize;
+
+use super::reply::Reply;
+use crate::service::Refusal;
+use crate::service::name::NameError;
+use crate::service::range::Reversed;
+use crate::service::time::NoTime;
+
+/// A kind of problem: the last part of its type, its title, its status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kind(&'static str, &'static str, u16);
+
+impl Kind {
+    pub const SCHEMA: Self = Self("schema", "The request does not fit", 400);
+    pub const RANGE: Self = Self("range", "The range ends before it begins", 400);
+    pub const UNKNOWN: Self = Self("unknown", "There is no such name", 404);
+    pub const ROUTE: Self = Self("route", "There is no such route", 404);
+    pub const METHOD: Self = Self("method", "The route has no such method", 405);
+    pub const SLOW: Self = Self("slow", "The body did not come in time", 408);
+    pub const LATE: Self = Self("late", "The hit is too old", 409);
+    pub const FUTURE: Self = Self("future", "The hit lies in the future", 409);
+    pub const SATURATED: Self = Self("saturated", "The second is full", 409);
+    pub const TOO_LARGE: Self = Self("too-large", "The body is too large", 413);
+    pub const MEDIA_TYPE: Self = Self("media-type", "The body is not JSON", 415);
+    pub const FAILED: Self = Self("failed", "The server failed", 500);
+    pub const LOST: Self = Self("lost", "The ring file is gone", 503);
+    pub const FULL: Self = Self("full", "There is no room", 507);
+}
+
+/// Why a request was not done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    kind: Kind,
+    detail: String,
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    r#type: String,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+}
+
+impl Problem {
+    pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
+        Self { kind, detail: detail.into() }
+    }
+
+    pub fn schema(detail: impl Into<String>) -> Self {
+        Self::new(Kind::SCHEMA, detail)
+    }
+
+    /// The answer.
+    pub fn reply(&self) -> Reply {
+        let Kind(name, title, status) = self.kind;
+        let document = Document { r#type: format!("urn:hitring:problem:{name}"), title, status, detail: &self.detail };
+        let mut reply = Reply::json(status, &document);
+        reply.media_type = "application/problem+json";
+        // What may still come of a body that is too late or too long is not looked at.
+        reply.close = matches!(self.kind, Kind::SLOW | Kind::TOO_LARGE);
+        reply
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let kind = match refusal {
+            Refusal::Unknown => Kind::UNKNOWN,
+            Refusal::Late => Kind::LATE,
+            Refusal::Future => Kind::FUTURE,
+            Refusal::Saturated => Kind::SATURATED,
+            Refusal::Full { .. } | Refusal::VisitorsFull => Kind::FULL,
+            Refusal::Lost => Kind::LOST,
+            Refusal::Failed { .. } => Kind::FAILED,
+        };
+        Self::new(kind, refusal.to_string())
+    }
+}
+
+impl From<NameError> for Problem {
+    fn from(error: NameError) -> Self {
+        Self::schema(error.to_string())
+    }
+}
+
+impl From<NoTime> for Problem {
+    fn from(error: NoTime) -> Self {
+        Self::schema(error.to_string())
+    }
+}
+
+impl From<Reversed> for Problem {
+    fn from(error: Reversed) -> Self {
+        Self::new(Kind::RANGE, error.to_string())
+    }
+}

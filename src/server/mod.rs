@@ -1,0 +1,125 @@
+//! The server: starting, answering, draining.
+//!
+//! | step | if it fails |
+//! |---|---|
+//! | the address is bound | nothing was touched |
+//! | the data directory is taken (`store/data.rs`) | another server has it, and is named |
+//! | the ring file is made or opened | it is as it was |
+//! | it is told where the server listens, and connections are taken | |
+//! | SIGTERM or SIGINT: no connection is taken any more, those under way are answered, for 10 seconds at most | a second signal ends at once |
+//!
+//! Every answered hit is in the ring's pages, which belong to the kernel. So there is nothing to save at the end.
+//!
+//! Tests: `tests/python/integration/test_serve.py`.
+
+pub mod http;
+mod connection;
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::error::SharedError;
+use crate::service::Service;
+use crate::shared::SharedRegistry;
+use crate::store::data::{DataDirectory, DataError};
+
+/// How long requests under way may take after the first signal.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// What a server is started with.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Its directory.
+    pub data: PathBuf,
+    /// How many threads answer.
+    pub workers: usize,
+    /// The window of the ring.
+    pub window: Duration,
+    /// How many names the ring has room for.
+    pub max_endpoints: u32,
+}
+
+/// Why a server did not start, or did not end well.
+#[derive(Debug)]
+pub enum ServerError {
+    /// The address cannot be listened on.
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The data directory cannot be had.
+    Data(DataError),
+    /// The ring file cannot be used.
+    Ring(SharedError),
+    /// What the system said to something that every process may do.
+    System(io::Error),
+}
+
+/// Serves until a signal ends it. `started` is called once, when connections are taken.
+///
+/// # Errors
+/// [`ServerError`].
+pub fn run(settings: &Settings, started: impl FnOnce(SocketAddr)) -> Result<(), ServerError> {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(settings.workers.max(1)).enable_all().build().map_err(ServerError::System)?;
+    runtime.block_on(serve(settings, started))
+}
+
+async fn serve(settings: &Settings, started: impl FnOnce(SocketAddr)) -> Result<(), ServerError> {
+    let address = settings.listen;
+    let listener = TcpListener::bind(address).await.map_err(|error| ServerError::Listen { address, error })?;
+    let address = listener.local_addr().map_err(ServerError::System)?;
+    let mut data = DataDirectory::take(&settings.data).map_err(ServerError::Data)?;
+    let ring = SharedRegistry::builder().window(settings.window).max_endpoints(settings.max_endpoints);
+    let service = Arc::new(Service::new(ring.create(data.ring()).map_err(ServerError::Ring)?));
+    data.sign(&address.to_string()).map_err(ServerError::System)?;
+    let listen_to = |kind| signal(kind).map_err(ServerError::System);
+    let (mut terminate, mut interrupt) = (listen_to(SignalKind::terminate())?, listen_to(SignalKind::interrupt())?);
+    let connections = connection::Connections::new(http::router(service));
+    started(address);
+    tokio::select! {
+        () = connections.accept(listener) => {}
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tokio::select! {
+        () = connections.drain(DRAIN) => {}
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+impl fmt::Display for ServerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Listen { address, error } if error.kind() == io::ErrorKind::AddrInUse => {
+                write!(f, "{address} is in use by another process; stop it, or give another address (--listen)")
+            }
+            Self::Listen { address, error } => {
+                write!(f, "{address} cannot be listened on: {error}; give another address (--listen)")
+            }
+            Self::Data(DataError::Taken { path, by }) => {
+                write!(f, "{}: another server has this directory ({by}); give another one (--data)", path.display())
+            }
+            Self::Data(DataError::Io { path, doing, error }) => {
+                write!(f, "{}: {doing}: {error}; give another directory (--data)", path.display())
+            }
+            Self::Ring(error) => error.fmt(f),
+            Self::System(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for ServerError {}

@@ -1,0 +1,219 @@
+//! [`Service`]: what the server does, one function for each use case, without a word of HTTP.
+//!
+//! | file | what |
+//! |---|---|
+//! | `name` | which endpoint a resource, a page or a counter is |
+//! | `time` | times as requests write them |
+//! | `range` | which seconds are asked for, and what the ring knows of them |
+//!
+//! A hit is in the ring file before its function returns: the slot first, then the total. The file's pages belong to the kernel,
+//! so a process that is killed after that loses nothing.
+//!
+//! Tests: `tests/python/integration/test_serve.py`.
+
+pub mod name;
+pub mod time;
+pub mod range;
+
+use std::fmt;
+
+use self::name::Name;
+use self::range::{Counted, Range};
+use crate::cell::outcome::Outcome;
+use crate::error::{EndpointError, QueryError};
+use crate::shared::SharedRegistry;
+use crate::sketch::hyperloglog::precision::Precision;
+use crate::time::{Resolution, Timestamp};
+
+/// Hits as a request brings them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hit<'a> {
+    /// How many.
+    pub count: u64,
+    /// When; `None` is now.
+    pub at: Option<Timestamp>,
+    /// By whom, if that is told.
+    pub visitor: Option<&'a str>,
+}
+
+/// About how many different visitors there were.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Unique {
+    /// The estimate.
+    pub unique: u64,
+    /// Its relative standard error.
+    pub error: f64,
+}
+
+/// Why nothing was done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The name has no hits.
+    Unknown,
+    /// The hit's tick has left the ring.
+    Late,
+    /// The hit lies further ahead of the clock than is believed.
+    Future,
+    /// The tick has as many hits as a slot can hold.
+    Saturated,
+    /// There is room for no more endpoints.
+    Full {
+        /// How many there is room for.
+        max_endpoints: u32,
+    },
+    /// Some visitors found no room in the file, so nobody knows how many there were.
+    VisitorsFull,
+    /// The ring file was cut, removed or replaced while it was open.
+    Lost,
+    /// The ring did not answer, for a reason that no request has.
+    Failed {
+        /// What it said.
+        why: String,
+    },
+}
+
+/// The use cases, over one ring file.
+#[derive(Debug)]
+pub struct Service {
+    ring: SharedRegistry,
+}
+
+impl Service {
+    /// The use cases over `ring`.
+    #[must_use]
+    pub fn new(ring: SharedRegistry) -> Self {
+        Self { ring }
+    }
+
+    /// The ring file.
+    #[must_use]
+    pub fn ring(&self) -> &SharedRegistry {
+        &self.ring
+    }
+
+    /// When the tick of now began.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        let resolution = self.resolution();
+        resolution.start(resolution.tick(self.ring.clock().now()))
+    }
+
+    fn resolution(&self) -> Resolution {
+        Resolution::new(self.ring.resolution()).expect("a registry has a resolution")
+    }
+
+    /// Counts hits under `name`.
+    ///
+    /// # Errors
+    /// [`Refusal`], and then nothing was counted.
+    pub fn record(&self, name: &Name, hit: &Hit<'_>) -> Result<(), Refusal> {
+        let (ring, endpoint, Hit { count, at, visitor }) = (&self.ring, name.endpoint(), *hit);
+        let recorded = match (visitor, at) {
+            (None, None) => ring.record_hit(endpoint, count),
+            (None, Some(at)) => ring.record_hit_at(endpoint, at, count),
+            (Some(visitor), None) => ring.record_visit(endpoint, visitor, count),
+            (Some(visitor), Some(at)) => ring.record_visit_at(endpoint, visitor, at, count),
+        };
+        match recorded {
+            Ok(Outcome::Counted) => Ok(()),
+            Ok(Outcome::Late) => Err(Refusal::Late),
+            Ok(Outcome::Future) => Err(Refusal::Future),
+            Ok(Outcome::Saturated) => Err(Refusal::Saturated),
+            Ok(Outcome::Refused) if ring.is_lost() => Err(Refusal::Lost),
+            Ok(Outcome::Refused) | Err(EndpointError::Full { .. }) => {
+                Err(Refusal::Full { max_endpoints: ring.max_endpoints() })
+            }
+            Err(error) => Err(Refusal::Failed { why: error.to_string() }),
+        }
+    }
+
+    /// Counts hits under `name`, and answers how many it has had ever.
+    ///
+    /// # Errors
+    /// As [`record`](Self::record).
+    pub fn increment(&self, name: &Name, hit: &Hit<'_>) -> Result<u64, Refusal> {
+        self.record(name, hit)?;
+        Ok(self.ring.total_ever(name.endpoint()))
+    }
+
+    /// How many hits `name` has had ever.
+    ///
+    /// # Errors
+    /// [`Refusal::Unknown`] if there was none.
+    pub fn total(&self, name: &Name) -> Result<u64, Refusal> {
+        self.known(name)?;
+        Ok(self.ring.total_ever(name.endpoint()))
+    }
+
+    /// The same; 0 for a name that has had none.
+    ///
+    /// # Errors
+    /// [`Refusal::Lost`].
+    pub fn visits(&self, name: &Name) -> Result<u64, Refusal> {
+        self.check()?;
+        Ok(self.ring.total_ever(name.endpoint()))
+    }
+
+    /// How many hits of `name` lie in `range`.
+    ///
+    /// # Errors
+    /// [`Refusal::Unknown`] if the name has had none ever.
+    pub fn count(&self, name: &Name, range: Range) -> Result<Counted, Refusal> {
+        self.known(name)?;
+        range.count(&self.ring, name.endpoint()).map_err(Refusal::from)
+    }
+
+    /// About how many different visitors `name` has had ever.
+    ///
+    /// # Errors
+    /// [`Refusal::Unknown`] if the name has had no hit; [`Refusal::VisitorsFull`].
+    pub fn unique(&self, name: &Name) -> Result<Unique, Refusal> {
+        self.known(name)?;
+        let unique = self.ring.uniques_ever(name.endpoint()).map_err(Refusal::from)?;
+        let error = Precision::new(self.ring.precision()).map_or(1.0, Precision::error);
+        Ok(Unique { unique, error })
+    }
+
+    /// Whether hits can be counted.
+    ///
+    /// # Errors
+    /// [`Refusal::Lost`].
+    pub fn check(&self) -> Result<(), Refusal> {
+        if self.ring.is_lost() || !self.ring.is_current() { Err(Refusal::Lost) } else { Ok(()) }
+    }
+
+    fn known(&self, name: &Name) -> Result<(), Refusal> {
+        if self.ring.contains(name.endpoint()) { Ok(()) } else { Err(Refusal::Unknown) }
+    }
+}
+
+impl From<QueryError> for Refusal {
+    fn from(error: QueryError) -> Self {
+        match error {
+            QueryError::FileLost => Self::Lost,
+            QueryError::VisitorsFull => Self::VisitorsFull,
+            error => Self::Failed { why: error.to_string() },
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown => f.write_str("there is no such name: no hit of it was counted yet"),
+            Self::Late => {
+                f.write_str("the hit is older than the ring keeps; send hits sooner, or serve a longer window")
+            }
+            Self::Future => f.write_str("the hit lies ahead of this server's clock; set the sender's clock right"),
+            Self::Saturated => f.write_str("the second holds no more hits of this name; count under several names"),
+            Self::Full { max_endpoints } => {
+                write!(f, "there is room for {max_endpoints} names; restart with a larger --max-endpoints")
+            }
+            Self::VisitorsFull => f.write_str("the ring has no room for more visitors, so they cannot be told apart"),
+            Self::Lost => f.write_str("the ring file was cut, removed or replaced; restart the server"),
+            Self::Failed { why } => f.write_str(why),
+        }
+    }
+}
+
+impl std::error::Error for Refusal {}
