@@ -9,7 +9,7 @@
 //! has ticks in which a removal found hits, a query of the endpoint reads all its cells; before and after that it costs what it
 //! always does.
 //!
-//! Tests: `tests/registry`, `tests/models/endpoint.rs`.
+//! Tests: `tests/merge/removals.rs`, `tests/registry/fleet.rs`.
 
 use std::collections::BTreeMap;
 

@@ -235,10 +235,11 @@ pub fn restore(path: &Path, old: Book<'_>, snapshot: &RegistrySnapshot) -> Resul
     draft.unnamed.replace(path)
 }
 
-/// The room for finds in a file that has these removals, like one with `room`.
+/// The room for the finds of these removals in a file with `room`, and for as many more as a new file has. The old file's own is
+/// not looked at, or each copy of a copy would be larger.
 fn finds_for<'a>(room: &Room, removals: impl Iterator<Item = &'a Removal>) -> u64 {
     let found = removals.flat_map(|removal| removal.found.values()).map(BTreeMap::len).sum::<usize>();
-    room.finds.max(room_for(room.endpoints)) + found as u64
+    room_for(room.endpoints) + found as u64
 }
 
 /// The cells of an endpoint of a snapshot, by writer.
@@ -276,7 +277,9 @@ fn copy(
     // Before anything is made: how many cells are another writer's from now on.
     let frozen: Frozen = from.alive().map(|life| (life.index(), shares(from, life, &cells))).collect();
     let frozen_words = frozen::write(&frozen).len() as u64;
-    let removals = from.removals();
+    let mut removals = from.removals();
+    let expired = Tick((now.0 + 1).saturating_sub(slots as u64));
+    removals.values_mut().for_each(|removal| removal.forget_before(expired));
     let finds = finds_for(&room, removals.values());
     let layout = layout(path, &like, Room { frozen: frozen_words, finds, ..room })?;
     let mut draft = Draft::new(path, layout, header.key, LimitTime::new(header.limits.origin))?;

@@ -597,13 +597,3 @@ fn a_sliding_log_prunes_as_it_records() {
     assert_eq!(registry.prune(), 1);
     assert_eq!(registry.metrics().pruned_events, 600);
 }
-
-#[test]
-fn a_refused_hit_of_a_new_name_makes_no_endpoint() {
-    let clock = ManualClock::new(at(1_000));
-    let registry = Registry::builder().clock(clock).build().expect("the defaults are possible");
-    assert_eq!(registry.record_hit_at("/ahead", at(2_000), 1), Ok(Outcome::Future));
-    assert_eq!(registry.record_visit_at("/ahead", "ann", at(2_000), 1), Ok(Outcome::Future));
-    assert_eq!((registry.len(), registry.metrics().future), (0, 2));
-    assert!(registry.record_hit_at("", at(2_000), 1).is_err(), "the name is looked at first");
-}

@@ -1,8 +1,8 @@
-//! Which hits are late: those whose slot has a newer tick, and no others, whatever was pruned before.
+//! Which hits are late: those whose slot has a newer tick, and no others, whatever was pruned before. And those of the future.
 
 use std::time::Duration;
 
-use hitring::{Hits, Outcome, QueryError, Registry, Strategy};
+use hitring::{Hits, ManualClock, Outcome, QueryError, Registry, Strategy};
 use proptest::prelude::*;
 
 use super::at;
@@ -113,4 +113,14 @@ proptest! {
         }
         prop_assert_eq!(adaptive.metrics().total_hits, counted.len() as u64);
     }
+}
+
+#[test]
+fn a_refused_hit_of_a_new_name_makes_no_endpoint() {
+    let clock = ManualClock::new(at(1_000));
+    let registry = Registry::builder().clock(clock).build().expect("the defaults are possible");
+    assert_eq!(registry.record_hit_at("/ahead", at(2_000), 1), Ok(Outcome::Future));
+    assert_eq!(registry.record_visit_at("/ahead", "ann", at(2_000), 1), Ok(Outcome::Future));
+    assert_eq!((registry.len(), registry.metrics().future), (0, 2));
+    assert!(registry.record_hit_at("", at(2_000), 1).is_err(), "the name is looked at first");
 }

@@ -354,6 +354,49 @@ fn writers_keep_their_epochs_in_a_restored_file() {
     });
 }
 
+/// Another registry has heard of the first removal, so the second must be of a higher epoch.
+#[test]
+fn a_removal_after_a_restore_begins_a_higher_epoch() {
+    alone(|| {
+        let made = made();
+        let (empty, other) = (memory(&made), memory(&made));
+        record(&made, "/home", 1);
+        assert!(made.remove("/home").expect("it can be written"));
+        record(&made, "/home", 5);
+        other.merge(&made.snapshot()).expect("it fits");
+        made.restore(&empty.snapshot()).expect("it is alone");
+        record(&made, "/home", 1);
+        made.set(START + 1);
+        assert!(made.remove("/home").expect("it can be written"));
+        made.merge(&other.snapshot()).expect("it fits");
+        assert_eq!(shared(&made, "/home"), 0);
+    });
+}
+
+/// Each copy has room for more finds, and none has more than the one before.
+#[test]
+fn copies_of_copies_grow_no_larger() {
+    let mut made = made();
+    for round in 0..4 {
+        made.set(START + 100 * round);
+        let (worker, total) = (memory(&made), memory(&made));
+        for ahead in 0..20 {
+            assert_eq!(worker.record_hit_at("/home", at(START + 100 * round + ahead), 1), Ok(Outcome::Counted));
+        }
+        total.merge(&worker.snapshot()).expect("it fits");
+        assert!(total.remove("/home"));
+        made.merge(&total.snapshot()).expect("it fits");
+    }
+    let mut sizes = Vec::new();
+    for round in 0..4 {
+        let copy = made.folder.file(&format!("{round}.ring"));
+        std::fs::copy(made.registry.path(), &copy).expect("it can be copied");
+        made.registry = made.open(&copy);
+        sizes.push(made.room().file_bytes);
+    }
+    assert!(sizes.windows(2).all(|pair| pair[1] <= pair[0]), "{sizes:?}");
+}
+
 /// Then the whole tick of the removal is void.
 #[test]
 fn no_room_for_what_a_removal_found_brings_nothing_of_its_tick_back() {

@@ -16,7 +16,7 @@
 //!
 //! **Progress.** Reading is wait-free: one pass.
 //!
-//! Tests: below, `tests/shared`.
+//! Tests: below, `tests/models/finds.rs`, `tests/shared/exchange.rs`.
 
 use std::collections::BTreeMap;
 
