@@ -42,7 +42,7 @@ def test_acknowledged_hits_are_counted_and_nothing_twice(tmp_path):
         client.start()
     acknowledged = 0
     for number in range(ROUNDS):
-        with serving(tmp_path, "--window", "100000") as server:
+        with serving(tmp_path, "--window", "100000", "--max-endpoints", "16") as server:
             for client in clients:
                 client.address = server.address
             patience = time.monotonic() + 60
@@ -59,7 +59,7 @@ def test_acknowledged_hits_are_counted_and_nothing_twice(tmp_path):
     for client in clients:
         client.ended.set()
         client.join(30)
-    with serving(tmp_path, "--window", "100000") as server:
+    with serving(tmp_path, "--window", "100000", "--max-endpoints", "16") as server:
         paths = {
             by_page: ("/visits/{}", "visits"),
             by_hit: ("/hits/{}", "count"),
