@@ -111,8 +111,9 @@ mod tests {
     #[test]
     fn the_systems_time_goes_on_and_is_near_the_wall_clock() {
         for fine in [Duration::from_nanos(1), Duration::from_secs(1)] {
-            let scale = Scale::new(Clock::System, fine);
-            let first = scale.now();
+            // A thread that is interrupted between the two finds a later time, so the least of some is looked at.
+            let begun = (0..100).map(|_| Scale::new(Clock::System, fine)).map(|scale| (scale.now(), scale));
+            let (first, scale) = begun.min_by_key(|&(first, _)| first).expect("there are a hundred");
             assert!(first < 1_000, "{first}");
             std::thread::sleep(Duration::from_millis(30));
             let then = scale.now();
