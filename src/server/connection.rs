@@ -3,8 +3,13 @@
 //! | a connection | |
 //! |---|---|
 //! | sends no whole head for 30 seconds, or is idle for as long | is closed |
+//! | reads nothing for 30 seconds while an answer waits for it | is closed |
+//! | sends a head of more than 16 KiB | is answered 431, and closed |
 //! | comes when 10,000 are open | waits in the listener's queue |
 //! | is open when the server drains | ends after the request under way; at once if there is none |
+//!
+//! So a connection takes at most 16 KiB for requests that were not looked at, 16 KiB for answers that were not read and 64 KiB
+//! for a body, and an answer that is larger than that while it is sent.
 //!
 //! Tests: `tests/python/integration/test_serve.py`.
 
@@ -19,10 +24,13 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
+use tokio_io_timeout::TimeoutStream;
 
 /// The most connections at a time.
 const MOST: usize = 10_000;
-/// How long the head of a request may take, and how long a connection may be idle.
+/// The most bytes of a head, and of answers that wait to be sent.
+const MOST_OF_HEAD: usize = 16 * 1_024;
+/// How long the head of a request may take, how long a connection may be idle, and how long an answer may wait to be read.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long nobody is taken after one could not be, for want of descriptors say.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -50,10 +58,12 @@ impl Connections {
             };
             // Answers are small. Where they cannot leave at once they leave a little later.
             let _ = stream.set_nodelay(true);
+            let mut stream = TimeoutStream::new(stream);
+            stream.set_write_timeout(Some(PATIENCE));
             let mut http = http1::Builder::new();
-            http.timer(TokioTimer::new()).header_read_timeout(PATIENCE).pipeline_flush(true);
+            http.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(MOST_OF_HEAD).pipeline_flush(true);
             let service = TowerToHyperService::new(self.router.clone());
-            let connection = self.ending.watch(http.serve_connection(TokioIo::new(stream), service));
+            let connection = self.ending.watch(http.serve_connection(TokioIo::new(Box::pin(stream)), service));
             tokio::spawn(async move {
                 // An error is the client's: it went away, or did not speak HTTP, which hyper has answered.
                 let _ = connection.await;
