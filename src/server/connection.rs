@@ -21,6 +21,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use prometheus::IntGauge;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
@@ -40,12 +41,13 @@ pub struct Connections {
     router: Router,
     room: Arc<Semaphore>,
     ending: GracefulShutdown,
+    open: IntGauge,
 }
 
 impl Connections {
-    /// Connections that `router` answers.
-    pub fn new(router: Router) -> Self {
-        Self { router, room: Arc::new(Semaphore::new(MOST)), ending: GracefulShutdown::new() }
+    /// Connections that `router` answers, and `open` counts.
+    pub fn new(router: Router, open: IntGauge) -> Self {
+        Self { router, room: Arc::new(Semaphore::new(MOST)), ending: GracefulShutdown::new(), open }
     }
 
     /// Takes connections, for ever.
@@ -64,9 +66,12 @@ impl Connections {
             http.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(MOST_OF_HEAD).pipeline_flush(true);
             let service = TowerToHyperService::new(self.router.clone());
             let connection = self.ending.watch(http.serve_connection(TokioIo::new(Box::pin(stream)), service));
+            self.open.inc();
+            let open = self.open.clone();
             tokio::spawn(async move {
                 // An error is the client's: it went away, or did not speak HTTP, which hyper has answered.
                 let _ = connection.await;
+                open.dec();
                 drop(permit);
             });
         }

@@ -8,10 +8,21 @@
 //! | it is told where the server listens, and connections are taken | |
 //! | SIGTERM or SIGINT: no connection is taken any more, those under way are answered, for 10 seconds at most | a second signal ends at once |
 //!
+//! | file | what |
+//! |---|---|
+//! | `connection` | connections, and how they end |
+//! | `http` | the routes |
+//! | `aside` | answers that take long |
+//! | `tally` | what was done, for `GET /metrics` |
+//! | `context` | all of that together, for the routes |
+//!
 //! Every answered hit is in the ring's pages, which belong to the kernel. So there is nothing to save at the end.
 //!
 //! Tests: `tests/python/integration/test_serve.py`.
 
+pub mod aside;
+pub mod tally;
+pub mod context;
 pub mod http;
 mod connection;
 
@@ -25,6 +36,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
+use self::context::Context;
 use crate::error::SharedError;
 use crate::service::Service;
 use crate::shared::SharedRegistry;
@@ -82,17 +94,21 @@ async fn serve(settings: &Settings, started: impl FnOnce(SocketAddr)) -> Result<
     let address = listener.local_addr().map_err(ServerError::System)?;
     let mut data = DataDirectory::take(&settings.data).map_err(ServerError::Data)?;
     let ring = SharedRegistry::builder().window(settings.window).max_endpoints(settings.max_endpoints);
-    let service = Arc::new(Service::new(ring.create(data.ring()).map_err(ServerError::Ring)?));
+    let service = Service::new(ring.create(data.ring()).map_err(ServerError::Ring)?);
+    let tally = http::tally().expect("no two routes are one, and names of metrics are as Prometheus wants them");
+    let context = Arc::new(Context::new(service, tally, http::document()));
     data.sign(&address.to_string()).map_err(ServerError::System)?;
     let listen_to = |kind| signal(kind).map_err(ServerError::System);
     let (mut terminate, mut interrupt) = (listen_to(SignalKind::terminate())?, listen_to(SignalKind::interrupt())?);
-    let connections = connection::Connections::new(http::router(service));
+    let connections =
+        connection::Connections::new(http::router(Arc::clone(&context)), context.tally.connections.clone());
     started(address);
     tokio::select! {
         () = connections.accept(listener) => {}
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
+    context.end();
     tokio::select! {
         () = connections.drain(DRAIN) => {}
         _ = terminate.recv() => {}

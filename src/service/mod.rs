@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `name` | which endpoint a resource, a page or a counter is |
 //! | `time` | times as requests write them |
+//! | `last` | how far back a question looks |
 //! | `range` | which seconds are asked for, and what the ring knows of them |
 //!
 //! A hit is in the ring file before its function returns: the slot first, then the total. The file's pages belong to the kernel,
@@ -13,13 +14,15 @@
 
 pub mod name;
 pub mod time;
+pub mod last;
 pub mod range;
 
 use std::fmt;
 
+use self::last::Last;
 use self::name::Name;
 use self::range::{Counted, Range};
-use crate::cell::outcome::Outcome;
+use crate::cell::outcome::{Outcome, Outcomes};
 use crate::error::{EndpointError, QueryError};
 use crate::shared::SharedRegistry;
 use crate::sketch::hyperloglog::precision::Precision;
@@ -43,6 +46,15 @@ pub struct Unique {
     pub unique: u64,
     /// Its relative standard error.
     pub error: f64,
+}
+
+/// The endpoints with the most hits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Top {
+    /// Them, the busiest first, with their hits.
+    pub top: Vec<(String, u64)>,
+    /// Whether the ring has all of the time asked for.
+    pub exact: bool,
 }
 
 /// Why nothing was done.
@@ -172,6 +184,51 @@ impl Service {
         let unique = self.ring.uniques_ever(name.endpoint()).map_err(Refusal::from)?;
         let error = Precision::new(self.ring.precision()).map_or(1.0, Precision::error);
         Ok(Unique { unique, error })
+    }
+
+    /// How many hits `name` had last; 0 for a name that has had none.
+    ///
+    /// # Errors
+    /// [`Refusal::Lost`].
+    pub fn last(&self, name: &Name, last: Last) -> Result<Counted, Refusal> {
+        self.check()?;
+        Range::ending(self.now(), last.span()).count(&self.ring, name.endpoint()).map_err(Refusal::from)
+    }
+
+    /// The `n` endpoints that had the most hits last, but none without a hit. It reads all endpoints.
+    ///
+    /// # Errors
+    /// [`Refusal::Lost`].
+    pub fn top(&self, n: usize, last: Last) -> Result<Top, Refusal> {
+        self.check()?;
+        let window = self.ring.window();
+        match self.ring.top(n, last.span().min(window)) {
+            Ok(top) => {
+                let top = top.into_iter().map(|(endpoint, hits)| (endpoint, hits.count)).collect();
+                Ok(Top { top, exact: last.span() <= window })
+            }
+            // Of some endpoint the ring no longer has all seconds.
+            Err(QueryError::WindowExpired { .. }) => {
+                let range = Range::ending(self.now(), last.span());
+                let mut top = Vec::new();
+                for endpoint in self.ring.endpoints() {
+                    let counted = range.count(&self.ring, &endpoint).map_err(Refusal::from)?;
+                    top.push((endpoint, counted.count));
+                }
+                top.retain(|&(_, count)| count > 0);
+                // They come in the order of their names, which stays among those that have as many.
+                top.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
+                top.truncate(n);
+                Ok(Top { top, exact: false })
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What became of all hits of the ring file, those of other processes too.
+    #[must_use]
+    pub fn outcomes(&self) -> Outcomes {
+        self.ring.outcomes()
     }
 
     /// Whether hits can be counted.

@@ -6,6 +6,8 @@
 //! | a page | `visits/PAGE` | `PAGE`: 1 to 1,000 bytes |
 //! | a counter | `counter/TYPE/ID` | `TYPE`: 1 to 64 of `A-Z a-z 0-9 _ . -`; `ID`: 1 to 900 bytes |
 //!
+//! | any of them, and those of other processes | itself | 1 to 1,024 bytes |
+//!
 //! A type has no slash, so the second slash ends it, and an id may have any characters. Two different requests never mean the
 //! same endpoint, and every name fits into the 1,024 bytes of an endpoint.
 //!
@@ -15,6 +17,8 @@ use std::fmt;
 
 /// The most bytes of a resource's or a page's name.
 pub const MOST: usize = 1_000;
+/// The most bytes of an endpoint.
+pub const MOST_OF_ENDPOINT: usize = 1_024;
 /// The most bytes of a counter's id.
 pub const MOST_OF_COUNTER: usize = 900;
 /// The most characters of a counter's type.
@@ -70,6 +74,14 @@ impl Name {
             return Err(NameError::Type { given: kind.to_owned() });
         }
         check("the id of a counter", id, MOST_OF_COUNTER).map(|()| Self(format!("counter/{kind}/{id}")))
+    }
+
+    /// An endpoint of the ring, whatever it is.
+    ///
+    /// # Errors
+    /// [`NameError::Length`].
+    pub fn whole(endpoint: &str) -> Result<Self, NameError> {
+        check("an endpoint", endpoint, MOST_OF_ENDPOINT).map(|()| Self(endpoint.to_owned()))
     }
 
     /// The endpoint.

@@ -59,22 +59,19 @@ impl Range {
         now: Timestamp,
         window: Duration,
     ) -> Result<Self, Reversed> {
-        // The ticks at both ends belong to it.
-        let rest = window.saturating_sub(Duration::from_secs(1));
-        let before = |end: Timestamp| {
-            let start = end.as_duration().saturating_sub(rest);
-            Timestamp::from_duration(start).unwrap_or_default()
+        let range = match (start, end) {
+            (Some(start), Some(end)) => Self { start, end },
+            (Some(start), None) => Self { start, end: start.saturating_add(all_but_one(window)) },
+            (None, end) => Self::ending(end.unwrap_or(now), window),
         };
-        let (start, end) = match (start, end) {
-            (Some(start), Some(end)) => (start, end),
-            (Some(start), None) => (start, start.saturating_add(rest)),
-            (None, end) => {
-                let end = end.unwrap_or(now);
-                (before(end), end)
-            }
-        };
-        let range = Self { start, end };
-        if start <= end { Ok(range) } else { Err(Reversed(range)) }
+        if range.start <= range.end { Ok(range) } else { Err(Reversed(range)) }
+    }
+
+    /// The seconds of `span` that end with that of `end`.
+    #[must_use]
+    pub fn ending(end: Timestamp, span: Duration) -> Self {
+        let start = end.as_duration().saturating_sub(all_but_one(span));
+        Self { start: Timestamp::from_duration(start).unwrap_or_default(), end }
     }
 
     /// How many hits of `endpoint` the ring knows.
@@ -120,6 +117,11 @@ impl Range {
         };
         Ok(Counted { count, exact: whole || count == ring.total_ever(endpoint) })
     }
+}
+
+/// `span` without its last second: the seconds at both ends of a range belong to it.
+fn all_but_one(span: Duration) -> Duration {
+    span.saturating_sub(Duration::from_secs(1))
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! Times as requests write them: unix seconds, whole or with a fraction, or RFC 3339 with an offset.
 //!
-//! Times lie from 1970 to the end of the year 9999. A fraction is kept to the nanosecond; what is finer is cut off.
+//! Times lie from 1970 to the end of the year 9999. A number outside of it is an error, because it is seldom meant: milliseconds,
+//! or a sign too many. A text of RFC 3339 is correct all the same, so the nearest time is taken. A fraction is kept to the
+//! nanosecond; what is finer is cut off. A leap second is the last nanosecond before the next minute.
 //!
 //! Tests: below.
 
@@ -52,10 +54,13 @@ pub fn parse(text: &str) -> Result<Timestamp, NoTime> {
         return seconds(text);
     }
     let form = || NoTime::Form { given: text.to_owned() };
+    if text.contains(['e', 'E']) && text.starts_with(|first: char| first == '-' || first.is_ascii_digit()) {
+        let number: f64 = text.parse().map_err(|_| form())?;
+        return seconds(&number.to_string()).map_err(|_| NoTime::Range { given: text.to_owned() });
+    }
     let time = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| form())?;
-    let range = || NoTime::Range { given: text.to_owned() };
-    let secs = u64::try_from(time.unix_timestamp()).map_err(|_| range())?;
-    Timestamp::new(secs, time.nanosecond()).map_err(|_| range())
+    let Ok(secs) = u64::try_from(time.unix_timestamp()) else { return Ok(Timestamp::default()) };
+    Ok(Timestamp::new(secs, time.nanosecond()).unwrap_or(Timestamp::MAX))
 }
 
 /// The time of a decimal number of seconds.
@@ -113,15 +118,22 @@ mod tests {
             ("2023-11-14T22:13:20Z", at(1_700_000_000, 0)),
             ("2023-11-14T22:13:20.5Z", at(1_700_000_000, 500_000_000)),
             ("2023-11-15T00:13:20+02:00", at(1_700_000_000, 0)),
+            ("1.7e9", at(1_700_000_000, 0)),
+            ("17E8", at(1_700_000_000, 0)),
+            ("1e-9", at(0, 1)),
+            ("1969-12-31T23:59:59Z", at(0, 0)),
+            ("0000-01-01T00:00:00Z", at(0, 0)),
+            ("9999-12-31T23:59:59-01:00", Timestamp::MAX),
+            ("2016-12-31T23:59:60Z", at(1_483_228_799, 999_999_999)),
         ] {
             assert_eq!(parse(text), Ok(time), "{text}");
         }
         for text in
-            ["", ".", "1.", ".5", "1.2.3", "--1", "1e3", "now", "2023-11-14", "2023-11-14T22:13:20", " 1", "NaN"]
+            ["", ".", "1.", ".5", "1.2.3", "--1", "e3", "1e", "now", "2023-11-14", "2023-11-14T22:13:20", " 1", "NaN"]
         {
             assert_eq!(parse(text), Err(NoTime::Form { given: text.to_owned() }));
         }
-        for text in ["-1", "-0.5", "253402300800", "1700000000000", "99999999999999999999999", "1969-12-31T23:59:59Z"] {
+        for text in ["-1", "-0.5", "253402300800", "1700000000000", "99999999999999999999999", "1e300", "-1e3"] {
             assert_eq!(parse(text), Err(NoTime::Range { given: text.to_owned() }));
         }
     }

@@ -12,7 +12,7 @@ use super::handle::SharedHandle;
 use super::metrics::SharedRoom;
 use super::rewrite;
 use crate::cell::hits::Hits;
-use crate::cell::outcome::Outcome;
+use crate::cell::outcome::{Outcome, Outcomes};
 use crate::error::{EndpointError, QueryError, SharedError};
 use crate::events::{Event, EventKind};
 use crate::registry::Metrics;
@@ -297,6 +297,12 @@ impl SharedRegistry {
     #[must_use]
     pub fn metrics(&self) -> Metrics {
         self.core().metrics()
+    }
+
+    /// What became of all hits that were brought to this file, by any process.
+    #[must_use]
+    pub fn outcomes(&self) -> Outcomes {
+        self.core().book().own_totals().outcomes
     }
 
     /// How much room is left in the file.

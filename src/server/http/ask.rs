@@ -9,19 +9,23 @@ use percent_encoding::percent_decode_str;
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 
 use super::problem::{Kind, Problem};
+use crate::server::context::Context;
 use crate::service::Service;
 use crate::service::time;
 use crate::time::Timestamp;
 
 /// The most hits that one request brings.
 pub const MOST_HITS: u64 = 1_000_000;
+/// The most endpoints of an answer, and how many there are if none are asked for.
+pub const MOST_OF_TOP: usize = 1_000;
+pub const TOP: usize = 10;
 /// The most characters of a visitor's name.
-const MOST_OF_VISITOR: usize = 256;
+pub const MOST_OF_VISITOR: usize = 256;
 
 /// A request.
 #[derive(Clone, Copy)]
 pub struct Ask<'a> {
-    pub service: &'a Service,
+    pub context: &'a Context,
     /// What the path has in the places of names, decoded.
     pub path: &'a [&'a str],
     pub query: &'a str,
@@ -30,6 +34,11 @@ pub struct Ask<'a> {
 }
 
 impl<'a> Ask<'a> {
+    /// What is asked.
+    pub fn service(self) -> &'a Service {
+        &self.context.service
+    }
+
     /// The body, which must be there.
     pub fn body<T: Deserialize<'a>>(self) -> Result<T, Problem> {
         let media_type = self.media_type.unwrap_or_default();

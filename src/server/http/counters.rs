@@ -3,62 +3,88 @@
 //! Tests: `tests/python/integration/test_serve.py`.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::ask::{Ask, By, Hits, Time, some};
 use super::problem::Problem;
 use super::reply::Reply;
+use super::schema;
 use crate::service::Hit;
 use crate::service::name::Name;
 
-#[derive(Default, Deserialize)]
+/// What is added to a counter.
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Increment<'a> {
+pub struct Increment<'a> {
     #[serde(default)]
+    #[schema(value_type = schema::Amount)]
     amount: Hits,
     #[serde(borrow, default, deserialize_with = "some")]
+    #[schema(value_type = schema::Visitor)]
     visitor: Option<By<'a>>,
     #[serde(default, deserialize_with = "some")]
+    #[schema(value_type = schema::Time)]
     timestamp: Option<Time>,
 }
 
-#[derive(Serialize)]
-struct Value<'a> {
+/// All that was ever added to a counter.
+#[derive(Serialize, ToSchema)]
+pub struct Value<'a> {
     r#type: &'a str,
     id: &'a str,
     value: u64,
 }
 
-#[derive(Serialize)]
-struct Unique<'a> {
+/// About how many different visitors a counter had.
+#[derive(Serialize, ToSchema)]
+pub struct Unique<'a> {
     r#type: &'a str,
     id: &'a str,
+    /// The estimate.
     unique: u64,
+    /// Its relative standard error.
     error: f64,
 }
 
-/// `POST /v1/counter/{type}/{id}/increment`.
+/// Add to a counter. It is made if there is none.
+#[utoipa::path(
+    post, path = "/v1/counter/{type}/{id}/increment",
+    params(("type" = schema::CounterType, Path), ("id" = schema::CounterId, Path)),
+    request_body(content = Option<Increment>, description = "Nothing adds 1."),
+    responses((status = 200, description = "It is counted.", body = Value)),
+)]
 pub fn increment(ask: Ask<'_>) -> Result<Reply, Problem> {
     let [] = ask.query([])?;
     let Increment { amount: Hits(count), visitor, timestamp } = ask.body_or_default()?;
     let [kind, id] = [ask.path[0], ask.path[1]];
     let name = Name::counter(kind, id)?;
     let visitor = visitor.as_ref().map(|By(visitor)| &**visitor);
-    let value = ask.service.increment(&name, &Hit { count, at: timestamp.map(|Time(at)| at), visitor })?;
+    let value = ask.service().increment(&name, &Hit { count, at: timestamp.map(|Time(at)| at), visitor })?;
     Ok(Reply::json(200, &Value { r#type: kind, id, value }))
 }
 
-/// `GET /v1/counter/{type}/{id}`.
+/// All that was ever added to a counter.
+#[utoipa::path(
+    get, path = "/v1/counter/{type}/{id}",
+    params(("type" = schema::CounterType, Path), ("id" = schema::CounterId, Path)),
+    responses((status = 200, description = "Its value.", body = Value)),
+)]
 pub fn value(ask: Ask<'_>) -> Result<Reply, Problem> {
     let [] = ask.query([])?;
     let [kind, id] = [ask.path[0], ask.path[1]];
-    let value = ask.service.total(&Name::counter(kind, id)?)?;
+    let value = ask.service().total(&Name::counter(kind, id)?)?;
     Ok(Reply::json(200, &Value { r#type: kind, id, value }))
 }
 
-/// `GET /v1/counter/{type}/{id}/unique`.
+/// About how many different visitors a counter had.
+#[utoipa::path(
+    get, path = "/v1/counter/{type}/{id}/unique",
+    params(("type" = schema::CounterType, Path), ("id" = schema::CounterId, Path)),
+    responses((status = 200, description = "The estimate.", body = Unique)),
+)]
 pub fn unique(ask: Ask<'_>) -> Result<Reply, Problem> {
     let [] = ask.query([])?;
     let [kind, id] = [ask.path[0], ask.path[1]];
-    let found = ask.service.unique(&Name::counter(kind, id)?)?;
+    let found = ask.service().unique(&Name::counter(kind, id)?)?;
     Ok(Reply::json(200, &Unique { r#type: kind, id, unique: found.unique, error: found.error }))
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! connection --> axum's router --> serve: body, size, time --> Ask --> handler --> service
-//!                                                                         |
+//!                                             (long ones aside)           |
 //!                                                    Reply <-- Problem <--+
 //! ```
 //!
@@ -10,7 +10,8 @@
 //! |---|---|
 //! | `reply`, `problem` | answers, and why there is none |
 //! | `ask` | a request, read and checked |
-//! | `hits`, `counters`, `visits` | the handlers |
+//! | `hits`, `counters`, `visits`, `queries`, `health` | the handlers |
+//! | `schema`, `openapi` | what the handlers say of themselves |
 //!
 //! Checks go in this order: route, method, media type, size, schema, what is known, what is counted.
 //!
@@ -19,9 +20,13 @@
 pub mod reply;
 pub mod problem;
 pub mod ask;
+mod schema;
 mod hits;
 mod counters;
 mod visits;
+mod queries;
+mod health;
+mod openapi;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -29,65 +34,178 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{RawPathParams, Request, State};
-use axum::http::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
+use axum::http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use axum::{RequestPartsExt, Router};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use utoipa::OpenApi as _;
+use utoipa::openapi::HttpMethod;
 
 use self::ask::Ask;
 use self::problem::{Kind, Problem};
 use self::reply::Reply;
-use crate::service::Service;
+use super::aside::{Busy, WAITING};
+use super::context::Context;
+use super::tally::Tally;
+use crate::time::clock::SteadyClock;
 
 /// The most bytes of a body.
 const MOST_OF_BODY: usize = 64 * 1_024;
 /// How long a body may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// The number of what has no route, or another method.
+const NO_ROUTE: usize = usize::MAX;
+
 type Handler = fn(Ask<'_>) -> Result<Reply, Problem>;
 
-/// Every route.
-const ROUTES: [(&str, MethodFilter, Handler); 8] = [
-    ("/hits", MethodFilter::POST, hits::record),
-    ("/hits/{resource_id}", MethodFilter::GET, hits::count),
-    ("/v1/counter/{type}/{id}", MethodFilter::GET, counters::value),
-    ("/v1/counter/{type}/{id}/increment", MethodFilter::POST, counters::increment),
-    ("/v1/counter/{type}/{id}/unique", MethodFilter::GET, counters::unique),
-    ("/visits/{page}", MethodFilter::POST, visits::visit),
-    ("/visits/{page}", MethodFilter::GET, visits::visits),
-    ("/health", MethodFilter::GET, visits::health),
-];
+/// Where a handler runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Runs {
+    /// On the thread that read the request: it takes microseconds.
+    Here,
+    /// Aside: it reads all endpoints.
+    Aside,
+}
 
-/// All routes over `service`.
-pub fn router(service: Arc<Service>) -> Router {
-    let routes = ROUTES.iter().fold(Router::new(), |router, &(path, method, handler)| {
-        let serve = move |State(service): State<Arc<Service>>, request: Request| serve(service, request, handler);
-        let route: MethodRouter<Arc<Service>, Infallible> = on(method, serve);
-        router.route(path, route)
+/// A route.
+struct Route {
+    method: HttpMethod,
+    path: String,
+    handler: Handler,
+    runs: Runs,
+}
+
+/// Makes the one list of routes: the OpenAPI document, and the table for the router, which takes methods and paths from the
+/// handlers' own descriptions.
+macro_rules! routes {
+    ($($module:ident :: $handler:ident, $path:ident, $runs:ident;)+) => {
+        #[derive(utoipa::OpenApi)]
+        #[openapi(
+            paths($($module::$handler),+),
+            // What is in no body.
+            components(schemas(
+                problem::Document, schema::CounterId, schema::CounterType, schema::Endpoint, schema::Last, schema::N, schema::Page,
+            )),
+        )]
+        struct Routes;
+
+        /// Every route.
+        fn table() -> Vec<Route> {
+            vec![$(Route::of::<$module::$path>($module::$handler, Runs::$runs)),+]
+        }
+    };
+}
+
+routes! {
+    hits::record, __path_record, Here;
+    hits::count, __path_count, Here;
+    counters::increment, __path_increment, Here;
+    counters::value, __path_value, Here;
+    counters::unique, __path_unique, Here;
+    visits::visit, __path_visit, Here;
+    visits::visits, __path_visits, Here;
+    queries::last, __path_last, Here;
+    queries::top, __path_top, Aside;
+    health::health, __path_health, Here;
+    health::ready, __path_ready, Here;
+    health::metrics, __path_metrics, Aside;
+    health::openapi, __path_openapi, Here;
+}
+
+impl Route {
+    fn of<P: utoipa::Path>(handler: Handler, runs: Runs) -> Self {
+        let method = P::methods().into_iter().next().expect("a handler has a method");
+        Self { method, path: P::path(), handler, runs }
+    }
+
+    fn filter(&self) -> MethodFilter {
+        match self.method {
+            HttpMethod::Get => MethodFilter::GET,
+            HttpMethod::Put => MethodFilter::PUT,
+            HttpMethod::Delete => MethodFilter::DELETE,
+            _ => MethodFilter::POST,
+        }
+    }
+
+    fn method(&self) -> &'static str {
+        match self.method {
+            HttpMethod::Get => "GET",
+            HttpMethod::Put => "PUT",
+            HttpMethod::Delete => "DELETE",
+            _ => "POST",
+        }
+    }
+}
+
+/// The tally of a server with these routes.
+///
+/// # Errors
+/// As [`Tally::new`].
+pub fn tally() -> prometheus::Result<Tally> {
+    Tally::new(table().iter().map(|route| (route.method(), &*route.path)))
+}
+
+/// The OpenAPI document, as JSON.
+pub fn document() -> Vec<u8> {
+    Reply::json(200, &openapi::completed(Routes::openapi())).body
+}
+
+/// All routes over `context`.
+pub fn router(context: Arc<Context>) -> Router {
+    let routes = table().into_iter().enumerate().fold(Router::new(), |router, (number, route)| {
+        let (filter, path, Route { handler, runs, .. }) = (route.filter(), route.path.clone(), route);
+        let serve = move |State(context): State<Arc<Context>>, request: Request| async move {
+            let begun = SteadyClock.nanos(false);
+            let reply = serve(&context, request, handler, runs).await;
+            answered(&context, number, begun, reply)
+        };
+        let route: MethodRouter<Arc<Context>, Infallible> = on(filter, serve);
+        router.route(&path, route)
     });
-    routes.fallback(no_route).method_not_allowed_fallback(no_method).with_state(service)
+    routes.fallback(no_route).method_not_allowed_fallback(no_method).with_state(context)
 }
 
-/// The paths of all routes, with their methods.
-pub fn routes() -> impl Iterator<Item = (&'static str, &'static str)> {
-    ROUTES.iter().map(|&(path, method, _)| (if method == MethodFilter::POST { "POST" } else { "GET" }, path))
-}
-
-async fn serve(service: Arc<Service>, request: Request, handler: Handler) -> Response {
+async fn serve(context: &Arc<Context>, request: Request, handler: Handler, runs: Runs) -> Reply {
     let (mut parts, body) = request.into_parts();
     let answered = async {
         let path = parts.extract::<RawPathParams>().await.map_err(|_| {
             Problem::schema("a name in the path is not UTF-8 when decoded; percent-encode the bytes of its UTF-8")
         })?;
-        let path: Vec<&str> = path.iter().map(|(_, value)| value).collect();
         let body = whole(body).await?;
-        let media_type = parts.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
-        let query = parts.uri.query().unwrap_or_default();
-        handler(Ask { service: &service, path: &path, query, media_type, body: &body })
+        match runs {
+            Runs::Here => answer(context, &parts, &path, &body, handler),
+            Runs::Aside => {
+                let context = Arc::clone(context);
+                let aside = Arc::clone(&context);
+                match aside.aside.answer(move || answer(&context, &parts, &path, &body, handler)).await {
+                    Ok(Some(answered)) => answered,
+                    Ok(None) => Err(Problem::new(Kind::FAILED, "the server could not answer; its log says why")),
+                    Err(Busy) => {
+                        let detail = format!("{WAITING} others wait for an answer that takes long; try again later");
+                        Err(Problem::new(Kind::BUSY, detail))
+                    }
+                }
+            }
+        }
     };
-    response(answered.await.unwrap_or_else(|problem: Problem| problem.reply()))
+    answered.await.unwrap_or_else(|problem: Problem| problem.reply())
+}
+
+fn answer(
+    context: &Context,
+    parts: &Parts,
+    path: &RawPathParams,
+    body: &[u8],
+    handler: Handler,
+) -> Result<Reply, Problem> {
+    let path: Vec<&str> = path.iter().map(|(_, value)| value).collect();
+    let media_type = parts.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let query = parts.uri.query().unwrap_or_default();
+    handler(Ask { context, path: &path, query, media_type, body })
 }
 
 /// All of a body.
@@ -103,15 +221,23 @@ async fn whole(body: Body) -> Result<Bytes, Problem> {
     }
 }
 
-async fn no_route(request: Request) -> Response {
-    let all: Vec<String> = routes().map(|(method, path)| format!("{method} {path}")).collect();
+async fn no_route(State(context): State<Arc<Context>>, request: Request) -> Response {
+    let begun = SteadyClock.nanos(false);
+    let all: Vec<String> = table().iter().map(|route| format!("{} {}", route.method(), route.path)).collect();
     let detail = format!("there is no route {}; there are {}", request.uri().path(), all.join(", "));
-    response(Problem::new(Kind::ROUTE, detail).reply())
+    answered(&context, NO_ROUTE, begun, Problem::new(Kind::ROUTE, detail).reply())
 }
 
-async fn no_method(method: Method, request: Request) -> Response {
+async fn no_method(State(context): State<Arc<Context>>, method: Method, request: Request) -> Response {
+    let begun = SteadyClock.nanos(false);
     let detail = format!("{} has no method {method}; the header Allow names those it has", request.uri().path());
-    response(Problem::new(Kind::METHOD, detail).reply())
+    answered(&context, NO_ROUTE, begun, Problem::new(Kind::METHOD, detail).reply())
+}
+
+/// `reply` to a request of the `route`th route whose head was read at `begun`.
+fn answered(context: &Context, route: usize, begun: u64, reply: Reply) -> Response {
+    context.tally.answered(route, reply.status, SteadyClock.nanos(false).saturating_sub(begun));
+    response(reply)
 }
 
 fn response(reply: Reply) -> Response {
@@ -121,5 +247,29 @@ fn response(reply: Reply) -> Response {
     if reply.close {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
+    if let Some(seconds) = reply.retry_after {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_router_and_the_document_have_the_same_routes() {
+        let document: serde_json::Value = serde_json::from_slice(&document()).expect("it is JSON");
+        let mut described: Vec<String> = Vec::new();
+        for (path, item) in document["paths"].as_object().expect("paths") {
+            for method in item.as_object().expect("methods").keys() {
+                described.push(format!("{} {path}", method.to_uppercase()));
+            }
+        }
+        let mut routed: Vec<String> =
+            table().iter().map(|route| format!("{} {}", route.method(), route.path)).collect();
+        described.sort();
+        routed.sort();
+        assert_eq!(routed, described);
+    }
 }

@@ -5,12 +5,16 @@
 //! Tests: `tests/python/integration/test_serve.py`.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::reply::Reply;
 use crate::service::Refusal;
 use crate::service::name::NameError;
 use crate::service::range::Reversed;
 use crate::service::time::NoTime;
+
+/// The media type of a problem document.
+pub const MEDIA_TYPE: &str = "application/problem+json";
 
 /// A kind of problem: the last part of its type, its title, its status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +33,7 @@ impl Kind {
     pub const TOO_LARGE: Self = Self("too-large", "The body is too large", 413);
     pub const MEDIA_TYPE: Self = Self("media-type", "The body is not JSON", 415);
     pub const FAILED: Self = Self("failed", "The server failed", 500);
+    pub const BUSY: Self = Self("busy", "Too many ask for long answers", 503);
     pub const LOST: Self = Self("lost", "The ring file is gone", 503);
     pub const FULL: Self = Self("full", "There is no room", 507);
 }
@@ -40,11 +45,15 @@ pub struct Problem {
     detail: String,
 }
 
-#[derive(Serialize)]
-struct Document<'a> {
+/// A problem document (RFC 9457).
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct Document<'a> {
+    /// `urn:hitring:problem:` and the kind of problem.
     r#type: String,
     title: &'a str,
     status: u16,
+    /// What was wrong, and what to change.
     detail: &'a str,
 }
 
@@ -62,9 +71,10 @@ impl Problem {
         let Kind(name, title, status) = self.kind;
         let document = Document { r#type: format!("urn:hitring:problem:{name}"), title, status, detail: &self.detail };
         let mut reply = Reply::json(status, &document);
-        reply.media_type = "application/problem+json";
+        reply.media_type = MEDIA_TYPE;
         // What may still come of a body that is too late or too long is not looked at.
         reply.close = matches!(self.kind, Kind::SLOW | Kind::TOO_LARGE);
+        reply.retry_after = (self.kind == Kind::BUSY).then_some(1);
         reply
     }
 }

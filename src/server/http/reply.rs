@@ -12,12 +12,14 @@ pub struct Reply {
     pub body: Vec<u8>,
     /// Whether the connection ends after it.
     pub close: bool,
+    /// After how many seconds to try again.
+    pub retry_after: Option<u32>,
 }
 
 impl Reply {
     /// `value` as JSON.
     pub fn json(status: u16, value: &impl Serialize) -> Self {
         let body = serde_json::to_vec(value).expect("structs of numbers and texts are JSON");
-        Self { status, media_type: "application/json", body, close: false }
+        Self { status, media_type: "application/json", body, close: false, retry_after: None }
     }
 }

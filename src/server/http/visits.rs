@@ -1,54 +1,60 @@
-//! Visits of pages: `POST` and `GET /visits/{page}`. And `GET /health`.
+//! Visits of pages: `POST` and `GET /visits/{page}`.
 //!
 //! Tests: `tests/python/integration/test_serve.py`.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::ask::{Ask, By, some};
 use super::problem::Problem;
 use super::reply::Reply;
+use super::schema;
 use crate::service::Hit;
 use crate::service::name::Name;
 
-#[derive(Default, Deserialize)]
+/// A visit of a page.
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Visit<'a> {
+pub struct Visit<'a> {
     #[serde(borrow, default, deserialize_with = "some")]
+    #[schema(value_type = schema::Visitor)]
     visitor: Option<By<'a>>,
 }
 
-#[derive(Serialize)]
-struct Visits {
+/// All visits of a page ever.
+#[derive(Serialize, ToSchema)]
+pub struct Visits {
     visits: u64,
+    /// `in_memory`: from the ring.
     served_via: &'static str,
-}
-
-#[derive(Serialize)]
-struct Health {
-    status: &'static str,
 }
 
 fn answer(visits: u64) -> Reply {
     Reply::json(200, &Visits { visits, served_via: "in_memory" })
 }
 
-/// `POST /visits/{page}`.
+/// Count a visit of a page. It is made if there is none.
+#[utoipa::path(
+    post, path = "/visits/{page}",
+    params(("page" = schema::Page, Path)),
+    request_body(content = Option<Visit>, description = "Nothing is a visit of nobody in particular."),
+    responses((status = 200, description = "It is counted.", body = Visits)),
+)]
 pub fn visit(ask: Ask<'_>) -> Result<Reply, Problem> {
     let [] = ask.query([])?;
     let Visit { visitor } = ask.body_or_default()?;
     let visitor = visitor.as_ref().map(|By(visitor)| &**visitor);
     let name = Name::page(ask.path[0])?;
-    Ok(answer(ask.service.increment(&name, &Hit { count: 1, at: None, visitor })?))
+    Ok(answer(ask.service().increment(&name, &Hit { count: 1, at: None, visitor })?))
 }
 
-/// `GET /visits/{page}`.
+/// All visits of a page ever; 0 for one that has had none.
+#[utoipa::path(
+    get, path = "/visits/{page}",
+    params(("page" = schema::Page, Path)),
+    responses((status = 200, description = "Its visits.", body = Visits)),
+)]
 pub fn visits(ask: Ask<'_>) -> Result<Reply, Problem> {
     let [] = ask.query([])?;
-    Ok(answer(ask.service.visits(&Name::page(ask.path[0])?)?))
-}
-
-/// `GET /health`: the process answers.
-pub fn health(ask: Ask<'_>) -> Result<Reply, Problem> {
-    let [] = ask.query([])?;
-    Ok(Reply::json(200, &Health { status: "ok" }))
+    Ok(answer(ask.service().visits(&Name::page(ask.path[0])?)?))
 }

@@ -1,0 +1,40 @@
+//! [`Context`]: what requests are answered with.
+//!
+//! Tests: `tests/python/integration/test_serve_metrics.py`.
+
+use std::sync::OnceLock;
+
+use super::aside::Aside;
+use super::tally::Tally;
+use crate::service::Service;
+
+/// A server, as its routes see it.
+#[derive(Debug)]
+pub struct Context {
+    /// The use cases.
+    pub service: Service,
+    /// What was done.
+    pub tally: Tally,
+    /// The place for long answers.
+    pub aside: Aside,
+    /// The OpenAPI document.
+    pub document: Vec<u8>,
+    ending: OnceLock<()>,
+}
+
+impl Context {
+    /// A server that is not ending.
+    pub fn new(service: Service, tally: Tally, document: Vec<u8>) -> Self {
+        Self { service, tally, aside: Aside::new(), document, ending: OnceLock::new() }
+    }
+
+    /// No connection is taken any more.
+    pub fn end(&self) {
+        let _ = self.ending.set(());
+    }
+
+    /// Whether [`end`](Self::end) was called.
+    pub fn is_ending(&self) -> bool {
+        self.ending.get().is_some()
+    }
+}

@@ -1,0 +1,48 @@
+//! The OpenAPI document: what the handlers say of themselves, and what is true of all of them.
+//!
+//! Tests: `tests/python/integration/test_serve_openapi.py`.
+
+use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::schema::Schema;
+use utoipa::openapi::{Content, InfoBuilder, LicenseBuilder, OpenApi, RefOr, ResponseBuilder};
+
+use super::problem::{Document, MEDIA_TYPE};
+use super::schema;
+
+/// What every operation may answer beside what it says.
+const REFUSAL: &str = "Nothing was done, and `detail` says what to change. 400: the request does not fit this document, or its \
+    range ends before it begins. 404: there is no such name. 405: the route has no such method. 408: the body did not come in 10 \
+    seconds. 409: the request fits, but not this server's clock or counts. 413: the body has more than 65,536 bytes. 415: the \
+    body is not application/json. 503: the server is busy, and the header Retry-After says for how many seconds; or the ring \
+    file is lost. 507: there is no room for more names.";
+
+/// What the handlers say, with what is true of all.
+pub fn completed(mut document: OpenApi) -> OpenApi {
+    document.info = InfoBuilder::new()
+        .title("hitring")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some("Counts hits, and answers how many there were in the last seconds."))
+        .license(Some(LicenseBuilder::new().name("MIT OR Apache-2.0").identifier(Some("MIT OR Apache-2.0")).build()))
+        .build();
+    let refusal = ResponseBuilder::new()
+        .description(REFUSAL)
+        .content(MEDIA_TYPE, Content::new(Some(schema::reference::<Document<'_>>())))
+        .build();
+    for operation in document.paths.paths.values_mut().flat_map(operations) {
+        operation.responses.responses.insert("default".to_owned(), RefOr::T(refusal.clone()));
+        let Some(RefOr::T(body)) = &mut operation.request_body else { continue };
+        for content in body.content.values_mut() {
+            let RefOr::T(Content { schema: Some(schema), .. }) = content else { continue };
+            // A body that may be missing is not one that may be null.
+            let RefOr::T(Schema::OneOf(either)) = &*schema else { continue };
+            if let Some(one) = either.items.iter().find(|item| matches!(item, RefOr::Ref(_))).cloned() {
+                *schema = one;
+            }
+        }
+    }
+    document
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    [&mut item.get, &mut item.put, &mut item.post, &mut item.delete].into_iter().filter_map(Option::as_mut)
+}
