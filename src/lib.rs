@@ -42,7 +42,10 @@
 //! Tests: `tests`.
 
 #![warn(missing_docs)]
-#![cfg_attr(hitring_model, allow(missing_docs, clippy::len_without_is_empty, reason = "public for the models alone"))]
+#![cfg_attr(
+    any(hitring_model, fuzzing),
+    allow(missing_docs, clippy::len_without_is_empty, reason = "public for the models and fuzz targets alone")
+)]
 #![doc(html_no_source)]
 
 cfg_if::cfg_if! {
@@ -74,12 +77,18 @@ mod registry;
 pub mod shared;
 mod time;
 
-#[cfg(all(feature = "server", target_os = "linux"))]
-mod server;
-#[cfg(all(feature = "server", target_os = "linux"))]
-mod service;
-#[cfg(all(feature = "server", target_os = "linux"))]
-mod store;
+cfg_if::cfg_if! {
+    if #[cfg(all(feature = "server", target_os = "linux", fuzzing))] {
+        // tests/fuzz sends requests without a socket.
+        pub mod server;
+        pub mod service;
+        mod store;
+    } else if #[cfg(all(feature = "server", target_os = "linux"))] {
+        mod server;
+        mod service;
+        mod store;
+    }
+}
 
 #[cfg(feature = "cli")]
 pub mod cli;

@@ -5,14 +5,16 @@
 //! | sends no whole head for 30 seconds, or is idle for as long | is closed |
 //! | reads nothing for 30 seconds while an answer waits for it | is closed |
 //! | sends a head of more than 16 KiB | is answered 431, and closed |
-//! | comes when 10,000 are open | waits in the listener's queue |
+//! | comes when 10,000 are open, or as many as the system allows | waits in the listener's queue |
 //! | is open when the server drains | ends after the request under way; at once if there is none |
 //!
 //! So a connection takes at most 16 KiB for requests that were not looked at, 16 KiB for answers that were not read and 64 KiB
 //! for a body, and an answer that is larger than that while it is sent.
 //!
-//! Tests: `tests/python/integration/test_serve.py`.
+//! Tests: `tests/python/integration/test_serve_slow.py`, `tests/python/integration/test_serve_hostile.py`.
 
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +24,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use prometheus::IntGauge;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tokio_io_timeout::TimeoutStream;
@@ -33,8 +35,28 @@ const MOST: usize = 10_000;
 const MOST_OF_HEAD: usize = 16 * 1_024;
 /// How long the head of a request may take, how long a connection may be idle, and how long an answer may wait to be read.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How many connections the system may make that are not taken yet.
+const QUEUE: u32 = 4_096;
 /// How long nobody is taken after one could not be, for want of descriptors say.
 const PAUSE: Duration = Duration::from_millis(20);
+
+/// A socket that listens at `address`.
+///
+/// # Errors
+/// What the system says.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // As a server that is started again soon needs it: connections of the former one may not be forgotten yet.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(QUEUE)
+}
+
+/// Lets this process have as many connections as the system allows it to.
+pub fn raise_limit() {
+    // If it may not, connections wait earlier.
+    let _ = rlimit::increase_nofile_limit(rlimit::INFINITY);
+}
 
 /// The connections of a server.
 pub struct Connections {
@@ -62,8 +84,9 @@ impl Connections {
             let _ = stream.set_nodelay(true);
             let mut stream = TimeoutStream::new(stream);
             stream.set_write_timeout(Some(PATIENCE));
+            // Not `pipeline_flush`: it sends nothing while requests wait to be parsed, and keeps answers without a bound.
             let mut http = http1::Builder::new();
-            http.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(MOST_OF_HEAD).pipeline_flush(true);
+            http.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(MOST_OF_HEAD);
             let service = TowerToHyperService::new(self.router.clone());
             let connection = self.ending.watch(http.serve_connection(TokioIo::new(Box::pin(stream)), service));
             self.open.inc();

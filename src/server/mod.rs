@@ -33,7 +33,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::context::Context;
@@ -90,7 +89,7 @@ pub fn run(settings: &Settings, started: impl FnOnce(SocketAddr)) -> Result<(), 
 
 async fn serve(settings: &Settings, started: impl FnOnce(SocketAddr)) -> Result<(), ServerError> {
     let address = settings.listen;
-    let listener = TcpListener::bind(address).await.map_err(|error| ServerError::Listen { address, error })?;
+    let listener = connection::listen(address).map_err(|error| ServerError::Listen { address, error })?;
     let address = listener.local_addr().map_err(ServerError::System)?;
     let mut data = DataDirectory::take(&settings.data).map_err(ServerError::Data)?;
     let ring = SharedRegistry::builder().window(settings.window).max_endpoints(settings.max_endpoints);
@@ -102,6 +101,7 @@ async fn serve(settings: &Settings, started: impl FnOnce(SocketAddr)) -> Result<
     let (mut terminate, mut interrupt) = (listen_to(SignalKind::terminate())?, listen_to(SignalKind::interrupt())?);
     let connections =
         connection::Connections::new(http::router(Arc::clone(&context)), context.tally.connections.clone());
+    connection::raise_limit();
     started(address);
     tokio::select! {
         () = connections.accept(listener) => {}

@@ -7,9 +7,11 @@ import os
 import pathlib
 import re
 import signal
+import socket
 import subprocess
 import sysconfig
 import threading
+import time
 
 PROGRAM = pathlib.Path(sysconfig.get_path("scripts"), "hitring")
 
@@ -58,6 +60,72 @@ class Server:
         found, _, answer = self.ask("POST", path, body)
         assert found == status, answer
         return answer
+
+    def open(self, receive=None):
+        """Return a socket that is connected; `receive` is how many bytes the kernel may keep for it, about."""
+        opened = socket.socket()
+        opened.settimeout(10)
+        if receive is not None:
+            # Before it is connected: the window that is offered at first depends on it.
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive)
+        host, port = self.address.split(":")
+        opened.connect((host, int(port)))
+        return opened
+
+    def tell(self, content):
+        """Send bytes, and return all bytes of the answer, which ends when the server closes."""
+        with self.open() as opened:
+            # One that refuses closes before it has read everything. Its answer can be read all the same.
+            with contextlib.suppress(ConnectionError):
+                opened.sendall(content)
+            return rest(opened)
+
+    def memory(self):
+        """Return the resident kilobytes."""
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"^VmRSS:\s+(\d+) kB$", status, re.MULTILINE)[1])
+
+    def descriptors(self):
+        """Return how many files and sockets are open."""
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+
+def request(target, *lines, body=b"", method=b"POST"):
+    head = b"\r\n".join([method + b" " + target + b" HTTP/1.1", b"host: x", *lines, b"", b""])
+    return head + body
+
+
+def status(answer):
+    found = re.match(rb"HTTP/1\.[01] (\d{3}) ", answer)
+    return found and int(found[1])
+
+
+def problem(answer):
+    """Return the last part of the type of the only problem that an answer is."""
+    head, body = answer.split(b"\r\n\r\n", 1)
+    document = json.loads(body)
+    assert b"\r\ncontent-type: application/problem+json" in head
+    assert document["status"] == status(answer)
+    return document["type"].rsplit(":", 1)[1]
+
+
+def rest(opened):
+    """Return all bytes until the other side closes."""
+    content = bytearray()
+    with contextlib.suppress(ConnectionError):
+        while part := opened.recv(1 << 16):
+            content += part
+    return bytes(content)
+
+
+def until(condition, patience=10):
+    """Wait until a condition holds, and say whether it came to that."""
+    end = time.monotonic() + patience
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.01)
+    return True
 
 
 def ask(connection, method, path, body=None, headers=None):
@@ -123,3 +191,49 @@ class Client(threading.Thread):
                     self.ended.wait(0.001)
         if connection is not None:
             connection.close()
+
+
+class Neighbour(threading.Thread):
+    """A client that does no harm: it visits a page again and again, and notes how long it waited."""
+
+    def __init__(self, server):
+        super().__init__(daemon=True)
+        self.server = server
+        self.answered = 0
+        self.worst = 0.0
+        self.begun = self.error = None
+        self.ended = threading.Event()
+
+    def run(self):
+        while not self.ended.wait(0.02):
+            self.begun = time.monotonic()
+            try:
+                self.server.post("/visits/neighbour")
+            except Exception as error:
+                self.error = error
+                return
+            self.answered += 1
+            self.worst = max(self.worst, time.monotonic() - self.begun)
+
+    def check(self, patience=2):
+        """Assert that every answer since the last check came in time, and that one comes now."""
+        answered = self.answered
+        # Two: the first may be of a request that was under way.
+        until(lambda: self.error or self.answered >= answered + 2, 2 * patience)
+        assert self.error is None, self.error
+        assert self.answered >= answered + 2, f"no answer for {time.monotonic() - self.begun} s"
+        assert self.worst < patience
+        self.worst = 0.0
+
+
+@contextlib.contextmanager
+def neighbour(server):
+    beside = Neighbour(server)
+    beside.start()
+    try:
+        yield beside
+        beside.check()
+    finally:
+        beside.ended.set()
+        beside.join(30)
+    assert server.get("/visits/neighbour")["visits"] == beside.answered

@@ -34,9 +34,9 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{RawPathParams, Request, State};
-use axum::http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use axum::http::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER};
 use axum::http::request::Parts;
-use axum::http::{Method, StatusCode};
+use axum::http::{Method, StatusCode, Version};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use axum::{RequestPartsExt, Router};
@@ -172,6 +172,10 @@ pub fn router(context: Arc<Context>) -> Router {
 async fn serve(context: &Arc<Context>, request: Request, handler: Handler, runs: Runs) -> Reply {
     let (mut parts, body) = request.into_parts();
     let answered = async {
+        // As RFC 9112 (3.2) wants it: another server on the way may read such a request otherwise.
+        if parts.version == Version::HTTP_11 && parts.headers.get_all(HOST).iter().count() != 1 {
+            return Err(Problem::schema("a request has one header Host; send one"));
+        }
         let path = parts.extract::<RawPathParams>().await.map_err(|_| {
             Problem::schema("a name in the path is not UTF-8 when decoded; percent-encode the bytes of its UTF-8")
         })?;

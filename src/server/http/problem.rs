@@ -16,6 +16,9 @@ use crate::service::time::NoTime;
 /// The media type of a problem document.
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
+/// The most bytes of a detail, which may have text of the request in it.
+const MOST_OF_DETAIL: usize = 2_048;
+
 /// A kind of problem: the last part of its type, its title, its status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kind(&'static str, &'static str, u16);
@@ -59,7 +62,14 @@ pub struct Document<'a> {
 
 impl Problem {
     pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into() }
+        let mut detail = detail.into();
+        if detail.len() > MOST_OF_DETAIL {
+            // The beginning says what was wrong, the end what to change.
+            let boundary = |from: usize| (from..).find(|&at| detail.is_char_boundary(at)).unwrap_or(detail.len());
+            let cut = boundary(MOST_OF_DETAIL / 2)..boundary(detail.len() - MOST_OF_DETAIL / 2);
+            detail.replace_range(cut, " ... ");
+        }
+        Self { kind, detail }
     }
 
     pub fn schema(detail: impl Into<String>) -> Self {

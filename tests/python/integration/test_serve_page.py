@@ -1,0 +1,56 @@
+"""What the pages show of the server is what it answers."""
+
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from serving import serving
+
+ROOT = pathlib.Path(__file__).parents[3]
+ADDRESS = "127.0.0.1:8000"
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the server needs Linux")
+
+
+def shown(page):
+    """Each curl command of a page, with the lines that it answers."""
+    for block in re.findall(r"^```console\n(.*?)^```$", (ROOT / page).read_text(), re.DOTALL | re.MULTILINE):
+        for entry in re.split(r"^\$ ", block, flags=re.MULTILINE):
+            command, _, answer = entry.partition("\n")
+            if command.startswith("curl ") and ADDRESS in command and answer:
+                yield command, answer
+
+
+@pytest.mark.parametrize(("page", "least"), [("README.md", 5), ("docs/server.md", 15)])
+def test_a_page_shows_what_the_server_answers(tmp_path, page, least):
+    if shutil.which("curl") is None:
+        pytest.skip("no curl")
+    commands = list(shown(page))
+    assert len(commands) >= least
+    with serving(tmp_path, "--max-endpoints", "10") as server:
+        for command, answer in commands:
+            # Without the meter that curl shows when its output is no terminal.
+            command = command.replace(ADDRESS, server.address).replace("curl ", "curl -sS ", 1)
+            ran = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60, check=True)
+            assert TIME.sub("TIME", ran.stdout).rstrip("\n") == TIME.sub("TIME", answer).rstrip("\n"), command
+
+
+def test_the_page_shows_every_route(tmp_path):
+    commands = [command for command, _ in shown("docs/server.md")]
+    with serving(tmp_path, "--max-endpoints", "10") as server:
+        document = server.get("/openapi.json")
+    for path, item in document["paths"].items():
+        for method in item:
+            route = re.compile(re.sub(r"\{\w+\}", r"[^/ ?']+", path) + r"(\?|'| |$)")
+            posted = "-X POST" if method == "post" else ""
+            found = [
+                c
+                for c in commands
+                if route.search(c.split(ADDRESS)[1]) and ("-X POST" if "-X POST" in c else "") == posted
+            ]
+            assert found, (method, path)
