@@ -6,6 +6,7 @@
 //! | the data directory is taken (`store/data.rs`) | another server has it, and is named |
 //! | the ring file is made or opened | it is as it was |
 //! | it is told where the server listens, and connections are taken | |
+//! | every second it is looked whether the ring file is still there | requests are refused until it is |
 //! | SIGTERM or SIGINT: no connection is taken any more, those under way are answered, for 10 seconds at most | a second signal ends at once |
 //!
 //! | file | what |
@@ -43,6 +44,9 @@ use crate::store::data::{DataDirectory, DataError};
 
 /// How long requests under way may take after the first signal.
 const DRAIN: Duration = Duration::from_secs(10);
+
+/// How often the ring file is looked at.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// What a server is started with.
 #[derive(Clone, Debug)]
@@ -102,6 +106,7 @@ async fn serve(settings: &Settings, started: impl FnOnce(SocketAddr)) -> Result<
     let connections =
         connection::Connections::new(http::router(Arc::clone(&context)), context.tally.connections.clone());
     connection::raise_limit();
+    tokio::spawn(looking(Arc::clone(&context)));
     started(address);
     tokio::select! {
         () = connections.accept(listener) => {}
@@ -115,6 +120,15 @@ async fn serve(settings: &Settings, started: impl FnOnce(SocketAddr)) -> Result<
         _ = interrupt.recv() => {}
     }
     Ok(())
+}
+
+/// Looks at the ring file again and again.
+async fn looking(context: Arc<Context>) {
+    let mut interval = tokio::time::interval(LOOK);
+    loop {
+        interval.tick().await;
+        context.service.look();
+    }
 }
 
 impl fmt::Display for ServerError {

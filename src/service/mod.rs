@@ -26,6 +26,7 @@ use crate::cell::outcome::{Outcome, Outcomes};
 use crate::error::{EndpointError, QueryError};
 use crate::shared::SharedRegistry;
 use crate::sketch::hyperloglog::precision::Precision;
+use crate::sync::{AtomicU32, Ordering};
 use crate::time::{Resolution, Timestamp};
 
 /// Hits as a request brings them.
@@ -88,13 +89,21 @@ pub enum Refusal {
 #[derive(Debug)]
 pub struct Service {
     ring: SharedRegistry,
+    /// Whether another file has the ring's path, as of the last look: 0 or 1. To look takes two calls of the system, too long
+    /// for every request.
+    replaced: AtomicU32,
 }
 
 impl Service {
     /// The use cases over `ring`.
     #[must_use]
     pub fn new(ring: SharedRegistry) -> Self {
-        Self { ring }
+        Self { ring, replaced: AtomicU32::new(0) }
+    }
+
+    /// Looks whether the ring file was removed or replaced, and remembers it. Hits of before the look are in the former file.
+    pub fn look(&self) {
+        self.replaced.store(u32::from(!self.ring.is_current()), Ordering::Relaxed);
     }
 
     /// The ring file.
@@ -119,6 +128,7 @@ impl Service {
     /// # Errors
     /// [`Refusal`], and then nothing was counted.
     pub fn record(&self, name: &Name, hit: &Hit<'_>) -> Result<(), Refusal> {
+        self.check()?;
         let (ring, endpoint, Hit { count, at, visitor }) = (&self.ring, name.endpoint(), *hit);
         let recorded = match (visitor, at) {
             (None, None) => ring.record_hit(endpoint, count),
@@ -131,6 +141,7 @@ impl Service {
             Ok(Outcome::Late) => Err(Refusal::Late),
             Ok(Outcome::Future) => Err(Refusal::Future),
             Ok(Outcome::Saturated) => Err(Refusal::Saturated),
+            // It was cut meanwhile.
             Ok(Outcome::Refused) if ring.is_lost() => Err(Refusal::Lost),
             Ok(Outcome::Refused) | Err(EndpointError::Full { .. }) => {
                 Err(Refusal::Full { max_endpoints: ring.max_endpoints() })
@@ -231,15 +242,17 @@ impl Service {
         self.ring.outcomes()
     }
 
-    /// Whether hits can be counted.
+    /// Whether hits can be counted, as of the last [`look`](Self::look).
     ///
     /// # Errors
     /// [`Refusal::Lost`].
     pub fn check(&self) -> Result<(), Refusal> {
-        if self.ring.is_lost() || !self.ring.is_current() { Err(Refusal::Lost) } else { Ok(()) }
+        let is_gone = self.ring.is_lost() || self.replaced.load(Ordering::Relaxed) != 0;
+        if is_gone { Err(Refusal::Lost) } else { Ok(()) }
     }
 
     fn known(&self, name: &Name) -> Result<(), Refusal> {
+        self.check()?;
         if self.ring.contains(name.endpoint()) { Ok(()) } else { Err(Refusal::Unknown) }
     }
 }

@@ -52,6 +52,7 @@ pub fn ready(ask: Ask<'_>) -> Result<Reply, Problem> {
     if ask.context.is_ending() {
         reasons.push("the server is ending".to_owned());
     }
+    ask.service().look();
     if let Err(refusal) = ask.service().check() {
         reasons.push(refusal.to_string());
     }

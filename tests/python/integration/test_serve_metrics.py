@@ -12,7 +12,7 @@ import time
 import pytest
 
 import hitring
-from serving import serving
+from serving import serving, until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the server needs Linux")
 
@@ -131,10 +131,21 @@ def test_ready_says_why_not(tmp_path):
         assert (status, lost["status"]) == (503, "unready")
         assert len(lost["reasons"]) == 1 and "restart" in lost["reasons"][0]
         assert scrape(server)[1]["hitring_ready"] == 0
+        # Nothing is counted in a file that no other process sees, and it is not read.
+        for method, path in (("POST", "/visits/a"), ("GET", "/visits/a"), ("GET", "/v1/top"), ("GET", "/v1/hits/a")):
+            status, _, problem = server.ask(method, path)
+            assert (status, problem["type"]) == (503, "urn:hitring:problem:lost"), path
         # It still lives.
         assert server.get("/health") == {"status": "ok"}
         (tmp_path / "former.ring").rename(ring)
         assert server.get("/ready")["status"] == "degraded"
+        assert server.post("/visits/a")["visits"] == 2
+
+
+def test_a_server_notices_by_itself_that_its_file_is_gone(tmp_path):
+    with serving(tmp_path) as server:
+        (tmp_path / "data" / "hits.ring").unlink()
+        assert until(lambda: server.ask("POST", "/visits/a")[0] == 503, 5)
 
 
 def test_a_server_that_ends_is_not_ready(tmp_path):
