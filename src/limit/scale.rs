@@ -37,7 +37,8 @@ impl Scale {
         let is_coarse = SteadyClock::coarse_step().is_some_and(|step| step * 2 <= fine);
         let made = micros(clock.now());
         let is_lagging = is_coarse && matches!(clock, Clock::System);
-        let lag = if is_lagging { SteadyClock::coarse_step().unwrap_or_default() } else { Duration::ZERO };
+        // A step, and another because a busy system, or a virtual one, moves its coarse clock on late.
+        let lag = if is_lagging { SteadyClock::coarse_step().unwrap_or_default() * 2 } else { Duration::ZERO };
         Self { clock, is_coarse, lag, made, steady: SteadyClock.nanos(is_coarse), origin: AtomicU64::new(0) }
     }
 

@@ -273,11 +273,7 @@ methods!(impl PySharedRegistry {
 
     /// Replace everything by a snapshot.
     fn restore(&self, snapshot: &Bound<'_, PyAny>) -> PyResult<()> {
-        // With the GIL: a thread that forked in the middle would leave its child in the file that is being replaced.
-        let (py, held) = (snapshot.py(), bytes::snapshot(snapshot)?);
-        let snapshot = RegistrySnapshot::from_bytes(held.as_bytes()).map_err(SharedError::from);
-        let restored = snapshot.and_then(|snapshot| self.registry.restore(&snapshot));
-        restored.map_err(|error| errors::shared(py, &error))
+        Self::take_in(snapshot, |snapshot| self.registry.restore(snapshot))
     }
 
     /// Add the hits of another registry's snapshot.

@@ -137,13 +137,8 @@ impl SharedBuilder {
         let layout = self.layout(path)?;
         self.check_skew(&layout.geometry)?;
         loop {
-            match rewrite::attach(path)? {
+            match rewrite::attach(path, false)? {
                 Some((file, header)) => {
-                    if let Some(uid) = file::untrusted_owner(file.file())
-                        .map_err(|error| SharedError::io(path, "its owner cannot be told", error))?
-                    {
-                        return Err(SharedError::Owner { path: path.into(), uid });
-                    }
                     check_settings(path, &layout, &header.layout)?;
                     return self.registry(file, header);
                 }
@@ -164,7 +159,7 @@ impl SharedBuilder {
     /// [`SharedError`]; nothing was changed.
     pub fn open(self, path: impl AsRef<Path>) -> Result<SharedRegistry, SharedError> {
         let path = path.as_ref();
-        let (file, header) = rewrite::attach(path)?.ok_or_else(|| SharedError::missing(path))?;
+        let (file, header) = rewrite::attach(path, true)?.ok_or_else(|| SharedError::missing(path))?;
         self.registry(file, header)
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::core::Core;
-use super::file::lock::{self, Byte, Changing};
+use super::file;
 use super::handle::SharedHandle;
 use super::metrics::SharedRoom;
 use super::rewrite;
@@ -91,8 +91,18 @@ impl SharedRegistry {
     /// [`EndpointError::Name`] unless the name has 1 to 1,024 bytes; [`EndpointError::ReadOnly`].
     #[inline]
     pub fn record_hit(&self, endpoint: &str, amount: u64) -> Result<Outcome, EndpointError> {
+        self.counted(|core| core.by_name(endpoint, None, amount, |life| core.record(life, endpoint, amount)))
+    }
+
+    /// What `record` answers, of the file that is current: one that another took the place of meanwhile takes no hits.
+    #[inline(always)]
+    fn counted(&self, record: impl Fn(&Core) -> Result<Outcome, EndpointError>) -> Result<Outcome, EndpointError> {
         let core = self.core();
-        core.by_name(endpoint, None, amount, |life| core.record(life, endpoint, amount))
+        let outcome = record(core);
+        if outcome == Ok(Outcome::Refused) && core.lives().is_closed() {
+            return record(self.core());
+        }
+        outcome
     }
 
     /// Counts `amount` hits of `endpoint` at `at`.
@@ -100,8 +110,7 @@ impl SharedRegistry {
     /// # Errors
     /// As [`record_hit`](Self::record_hit).
     pub fn record_hit_at(&self, endpoint: &str, at: Timestamp, amount: u64) -> Result<Outcome, EndpointError> {
-        let core = self.core();
-        core.by_name(endpoint, Some(at), amount, |life| core.record_at(life, endpoint, at, amount))
+        self.counted(|core| core.by_name(endpoint, Some(at), amount, |life| core.record_at(life, endpoint, at, amount)))
     }
 
     /// Counts `amount` hits of `endpoint` now, by `visitor`. See [`Registry::record_visit`](crate::Registry::record_visit).
@@ -114,14 +123,16 @@ impl SharedRegistry {
         visitor: impl AsRef<[u8]>,
         amount: u64,
     ) -> Result<Outcome, EndpointError> {
-        let (core, visitor) = (self.core(), murmur(visitor.as_ref()));
-        core.by_name(endpoint, None, amount, |life| {
-            let tick = core.times.tick();
-            let outcome = core.record(life, endpoint, amount)?;
-            if outcome.is_counted() && amount > 0 {
-                core.see(life, tick, visitor);
-            }
-            Ok(outcome)
+        let visitor = murmur(visitor.as_ref());
+        self.counted(|core| {
+            core.by_name(endpoint, None, amount, |life| {
+                let tick = core.times.tick();
+                let outcome = core.record(life, endpoint, amount)?;
+                if outcome.is_counted() && amount > 0 {
+                    core.see(life, tick, visitor);
+                }
+                Ok(outcome)
+            })
         })
     }
 
@@ -136,13 +147,15 @@ impl SharedRegistry {
         at: Timestamp,
         amount: u64,
     ) -> Result<Outcome, EndpointError> {
-        let (core, visitor) = (self.core(), murmur(visitor.as_ref()));
-        core.by_name(endpoint, Some(at), amount, |life| {
-            let outcome = core.record_at(life, endpoint, at, amount)?;
-            if outcome.is_counted() && amount > 0 {
-                core.see(life, core.times.at(at).tick(), visitor);
-            }
-            Ok(outcome)
+        let visitor = murmur(visitor.as_ref());
+        self.counted(|core| {
+            core.by_name(endpoint, Some(at), amount, |life| {
+                let outcome = core.record_at(life, endpoint, at, amount)?;
+                if outcome.is_counted() && amount > 0 {
+                    core.see(life, core.times.at(at).tick(), visitor);
+                }
+                Ok(outcome)
+            })
         })
     }
 
@@ -207,7 +220,14 @@ impl SharedRegistry {
     /// [`EndpointError`] if the name is not possible, there is no room, or the file was opened for reading and has no such
     /// endpoint.
     pub fn counter(&self, endpoint: &str) -> Result<SharedHandle, EndpointError> {
-        SharedHandle::new(&self.inner.shared_core(), endpoint)
+        let core = self.inner.shared_core();
+        match SharedHandle::new(&core, endpoint) {
+            // Another file took its place meanwhile.
+            Err(EndpointError::Full { .. }) if core.lives().is_closed() => {
+                SharedHandle::new(&self.inner.shared_core(), endpoint)
+            }
+            handle => handle,
+        }
     }
 
     /// The hits of all endpoints in the `last` up to now.
@@ -332,45 +352,45 @@ impl SharedRegistry {
         let core = self.core();
         core.check_writable()?;
         let path = core.file.path();
-        let locked =
-            Changing::wait(core.file.file()).map_err(|error| SharedError::io(path, "it cannot be locked", error))?;
+        let locked = core.file.change().map_err(|error| SharedError::io(path, "it cannot be locked", error))?;
         let _changing = locked.ok_or_else(|| SharedError::InUse { path: path.into() })?;
         let left_out = core.book().merge(snapshot, core.times.tick())?;
         core.watch.changed();
         Ok(left_out)
     }
 
-    /// Takes the place of all that the file holds by what `snapshot` says: a new file in its place, in one step, also if the
-    /// machine fails in the middle of it. Only while nobody else has the file open, and no thread forks. Handles answer `Refused`
-    /// afterwards. What was there stays mapped until the registry is dropped.
+    /// Replaces everything the file holds by what `snapshot` says: a new file takes its place, in one step, also if the
+    /// machine fails in the middle of it. Only while no other process has the file open. Handles answer `Refused`
+    /// afterwards. The former file stays mapped until the registry is dropped. A thread that forks meanwhile waits for the last
+    /// step.
     ///
     /// # Errors
-    /// [`SharedError::InUse`] if another process, or another registry of this one, has it open: merge instead;
-    /// [`SharedError::Snapshot`] if it does not fit; [`SharedError::ReadOnly`]. Nothing was changed then.
+    /// [`SharedError::InUse`] if another process, or another registry of this one, has it open, or a child of this process may
+    /// have it that could not lock it: merge instead; [`SharedError::Snapshot`] if it does not fit;
+    /// [`SharedError::ReadOnly`]. Nothing was changed then. Only the error "it is restored, but its folder cannot be brought to
+    /// the disk" comes after the change: the registry counts in the new file, and a machine that fails now may have the old one.
     pub fn restore(&self, snapshot: &RegistrySnapshot) -> Result<(), SharedError> {
         let core = self.core();
         core.check_writable()?;
-        let (path, file) = (core.file.path(), core.file.file());
+        let given = core.file.path();
+        // Not a link to it.
+        let path = &given.canonicalize().map_err(|error| SharedError::io(given, "it cannot be found", error))?;
         let failed = |error| SharedError::io(path, "it cannot be locked", error);
         let in_use = || SharedError::InUse { path: path.into() };
-        let _changing = Changing::wait(file).map_err(failed)?.ok_or_else(in_use)?;
-        if !core.file.is_current() || !lock::take(file, Byte::Present).map_err(failed)? {
-            return Err(in_use());
-        }
-        let restored = rewrite::restore(path, core.book(), snapshot);
-        if restored.is_ok() {
-            // Before anybody opens the new one: what handles record from here on would be lost.
-            core.book().alive().for_each(|life| _ = life.end(1));
-        }
-        // Whether it was or not: this one is not alone any more.
-        let shared = lock::share(file, Byte::Present).map_err(failed);
-        restored?;
-        shared?;
-        let (file, header) = rewrite::attach(path)?.ok_or_else(|| SharedError::missing(path))?;
-        self.inner.set(Core::new(file, header, core.times.copy(), core.watch.clone()));
-        self.core().watch.emit(EventKind::SnapshotRestored, || Event::SnapshotRestored);
-        self.core().watch.changed();
-        Ok(())
+        let _changing = core.file.change().map_err(failed)?.ok_or_else(in_use)?;
+        file::sweep(path);
+        let draft = rewrite::restored(path, &core.file, core.book(), snapshot)?;
+        let (new, header) = draft.open(path)?;
+        let alone = core.file.alone().map_err(failed)?.filter(|_| core.file.is_current()).ok_or_else(in_use)?;
+        draft.replace(path, core.book())?;
+        self.inner.set(Core::new(new, header, core.times.copy(), core.watch.clone()));
+        // Afterwards: whoever finds it closed finds the new one.
+        core.lives().close();
+        drop(alone);
+        let core = self.core();
+        core.watch.emit(EventKind::SnapshotRestored, || Event::SnapshotRestored);
+        core.watch.changed();
+        file::sync_folder(core.file.file(), path, "it is restored, but its folder cannot be brought to the disk")
     }
 
     /// Brings what was counted to the disk. Nobody needs it for other processes to see hits, or to survive their end: it is for

@@ -12,10 +12,14 @@
 //! | bring it to the disk | as before |
 //! | give it its name, in one step | the new file is there |
 //!
+//! What a process that was killed has left under another name, the next rewrite of the same file removes. A file that is
+//! restored is written before the old one is taken alone: others wait for the last two steps only.
+//!
 //! Tests: `tests/shared/exchange.rs`, `tests/shared/fleet.rs`.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
 
@@ -24,7 +28,7 @@ use memmap2::MmapRaw;
 use super::book::Book;
 use super::exchange::{by_tick, forgotten_by};
 use super::file::lock::{self, Byte, Changing};
-use super::file::{Access, Found, Opened, RingFile, Unnamed, find, is_at, open};
+use super::file::{self, Access, Found, Opened, RingFile, Unnamed, find, is_at, open, sync_folder};
 use super::format::finds::room_for;
 use super::format::frozen::{self, Frozen, Share, Shares};
 use super::format::header::{self, Header, LimitTime};
@@ -47,7 +51,7 @@ use crate::time::{Tick, Timestamp};
 use crate::window::geometry::Geometry;
 
 /// A file that is being made.
-struct Draft {
+pub struct Draft {
     unnamed: Unnamed,
     map: MmapRaw,
     header: Header,
@@ -76,6 +80,25 @@ impl Draft {
         self.map.flush().map_err(|error| SharedError::io(path, "it cannot be written", error))?;
         self.unnamed.seal(path, &self.header)
     }
+
+    /// Opens it for writing, before it has a name.
+    pub fn open(&self, path: &Path) -> Result<(RingFile, Header), SharedError> {
+        let failed = |error| SharedError::io(path, "it cannot be opened", error);
+        let file = self.unnamed.file.try_clone().map_err(failed)?;
+        Ok((RingFile::map(file, path, Access::Write, self.header.layout.words)?, self.header.clone()))
+    }
+
+    /// Takes the place of the file `old` at `path`. Whoever calls has that one alone.
+    ///
+    /// # Errors
+    /// [`SharedError`], and then `old` is where it was.
+    pub fn replace(self, path: &Path, old: Book<'_>) -> Result<(), SharedError> {
+        // Of what was removed since this one was made, others may hear: the next removal begins a higher epoch.
+        let epoch = old.sections.hot(Hot::Epoch).load(Ordering::Acquire).min(LAST_EPOCH);
+        self.book().sections.hot(Hot::Epoch).fetch_max(epoch, Ordering::Relaxed);
+        self.map.flush_range(0, 4_096).map_err(|error| SharedError::io(path, "it cannot be written", error))?;
+        self.unnamed.replace(path)
+    }
 }
 
 impl LimitTime {
@@ -102,11 +125,25 @@ pub fn make(path: &Path, layout: Layout, now: Timestamp) -> Result<bool, SharedE
 }
 
 /// The file at `path`, for writing; `None` if there is none.
-pub fn attach(path: &Path) -> Result<Option<(RingFile, Header)>, SharedError> {
+///
+/// # Errors
+/// [`SharedError::Owner`], before anything is changed, if it belongs to neither this user nor root and `trusts` is false.
+pub fn attach(path: &Path, trusts: bool) -> Result<Option<(RingFile, Header)>, SharedError> {
+    let check = |file: &File| match file::untrusted_owner(file) {
+        Ok(Some(uid)) if !trusts => Err(SharedError::Owner { path: path.into(), uid }),
+        Ok(_) => Ok(()),
+        Err(error) => Err(SharedError::io(path, "its owner cannot be told", error)),
+    };
     loop {
         match open(path)? {
-            Opened::File(file, header) => return Ok(Some((file, header))),
-            Opened::Copy(found) => renew(path, &found)?,
+            Opened::File(file, header) => {
+                check(file.file())?;
+                return Ok(Some((file, header)));
+            }
+            Opened::Copy(found) => {
+                check(&found.file)?;
+                renew(path, &found)?;
+            }
             Opened::None => return Ok(None),
         }
     }
@@ -117,7 +154,7 @@ pub fn renew(path: &Path, found: &Found) -> Result<(), SharedError> {
     let path = &path.canonicalize().map_err(|error| SharedError::io(path, "it cannot be found", error))?;
     let failed = |error| SharedError::io(path, "it cannot be locked", error);
     let in_use = || SharedError::InUse { path: path.into() };
-    let _changing = Changing::wait(&found.file).map_err(failed)?.ok_or_else(in_use)?;
+    let _changing = Changing::wait(&found.file, None).map_err(failed)?.ok_or_else(in_use)?;
     if !is_at(&found.file, path).unwrap_or(false) {
         // Somebody else has done it.
         return Ok(());
@@ -125,13 +162,14 @@ pub fn renew(path: &Path, found: &Found) -> Result<(), SharedError> {
     if !lock::take(&found.file, Byte::Present).map_err(failed)? {
         return Err(in_use());
     }
+    file::sweep(path);
     let old = found.file.try_clone().map_err(failed)?;
     let old = RingFile::map(old, path, Access::Read, found.header.layout.words)?;
     let room = found.header.layout.room;
     let draft = copy(path, &old, &found.header, Room { frozen: 0, ..room }, None)?;
-    let mode = found.file.metadata().map_err(failed)?.permissions();
-    draft.unnamed.file.set_permissions(mode).map_err(failed)?;
-    draft.unnamed.replace(path)
+    draft.unnamed.belong_like(&found.file).map_err(failed)?;
+    draft.unnamed.replace(path)?;
+    sync_folder(&found.file, path, "a new writer has begun, but its folder cannot be brought to the disk")
 }
 
 /// What a compaction changes; `None` is as it was.
@@ -153,7 +191,7 @@ pub fn compact(from: &Path, to: &Path, wanted: Wanted) -> Result<(), SharedError
     let failed = |error| SharedError::io(from, "it cannot be locked", error);
     let in_use = || SharedError::InUse { path: from.into() };
     let found = find(from, Access::Write)?.ok_or_else(|| SharedError::missing(from))?;
-    let _changing = Changing::wait(&found.file).map_err(failed)?.ok_or_else(in_use)?;
+    let _changing = Changing::wait(&found.file, None).map_err(failed)?.ok_or_else(in_use)?;
     if !lock::take(&found.file, Byte::Present).map_err(failed)? {
         return Err(in_use());
     }
@@ -169,8 +207,7 @@ pub fn compact(from: &Path, to: &Path, wanted: Wanted) -> Result<(), SharedError
         };
     }
     let draft = copy(to, &old, &found.header, Room { frozen: 0, ..room }, wanted.window)?;
-    let mode = found.file.metadata().map_err(failed)?.permissions();
-    draft.unnamed.file.set_permissions(mode).map_err(failed)?;
+    draft.unnamed.belong_like(&found.file).map_err(failed)?;
     if draft.unnamed.publish(to)? {
         Ok(())
     } else {
@@ -178,17 +215,17 @@ pub fn compact(from: &Path, to: &Path, wanted: Wanted) -> Result<(), SharedError
     }
 }
 
-/// Makes a file of what `snapshot` holds, with the room of `old`, in its place. Whoever calls has it alone.
+/// A file of what `snapshot` holds, with the room of `old`, to take its place.
 ///
 /// Its cells lie in the slots of the new file's own lives, as those of a file that was renewed do: each endpoint takes one
 /// place, and merging the snapshot adds nothing.
-pub fn restore(path: &Path, old: Book<'_>, snapshot: &RegistrySnapshot) -> Result<(), SharedError> {
-    let (endpoints, max_endpoints) = (snapshot.endpoints.len(), old.header.layout.room.endpoints as usize);
+pub fn restored(path: &Path, old: &RingFile, of: Book<'_>, snapshot: &RegistrySnapshot) -> Result<Draft, SharedError> {
+    let (endpoints, max_endpoints) = (snapshot.endpoints.len(), of.header.layout.room.endpoints as usize);
     let no_room = || SharedError::from(SnapshotError::NoRoom { endpoints, max_endpoints });
     let removals: BTreeMap<&str, &Removal> =
         snapshot.removed.iter().map(|removed| (&*removed.name, &removed.removal)).collect();
     let (resolution, parts) =
-        (old.header.layout.geometry.resolution(), Parts::new(&old.header.layout.geometry, old.header.layout.precision));
+        (of.header.layout.geometry.resolution(), Parts::new(&of.header.layout.geometry, of.header.layout.precision));
     let kept = snapshot.endpoints.iter().map(|theirs| {
         let removal = removals.get(&*theirs.name).copied().unwrap_or(&removal::NONE);
         (theirs.without_removed(removal, removal, resolution, parts, &mut 0), removal.epoch)
@@ -197,18 +234,16 @@ pub fn restore(path: &Path, old: Book<'_>, snapshot: &RegistrySnapshot) -> Resul
     // Lives of a new file begin one after the other.
     let shares: Frozen = kept.iter().map(|(theirs, _)| writers_of(theirs)).enumerate().collect();
     let frozen = frozen::write(&shares).len() as u64;
-    let finds = finds_for(&old.header.layout.room, snapshot.removed.iter().map(|removed| &removed.removal));
-    let room = Room { frozen, finds, ..old.header.layout.room };
-    let layout = layout(path, &old.header.layout, room)?;
-    let draft = Draft::new(path, layout, new_key(), LimitTime::new(old.header.limits.origin))?;
+    let finds = finds_for(&of.header.layout.room, snapshot.removed.iter().map(|removed| &removed.removal));
+    let room = Room { frozen, finds, ..of.header.layout.room };
+    let layout = layout(path, &of.header.layout, room)?;
+    let draft = Draft::new(path, layout, new_key(), LimitTime::new(of.header.limits.origin))?;
     let (to, geometry) = (draft.book(), &draft.header.layout.geometry);
     to.check(snapshot)?;
     if endpoints > max_endpoints {
         return Err(no_room());
     }
-    // Others may have heard of removals before: the next one begins a higher epoch.
-    let epoch = old.sections.hot(Hot::Epoch).load(Ordering::Acquire).min(LAST_EPOCH);
-    to.sections.hot(Hot::Epoch).store(epoch.max(snapshot.epoch), Ordering::Relaxed);
+    to.sections.hot(Hot::Epoch).store(snapshot.epoch, Ordering::Relaxed);
     for ((theirs, removed), writers) in kept.iter().zip(shares.values()) {
         let hash = hash(draft.header.key, &theirs.name);
         let name = to.sections.lives.names.find_or_insert(hash, &theirs.name).map_err(|_| no_room())?;
@@ -231,8 +266,9 @@ pub fn restore(path: &Path, old: Book<'_>, snapshot: &RegistrySnapshot) -> Resul
     }
     // By the shares.
     to.tell_voids();
+    draft.unnamed.belong_like(old.file()).map_err(|error| SharedError::io(path, "it cannot be made", error))?;
     draft.seal(path)?;
-    draft.unnamed.replace(path)
+    Ok(draft)
 }
 
 /// The room for the finds of these removals in a file with `room`, and for as many more as a new file has. The old file's own is

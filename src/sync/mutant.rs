@@ -124,6 +124,8 @@ pub enum Mutant {
     LifeUsedAgain,
     /// A life is ended by a load and a store instead of a compare-and-exchange.
     LifeEndsByStore,
+    /// Whoever closes a file leaves the first free place to a process that is about to take it.
+    CloseLeavesAPlace,
     /// The version of a find stays while its words change.
     FindUnversioned,
 }

@@ -18,6 +18,7 @@ const OTHERS: &str = "an endpoint has the hits of another";
 const BACK: &str = "a new life has hits of the old one";
 const TWICE: &str = "an endpoint was removed twice, or not at all";
 const HALF: &str = "something is seen without what came before it";
+const OPEN: &str = "a life takes hits in a file that is closed";
 const ROOM: &str = "the room was not used as far as there is";
 
 /// The slots of a ring, as the file has them.
@@ -290,6 +291,22 @@ fn totals() {
             assert!(life(file).row().sum(&file.geometry, span(3, 4)).count >= total, "{SPLIT}");
         },
     );
+}
+
+/// A file is closed beside one that counts under a new name.
+fn closed() {
+    let file = Arc::new(File::new(2));
+    both(&file, |file| file.lives().close(), |file| _ = file.record("a", 1));
+    let lives = file.lives();
+    let open = (0..2).filter_map(|index| lives.get(index)).any(|life| life.name() != 0 && life.is_alive());
+    assert!(!open && lives.is_closed(), "{OPEN}");
+    assert!(!file.record("a", 1) && !file.record("b", 1), "{OPEN}");
+}
+
+#[test]
+fn no_life_takes_hits_in_a_closed_file() {
+    check(closed);
+    fails(Mutant::CloseLeavesAPlace, OPEN, closed);
 }
 
 #[test]

@@ -202,7 +202,7 @@ fn a_copy_and_its_original_both_go_on() {
 }
 
 /// Runs `test` in a process of its own: the children that other tests fork would have its files open, too.
-fn alone(test: fn()) {
+pub fn alone(test: fn()) {
     assert_eq!(wait(fork(test)), 0, "see above");
 }
 

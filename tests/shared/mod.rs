@@ -3,6 +3,7 @@
 //! * [`behaviour`]: what the documentation promises, one by one;
 //! * [`oracle`]: any steps, reopening, copying and compacting among them, against a list of all hits;
 //! * [`exchange`]: snapshots and merges between files and memory, copies and their writers;
+//! * [`restore`]: a file in the place of another, beside threads, children and links;
 //! * [`inspect`]: the program that looks at files
 //! * [`damage`]: files that are cut, copied and damaged while others count in them;
 //! * [`files`]: what is foreign, cut, newer, damaged or not allowed is refused and left as it was;
@@ -17,6 +18,7 @@ mod fleet;
 mod inspect;
 mod oracle;
 mod processes;
+mod restore;
 
 use std::ops::Deref;
 use std::path::{Path, PathBuf};

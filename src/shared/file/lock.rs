@@ -18,7 +18,10 @@
 //! | after it | the child | puts that in the place of the inherited one, and counts in a lane of its own |
 //! | | the parent | closes it; the child's goes on |
 //!
-//! From the first of these to the last, no file comes or goes.
+//! From the first of these to the last, no file comes or goes, and nobody is [`Alone`].
+//!
+//! A child may go without: the parent has no descriptor left, may not open the file any more, or has no `/proc`. Nothing tells
+//! when such a child ends, so the parent is never alone with that file again.
 //!
 //! Tests: `tests/shared/processes.rs`.
 
@@ -94,20 +97,73 @@ pub fn patiently<E>(mut attempt: impl FnMut() -> Result<bool, E>) -> Result<bool
     }
 }
 
+/// Nobody else has a file open for writing, and no thread of this process forks; until it is dropped.
+#[derive(Debug)]
+pub struct Alone<'a>(&'a File);
+
+impl<'a> Alone<'a> {
+    /// Takes it, unless another has the file open, or may have. While it is held no file comes or goes.
+    pub fn take(file: &'a File, inherited: &Inherited) -> io::Result<Option<Self>> {
+        begin_change();
+        // From here on what is dropped lets others go on.
+        let alone = Self(file);
+        Ok((!inherited.is_unsure() && take(file, Byte::Present)?).then_some(alone))
+    }
+}
+
+impl Drop for Alone<'_> {
+    fn drop(&mut self) {
+        // A lock that is held alone can be shared; one that was not had is shared already.
+        let _ = share(self.0, Byte::Present);
+        end_change();
+    }
+}
+
 /// [`Byte::Change`] is ours; given back when dropped.
 #[derive(Debug)]
-pub struct Changing<'a>(&'a File);
+pub struct Changing<'a> {
+    file: &'a File,
+    turn: Option<&'a Turn>,
+}
+
+/// Which thread of a process may lock an open file: the kernel tells open files apart, not threads.
+#[derive(Debug, Default)]
+pub struct Turn(process::AtomicU64);
+
+impl Turn {
+    /// Takes the turn, unless another thread of this process has it. Where a fork left a child with a thread's turn but not the
+    /// thread, the child may take it.
+    fn take(&self) -> bool {
+        let (own, held) = (u64::from(std::process::id()), self.0.load(Ordering::Relaxed));
+        held != own && self.0.compare_exchange(held, own, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    }
+
+    fn give(&self) {
+        self.0.store(0, Ordering::Release);
+    }
+}
 
 impl<'a> Changing<'a> {
-    /// Waits for it, for a while.
-    pub fn wait(file: &'a File) -> io::Result<Option<Self>> {
-        Ok(patiently(|| take(file, Byte::Change))?.then_some(Self(file)))
+    /// Waits for it, for a while. Threads that have the same `file` must have the same `turn`.
+    pub fn wait(file: &'a File, turn: Option<&'a Turn>) -> io::Result<Option<Self>> {
+        let taken = patiently(|| {
+            if !turn.is_none_or(Turn::take) {
+                return Ok(false);
+            }
+            let taken = take(file, Byte::Change);
+            if !matches!(taken, Ok(true)) {
+                turn.inspect(|turn| turn.give());
+            }
+            taken
+        });
+        Ok(taken?.then_some(Self { file, turn }))
     }
 }
 
 impl Drop for Changing<'_> {
     fn drop(&mut self) {
-        give(self.0, Byte::Change);
+        give(self.file, Byte::Change);
+        self.turn.inspect(|turn| turn.give());
     }
 }
 
@@ -118,6 +174,10 @@ const FILES: usize = 1_024;
 static OPEN: [process::AtomicU64; FILES] = [const { process::AtomicU64::new(0) }; FILES];
 /// Those that the child of a fork that is under way is to have for them, plus 1.
 static FOR_CHILD: [process::AtomicU64; FILES] = [const { process::AtomicU64::new(0) }; FILES];
+/// Which of them a child may have without a lock of its own.
+static UNSURE: [process::AtomicU64; FILES] = [const { process::AtomicU64::new(0) }; FILES];
+/// How often this process forked.
+static FORKS: process::AtomicU64 = process::AtomicU64::new(0);
 /// Whether a fork is under way, or a file comes or goes.
 static CHANGING: process::AtomicU64 = process::AtomicU64::new(0);
 
@@ -134,7 +194,10 @@ fn end_change() {
 /// A file that children lock for themselves; until it is dropped.
 #[derive(Debug)]
 pub struct Inherited {
+    /// Its slot; `None` if there was no room for it.
     index: Option<usize>,
+    /// How often this process had forked then.
+    forks: u64,
 }
 
 impl Inherited {
@@ -151,8 +214,20 @@ impl Inherited {
             |slot: &process::AtomicU64| slot.compare_exchange(0, word, Ordering::AcqRel, Ordering::Relaxed).is_ok();
         begin_change();
         let index = OPEN.iter().position(free);
+        if let Some(index) = index {
+            UNSURE[index].store(0, Ordering::Relaxed);
+        }
+        let forks = FORKS.load(Ordering::Relaxed);
         end_change();
-        Self { index }
+        Self { index, forks }
+    }
+
+    /// Whether a child may have the file without a lock of its own.
+    fn is_unsure(&self) -> bool {
+        match self.index {
+            Some(index) => UNSURE[index].load(Ordering::Relaxed) != 0,
+            None => FORKS.load(Ordering::Relaxed) != self.forks,
+        }
     }
 }
 
@@ -198,7 +273,8 @@ fn descriptor(word: u64) -> Option<libc::c_int> {
 /// Opens every file anew for the child, and locks it. Only system calls, no memory.
 extern "C" fn before_fork() {
     begin_change();
-    for (open, for_child) in OPEN.iter().zip(&FOR_CHILD) {
+    FORKS.fetch_add(1, Ordering::Relaxed);
+    for ((open, for_child), unsure) in OPEN.iter().zip(&FOR_CHILD).zip(&UNSURE) {
         let Some(number) = descriptor(open.load(Ordering::Relaxed)) else { continue };
         let mut path = *b"/proc/self/fd/\0\0\0\0\0\0\0\0\0\0\0";
         let (mut digits, mut at) = ([0u8; 10], 0);
@@ -212,8 +288,11 @@ extern "C" fn before_fork() {
         }
         // SAFETY: the path ends with a zero.
         let own = unsafe { libc::open(path.as_ptr().cast(), libc::O_RDWR | libc::O_CLOEXEC) };
+        let is_shared = own >= 0 && matches!(share(&Descriptor(own), Byte::Present), Ok(true));
+        if !is_shared {
+            unsure.store(1, Ordering::Relaxed);
+        }
         if own >= 0 {
-            let _ = share(&Descriptor(own), Byte::Present);
             for_child.store(own as u64 + 1, Ordering::Relaxed);
         }
     }

@@ -33,7 +33,7 @@ use std::path::{Path, PathBuf};
 use memmap2::{MmapOptions, MmapRaw};
 
 use self::fault::Prepared;
-use self::lock::{Byte, Inherited};
+use self::lock::{Alone, Byte, Changing, Inherited, Turn};
 use crate::error::SharedError;
 use crate::shared::format::header::{BYTES, Header};
 use crate::shared::format::origin::Origin;
@@ -51,7 +51,8 @@ pub enum Access {
 pub struct RingFile {
     // Dropped in this order: the fault handler and the children forget it before it goes.
     prepared: Prepared,
-    _inherited: Option<Inherited>,
+    inherited: Option<Inherited>,
+    turn: Turn,
     map: MmapRaw,
     file: File,
     path: PathBuf,
@@ -91,6 +92,16 @@ impl RingFile {
         &self.file
     }
 
+    /// Waits until this thread may change what only one may.
+    pub fn change(&self) -> io::Result<Option<Changing<'_>>> {
+        Changing::wait(&self.file, Some(&self.turn))
+    }
+
+    /// Takes the file for this process and thread alone, if nobody else has it open for writing.
+    pub fn alone(&self) -> io::Result<Option<Alone<'_>>> {
+        self.inherited.as_ref().map_or(Ok(None), |inherited| Alone::take(&self.file, inherited))
+    }
+
     /// Brings what was written to the disk.
     pub fn sync(&self) -> io::Result<()> {
         self.map.flush()
@@ -111,7 +122,7 @@ impl RingFile {
         let inherited = (access == Access::Write).then(|| Inherited::new(&file));
         // A service changes its folder, and the file stays where it is.
         let path = std::path::absolute(path).unwrap_or_else(|_| path.into());
-        Ok(Self { prepared, _inherited: inherited, map, file, path, access })
+        Ok(Self { prepared, inherited, turn: Turn::default(), map, file, path, access })
     }
 }
 
@@ -167,27 +178,28 @@ pub struct Unnamed {
     pub file: File,
     /// Its name, if it had to have one.
     named: Option<PathBuf>,
-    folder: PathBuf,
 }
 
 impl Unnamed {
-    /// A file of `bytes` zeroes in the folder of `path`, all of them on the disk. Its owner alone may use it.
+    /// A file of `bytes` zeroes in the folder of `path`, all of them on the disk. Its owner alone may use it, until
+    /// [`belong_like`](Self::belong_like).
     pub fn new(path: &Path, bytes: u64) -> Result<Self, SharedError> {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let failed = |error| SharedError::io(path, "it cannot be made", error);
         let mut options = OpenOptions::new();
         options.read(true).write(true).mode(0o600);
-        let unnamed = options.clone().custom_flags(libc::O_TMPFILE).open(folder);
+        let unnamed = options.clone().custom_flags(libc::O_TMPFILE).open(folder_of(path));
         let made = match unnamed {
-            Ok(file) => Self { file, named: None, folder: folder.into() },
+            Ok(file) => Self { file, named: None },
             // Old kernels and some file systems know no files without a name.
             Err(error) if matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::EISDIR | libc::EINVAL)) => {
                 let name = beside(path).map_err(failed)?;
                 let file = options.create_new(true).open(&name).map_err(failed)?;
-                Self { file, named: Some(name), folder: folder.into() }
+                Self { file, named: Some(name) }
             }
             Err(error) => return Err(failed(error)),
         };
+        // So that `sweep` knows that its process lives.
+        lock::share(&made.file, Byte::Present).map_err(failed)?;
         refuse_network(path, &made.file)?;
         let length = libc::off_t::try_from(bytes).map_err(|_| SharedError::TooLarge { path: path.into() })?;
         // First asked for: a file system may take all that is left, of everybody, before it finds that it is not enough.
@@ -210,6 +222,18 @@ impl Unnamed {
         written.map_err(|error| SharedError::io(path, "it cannot be written", error))
     }
 
+    /// Lets those use it who may use `old`, and gives it to the same owner as far as this process may.
+    pub fn belong_like(&self, old: &File) -> io::Result<()> {
+        let (old, own) = (old.metadata()?, self.file.metadata()?);
+        let group = if old.gid() == own.gid() { libc::gid_t::MAX } else { old.gid() };
+        let owner = if old.uid() == own.uid() { libc::uid_t::MAX } else { old.uid() };
+        // SAFETY: the descriptor is open.
+        let give = |owner, group| unsafe { libc::fchown(self.file.as_raw_fd(), owner, group) } == 0;
+        // Who may not give it away may give it to a group of its own. `MAX` leaves what is there.
+        let _ = give(owner, group) || give(libc::uid_t::MAX, group);
+        self.file.set_permissions(old.permissions())
+    }
+
     /// Gives it the name `path`, unless there is such a file; answers whether it did.
     pub fn publish(mut self, path: &Path) -> Result<bool, SharedError> {
         let linked = self.link(path);
@@ -217,13 +241,15 @@ impl Unnamed {
             let _ = fs::remove_file(name);
         }
         match linked {
-            Ok(()) => self.sync_folder(path).map(|()| true),
+            Ok(()) => {
+                sync_folder(&self.file, path, "it is made, but its folder cannot be brought to the disk").map(|()| true)
+            }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
             Err(error) => Err(SharedError::io(path, "it cannot be given its name", error)),
         }
     }
 
-    /// Gives it the name `path`, in place of the file that is there.
+    /// Gives it the name `path`, in place of the file that is there. [`sync_folder`] makes that last.
     pub fn replace(mut self, path: &Path) -> Result<(), SharedError> {
         let failed = |error| SharedError::io(path, "it cannot be replaced", error);
         let name = match self.named.take() {
@@ -238,7 +264,7 @@ impl Unnamed {
             let _ = fs::remove_file(&name);
             return Err(failed(error));
         }
-        self.sync_folder(path)
+        Ok(())
     }
 
     fn link(&self, path: &Path) -> io::Result<()> {
@@ -256,11 +282,24 @@ impl Unnamed {
             }
         }
     }
+}
 
-    fn sync_folder(&self, path: &Path) -> Result<(), SharedError> {
-        let synced = File::open(&self.folder).and_then(|folder| folder.sync_all());
-        synced.map_err(|error| SharedError::io(path, "its folder cannot be brought to the disk", error))
-    }
+/// Brings to the disk that `file` has the name `path`. If that fails, the name is there all the same, which `doing` is to say.
+pub fn sync_folder(file: &File, path: &Path, doing: &'static str) -> Result<(), SharedError> {
+    let synced = match File::open(folder_of(path)) {
+        Ok(folder) => folder.sync_all(),
+        // One that may be written need not be readable. Then all of the file system is brought to the disk.
+        // SAFETY: the descriptor is open.
+        Err(_) => match unsafe { libc::syncfs(file.as_raw_fd()) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        },
+    };
+    synced.map_err(|error| SharedError::io(path, doing, error))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 impl Drop for Unnamed {
@@ -283,15 +322,34 @@ fn free(file: &File) -> io::Result<u64> {
     Ok(if found.f_blocks == 0 { u64::MAX } else { found.f_bavail.saturating_mul(found.f_frsize) })
 }
 
+/// How the names begin that files have beside `path` before they take its place. Of the name's hash: it may be as long as names
+/// can be.
+fn prefix(path: &Path) -> io::Result<String> {
+    let name = path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the path names no file"))?;
+    Ok(format!(".hitring-{:08x}-", crc32fast::hash(name.as_encoded_bytes())))
+}
+
 /// A name in the folder of `path` that nobody else takes.
 fn beside(path: &Path) -> io::Result<PathBuf> {
     static NUMBER: process::AtomicU64 = process::AtomicU64::new(0);
-    let name = path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the path names no file"))?;
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    let mut beside = std::ffi::OsString::from(".");
-    beside.push(name);
-    beside.push(format!(".{}-{number:x}-{:x}.new", std::process::id(), crate::sync::stamp::random()));
-    Ok(path.with_file_name(beside))
+    let random = crate::sync::stamp::random();
+    Ok(path.with_file_name(format!("{}{}-{number:x}-{random:x}.new", prefix(path)?, std::process::id())))
+}
+
+/// Removes files beside `path` that were to take its place, and whose processes were killed before they did. What cannot be
+/// removed, or not even be looked at, stays.
+pub fn sweep(path: &Path) {
+    let (Ok(prefix), Ok(files)) = (prefix(path), fs::read_dir(folder_of(path))) else { return };
+    for left in files.flatten().map(|file| file.path()) {
+        let named = left.file_name().and_then(|name| name.to_str());
+        if named.is_some_and(|name| name.starts_with(&prefix) && name.ends_with(".new"))
+            && let Ok(file) = OpenOptions::new().read(true).write(true).custom_flags(libc::O_NOFOLLOW).open(&left)
+            && matches!(lock::take(&file, Byte::Present), Ok(true))
+        {
+            let _ = fs::remove_file(left);
+        }
+    }
 }
 
 /// File systems whose files other machines may have open, by their magic numbers (statfs(2)).

@@ -32,6 +32,12 @@
 //! shows it; one in the same place makes the exchange fail; and there is none in a later place, as `tail` does not pass an
 //! empty one. (Mutants `LifeUnfinished`: the tail moves before the record is raised; `LifeTakenOver`: a store for the exchange.)
 //!
+//! # Closing
+//! A file that another takes the place of is closed: no life begins in it any more, and none takes hits. `tail` gets a bit that
+//! makes it no place, so nobody moves it on or finds a place there. One who read it before may still be about to put a name into
+//! the first free place: whoever closes fills that place by the same exchange, or ends what it finds there. (Mutant
+//! `CloseLeavesAPlace`.)
+//!
 //! # A hit and a removal
 //! The slot first, then the total: what is killed in between leaves the total one hit short of the slots. A hit reads
 //! `removed` first. (Mutant `LifeEndsByStore`: of two who remove, both are told that they did.) If that comes before the removal's exchange, the hit counts in the old life, whose number of all hits has
@@ -61,6 +67,8 @@ const KNOWN: usize = 5;
 const LOST: usize = 6;
 const FROM: usize = 7;
 const VOID: usize = 8;
+/// In `tail`: the file is closed.
+const CLOSED: u64 = 1 << 63;
 /// In lines of their own: every hit writes one of them, and reads `removed`.
 const TOTALS: usize = LIFE - LANES * LINE;
 /// Beside the name of a life whose hits are another registry's.
@@ -98,7 +106,28 @@ impl<'a> Lives<'a> {
 
     /// How many have begun.
     pub fn begun(self) -> usize {
-        (self.tail.load(Ordering::Acquire) as usize).min(self.capacity())
+        ((self.tail.load(Ordering::Acquire) & !CLOSED) as usize).min(self.capacity())
+    }
+
+    /// Whether another file has taken this one's place.
+    pub fn is_closed(self) -> bool {
+        // unnoticed: what took the place was set before
+        self.tail.load(Ordering::Acquire) & CLOSED != 0
+    }
+
+    /// Lets no life begin any more, and ends all that have begun.
+    pub fn close(self) {
+        // unnoticed: whoever finds it closed looks for what took the place
+        let tail = (self.tail.fetch_or(CLOSED, Ordering::Release) & !CLOSED) as usize;
+        let mut ended = tail;
+        if !mutated!(CloseLeavesAPlace)
+            && let Some(life) = self.get(tail)
+        {
+            // Merged hits of nobody, unless a name came first.
+            let _ = life.words[NAME].compare_exchange(0, OF_ANOTHER, Ordering::Relaxed, Ordering::Relaxed);
+            ended += 1;
+        }
+        (0..ended).filter_map(|index| self.get(index)).for_each(|life| _ = life.end(1));
     }
 
     /// The life at `index`, if there is such a place.
