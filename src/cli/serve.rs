@@ -30,10 +30,9 @@ pub(super) struct Args {
     #[arg(long, value_name = "SECONDS", default_value = "300", env = "HITRING_WINDOW",
           value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
     window: u32,
-    /// How many names there is room for
-    #[arg(long, value_name = "N", default_value = "10000", env = "HITRING_MAX_ENDPOINTS",
-          value_parser = clap::value_parser!(u32).range(1..))]
-    max_endpoints: u32,
+    /// How many names there is room for, when the file is made [default: 10000]
+    #[arg(long, value_name = "N", env = "HITRING_MAX_ENDPOINTS", value_parser = clap::value_parser!(u32).range(1..))]
+    max_endpoints: Option<u32>,
 }
 
 /// Runs the command.

@@ -2,8 +2,8 @@
 //!
 //! | asked for | happens |
 //! |---|---|
-//! | while none is under way | it is answered on a thread of its own |
-//! | while one is under way | it waits |
+//! | while no other is answered | it is answered on a thread of its own |
+//! | while another is answered | it waits |
 //! | while [`WAITING`] wait | it is refused at once |
 //!
 //! A client that goes away gives its place in the queue back. What is under way is finished all the same.
@@ -27,7 +27,7 @@ pub struct Aside {
     turn: Arc<Semaphore>,
 }
 
-/// As many wait as may.
+/// No more may wait.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Busy;
 

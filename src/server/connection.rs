@@ -6,10 +6,10 @@
 //! | reads nothing for 30 seconds while an answer waits for it | is closed |
 //! | sends a head of more than 16 KiB | is answered 431, and closed |
 //! | comes when 10,000 are open, or as many as the system allows | waits in the listener's queue |
-//! | is open when the server drains | ends after the request under way; at once if there is none |
+//! | is open when the server drains | ends after the request under way, also one of which only a part has come; at once if there is none |
 //!
 //! So a connection takes at most 16 KiB for requests that were not looked at, 16 KiB for answers that were not read and 64 KiB
-//! for a body, and an answer that is larger than that while it is sent.
+//! for a body. Larger answers share a room of their own (`sending`).
 //!
 //! Tests: `tests/python/integration/test_serve_slow.py`, `tests/python/integration/test_serve_hostile.py`.
 
@@ -35,9 +35,11 @@ const MOST: usize = 10_000;
 const MOST_OF_HEAD: usize = 16 * 1_024;
 /// How long the head of a request may take, how long a connection may be idle, and how long an answer may wait to be read.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// The bytes of answers, and those of requests, that the kernel keeps for a connection; it may double them.
+const KERNEL: u32 = 64 * 1_024;
 /// How many connections the system may make that are not taken yet.
 const QUEUE: u32 = 4_096;
-/// How long nobody is taken after one could not be, for want of descriptors say.
+/// How long the server waits after it could not accept a connection, for want of descriptors say.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// A socket that listens at `address`.
@@ -48,6 +50,9 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     // As a server that is started again soon needs it: connections of the former one may not be forgotten yet.
     socket.set_reuseaddr(true)?;
+    // Connections inherit them. Otherwise the kernel takes megabytes for one that does not read.
+    socket.set_send_buffer_size(KERNEL)?;
+    socket.set_recv_buffer_size(KERNEL)?;
     socket.bind(address)?;
     socket.listen(QUEUE)
 }
@@ -66,6 +71,22 @@ pub struct Connections {
     open: IntGauge,
 }
 
+/// A connection, for those who count them; until it is dropped, also by a panic.
+struct Open(IntGauge);
+
+impl Open {
+    fn new(open: &IntGauge) -> Self {
+        open.inc();
+        Self(open.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
 impl Connections {
     /// Connections that `router` answers, and `open` counts.
     pub fn new(router: Router, open: IntGauge) -> Self {
@@ -80,7 +101,7 @@ impl Connections {
                 sleep(PAUSE).await;
                 continue;
             };
-            // Answers are small. Where they cannot leave at once they leave a little later.
+            // Without it answers may leave late; they leave all the same.
             let _ = stream.set_nodelay(true);
             let mut stream = TimeoutStream::new(stream);
             stream.set_write_timeout(Some(PATIENCE));
@@ -89,13 +110,11 @@ impl Connections {
             http.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(MOST_OF_HEAD);
             let service = TowerToHyperService::new(self.router.clone());
             let connection = self.ending.watch(http.serve_connection(TokioIo::new(Box::pin(stream)), service));
-            self.open.inc();
-            let open = self.open.clone();
+            let open = Open::new(&self.open);
             tokio::spawn(async move {
                 // An error is the client's: it went away, or did not speak HTTP, which hyper has answered.
                 let _ = connection.await;
-                open.dec();
-                drop(permit);
+                drop((open, permit));
             });
         }
     }

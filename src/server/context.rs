@@ -5,6 +5,7 @@
 use std::sync::OnceLock;
 
 use super::aside::Aside;
+use super::sending::Sending;
 use super::tally::Tally;
 use crate::service::Service;
 
@@ -15,8 +16,12 @@ pub struct Context {
     pub service: Service,
     /// What was done.
     pub tally: Tally,
-    /// The place for long answers.
+    /// The place for questions about all endpoints, or about a long window.
     pub aside: Aside,
+    /// The place for the numbers of the server itself, which are wanted most while the other place is taken.
+    pub scrapes: Aside,
+    /// Large answers on their way.
+    pub sending: Sending,
     /// The OpenAPI document.
     pub document: Vec<u8>,
     ending: OnceLock<()>,
@@ -25,7 +30,15 @@ pub struct Context {
 impl Context {
     /// A server that is not ending.
     pub fn new(service: Service, tally: Tally, document: Vec<u8>) -> Self {
-        Self { service, tally, aside: Aside::new(), document, ending: OnceLock::new() }
+        Self {
+            service,
+            tally,
+            aside: Aside::new(),
+            scrapes: Aside::new(),
+            sending: Sending::new(),
+            document,
+            ending: OnceLock::new(),
+        }
     }
 
     /// No connection is taken any more.

@@ -14,6 +14,7 @@
 //! | `connection` | connections, and how they end |
 //! | `http` | the routes |
 //! | `aside` | answers that take long |
+//! | `sending` | answers that are large |
 //! | `tally` | what was done, for `GET /metrics` |
 //! | `context` | all of that together, for the routes |
 //!
@@ -22,6 +23,7 @@
 //! Tests: `tests/python/integration/test_serve.py`.
 
 pub mod aside;
+pub mod sending;
 pub mod tally;
 pub mod context;
 pub mod http;
@@ -59,8 +61,8 @@ pub struct Settings {
     pub workers: usize,
     /// The window of the ring.
     pub window: Duration,
-    /// How many names the ring has room for.
-    pub max_endpoints: u32,
+    /// How many names the ring has room for; `None` is 10,000, or as many as the file has that is there.
+    pub max_endpoints: Option<u32>,
 }
 
 /// Why a server did not start, or did not end well.
@@ -77,6 +79,15 @@ pub enum ServerError {
     Data(DataError),
     /// The ring file cannot be used.
     Ring(SharedError),
+    /// The ring file was made with another room.
+    Room {
+        /// The file.
+        path: PathBuf,
+        /// How many names it has room for.
+        has: u32,
+        /// How many were asked for.
+        wanted: u32,
+    },
     /// What the system said to something that every process may do.
     System(io::Error),
 }
@@ -88,7 +99,10 @@ pub enum ServerError {
 pub fn run(settings: &Settings, started: impl FnOnce(SocketAddr)) -> Result<(), ServerError> {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.worker_threads(settings.workers.max(1)).enable_all().build().map_err(ServerError::System)?;
-    runtime.block_on(serve(settings, started))
+    let ended = runtime.block_on(serve(settings, started));
+    // Not to wait for a long answer that nobody waits for any more.
+    runtime.shutdown_background();
+    ended
 }
 
 async fn serve(settings: &Settings, started: impl FnOnce(SocketAddr)) -> Result<(), ServerError> {
@@ -96,8 +110,16 @@ async fn serve(settings: &Settings, started: impl FnOnce(SocketAddr)) -> Result<
     let listener = connection::listen(address).map_err(|error| ServerError::Listen { address, error })?;
     let address = listener.local_addr().map_err(ServerError::System)?;
     let mut data = DataDirectory::take(&settings.data).map_err(ServerError::Data)?;
-    let ring = SharedRegistry::builder().window(settings.window).max_endpoints(settings.max_endpoints);
-    let service = Service::new(ring.create(data.ring()).map_err(ServerError::Ring)?);
+    let mut ring = SharedRegistry::builder().window(settings.window);
+    if let Some(max_endpoints) = settings.max_endpoints {
+        ring = ring.max_endpoints(max_endpoints);
+    }
+    let ring = ring.create(data.ring()).map_err(ServerError::Ring)?;
+    let has = ring.max_endpoints();
+    if let Some(wanted) = settings.max_endpoints.filter(|&wanted| wanted != has) {
+        return Err(ServerError::Room { path: data.ring(), has, wanted });
+    }
+    let service = Service::new(ring);
     let tally = http::tally().expect("no two routes are one, and names of metrics are as Prometheus wants them");
     let context = Arc::new(Context::new(service, tally, http::document()));
     data.sign(&address.to_string()).map_err(ServerError::System)?;
@@ -147,6 +169,14 @@ impl fmt::Display for ServerError {
                 write!(f, "{}: {doing}: {error}; give another directory (--data)", path.display())
             }
             Self::Ring(error) => error.fmt(f),
+            Self::Room { path, has, wanted } => {
+                let path = path.display();
+                write!(
+                    f,
+                    "{path} has room for {has} names, not {wanted}; leave the option out (--max-endpoints), or make a larger \
+                     file with `hitring compact {path} NEW --max-endpoints {wanted}` and put it in its place"
+                )
+            }
             Self::System(error) => error.fmt(f),
         }
     }

@@ -105,6 +105,15 @@ fn ring(service: &Service) -> prometheus::Result<Registry> {
         gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         add(Box::new(gauge))
     };
+    let is_ready = service.check().is_ok();
+    gauge("hitring_ready", "1 if hits can be counted, else 0.", u64::from(is_ready))?;
+    let build = IntGaugeVec::new(Opts::new("hitring_build_info", "The version."), &["version"])?;
+    build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+    add(Box::new(build))?;
+    if !is_ready {
+        // What a lost file seems to say would make counters go down.
+        return Ok(registry);
+    }
     let outcomes = service.outcomes();
     let counted = IntCounter::new("hitring_hits_total", "Hits that were counted, by this and other processes.")?;
     counted.inc_by(outcomes.counted);
@@ -134,9 +143,5 @@ fn ring(service: &Service) -> prometheus::Result<Registry> {
     }
     gauge("hitring_ring_bytes", "The size of the ring file.", room.file_bytes)?;
     gauge("hitring_ring_window_seconds", "The window of the ring.", ring.window().as_secs())?;
-    gauge("hitring_ready", "1 if hits can be counted, else 0.", u64::from(service.check().is_ok()))?;
-    let build = IntGaugeVec::new(Opts::new("hitring_build_info", "The version."), &["version"])?;
-    build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-    add(Box::new(build))?;
     Ok(registry)
 }

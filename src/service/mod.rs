@@ -24,7 +24,7 @@ use self::name::Name;
 use self::range::{Counted, Range};
 use crate::cell::outcome::{Outcome, Outcomes};
 use crate::error::{EndpointError, QueryError};
-use crate::shared::SharedRegistry;
+use crate::shared::{SharedRegistry, SharedRoom};
 use crate::sketch::hyperloglog::precision::Precision;
 use crate::sync::{AtomicU32, Ordering};
 use crate::time::{Resolution, Timestamp};
@@ -58,6 +58,10 @@ pub struct Top {
     pub exact: bool,
 }
 
+/// How to get more room.
+pub const LARGER: &str = "stop the server, make a larger file with `hitring compact hits.ring NEW --max-endpoints N`, and put it in \
+    the place of hits.ring";
+
 /// Why nothing was done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
@@ -69,12 +73,12 @@ pub enum Refusal {
     Future,
     /// The tick has as many hits as a slot can hold.
     Saturated,
-    /// There is room for no more endpoints.
+    /// The file has no room for another name.
     Full {
-        /// How many there is room for.
-        max_endpoints: u32,
+        /// The room of the file.
+        room: SharedRoom,
     },
-    /// Some visitors found no room in the file, so nobody knows how many there were.
+    /// Some visitors found no room in the file, so it is not known how many there were.
     VisitorsFull,
     /// The ring file was cut, removed or replaced while it was open.
     Lost,
@@ -143,9 +147,7 @@ impl Service {
             Ok(Outcome::Saturated) => Err(Refusal::Saturated),
             // It was cut meanwhile.
             Ok(Outcome::Refused) if ring.is_lost() => Err(Refusal::Lost),
-            Ok(Outcome::Refused) | Err(EndpointError::Full { .. }) => {
-                Err(Refusal::Full { max_endpoints: ring.max_endpoints() })
-            }
+            Ok(Outcome::Refused) | Err(EndpointError::Full { .. }) => Err(Refusal::Full { room: ring.room() }),
             Err(error) => Err(Refusal::Failed { why: error.to_string() }),
         }
     }
@@ -220,7 +222,7 @@ impl Service {
             }
             // Of some endpoint the ring no longer has all seconds.
             Err(QueryError::WindowExpired { .. }) => {
-                let range = Range::ending(self.now(), last.span());
+                let range = Range::ending(self.now(), last.span().min(window));
                 let mut top = Vec::new();
                 for endpoint in self.ring.endpoints() {
                     let counted = range.count(&self.ring, &endpoint).map_err(Refusal::from)?;
@@ -272,15 +274,29 @@ impl fmt::Display for Refusal {
         match self {
             Self::Unknown => f.write_str("there is no such name: no hit of it was counted yet"),
             Self::Late => {
-                f.write_str("the hit is older than the ring keeps; send hits sooner, or serve a longer window")
+                f.write_str(
+                    "the hit is older than the ring keeps; send hits sooner, or make a file with a longer window \
+                     (hitring compact --window)",
+                )
             }
             Self::Future => f.write_str("the hit lies ahead of this server's clock; set the sender's clock right"),
             Self::Saturated => f.write_str("the second holds no more hits of this name; count under several names"),
-            Self::Full { max_endpoints } => {
-                write!(f, "there is room for {max_endpoints} names; restart with a larger --max-endpoints")
+            Self::Full { room } => {
+                let SharedRoom { lives, max_endpoints, name_bytes, max_name_bytes, .. } = room;
+                write!(
+                    f,
+                    "the file has no room for another name: {lives} of {max_endpoints} places and {name_bytes} of \
+                     {max_name_bytes} bytes of names are taken; {LARGER}"
+                )
             }
-            Self::VisitorsFull => f.write_str("the ring has no room for more visitors, so they cannot be told apart"),
-            Self::Lost => f.write_str("the ring file was cut, removed or replaced; restart the server"),
+            Self::VisitorsFull => write!(
+                f,
+                "some visitors of this name found no room in the file, so it is not known how many there were; {LARGER}"
+            ),
+            Self::Lost => f.write_str(
+                "the ring file was cut, removed or replaced; put it back, or restart the server, which makes an empty file if \
+                 there is none",
+            ),
             Self::Failed { why } => f.write_str(why),
         }
     }

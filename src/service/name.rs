@@ -99,6 +99,7 @@ fn check(of: &'static str, text: &str, most: usize) -> Result<(), NameError> {
 impl fmt::Display for NameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Length { of, given: 0, most } => write!(f, "{of} is empty; give 1 to {most} bytes of UTF-8"),
             Self::Length { of, given, most } => {
                 write!(f, "{of} has 1 to {most} bytes of UTF-8, not {given}; shorten or hash it")
             }

@@ -13,7 +13,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::time::Timestamp;
 
-/// Why something is no time.
+/// Why something is not a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NoTime {
     /// It is neither a number nor RFC 3339.
@@ -31,9 +31,12 @@ pub enum NoTime {
 impl fmt::Display for NoTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Form { given } if given.contains(' ') => {
+                write!(f, "{given:?} is not a time; in a query write the + of an offset as %2B")
+            }
             Self::Form { given } => write!(
                 f,
-                "{given:?} is no time; give seconds since 1970, or RFC 3339 with an offset such as 2026-01-31T12:00:00Z"
+                "{given:?} is not a time; give seconds since 1970, or RFC 3339 with an offset such as 2026-01-31T12:00:00Z"
             ),
             Self::Range { given } => {
                 write!(f, "{given} lies before 1970 or beyond the year 9999; give seconds, not milliseconds")

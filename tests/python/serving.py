@@ -80,6 +80,12 @@ class Server:
                 opened.sendall(content)
             return rest(opened)
 
+    def listens(self):
+        """Return whether connections are taken."""
+        host, port = self.address.split(":")
+        with socket.socket() as opened:
+            return opened.connect_ex((host, int(port))) == 0
+
     def memory(self):
         """Return the resident kilobytes."""
         status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()

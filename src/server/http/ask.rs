@@ -34,7 +34,7 @@ pub struct Ask<'a> {
 }
 
 impl<'a> Ask<'a> {
-    /// What is asked.
+    /// The use cases.
     pub fn service(self) -> &'a Service {
         &self.context.service
     }
@@ -42,15 +42,12 @@ impl<'a> Ask<'a> {
     /// The body, which must be there.
     pub fn body<T: Deserialize<'a>>(self) -> Result<T, Problem> {
         let media_type = self.media_type.unwrap_or_default();
-        let media_type = media_type.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
-        if !media_type.eq_ignore_ascii_case(b"application/json") {
-            let given = String::from_utf8_lossy(media_type);
-            let detail = format!("the body is JSON; say content-type: application/json, not {given:?}");
-            return Err(Problem::new(Kind::MEDIA_TYPE, detail));
+        if !is_json(media_type) {
+            return Err(not_json(media_type));
         }
         // A list could be read as the fields in their order.
         if self.body.trim_ascii_start().first().is_some_and(|&byte| byte != b'{') {
-            return Err(Problem::schema("the body is no JSON object; give one such as {}"));
+            return Err(Problem::schema("the body is not a JSON object"));
         }
         serde_json::from_slice(self.body).map_err(|error| Problem::schema(format!("the body does not fit: {error}")))
     }
@@ -67,8 +64,10 @@ impl<'a> Ask<'a> {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let (name, value) = (decoded(name)?, decoded(value)?);
             let Some(at) = names.iter().position(|known| *known == name) else {
-                let known = if N == 0 { "none".to_owned() } else { names.join(", ") };
-                return Err(Problem::schema(format!("the query has no {name:?} here; it has {known}")));
+                let known = if N == 0 { "nothing".to_owned() } else { names.join(", ") };
+                return Err(Problem::schema(format!(
+                    "{name:?} cannot be in the query of this route, which takes {known}"
+                )));
             };
             if values[at].replace(value).is_some() {
                 return Err(Problem::schema(format!("the query has {name:?} twice; give it once")));
@@ -76,6 +75,18 @@ impl<'a> Ask<'a> {
         }
         Ok(values)
     }
+}
+
+/// Whether a body of `media_type` is read.
+pub fn is_json(media_type: &[u8]) -> bool {
+    let name = media_type.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
+    name.eq_ignore_ascii_case(b"application/json")
+}
+
+/// Why a body of `media_type` is not read.
+pub fn not_json(media_type: &[u8]) -> Problem {
+    let given = String::from_utf8_lossy(media_type);
+    Problem::new(Kind::MEDIA_TYPE, format!("the body is JSON; say content-type: application/json, not {given:?}"))
 }
 
 fn decoded(text: &str) -> Result<Cow<'_, str>, Problem> {
@@ -175,7 +186,8 @@ fn checked<E: de::Error>(text: Cow<'_, str>) -> Result<By<'_>, E> {
     if (1..=MOST_OF_VISITOR).contains(&characters) {
         return Ok(By(text));
     }
-    Err(E::custom(format!("a visitor has 1 to {MOST_OF_VISITOR} characters, not {characters}; hash it")))
+    let cure = if characters == 0 { "leave it out" } else { "hash it" };
+    Err(E::custom(format!("a visitor has 1 to {MOST_OF_VISITOR} characters, not {characters}; {cure}")))
 }
 
 /// What a body may leave out but not set to null.

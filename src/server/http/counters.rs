@@ -50,8 +50,8 @@ pub struct Unique<'a> {
 #[utoipa::path(
     post, path = "/v1/counter/{type}/{id}/increment",
     params(("type" = schema::CounterType, Path), ("id" = schema::CounterId, Path)),
-    request_body(content = Option<Increment>, description = "Nothing adds 1."),
-    responses((status = 200, description = "It is counted.", body = Value)),
+    request_body(content = Option<Increment>, description = "Without a body 1 is added."),
+    responses((status = 200, description = "The amount is added.", body = Value)),
 )]
 pub fn increment(ask: Ask<'_>) -> Result<Reply, Problem> {
     let [] = ask.query([])?;

@@ -3,7 +3,7 @@
 //! | `/ready` | when |
 //! |---|---|
 //! | 200 `ready` | hits are counted |
-//! | 200 `degraded` | hits of known names are counted, but there is no room for more names |
+//! | 200 `degraded` | hits of known names are counted, but there is no room for more names or visitors |
 //! | 503 `unready` | the ring file is lost, or the server is ending |
 //!
 //! Tests: `tests/python/integration/test_serve_metrics.py`.
@@ -15,6 +15,12 @@ use super::ask::Ask;
 use super::problem::{Kind, Problem};
 use super::reply::Reply;
 use crate::server::tally::MEDIA_TYPE;
+use crate::service::{LARGER, Refusal};
+
+/// The bytes that the longest name takes of the file.
+const LONGEST: u64 = 1_088;
+/// The words that the first visitors of a name take.
+const FEWEST: u64 = 16;
 
 /// The server answers.
 #[derive(Serialize, ToSchema)]
@@ -32,7 +38,7 @@ pub struct Ready {
 }
 
 /// Whether the process answers at all.
-#[utoipa::path(get, path = "/health", responses((status = 200, description = "It does.", body = Health)))]
+#[utoipa::path(get, path = "/health", responses((status = 200, description = "The process answers.", body = Health)))]
 pub fn health(ask: Ask<'_>) -> Result<Reply, Problem> {
     let [] = ask.query([])?;
     Ok(Reply::json(200, &Health { status: "ok" }))
@@ -42,8 +48,8 @@ pub fn health(ask: Ask<'_>) -> Result<Reply, Problem> {
 #[utoipa::path(
     get, path = "/ready",
     responses(
-        (status = 200, description = "They are.", body = Ready),
-        (status = 503, description = "They are not, for the reasons given.", body = Ready),
+        (status = 200, description = "Hits are counted.", body = Ready),
+        (status = 503, description = "Hits are not counted, for the reasons given.", body = Ready),
     ),
 )]
 pub fn ready(ask: Ask<'_>) -> Result<Reply, Problem> {
@@ -60,14 +66,17 @@ pub fn ready(ask: Ask<'_>) -> Result<Reply, Problem> {
         return Ok(Reply::json(503, &Ready { status: "unready", reasons }));
     }
     let room = ask.service().ring().room();
-    if room.lives >= room.max_endpoints || room.name_bytes >= room.max_name_bytes {
-        reasons.push(format!(
-            "there is no room for more than {} names; known ones are counted; restart with a larger --max-endpoints",
-            room.max_endpoints
-        ));
-        return Ok(Reply::json(200, &Ready { status: "degraded", reasons }));
+    if room.lives >= room.max_endpoints || room.name_bytes + LONGEST > room.max_name_bytes {
+        reasons.push(Refusal::Full { room }.to_string());
     }
-    Ok(Reply::json(200, &Ready { status: "ready", reasons }))
+    if room.visitors + FEWEST > room.max_visitors {
+        reasons.push(format!(
+            "the file has no room for the visitors of another name: {} of {} words are taken; {LARGER}",
+            room.visitors, room.max_visitors
+        ));
+    }
+    let status = if reasons.is_empty() { "ready" } else { "degraded" };
+    Ok(Reply::json(200, &Ready { status, reasons }))
 }
 
 /// All numbers of the server, for Prometheus.

@@ -66,7 +66,7 @@ pub struct Period {
 #[utoipa::path(
     post, path = "/hits",
     request_body = NewHits,
-    responses((status = 202, description = "They are counted.", body = Accepted)),
+    responses((status = 202, description = "The hits are counted.", body = Accepted)),
 )]
 pub fn record(ask: Ask<'_>) -> Result<Reply, Problem> {
     let [] = ask.query([])?;
@@ -80,12 +80,14 @@ pub fn record(ask: Ask<'_>) -> Result<Reply, Problem> {
 /// How many hits a resource had in a period.
 ///
 /// Without a start the period is as long as the window and ends then, without an end it is as long and begins then, and without
-/// both it is the last window. `start` is short for `start_time`, `end` for `end_time`.
+/// both it is the last window.
 #[utoipa::path(
     get, path = "/hits/{resource_id}",
     params(
         ("resource_id" = schema::ResourceId, Path),
         ("start_time" = Option<schema::Time>, Query), ("end_time" = Option<schema::Time>, Query),
+        ("start" = Option<schema::Time>, Query, description = "Short for start_time; give one of the two."),
+        ("end" = Option<schema::Time>, Query, description = "Short for end_time; give one of the two."),
     ),
     responses((status = 200, description = "Its hits.", body = ResourceHits)),
 )]

@@ -13,7 +13,8 @@
 //! | `hits`, `counters`, `visits`, `queries`, `health` | the handlers |
 //! | `schema`, `openapi` | what the handlers say of themselves |
 //!
-//! Checks go in this order: route, method, media type, size, schema, what is known, what is counted.
+//! Checks go in this order: route, method, one Host, names in UTF-8, media type, size, schema, what is known, what is counted. Of a
+//! body that is refused for its type, or for the size that its head says, nothing is read.
 //!
 //! Tests: `tests/python/integration/test_serve.py`.
 
@@ -29,10 +30,11 @@ mod health;
 mod openapi;
 
 use std::convert::Infallible;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{RawPathParams, Request, State};
 use axum::http::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER};
 use axum::http::request::Parts;
@@ -44,12 +46,14 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use utoipa::OpenApi as _;
 use utoipa::openapi::HttpMethod;
 
-use self::ask::Ask;
+use self::ask::{Ask, is_json, not_json};
 use self::problem::{Kind, Problem};
 use self::reply::Reply;
 use super::aside::{Busy, WAITING};
 use super::context::Context;
+use super::sending::NoRoom;
 use super::tally::Tally;
+use crate::service::Service;
 use crate::time::clock::SteadyClock;
 
 /// The most bytes of a body.
@@ -57,6 +61,8 @@ const MOST_OF_BODY: usize = 64 * 1_024;
 /// How long a body may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// The slots of a ring that are read in a few microseconds.
+const FEW_SLOTS: u128 = 4_096;
 /// The number of what has no route, or another method.
 const NO_ROUTE: usize = usize::MAX;
 
@@ -67,8 +73,12 @@ type Handler = fn(Ask<'_>) -> Result<Reply, Problem>;
 enum Runs {
     /// On the thread that read the request: it takes microseconds.
     Here,
+    /// The same, unless the window is long: it reads a slot for each tick.
+    ByWindow,
     /// Aside: it reads all endpoints.
     Aside,
+    /// Aside, in a place for scrapes alone.
+    Scrape,
 }
 
 /// A route.
@@ -102,17 +112,17 @@ macro_rules! routes {
 
 routes! {
     hits::record, __path_record, Here;
-    hits::count, __path_count, Here;
+    hits::count, __path_count, ByWindow;
     counters::increment, __path_increment, Here;
     counters::value, __path_value, Here;
     counters::unique, __path_unique, Here;
     visits::visit, __path_visit, Here;
     visits::visits, __path_visits, Here;
-    queries::last, __path_last, Here;
+    queries::last, __path_last, ByWindow;
     queries::top, __path_top, Aside;
     health::health, __path_health, Here;
     health::ready, __path_ready, Here;
-    health::metrics, __path_metrics, Aside;
+    health::metrics, __path_metrics, Scrape;
     health::openapi, __path_openapi, Here;
 }
 
@@ -179,20 +189,24 @@ async fn serve(context: &Arc<Context>, request: Request, handler: Handler, runs:
         let path = parts.extract::<RawPathParams>().await.map_err(|_| {
             Problem::schema("a name in the path is not UTF-8 when decoded; percent-encode the bytes of its UTF-8")
         })?;
+        let media_type = parts.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+        if parts.method == Method::POST && body.size_hint().lower() > 0 && !is_json(media_type) {
+            return Err(not_json(media_type));
+        }
         let body = whole(body).await?;
-        match runs {
-            Runs::Here => answer(context, &parts, &path, &body, handler),
-            Runs::Aside => {
-                let context = Arc::clone(context);
-                let aside = Arc::clone(&context);
-                match aside.aside.answer(move || answer(&context, &parts, &path, &body, handler)).await {
-                    Ok(Some(answered)) => answered,
-                    Ok(None) => Err(Problem::new(Kind::FAILED, "the server could not answer; its log says why")),
-                    Err(Busy) => {
-                        let detail = format!("{WAITING} others wait for an answer that takes long; try again later");
-                        Err(Problem::new(Kind::BUSY, detail))
-                    }
-                }
+        let aside = match runs {
+            Runs::Here => None,
+            Runs::ByWindow => has_many_slots(&context.service).then_some(&context.aside),
+            Runs::Aside => Some(&context.aside),
+            Runs::Scrape => Some(&context.scrapes),
+        };
+        let Some(aside) = aside else { return answer(context, &parts, &path, &body, handler) };
+        let own = Arc::clone(context);
+        match aside.answer(move || answer(&own, &parts, &path, &body, handler)).await {
+            Ok(answered) => answered.unwrap_or_else(|| Err(failed())),
+            Err(Busy) => {
+                let detail = format!("{WAITING} others wait for an answer that takes long; try again later");
+                Err(Problem::new(Kind::BUSY, detail))
             }
         }
     };
@@ -209,17 +223,30 @@ fn answer(
     let path: Vec<&str> = path.iter().map(|(_, value)| value).collect();
     let media_type = parts.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
     let query = parts.uri.query().unwrap_or_default();
-    handler(Ask { context, path: &path, query, media_type, body })
+    let ask = Ask { context, path: &path, query, media_type, body };
+    // A fault of the server ends a request, not the connection.
+    catch_unwind(AssertUnwindSafe(|| handler(ask))).unwrap_or_else(|_| Err(failed()))
+}
+
+fn failed() -> Problem {
+    Problem::new(Kind::FAILED, "the server could not answer; its log says why")
+}
+
+fn has_many_slots(service: &Service) -> bool {
+    let ring = service.ring();
+    ring.window().as_nanos() / ring.resolution().as_nanos().max(1) > FEW_SLOTS
 }
 
 /// All of a body.
 async fn whole(body: Body) -> Result<Bytes, Problem> {
+    let too_large = || Problem::new(Kind::TOO_LARGE, format!("a body has at most {MOST_OF_BODY} bytes; send less"));
+    if body.size_hint().lower() > MOST_OF_BODY as u64 {
+        return Err(too_large());
+    }
     let read = Limited::new(body, MOST_OF_BODY).collect();
     match tokio::time::timeout(PATIENCE, read).await {
         Ok(Ok(read)) => Ok(read.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            Err(Problem::new(Kind::TOO_LARGE, format!("a body has at most {MOST_OF_BODY} bytes; send less")))
-        }
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(error)) => Err(Problem::schema(format!("the body ended early: {error}"))),
         Err(_) => Err(Problem::new(Kind::SLOW, format!("a body comes within {PATIENCE:?}; send it at once"))),
     }
@@ -239,15 +266,24 @@ async fn no_method(State(context): State<Arc<Context>>, method: Method, request:
 }
 
 /// `reply` to a request of the `route`th route whose head was read at `begun`.
-fn answered(context: &Context, route: usize, begun: u64, reply: Reply) -> Response {
+fn answered(context: &Context, route: usize, begun: u64, mut reply: Reply) -> Response {
+    let (reply, body) = match context.sending.body(std::mem::take(&mut reply.body)) {
+        Ok(body) => (reply, body),
+        Err(NoRoom) => {
+            let detail = "too many large answers wait to be read by their clients; try again later";
+            let mut reply = Problem::new(Kind::BUSY, detail).reply();
+            let body = Body::from(std::mem::take(&mut reply.body));
+            (reply, body)
+        }
+    };
     context.tally.answered(route, reply.status, SteadyClock.nanos(false).saturating_sub(begun));
-    response(reply)
+    response(reply, body)
 }
 
-fn response(reply: Reply) -> Response {
+fn response(reply: Reply, body: Body) -> Response {
     let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let media_type = (CONTENT_TYPE, HeaderValue::from_static(reply.media_type));
-    let mut response = (status, [media_type], reply.body).into_response();
+    let mut response = (status, [media_type], body).into_response();
     if reply.close {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
@@ -259,21 +295,29 @@ fn response(reply: Reply) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use tower::ServiceExt;
+
     use super::*;
 
-    #[test]
-    fn the_router_and_the_document_have_the_same_routes() {
+    #[tokio::test]
+    async fn the_router_and_the_document_have_the_same_routes() {
+        let path = std::env::temp_dir().join(format!("hitring-routes-{}.ring", std::process::id()));
+        let ring = crate::SharedRegistry::builder().max_endpoints(10).create(&path).expect("it can be made");
+        let context = Context::new(Service::new(ring), tally().expect("names that fit"), document());
+        let router = router(Arc::new(context));
         let document: serde_json::Value = serde_json::from_slice(&document()).expect("it is JSON");
-        let mut described: Vec<String> = Vec::new();
-        for (path, item) in document["paths"].as_object().expect("paths") {
-            for method in item.as_object().expect("methods").keys() {
-                described.push(format!("{} {path}", method.to_uppercase()));
+        let paths = document["paths"].as_object().expect("paths");
+        assert_eq!(paths.values().map(|item| item.as_object().expect("methods").len()).sum::<usize>(), table().len());
+        for (path, item) in paths {
+            for method in ["GET", "POST", "PUT", "DELETE", "PATCH"] {
+                let path = path.replace(['{', '}'], "");
+                let request = Request::builder().method(method).uri(path).header(HOST, "x");
+                let request = request.body(Body::empty()).expect("it is a request");
+                let status = router.clone().oneshot(request).await.expect("it answers").status();
+                let is_described = item.get(method.to_lowercase()).is_some();
+                assert_eq!(status != StatusCode::METHOD_NOT_ALLOWED, is_described, "{method} {item}");
             }
         }
-        let mut routed: Vec<String> =
-            table().iter().map(|route| format!("{} {}", route.method(), route.path)).collect();
-        described.sort();
-        routed.sort();
-        assert_eq!(routed, described);
+        std::fs::remove_file(path).expect("it is ours");
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! Tests: `tests/python/integration/test_serve_openapi.py`.
 
+use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{Operation, PathItem};
-use utoipa::openapi::schema::Schema;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::openapi::{Content, InfoBuilder, LicenseBuilder, OpenApi, RefOr, ResponseBuilder};
 
 use super::problem::{Document, MEDIA_TYPE};
@@ -13,8 +14,8 @@ use super::schema;
 const REFUSAL: &str = "Nothing was done, and `detail` says what to change. 400: the request does not fit this document, or its \
     range ends before it begins. 404: there is no such name. 405: the route has no such method. 408: the body did not come in 10 \
     seconds. 409: the request fits, but not this server's clock or counts. 413: the body has more than 65,536 bytes. 415: the \
-    body is not application/json. 503: the server is busy, and the header Retry-After says for how many seconds; or the ring \
-    file is lost. 507: there is no room for more names.";
+    body is not application/json. 500: the server failed. 503: the server is busy, and the header Retry-After says for how \
+    many seconds; or the ring file is lost. 507: the file has no room for another name, or some visitors found none.";
 
 /// What the handlers say, with what is true of all.
 pub fn completed(mut document: OpenApi) -> OpenApi {
@@ -24,8 +25,14 @@ pub fn completed(mut document: OpenApi) -> OpenApi {
         .description(Some("Counts hits, and answers how many there were in the last seconds."))
         .license(Some(LicenseBuilder::new().name("MIT OR Apache-2.0").identifier(Some("MIT OR Apache-2.0")).build()))
         .build();
+    let seconds = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1));
+    let after = HeaderBuilder::new()
+        .schema(Some(seconds))
+        .description(Some("With 503 busy: try again after so many seconds."))
+        .build();
     let refusal = ResponseBuilder::new()
         .description(REFUSAL)
+        .header("retry-after", after)
         .content(MEDIA_TYPE, Content::new(Some(schema::reference::<Document<'_>>())))
         .build();
     for operation in document.paths.paths.values_mut().flat_map(operations) {

@@ -28,12 +28,13 @@ pub struct EndpointHits<'a> {
 pub struct Top {
     /// The seconds that were asked for.
     last: u64,
-    /// Whether these are all hits of these seconds. If not, the ring no longer has some of them.
+    /// Whether these are all hits of these seconds. If not, the ring no longer has some of them, or they are more than the
+    /// window, whose hits are compared then.
     exact: bool,
     top: Vec<Place>,
 }
 
-/// One of them.
+/// One of the busiest endpoints.
 #[derive(Serialize, ToSchema)]
 pub struct Place {
     endpoint: String,
@@ -57,7 +58,7 @@ pub fn last(ask: Ask<'_>) -> Result<Reply, Problem> {
 #[utoipa::path(
     get, path = "/v1/top",
     params(("last" = Option<schema::Last>, Query), ("n" = Option<schema::N>, Query)),
-    responses((status = 200, description = "They, the busiest first.", body = Top)),
+    responses((status = 200, description = "The endpoints, the busiest first.", body = Top)),
 )]
 pub fn top(ask: Ask<'_>) -> Result<Reply, Problem> {
     let [last, n] = ask.query(["last", "n"])?;

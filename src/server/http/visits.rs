@@ -37,8 +37,8 @@ fn answer(visits: u64) -> Reply {
 #[utoipa::path(
     post, path = "/visits/{page}",
     params(("page" = schema::Page, Path)),
-    request_body(content = Option<Visit>, description = "Nothing is a visit of nobody in particular."),
-    responses((status = 200, description = "It is counted.", body = Visits)),
+    request_body(content = Option<Visit>, description = "Without a body the visitor is not known."),
+    responses((status = 200, description = "The visit is counted.", body = Visits)),
 )]
 pub fn visit(ask: Ask<'_>) -> Result<Reply, Problem> {
     let [] = ask.query([])?;

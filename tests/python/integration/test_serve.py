@@ -11,7 +11,7 @@ import time
 import pytest
 
 import hitring
-from serving import PROGRAM, ask, serving
+from serving import PROGRAM, ask, serving, until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the server needs Linux")
 
@@ -152,9 +152,10 @@ WRONG = [
     ("GET", "/hits/plain?start=1&start=2", None, 400, "schema", "twice"),
     ("GET", "/hits/plain?start=1&start_time=2", None, 400, "schema", "start_time"),
     ("GET", "/hits/plain?begin=1", None, 400, "schema", "begin"),
-    ("GET", "/hits/plain?start=", None, 400, "schema", "no time"),
+    ("GET", "/hits/plain?start=", None, 400, "schema", "not a time"),
     ("GET", "/hits/plain?start=1e", None, 400, "schema", "1e"),
     ("GET", "/hits/plain?start=1e300", None, 400, "schema", "1e300"),
+    ("GET", "/hits/plain?start=2026-01-31T12:00:00+02:00", None, 400, "schema", "%2B"),
     ("GET", "/hits/plain?start=%ff", None, 400, "schema", "UTF-8"),
     ("GET", "/hits/plain?start=2&end=1", None, 400, "range", "exchange"),
     ("GET", "/hits/%ff", None, 400, "schema", "UTF-8"),
@@ -212,6 +213,18 @@ def test_other_media_types_are_refused(server):
     assert server.ask("POST", "/hits", '{"resource_id":"charset"}', with_charset)[0] == 202
 
 
+def test_a_body_of_another_media_type_is_not_read(server):
+    head = b"POST /hits HTTP/1.1\r\nhost: x\r\ncontent-type: text/plain\r\ncontent-length: %d\r\n\r\n"
+    for length in (10, 100_000):
+        with server.open() as opened:
+            # Nothing of it is sent.
+            opened.sendall(head % length)
+            assert b" 415 " in opened.recv(1_000)
+    with server.open() as opened:
+        opened.sendall((head % 100_000).replace(b"text/plain", b"application/json"))
+        assert b" 413 " in opened.recv(1_000)
+
+
 def test_a_full_ring_refuses_new_names_alone(tmp_path):
     with serving(tmp_path, "--max-endpoints", "2") as server:
         for page in ("a", "b", "a"):
@@ -219,6 +232,32 @@ def test_a_full_ring_refuses_new_names_alone(tmp_path):
         problem = server.post("/visits/c", status=507)
         assert problem["type"] == "urn:hitring:problem:full" and "--max-endpoints" in problem["detail"]
         assert server.post("/visits/a")["visits"] == 3
+
+
+def test_a_full_ring_is_made_larger_as_it_says(tmp_path):
+    with serving(tmp_path, "--max-endpoints", "2") as server:
+        for page in ("a", "b"):
+            server.post(f"/visits/{page}")
+        cure = server.post("/visits/c", status=507)["detail"]
+    command = cure[cure.index("`") + 1 : cure.rindex("`")]
+    assert command == "hitring compact hits.ring NEW --max-endpoints N"
+    data = tmp_path / "data"
+    larger = [PROGRAM, *command.replace("NEW", "larger.ring").replace("N", "20").split()[1:]]
+    subprocess.run(larger, cwd=data, check=True, timeout=60)
+    (data / "larger.ring").rename(data / "hits.ring")
+    with serving(tmp_path, "--max-endpoints", "20") as server:
+        assert server.post("/visits/c")["visits"] == 1
+        assert server.get("/visits/a")["visits"] == 1
+
+
+def test_a_full_ring_of_long_names_says_so(tmp_path):
+    # Each name has room for 128 bytes on average.
+    with serving(tmp_path, "--max-endpoints", "20") as server:
+        for number in range(2):
+            server.post(f"/visits/{number}{'x' * 990}")
+        problem = server.post(f"/visits/{'y' * 990}", status=507)
+        assert "2 of 20 places" in problem["detail"] and "of 2560 bytes" in problem["detail"]
+        assert server.get("/ready")["status"] == "degraded"
 
 
 def test_others_see_the_same_numbers(server, tmp_path):
@@ -250,9 +289,10 @@ def test_signals_drain_and_exit_with_0(tmp_path, command, number):
         lines = ["POST /hits HTTP/1.1", "host: x", "content-type: application/json", f"content-length: {len(body)}"]
         head = "\r\n".join([*lines, "", ""])
         half.sendall(head.encode() + body[:5])
-        time.sleep(0.2)
+        # Connections are taken in their order, so the server has that one.
+        server.get("/health")
         server.process.send_signal(number)
-        time.sleep(0.2)
+        assert until(lambda: not server.listens())
         half.sendall(body[5:])
         assert b" 202 " in half.recv(1_000)
         half.close()
@@ -306,6 +346,9 @@ def test_what_cannot_start_says_so_in_one_line(tmp_path):
         code, line = failed(*anywhere, "--data", tmp_path / "data")
         assert code == 1 and line.count("\n") == 1, line
         assert f"process {server.process.pid} at http://{server.address}" in line
+    code, line = failed(*anywhere, "--data", tmp_path / "data", "--max-endpoints", "20000")
+    assert code == 1 and line.count("\n") == 1, line
+    assert "room for 10000 names, not 20000" in line and "hitring compact" in line and "--max-endpoints" in line, line
     code, line = failed(*anywhere, "--data", tmp_path / "data", "--window", "60")
     assert code == 1 and line.count("\n") == 1 and "window" in line, line
     for wrong in (("--listen", "nowhere"), ("--window", "0"), ("--max-endpoints", "many"), ("--workers", "0")):
