@@ -337,6 +337,20 @@ pub enum SnapshotError {
         /// How many there may be.
         max_endpoints: usize,
     },
+    /// There is no room for the snapshot's names. Make a file with more room for names, or remove endpoints and compact it.
+    NoNameRoom {
+        /// How many bytes they take.
+        bytes: usize,
+        /// How many are left.
+        free: usize,
+    },
+    /// There is no room for the totals of another registry. Make a new file with `hitring compact`.
+    NoRegistryRoom {
+        /// How many registries there would be.
+        registries: usize,
+        /// How many there may be.
+        max_registries: usize,
+    },
     /// The snapshot was taken before a reset that this counter knows of.
     OlderEpoch {
         /// The epoch of the snapshot.
@@ -373,6 +387,16 @@ impl fmt::Display for SnapshotError {
                 f,
                 "there would be {endpoints} endpoints, and room is for {max_endpoints}; raise max_endpoints, or prune \
                  first"
+            ),
+            Self::NoNameRoom { bytes, free } => write!(
+                f,
+                "its new names take {bytes} bytes, and room is for {free}; make a file with more room for names (name_bytes), \
+                 or remove endpoints and compact it"
+            ),
+            Self::NoRegistryRoom { registries, max_registries } => write!(
+                f,
+                "the file would have hits of {registries} other registries, and room is for {max_registries}; merge them into \
+                 one registry first"
             ),
             Self::Forked => write!(
                 f,

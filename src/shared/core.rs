@@ -108,7 +108,15 @@ impl Core {
     pub fn note(&self, outcome: Outcome, amount: u64) {
         let row = Outcome::ALL.iter().position(|&row| row == outcome).unwrap_or(0);
         if self.file.is_writable() {
-            self.sections.tally()[row].fetch_add(amount, Ordering::Release);
+            let tally = &self.sections.tally()[row];
+            // As in memory: amounts of anything that was refused add up.
+            let mut hits = tally.load(Ordering::Relaxed);
+            let add = |hits: u64| {
+                tally.compare_exchange(hits, hits.saturating_add(amount), Ordering::Release, Ordering::Relaxed)
+            };
+            while let Err(now) = add(hits) {
+                hits = now;
+            }
         }
     }
 
@@ -142,8 +150,8 @@ impl Core {
     /// Counts in `life` what has no short way.
     #[inline(never)]
     pub fn record_other(&self, life: Life<'_>, name: &str, when: When<'_>, amount: u64) -> Result<Outcome, Removed> {
-        // What fell into a page that is gone is counted by nobody.
-        if self.file.is_lost() {
+        // A hit in a page that is gone would be lost.
+        if self.file.is_gone() {
             return Ok(Outcome::Refused);
         }
         let outcome = life.record(self.geometry(), when.tick(), amount, lane())?;
@@ -188,6 +196,9 @@ impl Core {
             return Err(EndpointError::ReadOnly);
         }
         check_name(name)?;
+        if self.file.is_gone() {
+            return Ok(Outcome::Refused);
+        }
         // A hit that is refused takes no place.
         if amount > 0 && at.is_some_and(|at| self.times.at(at).is_future()) {
             self.note(Outcome::Future, amount);
@@ -312,7 +323,7 @@ impl Core {
 
     /// `hits`, unless what they were read from is gone.
     fn found(&self, hits: Hits) -> Result<Hits, QueryError> {
-        if self.file.is_lost() { Err(QueryError::FileLost) } else { Ok(hits) }
+        if self.file.is_gone() { Err(QueryError::FileLost) } else { Ok(hits) }
     }
 
     pub fn sum_of(&self, name: &str, query: &Query<'_>) -> Result<Hits, QueryError> {

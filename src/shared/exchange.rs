@@ -22,6 +22,7 @@ use super::book::Book;
 use super::format::frozen::{Frozen, Shares};
 use super::format::layout::Hot;
 use super::format::lives::Life;
+use super::format::names::Names;
 use super::format::sections::hash;
 use crate::cell::form::{Cell, Measure, in_order};
 use crate::cell::removal::{self, Removal};
@@ -138,11 +139,24 @@ impl<'a> Book<'a> {
             wanted += usize::from(ours.is_none()) + foreign.count();
             replicas.extend(theirs.writers.iter().map(|cells| cells.writer.replica));
         }
+        // A name that is not known yet takes room in the arena. So does a tombstone, but only where there is plenty.
+        let names = lives.names;
+        let new_names = kept.iter().filter(|theirs| self.find(&theirs.name).is_none());
+        let bytes: usize = new_names.map(|theirs| Names::room(&theirs.name) * 8).sum();
+        let free = names.arena.len() * 8 - (names.used.load(Ordering::Relaxed) as usize * 8).min(names.arena.len() * 8);
+        if bytes > free {
+            return Err(SnapshotError::NoNameRoom { bytes, free });
+        }
         let new =
             replicas.iter().filter(|&&replica| replica != self.header.replica && others.position(replica).is_none());
         let (endpoints, max_endpoints) = (lives.begun() + wanted, lives.capacity());
-        if endpoints > max_endpoints || others.len() + new.count() > others.words.len() / super::format::layout::OTHER {
+        if endpoints > max_endpoints {
             return Err(SnapshotError::NoRoom { endpoints, max_endpoints });
+        }
+        let (registries, max_registries) =
+            (others.len() + new.count(), others.words.len() / super::format::layout::OTHER);
+        if registries > max_registries {
+            return Err(SnapshotError::NoRegistryRoom { registries, max_registries });
         }
         Ok(())
     }
@@ -165,9 +179,13 @@ impl<'a> Book<'a> {
         let slots = self.header.layout.geometry.slots() as u64;
         let expired = Tick((now.0 + 1).saturating_sub(slots));
         let mut finds = self.sections.finds.write(expired);
+        let names = self.sections.lives.names;
+        let has_room = || names.used.load(Ordering::Relaxed) <= names.arena.len() as u64 / 2;
         for Removed { name, removal } in removed {
-            // Of a name that never was here the epoch is kept for a life that may come, as long as there is room for names.
-            let Ok(name) = self.find_or_insert(name) else { continue };
+            // Of a name that never was here the epoch is kept for a life that may come, but not in more than half of the room.
+            let Some(name) = self.find(name).or_else(|| has_room().then(|| self.find_or_insert(name).ok())?) else {
+                continue;
+            };
             let found = removal.found.iter().flat_map(|(&writer, found)| found.iter().map(move |of| (writer, of)));
             let wanted = found.filter(|&(_, (&tick, _))| tick >= expired);
             let told = wanted.map(|(writer, (&tick, &hits))| finds.tell((name.unit(), writer, tick), hits));

@@ -460,7 +460,7 @@ impl SharedRegistry {
     /// Whether part of the file was cut off while it was open.
     #[must_use]
     pub fn is_lost(&self) -> bool {
-        self.core().file.is_lost()
+        self.core().file.is_gone()
     }
 
     /// Whether hits can be recorded.

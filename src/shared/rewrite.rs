@@ -34,7 +34,7 @@ use super::format::frozen::{self, Frozen, Share, Shares};
 use super::format::header::{self, Header, LimitTime};
 use super::format::layout::{Hot, Layout, Room};
 use super::format::lives::Life;
-use super::format::names::LAST_EPOCH;
+use super::format::names::{LAST_EPOCH, Name};
 use super::format::origin::Origin;
 use super::format::sections::{Sections, hash};
 use crate::cell::form::{Cell, in_order};
@@ -380,7 +380,12 @@ fn copy(
         word.store(old.load(Ordering::Acquire), Ordering::Relaxed);
     }
     to.sections.tally()[0].store(left_behind, Ordering::Relaxed);
-    to.sections.hot(Hot::Epoch).store(from.sections.hot(Hot::Epoch).load(Ordering::Acquire), Ordering::Relaxed);
+    // A copy that was made beside others has words of different times: its first page may know less than its names do.
+    let lives = from.sections.lives;
+    let seen =
+        lives.iter().map(|life| life.epoch().max(life.removed())).chain(lives.names.iter().map(Name::ended)).max();
+    let epoch = from.sections.hot(Hot::Epoch).load(Ordering::Acquire).min(LAST_EPOCH).max(seen.unwrap_or(0));
+    to.sections.hot(Hot::Epoch).store(epoch, Ordering::Relaxed);
     let began = to.sections.outcomes();
     draft.header.began = began;
     draft.seal(path)?;

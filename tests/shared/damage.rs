@@ -261,3 +261,57 @@ fn what_is_not_ours_goes_where_it_went_before() {
         assert_eq!((output.status.code(), output.status.signal()), (code, signal), "{task}: {said}");
     }
 }
+
+#[test]
+fn a_damaged_record_costs_its_own_name_at_most() {
+    let folder = Folder::new();
+    let path = folder.file("damaged.ring");
+    let registry = small().create(&path).expect("it can be made");
+    let record = |name: &str| registry.record_hit(name, 1);
+    assert_eq!((record("/victim"), record("/other")), (Ok(Outcome::Counted), Ok(Outcome::Counted)));
+    // The header and the words that all change, then the table: at most half full, so 128 words for 64 names. The word of the
+    // first record says which life is its name's.
+    let word = 2 * PAGE as u64;
+    let file = File::options().read(true).write(true).open(&path).expect("it is there");
+    for damage in [1 << 40, 1 << 63, 2, 60] {
+        let mut bytes = [0; 8];
+        file.read_exact_at(&mut bytes, word).expect("it is long enough");
+        let life = u64::from_le_bytes(bytes);
+        assert!((1..64).contains(&life), "{life}");
+        file.write_all_at(&(life ^ damage).to_le_bytes(), word).expect("it can be written");
+        let before = registry.room().lives;
+        assert_eq!(
+            (record("/victim"), record("/victim"), record("/other")),
+            (Ok(Outcome::Counted), Ok(Outcome::Counted), Ok(Outcome::Counted))
+        );
+        assert!(registry.room().lives <= before + 1, "{damage:x}");
+    }
+    assert_eq!(record("/new"), Ok(Outcome::Counted));
+    assert_eq!(registry.total_ever("/other"), 5);
+}
+
+#[test]
+fn a_file_that_was_cut_and_grew_again_is_lost() {
+    let folder = Folder::new();
+    let path = folder.file("grown.ring");
+    let registry = small().create(&path).expect("it can be made");
+    let handle = registry.counter("/a").expect("there is room");
+    assert_eq!(handle.record(3), Outcome::Counted);
+    let file = File::options().write(true).open(&path).expect("it is there");
+    let length = file.metadata().expect("it is there").len();
+    file.set_len(0).expect("it can be cut");
+    file.set_len(length).expect("it can grow");
+    assert_eq!((handle.record(1), registry.record_hit("/b", 1)), (Outcome::Refused, Ok(Outcome::Refused)));
+    assert_eq!(registry.query_hits("/a", MINUTE), Err(QueryError::FileLost));
+    assert!(registry.is_lost());
+}
+
+#[test]
+fn tallies_of_refused_hits_stay_at_the_most() {
+    let folder = Folder::new();
+    let registry = small().create(folder.file("tallies.ring")).expect("it can be made");
+    for expected in [u64::MAX / 2, u64::MAX - 1, u64::MAX, u64::MAX] {
+        assert_eq!(registry.record_hit("/a", u64::MAX / 2), Ok(Outcome::Saturated));
+        assert_eq!(registry.metrics().saturated, expected);
+    }
+}

@@ -490,3 +490,62 @@ fn cells_of_a_grain_that_no_ring_has_are_refused() {
     assert!(matches!(made.merge(&forged), Err(SharedError::Snapshot(SnapshotError::OtherGeometry { .. }))));
     assert_eq!(shared(&made, "/a"), 0);
 }
+
+#[test]
+fn a_merge_without_room_for_its_names_changes_nothing() {
+    let made = made();
+    record(&made, "/here", 1);
+    let other = memory(&made);
+    for number in 0..20 {
+        other.record_hit(&format!("/{number}{}", "n".repeat(1_000)), 1).expect("a name");
+    }
+    let (before, room) = (made.snapshot(), made.room());
+    let error = made.merge(&other.snapshot()).expect_err("their names take 21 KB");
+    assert!(matches!(error, SharedError::Snapshot(SnapshotError::NoNameRoom { bytes: 21_760, .. })), "{error}");
+    assert!(error.to_string().contains("name_bytes"), "{error}");
+    assert_eq!((made.snapshot(), made.room()), (before, room));
+}
+
+#[test]
+fn removals_elsewhere_leave_room_for_names() {
+    let made = made();
+    let other = memory(&made);
+    for number in 0..500 {
+        other.record_hit(&format!("/gone/{number}"), 1).expect("a name");
+        assert!(other.remove(&format!("/gone/{number}")));
+    }
+    other.record_hit("/live", 1).expect("a name");
+    made.merge(&other.snapshot()).expect("there is room");
+    assert_eq!(shared(&made, "/live"), 1);
+    assert!(made.room().name_bytes <= made.room().max_name_bytes / 2 + 128, "{:?}", made.room());
+    (0..40).for_each(|number| record(&made, &format!("/mine/{number}"), 1));
+}
+
+#[test]
+fn a_copy_goes_on_after_the_highest_epoch_of_its_names() {
+    let made = made();
+    // The page that is read first when a file is copied.
+    let first = || std::fs::read(made.path()).expect("it can be read")[..4_096].to_vec();
+    let early = first();
+    for _ in 0..5 {
+        record(&made, "/a", 10);
+        made.remove("/a").expect("it can be written");
+    }
+    record(&made, "/a", 10);
+    // The word of the highest epoch, third of those that all change, is as old as the copy's beginning.
+    let copy = made.folder.file("copy.ring");
+    let mut bytes = std::fs::read(made.path()).expect("it can be read");
+    let word = (64 + 2 * 8) * 8;
+    assert_ne!(bytes[word..word + 8], early[word..word + 8]);
+    bytes[word..word + 8].copy_from_slice(&early[word..word + 8]);
+    std::fs::write(&copy, bytes).expect("it can be written");
+    let copy = made.open(&copy);
+    let peer = memory(&made);
+    peer.merge(&copy.snapshot()).expect("it fits");
+    assert_eq!(peer.query_hits("/a", MINUTE).expect("exact").count, 10);
+    copy.remove("/a").expect("it can be written");
+    peer.merge(&copy.snapshot()).expect("it fits");
+    assert_eq!(peer.query_hits("/a", MINUTE).expect("exact").count, 0);
+    copy.merge(&peer.snapshot()).expect("it fits");
+    assert_eq!(shared(&copy, "/a"), 0);
+}

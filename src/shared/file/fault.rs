@@ -6,6 +6,10 @@
 //! note before it answers: a hit that fell into the void is `Refused`, a query is an error. Any other `SIGBUS` goes to the
 //! handler that was there before.
 //!
+//! Another handler may be installed after this one, Python's `faulthandler` say. It tells of the fault, puts this one back and
+//! raises the signal again, which comes without an address. While a mapped file is shorter than its mapping, such a signal is
+//! taken for that: the instruction runs again, and its fault comes here.
+//!
 //! | slot of the table | who may move it |
 //! |---|---|
 //! | base 0 | who maps a file, by one exchange of `base`, after `length` |
@@ -17,6 +21,8 @@
 //! Tests: `tests/shared/files.rs`.
 
 use std::ffi::{c_int, c_void};
+use std::fs::File;
+use std::os::fd::AsRawFd;
 use std::sync::OnceLock;
 
 use crate::sync::{Ordering, process};
@@ -27,11 +33,18 @@ const MAPPINGS: usize = 1_024;
 struct Mapping {
     base: process::AtomicU64,
     length: process::AtomicU64,
+    /// The descriptor of the file, which stays open while it is mapped.
+    file: process::AtomicU64,
     lost: process::AtomicU64,
 }
 
 static TABLE: [Mapping; MAPPINGS] = [const {
-    Mapping { base: process::AtomicU64::new(0), length: process::AtomicU64::new(0), lost: process::AtomicU64::new(0) }
+    Mapping {
+        base: process::AtomicU64::new(0),
+        length: process::AtomicU64::new(0),
+        file: process::AtomicU64::new(0),
+        lost: process::AtomicU64::new(0),
+    }
 }; MAPPINGS];
 
 /// A mapping that the process is prepared to lose; until it is dropped.
@@ -43,12 +56,12 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Prepares for the mapping of `length` bytes at `base`.
+    /// Prepares for the mapping of `length` bytes of `file` at `base`.
     ///
     /// # Safety
     /// Until the answer is dropped, the bytes stay mapped and are used as atomic words only: an empty page may take the place
     /// of any of their pages at any time.
-    pub unsafe fn new(base: *const u8, length: usize) -> Self {
+    pub unsafe fn new(base: *const u8, length: usize, file: &File) -> Self {
         install();
         let base = base.addr() as u64;
         let index = TABLE.iter().position(|slot| {
@@ -56,6 +69,7 @@ impl Prepared {
             let claimed = slot.base.compare_exchange(0, u64::MAX, Ordering::AcqRel, Ordering::Relaxed).is_ok();
             if claimed {
                 slot.length.store(length as u64, Ordering::Relaxed);
+                slot.file.store(file.as_raw_fd() as u64, Ordering::Relaxed);
                 slot.lost.store(0, Ordering::Relaxed);
                 slot.base.store(base, Ordering::Release);
             }
@@ -69,6 +83,15 @@ impl Prepared {
     #[inline(always)]
     pub fn is_lost(&self) -> bool {
         self.lost.load(Ordering::Relaxed) != 0
+    }
+}
+
+impl Prepared {
+    /// Notes that the mapping is lost, where that can be noted.
+    pub fn lose(&self) {
+        if let Some(index) = self.index {
+            TABLE[index].lost.store(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -107,6 +130,21 @@ fn install() {
     });
 }
 
+impl Mapping {
+    /// Whether the file is shorter than the mapping. Only what a handler may call.
+    fn is_cut(&self) -> bool {
+        let base = self.base.load(Ordering::Acquire);
+        if base == 0 || base == u64::MAX {
+            return false;
+        }
+        // SAFETY: zeroes are a valid `stat`, which is plain numbers.
+        let mut found: libc::stat = unsafe { std::mem::zeroed() };
+        // SAFETY: `found` is there to be filled, and a descriptor that is not open is an error.
+        let is_known = unsafe { libc::fstat(self.file.load(Ordering::Relaxed) as c_int, &raw mut found) } == 0;
+        is_known && (found.st_size as u64) < self.length.load(Ordering::Relaxed)
+    }
+}
+
 /// # Safety
 /// As the kernel calls a handler that was installed with SA_SIGINFO.
 unsafe extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
@@ -114,6 +152,11 @@ unsafe extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, context
     let (address, code) = unsafe { ((*info).si_addr().addr() as u64, (*info).si_code) };
     // What a process sent has no address: in its place is who sent it.
     let is_sent = code <= 0;
+    // SAFETY: the kernel fills in the sender of a signal that was sent; asking for the own number is always allowed.
+    let is_own = code == libc::SI_TKILL && unsafe { (*info).si_pid() == libc::getpid() };
+    if is_own && TABLE.iter().any(Mapping::is_cut) {
+        return;
+    }
     for slot in TABLE.iter().filter(|_| !is_sent) {
         let base = slot.base.load(Ordering::Acquire);
         let length = slot.length.load(Ordering::Relaxed);

@@ -79,6 +79,14 @@ impl RingFile {
         self.prepared.is_lost()
     }
 
+    /// The same, and whether it was cut to nothing and grew again before this process looked: then its header is zeroes.
+    pub fn is_gone(&self) -> bool {
+        if !self.is_lost() && self.words()[0].load(Ordering::Relaxed) == 0 {
+            self.prepared.lose();
+        }
+        self.is_lost()
+    }
+
     /// Whether its name still means this file.
     pub fn is_current(&self) -> bool {
         is_at(&self.file, &self.path).unwrap_or(false)
@@ -118,7 +126,7 @@ impl RingFile {
         let map = map.map_err(|error| SharedError::io(path, "it cannot be mapped", error))?;
         // SAFETY: `prepared` is dropped before `map`, as the fields are in this order, and `words` shows the bytes as atomic
         // words only.
-        let prepared = unsafe { Prepared::new(map.as_ptr(), map.len()) };
+        let prepared = unsafe { Prepared::new(map.as_ptr(), map.len(), &file) };
         let inherited = (access == Access::Write).then(|| Inherited::new(&file));
         // A service changes its folder, and the file stays where it is.
         let path = std::path::absolute(path).unwrap_or_else(|_| path.into());

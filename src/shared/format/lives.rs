@@ -213,9 +213,28 @@ impl<'a> Lives<'a> {
             let epoch = name.ended().max(before);
             // `Relaxed`: a process that comes by the name or by the tail has acquired one of the two that follow.
             let _ = life.words[EPOCH].compare_exchange(0, epoch + 1, Ordering::Relaxed, Ordering::Relaxed);
-            name.life().fetch_max(life.index as u64 + 1, Ordering::Release);
+            self.lead(name, life);
         }
         advance();
+    }
+
+    /// Lets the record of `name` lead to `life`, unless it leads to a later one already. What does not lead to a life of this
+    /// name is damaged, and replaced.
+    fn lead(self, name: Name<'a>, life: Life<'a>) {
+        let leads_on = |word: u64| {
+            let other = word.checked_sub(1).filter(|&index| index > life.index as u64).map(|index| index as usize);
+            other
+                .and_then(|index| self.get(index))
+                .is_some_and(|other| other.words[NAME].load(Ordering::Relaxed) == name.unit())
+        };
+        // `Acquire`: a life that the word leads to has its name.
+        let mut word = name.life().load(Ordering::Acquire);
+        while !leads_on(word) {
+            match name.life().compare_exchange(word, life.index as u64 + 1, Ordering::Release, Ordering::Acquire) {
+                Ok(_) => break,
+                Err(now) => word = now,
+            }
+        }
     }
 
     /// Ends the living life of `name`, after which `epoch` begins, at `tick`; answers whether there was one.

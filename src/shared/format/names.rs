@@ -127,9 +127,14 @@ impl<'a> Names<'a> {
         from.iter().chain(before)
     }
 
+    /// The words of a record of `name`.
+    pub fn room(name: &str) -> usize {
+        (HEAD + name.len().div_ceil(8)).next_multiple_of(LINE)
+    }
+
     /// Takes room for a record and writes it; nobody else sees it yet.
     fn write(self, hash: u64, name: &str) -> Result<Name<'a>, Full> {
-        let need = (HEAD + name.len().div_ceil(8)).next_multiple_of(LINE);
+        let need = Self::room(name);
         let mut used = self.used.load(Ordering::Relaxed);
         let begin = loop {
             let begin = used as usize;

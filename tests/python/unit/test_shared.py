@@ -7,6 +7,8 @@ import errno
 import os
 import pathlib
 import pickle
+import signal
+import subprocess
 import sys
 import threading
 
@@ -326,6 +328,37 @@ def test_a_file_that_is_cut_is_told_and_ends_nobody(shared, path):
         shared.query_hits("/home", 60)
     with pytest.raises(SharedError, match="cut or copied in part"):
         SharedRegistry(path, mode="open")
+
+
+CUT = """
+import faulthandler, os, sys, hitring
+if sys.argv[1] == "before":
+    faulthandler.enable()
+registry = hitring.SharedRegistry(sys.argv[2], max_endpoints=10)
+registry.record_hit("/home")
+if sys.argv[1] == "after":
+    faulthandler.enable()
+os.truncate(sys.argv[2], 0)
+print(registry.record_hit("/home"), registry.lost)
+"""
+
+
+@pytest.mark.parametrize("enabled", ["never", "before", "after"])
+def test_a_fault_handler_of_pythons_does_not_end_what_a_cut_file_would_not(tmp_path, enabled):
+    command = [sys.executable, "-c", CUT, enabled, str(tmp_path / "cut.ring")]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stdout) == (0, "Outcome.REFUSED True\n"), ended.stderr
+    # One that was installed later tells of the fault; then it is handled.
+    assert ("Bus error" in ended.stderr) == (enabled == "after")
+
+
+def test_a_signal_that_is_sent_still_ends_the_process(tmp_path):
+    code = (
+        "import signal, sys, hitring; registry = hitring.SharedRegistry(sys.argv[1], max_endpoints=10);"
+        "signal.raise_signal(signal.SIGBUS)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.ring")], capture_output=True, timeout=60)
+    assert ended.returncode == -signal.SIGBUS
 
 
 def test_events_are_of_this_process(shared, path, clock):
