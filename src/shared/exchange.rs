@@ -94,6 +94,10 @@ impl<'a> Book<'a> {
         });
         let (kept, before): (Vec<Cow<'_, EndpointCells>>, Vec<Removal>) = kept.unzip();
         self.check_room(snapshot, &kept, &frozen)?;
+        // Before anything that is seen: the room that was found for names is not left to removals, or to others that record.
+        for theirs in &kept {
+            self.find_or_insert(&theirs.name)?;
+        }
         self.sections.hot(Hot::Epoch).fetch_max(snapshot.epoch, Ordering::AcqRel);
         self.hear_of(&snapshot.removed, now);
         for theirs in &kept {
@@ -139,7 +143,7 @@ impl<'a> Book<'a> {
             wanted += usize::from(ours.is_none()) + foreign.count();
             replicas.extend(theirs.writers.iter().map(|cells| cells.writer.replica));
         }
-        // A name that is not known yet takes room in the arena. So does a tombstone, but only where there is plenty.
+        // Removals take room as well, but only what these leave.
         let names = lives.names;
         let new_names = kept.iter().filter(|theirs| self.find(&theirs.name).is_none());
         let bytes: usize = new_names.map(|theirs| Names::room(&theirs.name) * 8).sum();

@@ -507,6 +507,22 @@ fn a_merge_without_room_for_its_names_changes_nothing() {
 }
 
 #[test]
+fn removals_of_a_snapshot_leave_room_for_its_names() {
+    let made = made();
+    let other = memory(&made);
+    // Each would fit alone: 64 names have room for 8 KB.
+    for number in 0..100 {
+        other.record_hit(&format!("/gone/{number}"), 1).expect("a name");
+        assert!(other.remove(&format!("/gone/{number}")));
+    }
+    for number in 0..6 {
+        other.record_hit(&format!("/{number}{}", "n".repeat(1_000)), 1).expect("a name");
+    }
+    made.merge(&other.snapshot()).expect("its names fit");
+    assert_eq!(made.total(MINUTE).expect("exact").count, 6);
+}
+
+#[test]
 fn removals_elsewhere_leave_room_for_names() {
     let made = made();
     let other = memory(&made);

@@ -83,7 +83,7 @@ enum Runs {
 
 /// A route.
 struct Route {
-    method: HttpMethod,
+    method: Method,
     path: String,
     handler: Handler,
     runs: Runs,
@@ -128,26 +128,18 @@ routes! {
 
 impl Route {
     fn of<P: utoipa::Path>(handler: Handler, runs: Runs) -> Self {
-        let method = P::methods().into_iter().next().expect("a handler has a method");
+        let method = match P::methods()[..] {
+            [HttpMethod::Get] => Method::GET,
+            [HttpMethod::Post] => Method::POST,
+            [HttpMethod::Put] => Method::PUT,
+            [HttpMethod::Delete] => Method::DELETE,
+            _ => unreachable!("a handler has one of these methods"),
+        };
         Self { method, path: P::path(), handler, runs }
     }
 
     fn filter(&self) -> MethodFilter {
-        match self.method {
-            HttpMethod::Get => MethodFilter::GET,
-            HttpMethod::Put => MethodFilter::PUT,
-            HttpMethod::Delete => MethodFilter::DELETE,
-            _ => MethodFilter::POST,
-        }
-    }
-
-    fn method(&self) -> &'static str {
-        match self.method {
-            HttpMethod::Get => "GET",
-            HttpMethod::Put => "PUT",
-            HttpMethod::Delete => "DELETE",
-            _ => "POST",
-        }
+        MethodFilter::try_from(self.method.clone()).expect("a route has a usual method")
     }
 }
 
@@ -156,7 +148,7 @@ impl Route {
 /// # Errors
 /// As [`Tally::new`].
 pub fn tally() -> prometheus::Result<Tally> {
-    Tally::new(table().iter().map(|route| (route.method(), &*route.path)))
+    Tally::new(table().iter().map(|route| (route.method.as_str(), &*route.path)))
 }
 
 /// The OpenAPI document, as JSON.
@@ -254,7 +246,7 @@ async fn whole(body: Body) -> Result<Bytes, Problem> {
 
 async fn no_route(State(context): State<Arc<Context>>, request: Request) -> Response {
     let begun = SteadyClock.nanos(false);
-    let all: Vec<String> = table().iter().map(|route| format!("{} {}", route.method(), route.path)).collect();
+    let all: Vec<String> = table().iter().map(|route| format!("{} {}", route.method, route.path)).collect();
     let detail = format!("there is no route {}; there are {}", request.uri().path(), all.join(", "));
     answered(&context, NO_ROUTE, begun, Problem::new(Kind::ROUTE, detail).reply())
 }

@@ -84,9 +84,7 @@ impl Prepared {
     pub fn is_lost(&self) -> bool {
         self.lost.load(Ordering::Relaxed) != 0
     }
-}
 
-impl Prepared {
     /// Notes that the mapping is lost, where that can be noted.
     pub fn lose(&self) {
         if let Some(index) = self.index {

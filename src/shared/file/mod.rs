@@ -81,10 +81,11 @@ impl RingFile {
 
     /// The same, and whether it was cut to nothing and grew again before this process looked: then its header is zeroes.
     pub fn is_gone(&self) -> bool {
-        if !self.is_lost() && self.words()[0].load(Ordering::Relaxed) == 0 {
+        let is_empty = self.words()[0].load(Ordering::Relaxed) == 0;
+        if is_empty {
             self.prepared.lose();
         }
-        self.is_lost()
+        is_empty || self.is_lost()
     }
 
     /// Whether its name still means this file.
