@@ -1,6 +1,6 @@
 //! The registry's face: every method names an endpoint, and answers for all processes.
 //!
-//! Tests: `tests/shared`.
+//! Tests: below, `tests/shared`.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -97,12 +97,18 @@ impl SharedRegistry {
     /// What `record` answers, of the file that is current: one that another took the place of meanwhile takes no hits.
     #[inline(always)]
     fn counted(&self, record: impl Fn(&Core) -> Result<Outcome, EndpointError>) -> Result<Outcome, EndpointError> {
-        let core = self.core();
+        self.counted_from(self.core(), record)
+    }
+
+    /// The same, by a thread that found `core` current.
+    #[inline(always)]
+    fn counted_from(
+        &self,
+        core: &Core,
+        record: impl Fn(&Core) -> Result<Outcome, EndpointError>,
+    ) -> Result<Outcome, EndpointError> {
         let outcome = record(core);
-        if outcome == Ok(Outcome::Refused) && core.lives().is_closed() {
-            return record(self.core());
-        }
-        outcome
+        if outcome == Ok(Outcome::Refused) && core.lives().is_closed() { record(self.core()) } else { outcome }
     }
 
     /// Counts `amount` hits of `endpoint` at `at`.
@@ -220,8 +226,12 @@ impl SharedRegistry {
     /// [`EndpointError`] if the name is not possible, there is no room, or the file was opened for reading and has no such
     /// endpoint.
     pub fn counter(&self, endpoint: &str) -> Result<SharedHandle, EndpointError> {
-        let core = self.inner.shared_core();
-        match SharedHandle::new(&core, endpoint) {
+        self.counter_from(&self.inner.shared_core(), endpoint)
+    }
+
+    /// The same, by a thread that found `core` current.
+    fn counter_from(&self, core: &Arc<Core>, endpoint: &str) -> Result<SharedHandle, EndpointError> {
+        match SharedHandle::new(core, endpoint) {
             // Another file took its place meanwhile.
             Err(EndpointError::Full { .. }) if core.lives().is_closed() => {
                 SharedHandle::new(&self.inner.shared_core(), endpoint)
@@ -467,5 +477,30 @@ impl SharedRegistry {
     #[must_use]
     pub fn is_writable(&self) -> bool {
         self.core().file.is_writable()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_found_the_former_file_goes_on_in_the_new_one() {
+        let path = std::env::temp_dir().join(format!("hitring-former-{}.ring", std::process::id()));
+        let registry = SharedRegistry::builder().max_endpoints(4).create(&path).expect("it can be made");
+        assert_eq!(registry.record_hit("/a", 1), Ok(Outcome::Counted));
+        let former = registry.inner.shared_core();
+        // Children that other tests fork have it open for a moment.
+        while let Err(error) = registry.restore(&registry.snapshot()) {
+            assert!(matches!(error, SharedError::InUse { .. }), "{error}");
+        }
+        for name in ["/a", "/new"] {
+            let record = |core: &Core| core.by_name(name, None, 1, |life| core.record(life, name, 1));
+            assert_eq!((record(&former), former.lives().is_closed()), (Ok(Outcome::Refused), true));
+            assert_eq!(registry.counted_from(&former, record), Ok(Outcome::Counted));
+            let handle = registry.counter_from(&former, name).expect("there is room");
+            assert_eq!((handle.record(1), registry.total_ever(name)), (Outcome::Counted, 2));
+        }
+        std::fs::remove_file(path).expect("it is ours");
     }
 }

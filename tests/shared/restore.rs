@@ -10,6 +10,7 @@ use hitring::{Outcome, Registry, RegistrySnapshot, SharedError, SharedRegistry};
 use super::exchange::alone;
 use super::processes::{fork, wait};
 use super::{Folder, MINUTE, made, small};
+use crate::threads::together;
 
 const NOBODY: libc::uid_t = 65_534;
 
@@ -70,27 +71,25 @@ fn no_handle_counts_in_the_file_that_a_restore_replaced() {
 
 #[test]
 fn threads_of_a_process_merge_one_after_the_other() {
-    let made = made();
-    std::thread::scope(|scope| {
-        for thread in 0..3 {
-            let made = &made;
-            scope.spawn(move || {
-                for _ in 0..40 {
-                    let other = Registry::builder().window(MINUTE).clock(made.clock.clone()).build();
-                    let other = other.expect("it is possible");
-                    other.record_hit(&format!("/{thread}"), 1).expect("a name");
-                    // Both threads have the same open file.
-                    if let Err(error) = made.merge(&other.snapshot()) {
-                        assert!(matches!(error, SharedError::Snapshot(_)), "{error}");
-                        break;
-                    }
-                }
-            });
+    const THREADS: usize = 4;
+    const EACH: usize = 60;
+    let folder = Folder::new();
+    let registry = small().max_endpoints(600).create(folder.file("merged.ring")).expect("it can be made");
+    let snapshot = || {
+        let other = Registry::builder().window(MINUTE).build().expect("it is possible");
+        other.record_hit("/a", 1).expect("a name");
+        other.snapshot()
+    };
+    let snapshots: Vec<Vec<RegistrySnapshot>> = (0..THREADS).map(|_| (0..EACH).map(|_| snapshot()).collect()).collect();
+    // All of them have the same open file, which the system's lock does not tell apart.
+    together(THREADS, |thread| {
+        for snapshot in &snapshots[thread] {
+            registry.merge(snapshot).expect("there is room, and the others take turns");
         }
     });
-    // Each of them took a place of its own, beside those of the names.
-    let total = made.total(MINUTE).expect("exact").count;
-    assert_eq!(made.room().lives, total + made.len() as u64);
+    // Each has a place of its own, beside the name's.
+    let merged = (THREADS * EACH) as u64;
+    assert_eq!((registry.total(MINUTE).expect("exact").count, registry.room().lives), (merged, merged + 1));
 }
 
 #[test]

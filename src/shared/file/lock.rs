@@ -23,7 +23,7 @@
 //! A child may go without: the parent has no descriptor left, may not open the file any more, or has no `/proc`. Nothing tells
 //! when such a child ends, so the parent is never alone with that file again.
 //!
-//! Tests: `tests/shared/processes.rs`.
+//! Tests: below, `tests/shared/processes.rs`.
 
 use std::fs::File;
 use std::io;
@@ -324,4 +324,33 @@ extern "C" fn in_child() {
         }
     }
     end_change();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_with_one_open_file_take_turns() {
+        let path = std::env::temp_dir().join(format!("hitring-turn-{}", std::process::id()));
+        let file = File::options().read(true).write(true).create(true).truncate(false).open(&path);
+        let (file, turn, order) = (file.expect("it can be made"), Turn::default(), crate::sync::Mutex::new(Vec::new()));
+        let wait = || Changing::wait(&file, Some(&turn)).expect("it can be locked").expect("nobody has it for long");
+        std::thread::scope(|scope| {
+            let first = wait();
+            scope.spawn(|| {
+                let second = wait();
+                order.lock().push("second begins");
+                drop(second);
+            });
+            sleep(PAUSE * 5);
+            order.lock().push("first ends");
+            drop(first);
+        });
+        assert_eq!(*order.lock(), ["first ends", "second begins"]);
+        // A child that was forked while a thread had the turn does not have the thread.
+        turn.0.store(u64::from(std::process::id()) + 1, Ordering::Relaxed);
+        assert!(turn.take() && !turn.take());
+        std::fs::remove_file(path).expect("it is ours");
+    }
 }
