@@ -359,10 +359,16 @@ fn who_forks_is_not_alone_from_then_on() {
     let folder = Folder::new();
     let registry = SharedRegistry::builder().max_endpoints(4).create(folder.file("fork.ring")).expect("it can be made");
     let snapshot = registry.snapshot();
-    for _ in 0..50 {
-        // It has hardly begun when its parent looks.
-        let child = fork(|| std::thread::sleep(Duration::from_millis(10)));
+    let stay = Log::new(1);
+    for round in 0..50 {
+        // It has hardly begun when its parent looks, and lives until the parent has its answer.
+        let child = fork(|| {
+            while stay.get(0) == round {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        });
         let restored = registry.restore(&snapshot);
+        stay.add(0, 1);
         assert!(matches!(restored, Err(hitring::SharedError::InUse { .. })), "{restored:?}");
         assert_eq!(wait(child), 0);
     }
