@@ -753,8 +753,13 @@ class SharedRegistry:
     clock : ManualClock or SystemClock, optional
         Where this process takes the time from; the system's clock if none is given.
     mode : {"create", "open", "read"}, default "create"
-        Make the file, or open the one that is there, which must have the same window, resolution, slack and precision;
-        open what is there, with the settings that it has; the same for asking only.
+        Make the file, or open the one that is there, which must have the same window, resolution, slack and precision,
+        and the same room where any is given; open what is there, with the settings that it has; the same for asking
+        only.
+    catch_sigbus : bool, default True
+        Whether the process outlives it when the file is cut while it is open. A handler of ``SIGBUS`` sees to that: the
+        first file installs it, it stays for the life of the process, and it hands on every signal that is not of a cut
+        file. Without it, touching a page that was cut off ends the process.
 
     Raises
     ------
@@ -802,6 +807,7 @@ class SharedRegistry:
         max_skew: _Span | None = None,
         clock: ManualClock | SystemClock | None = None,
         mode: Literal["create", "open", "read"] = "create",
+        catch_sigbus: bool = True,
     ) -> Self: ...
     def record_hit(
         self,
@@ -890,12 +896,18 @@ class SharedRegistry:
     def total(
         self, last_seconds: _Span | None = None, *, prefix: _Endpoint | None = None, at: _Time | None = None
     ) -> int:
-        """Return the hits of all endpoints, or of those whose names begin with ``prefix``. As `query_hits`."""
+        """Return the hits of all endpoints, or of those whose names begin with ``prefix``. As `query_hits`.
+
+        Without those of which a clock that was ahead took slots of the window: `ahead` names them.
+        """
 
     def top(
         self, n: SupportsIndex, last_seconds: _Span | None = None, at: _Time | None = None
     ) -> list[tuple[str, int]]:
-        """Return the ``n`` endpoints with the most hits, the busiest first. As `Registry.top`."""
+        """Return the ``n`` endpoints with the most hits, the busiest first. As `Registry.top`.
+
+        Without those of which a clock that was ahead took slots of the window: `ahead` names them.
+        """
 
     def endpoints(self) -> list[str]:
         """Return the names of all endpoints, in order."""
@@ -979,6 +991,13 @@ class SharedRegistry:
         ------
         SharedError
             What the system says.
+        """
+
+    def ahead(self) -> list[str]:
+        """Return the endpoints with hits that are stamped further ahead than the slack, in order.
+
+        A process whose clock was ahead brought them. They may have taken slots of the window: then `total` and `top`
+        leave such an endpoint out. Its slots are free again when the time has caught up, or when it is removed.
         """
 
     @property

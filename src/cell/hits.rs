@@ -21,6 +21,8 @@ pub enum Accuracy {
         /// Its relative standard error: two thirds of all estimates are no further off than that.
         error: f64,
     },
+    /// Hits of some endpoints are missing, of which the slots no longer have the whole span.
+    AtLeast,
 }
 
 /// How many hits, and how exactly that is known.
@@ -68,17 +70,19 @@ impl Hits {
 
     /// The hits of both, as exact as the less exact one. (The relative error of a sum of independent estimates is no
     /// larger than the largest of theirs.) No hits at all blur nothing: a bucket or register that counted none says so
-    /// exactly.
+    /// exactly, but where some are missing.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
-        use Accuracy::{Buckets, Estimate, Exact};
-        if other.count == 0 {
+        use Accuracy::{AtLeast, Buckets, Estimate, Exact};
+        let blurs = |hits: Self| hits.count > 0 || hits.accuracy == AtLeast;
+        if !blurs(other) {
             return self;
         }
-        if self.count == 0 {
+        if !blurs(self) {
             return other;
         }
         let accuracy = match (self.accuracy, other.accuracy) {
+            (AtLeast, _) | (_, AtLeast) => AtLeast,
             (Estimate { error: ours }, Estimate { error: theirs }) => Estimate { error: ours.max(theirs) },
             (estimate @ Estimate { .. }, _) | (_, estimate @ Estimate { .. }) => estimate,
             (Buckets { window_size: ours }, Buckets { window_size: theirs }) => {

@@ -65,6 +65,13 @@ pub(crate) fn told(error: &SharedError) -> String {
         };
         return format!("{}: {doing}: {}{cure}", as_shown(path), shown(in_words(error).as_bytes()));
     }
+    if let SharedError::Settings { path, what } = error {
+        return format!(
+            "{} was made with other settings ({what}); leave the option out, or make a new file of it with 'hitring compact' \
+             and put that in its place",
+            as_shown(path)
+        );
+    }
     let text = error.to_string();
     // The path leads, and as text it is not all of its bytes.
     let rest = path_of(error).and_then(|path| Some((path, text.strip_prefix(&path.display().to_string())?)));

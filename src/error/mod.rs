@@ -344,13 +344,6 @@ pub enum SnapshotError {
         /// How many are left.
         free: usize,
     },
-    /// There is no room for the totals of another registry. Make a new file with `hitring compact`.
-    NoRegistryRoom {
-        /// How many registries there would be.
-        registries: usize,
-        /// How many there may be.
-        max_registries: usize,
-    },
     /// The snapshot was taken before a reset that this counter knows of.
     OlderEpoch {
         /// The epoch of the snapshot.
@@ -392,11 +385,6 @@ impl fmt::Display for SnapshotError {
                 f,
                 "its new names take {bytes} bytes, and room is for {free}; make a file with more room for names (name_bytes), \
                  or remove endpoints and compact it"
-            ),
-            Self::NoRegistryRoom { registries, max_registries } => write!(
-                f,
-                "the file would have hits of {registries} other registries, and room is for {max_registries}; merge them into \
-                 one registry first"
             ),
             Self::Forked => write!(
                 f,

@@ -141,12 +141,12 @@ impl fmt::Display for SharedError {
                 path.display()
             ),
             Self::Damaged { path, what } => {
-                write!(f, "{} is damaged: its {what} is not possible; put a whole copy in its place", path.display())
+                write!(f, "{} is damaged: its {what} is wrong; put a whole copy in its place", path.display())
             }
             Self::Settings { path, what } => write!(
                 f,
-                "{} was made with other settings ({what}); open it as it is with mode 'open', or make a new file of it \
-                 with 'hitring compact'",
+                "{} was made with other settings ({what}); give those that it has, or open it without any (mode 'open'), or \
+                 make a new file of it with 'hitring compact'",
                 path.display()
             ),
             Self::Config(error) => error.fmt(f),

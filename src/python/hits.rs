@@ -16,7 +16,7 @@ use crate::python::errors;
 pub fn number(py: Python<'_>, hits: Hits) -> PyResult<Bound<'_, PyAny>> {
     match hits.accuracy {
         Accuracy::Estimate { error } => estimate(py, hits.count, error),
-        Accuracy::Exact | Accuracy::Buckets { .. } => Ok(hits.count.into_pyobject(py)?.into_any()),
+        Accuracy::Exact | Accuracy::Buckets { .. } | Accuracy::AtLeast => Ok(hits.count.into_pyobject(py)?.into_any()),
     }
 }
 

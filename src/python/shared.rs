@@ -126,10 +126,11 @@ methods!(impl PySharedRegistry {
         signature = (
             path, *, window = Given::NOTHING, resolution = Given::NOTHING, slack = Given::NOTHING,
             max_endpoints = Given::NOTHING, name_bytes = None, visitors = None, limits = None,
-            precision = Given::NOTHING, max_skew = None, clock = None, mode = None,
+            precision = Given::NOTHING, max_skew = None, clock = None, mode = None, catch_sigbus = true,
         ),
         text_signature = "(path, *, window=300, resolution=1, slack=20, max_endpoints=10000, name_bytes=None, \
-            visitors=None, limits=None, precision=14, max_skew=None, clock=None, mode='create')"
+            visitors=None, limits=None, precision=14, max_skew=None, clock=None, mode='create', \
+            catch_sigbus=True)"
     )]
     #[expect(clippy::too_many_arguments, reason = "they are Python's, by name")]
     fn new(
@@ -146,6 +147,7 @@ methods!(impl PySharedRegistry {
         max_skew: Option<Bound<'_, PyAny>>,
         clock: Option<Bound<'_, PyAny>>,
         mode: Option<Bound<'_, PyAny>>,
+        catch_sigbus: bool,
     ) -> PyResult<Self> {
         let mode = self::mode(mode.as_ref())?;
         let settings = [
@@ -164,7 +166,7 @@ methods!(impl PySharedRegistry {
             let what = format!("{given} is what the file was made with; give it only with mode=\"create\"");
             return Err(Class::Config.error(py, what));
         }
-        let mut builder = SharedRegistry::builder();
+        let mut builder = SharedRegistry::builder().catch_sigbus(catch_sigbus);
         if let Some(window) = window.0 {
             builder = builder.window(configured(&window, "window")?);
         }
@@ -286,6 +288,11 @@ methods!(impl PySharedRegistry {
         py.detach(|| self.registry.sync()).map_err(|error| errors::shared(py, &error))
     }
 
+    /// The endpoints with hits that are stamped further ahead than the slack.
+    fn ahead(&self) -> Vec<String> {
+        self.registry.ahead()
+    }
+
     /// The file.
     #[getter]
     fn path(&self) -> PathBuf {
@@ -337,7 +344,7 @@ methods!(impl PySharedRegistry {
     /// Another registry of the same file.
     fn __copy__(&self, py: Python<'_>) -> PyResult<Self> {
         let mode = if self.writable() { Mode::Open } else { Mode::Read };
-        let builder = SharedRegistry::builder().max_skew(self.registry.max_skew());
+        let builder = SharedRegistry::builder().max_skew(self.registry.max_skew()).catch_sigbus(self.registry.catches_sigbus());
         Self::open(py, self.path(), builder, mode, self.its_clock(py))
     }
 
@@ -351,6 +358,7 @@ methods!(impl PySharedRegistry {
         options.set_item("mode", if self.writable() { "open" } else { "read" })?;
         options.set_item("max_skew", self.max_skew(py)?)?;
         options.set_item("clock", self.its_clock(py))?;
+        options.set_item("catch_sigbus", self.registry.catches_sigbus())?;
         // Absolute: the other process may be in another folder.
         let path = std::path::absolute(self.registry.path()).unwrap_or_else(|_| self.path());
         let arguments = (path, options).into_pyobject(py)?;

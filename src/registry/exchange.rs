@@ -32,12 +32,11 @@ use papaya::LocalGuard;
 
 use super::ledger::Ledger;
 use super::map::Found;
-use super::replicas::{MOST, Said};
+use super::replicas::MOST;
 use super::state::{Core, Registry};
 use crate::cell::form::{Cell, Form, Measure};
 use crate::cell::removal::{self, Removal};
 use crate::cell::writer::{Replica, Writer};
-use crate::counter::copied::hits_of;
 use crate::counter::strategy::Strategy;
 use crate::endpoint::{Endpoint, Gone, Other, Reach};
 use crate::error::SnapshotError;
@@ -45,7 +44,6 @@ use crate::events::{Event, EventKind};
 use crate::registry::snapshot::{EndpointCells, RegistrySnapshot, Removed, WriterCells};
 use crate::time::Tick;
 use crate::window::fixed::Fixed;
-use crate::window::geometry::Geometry;
 
 impl Registry {
     /// What the registry holds, as absolute counts that can be merged anywhere, any number of times.
@@ -307,7 +305,10 @@ impl Core {
         }
         self.aging.forget_before(snapshot.forgotten);
         self.note_newest(snapshot);
-        self.take_in_totals(snapshot, &mut ledger);
+        let now = self.horizon();
+        let ours = ledger.replica;
+        ledger.others.hear(snapshot, ours, self.geometry(), now);
+        ledger.others.fold(MOST, self.ring_before(now));
         for &replica in &snapshot.inherited {
             if !ledger.inherited.contains(&replica) {
                 ledger.inherited.push(replica);
@@ -360,7 +361,7 @@ impl Core {
     /// Notes how new the hits of `snapshot` are: without a clock the newest hit is now.
     fn note_newest(&self, snapshot: &RegistrySnapshot) {
         let cells = snapshot.endpoints.iter().flat_map(|endpoint| &endpoint.writers);
-        if let Some(newest) = cells.map(|cells| newest_of(cells, self.geometry())).max() {
+        if let Some(newest) = cells.map(|cells| cells.newest(self.geometry())).max() {
             self.raise_newest(newest);
         }
     }
@@ -368,25 +369,6 @@ impl Core {
     /// The first tick of the ring that ends with `now`.
     fn ring_before(&self, now: Tick) -> Tick {
         Tick((now.0 + 1).saturating_sub(self.geometry().slots() as u64))
-    }
-
-    /// Takes in what `snapshot` says that other replicas have counted.
-    fn take_in_totals(&self, snapshot: &RegistrySnapshot, ledger: &mut Ledger) {
-        let (geometry, now) = (self.geometry(), self.horizon());
-        let mut written: BTreeMap<Replica, Vec<&WriterCells>> = BTreeMap::new();
-        for cells in snapshot.endpoints.iter().flat_map(|endpoint| &endpoint.writers) {
-            written.entry(cells.writer.replica).or_default().push(cells);
-        }
-        for (&replica, &totals) in snapshot.totals.iter().filter(|&(&replica, _)| replica != ledger.replica) {
-            let written = written.get(&replica).map_or(&[][..], Vec::as_slice);
-            let newest = written.iter().map(|cells| newest_of(cells, geometry)).max().unwrap_or_default();
-            let since = |first: Tick| {
-                let hits = written.iter().map(|cells| hits_since(cells, first, geometry));
-                hits.fold(0, u64::saturating_add)
-            };
-            ledger.others.merge(replica, Said { totals, newest }, now, since);
-        }
-        ledger.others.fold(MOST, self.ring_before(now));
     }
 
     /// The endpoint that `theirs` belongs to, made if there is none. `fill` fills it; a new one before the map has it, so that
@@ -426,17 +408,6 @@ fn take_in(endpoint: &Endpoint, theirs: &EndpointCells) {
     for cells in &theirs.writers {
         endpoint.merge(cells.writer, cells.epoch, cells.form, &cells.cells, &cells.dropped);
     }
-}
-
-/// The newest tick of the resolution that may have a hit.
-fn newest_of(cells: &WriterCells, geometry: &Geometry) -> Tick {
-    cells.cells.last().map_or(Tick(0), |cell| cells.form.ticks(cell.tick, geometry.resolution()).1)
-}
-
-/// The hits in cells that hold no tick of the resolution before `first`.
-fn hits_since(cells: &WriterCells, first: Tick, geometry: &Geometry) -> u64 {
-    let since = cells.cells.iter().filter(|cell| cells.form.ticks(cell.tick, geometry.resolution()).0 >= first);
-    hits_of(cells.form, since.map(|cell| cell.count))
 }
 
 fn removed_of(snapshot: &RegistrySnapshot) -> BTreeMap<Box<str>, Removal> {

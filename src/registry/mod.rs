@@ -35,7 +35,7 @@
 
 mod map;
 pub(crate) mod snapshot;
-mod replicas;
+pub(crate) mod replicas;
 mod ledger;
 mod graves;
 mod aging;

@@ -32,7 +32,10 @@ use std::collections::BTreeMap;
 
 use crate::cell::totals::Totals;
 use crate::cell::writer::Replica;
+use crate::counter::copied::hits_of;
+use crate::registry::snapshot::{RegistrySnapshot, WriterCells};
 use crate::time::Tick;
+use crate::window::geometry::Geometry;
 
 /// So many replicas are known at least before any is folded.
 pub const MOST: usize = 1_024;
@@ -40,21 +43,22 @@ pub const MOST: usize = 1_024;
 /// Totals of other replicas; those of the registry's former lives among them.
 #[derive(Debug, Default)]
 pub struct Replicas {
-    known: BTreeMap<Replica, Known>,
-    folded: Totals,
+    pub known: BTreeMap<Replica, Known>,
+    pub folded: Totals,
     /// The first tick after all hits that were folded.
-    folded_to: Tick,
+    pub folded_to: Tick,
     /// Up to when silent replicas were looked for last.
-    tried: Tick,
+    pub tried: Tick,
 }
 
-#[derive(Debug)]
-struct Known {
-    totals: Totals,
+/// What is known of a replica.
+#[derive(Clone, Copy, Debug)]
+pub struct Known {
+    pub totals: Totals,
     /// No hit among the totals is younger.
-    newest: Tick,
+    pub newest: Tick,
     /// What was folded, maybe of this replica, is older than this tick, if that is in doubt.
-    unsure: Option<Tick>,
+    pub unsure: Option<Tick>,
 }
 
 /// What a snapshot says of a replica.
@@ -94,6 +98,29 @@ impl Replicas {
         self.known = totals.iter().map(known).collect();
         self.folded = self.known.remove(&Replica::FOLDED).map(|known| known.totals).unwrap_or_default();
         self.folded_to = if self.folded == Totals::default() { Tick(0) } else { since };
+    }
+
+    /// Notes what `replica` has counted, which was never among the folded.
+    pub fn know(&mut self, replica: Replica, totals: Totals, newest: Tick) {
+        let known = self.known.entry(replica).or_insert(Known { totals, newest, unsure: None });
+        known.totals = known.totals.max(totals);
+    }
+
+    /// Takes in what `snapshot`, which is merged `now`, says that replicas other than `ours` have counted.
+    pub fn hear(&mut self, snapshot: &RegistrySnapshot, ours: Replica, geometry: &Geometry, now: Tick) {
+        let mut written: BTreeMap<Replica, Vec<&WriterCells>> = BTreeMap::new();
+        for cells in snapshot.endpoints.iter().flat_map(|endpoint| &endpoint.writers) {
+            written.entry(cells.writer.replica).or_default().push(cells);
+        }
+        for (&replica, &totals) in snapshot.totals.iter().filter(|&(&replica, _)| replica != ours) {
+            let written = written.get(&replica).map_or(&[][..], Vec::as_slice);
+            let newest = written.iter().map(|cells| cells.newest(geometry)).max().unwrap_or_default();
+            let since = |first: Tick| {
+                let hits = written.iter().map(|cells| hits_since(cells, first, geometry));
+                hits.fold(0, u64::saturating_add)
+            };
+            self.merge(replica, Said { totals, newest }, now, since);
+        }
     }
 
     /// Takes in what a snapshot that is merged `now` says of `replica`. `since` is how many hits its cells show from a tick
@@ -146,6 +173,12 @@ impl Replicas {
             }
         }
     }
+}
+
+/// The hits in cells that hold no tick of the resolution before `first`.
+fn hits_since(cells: &WriterCells, first: Tick, geometry: &Geometry) -> u64 {
+    let since = cells.cells.iter().filter(|cell| cells.form.ticks(cell.tick, geometry.resolution()).0 >= first);
+    hits_of(cells.form, since.map(|cell| cell.count))
 }
 
 #[cfg(test)]

@@ -132,6 +132,13 @@ pub(crate) struct WriterCells {
     pub(crate) dropped: Vec<Tick>,
 }
 
+impl WriterCells {
+    /// The newest tick of the resolution that may have a hit.
+    pub(crate) fn newest(&self, geometry: &Geometry) -> Tick {
+        self.cells.last().map_or(Tick(0), |cell| self.form.ticks(cell.tick, geometry.resolution()).1)
+    }
+}
+
 impl EndpointCells {
     /// Whether it holds no hits and no visitors.
     pub(crate) fn is_empty(&self) -> bool {

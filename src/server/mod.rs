@@ -79,15 +79,6 @@ pub enum ServerError {
     Data(DataError),
     /// The ring file cannot be used.
     Ring(SharedError),
-    /// The ring file was made with another room.
-    Room {
-        /// The file.
-        path: PathBuf,
-        /// How many names it has room for.
-        has: u32,
-        /// How many were asked for.
-        wanted: u32,
-    },
     /// What the system said to something that every process may do.
     System(io::Error),
 }
@@ -115,10 +106,6 @@ async fn serve(settings: &Settings, started: impl FnOnce(SocketAddr)) -> Result<
         ring = ring.max_endpoints(max_endpoints);
     }
     let ring = ring.create(data.ring()).map_err(ServerError::Ring)?;
-    let has = ring.max_endpoints();
-    if let Some(wanted) = settings.max_endpoints.filter(|&wanted| wanted != has) {
-        return Err(ServerError::Room { path: data.ring(), has, wanted });
-    }
     let service = Service::new(ring);
     let tally = http::tally().expect("no two routes are one, and names of metrics are as Prometheus wants them");
     let context = Arc::new(Context::new(service, tally, http::document()));
@@ -169,14 +156,6 @@ impl fmt::Display for ServerError {
                 write!(f, "{}: {doing}: {error}; give another directory (--data)", path.display())
             }
             Self::Ring(error) => error.fmt(f),
-            Self::Room { path, has, wanted } => {
-                let path = path.display();
-                write!(
-                    f,
-                    "{path} has room for {has} names, not {wanted}; leave the option out (--max-endpoints), or make a larger \
-                     file with `hitring compact {path} NEW --max-endpoints {wanted}` and put it in its place"
-                )
-            }
             Self::System(error) => error.fmt(f),
         }
     }

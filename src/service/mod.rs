@@ -215,27 +215,26 @@ impl Service {
     pub fn top(&self, n: usize, last: Last) -> Result<Top, Refusal> {
         self.check()?;
         let window = self.ring.window();
-        match self.ring.top(n, last.span().min(window)) {
-            Ok(top) => {
-                let top = top.into_iter().map(|(endpoint, hits)| (endpoint, hits.count)).collect();
-                Ok(Top { top, exact: last.span() <= window })
-            }
-            // Of some endpoint the ring no longer has all seconds.
+        let mut unknown = Vec::new();
+        let known = match self.ring.top_known(n, last.span().min(window), |endpoint| unknown.push(endpoint)) {
             Err(QueryError::WindowExpired { .. }) => {
-                let range = Range::ending(self.now(), last.span().min(window));
-                let mut top = Vec::new();
-                for endpoint in self.ring.endpoints() {
-                    let counted = range.count(&self.ring, &endpoint).map_err(Refusal::from)?;
-                    top.push((endpoint, counted.count));
-                }
-                top.retain(|&(_, count)| count > 0);
-                // They come in the order of their names, which stays among those that have as many.
-                top.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
-                top.truncate(n);
-                Ok(Top { top, exact: false })
+                unknown = self.ring.endpoints();
+                Vec::new()
             }
-            Err(error) => Err(error.into()),
+            known => known?,
+        };
+        let mut top: Vec<(String, u64)> = known.into_iter().map(|(endpoint, hits)| (endpoint, hits.count)).collect();
+        let exact = unknown.is_empty() && last.span() <= window;
+        // Of these endpoints the ring no longer has all seconds.
+        let range = Range::ending(self.now(), last.span().min(window));
+        for endpoint in unknown {
+            let counted = range.count(&self.ring, &endpoint).map_err(Refusal::from)?;
+            top.push((endpoint, counted.count));
         }
+        top.retain(|&(_, count)| count > 0);
+        top.sort_by(|(one, ones), (other, others)| others.cmp(ones).then_with(|| one.cmp(other)));
+        top.truncate(n);
+        Ok(Top { top, exact })
     }
 
     /// What became of all hits of the ring file, those of other processes too.

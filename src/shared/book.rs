@@ -30,7 +30,7 @@ pub struct Book<'a> {
 
 impl<'a> Book<'a> {
     pub fn others(self) -> Others<'a> {
-        Others { words: self.sections.others, used: self.sections.hot(Hot::Others) }
+        Others { words: self.sections.others, merges: self.sections.hot(Hot::Others) }
     }
 
     pub fn parts(self) -> Parts {
@@ -64,7 +64,7 @@ impl<'a> Book<'a> {
 
     /// What is frozen of each life.
     pub fn frozen(self) -> Frozen {
-        frozen::read(self.sections.frozen, self.header.version, self.last_tick())
+        frozen::read(self.sections.frozen, self.last_tick())
     }
 
     /// Every living life of the file's own.
@@ -88,12 +88,6 @@ impl<'a> Book<'a> {
         })
     }
 
-    /// Who counted in a life of merged hits.
-    pub fn writer_of(self, life: Life<'_>) -> Option<Writer> {
-        let replica = self.others().replica(life.lost().load(Ordering::Acquire).checked_sub(1)? as usize)?;
-        Some(Writer { replica, generation: life.known().load(Ordering::Acquire) })
-    }
-
     /// The writer of a life's own hits.
     pub fn own(self, life: Life<'_>) -> Writer {
         Writer { replica: self.header.replica, generation: life.index() as u64 + 1 }
@@ -108,7 +102,7 @@ impl<'a> Book<'a> {
             cells.entry(writer).or_default().extend(share.to_cells());
         }
         for other in self.merged(life) {
-            if let Some(writer) = self.writer_of(other) {
+            if let Some(writer) = other.writer() {
                 cells.entry(writer).or_default().extend(self.row(other));
             }
         }
@@ -133,16 +127,15 @@ impl<'a> Book<'a> {
         let frozen = self.frozen();
         // Before the cells, so that no total is without its cells' hits.
         let own = self.own_totals();
-        let mut totals: BTreeMap<_, _> = self.others().iter().collect();
+        let mut totals = self.others().read().totals();
         totals.insert(self.header.replica, own);
         let mut endpoints = BTreeMap::new();
         for life in self.alive() {
             let Some(name) = self.name_of(life) else { continue };
             let shares = frozen.get(&life.index()).into_iter().flatten();
-            let mut epochs: BTreeMap<Writer, u64> =
-                shares.map(|(&writer, share)| (writer, share.epoch_in(life))).collect();
+            let mut epochs: BTreeMap<Writer, u64> = shares.map(|(&writer, share)| (writer, share.epoch)).collect();
             let merged = self.merged(life);
-            epochs.extend(merged.filter_map(|other| Some((self.writer_of(other)?, self.epoch_of(other, life)))));
+            epochs.extend(merged.filter_map(|other| Some((other.writer()?, other.epoch()))));
             let writers = self.cells(life, &frozen).into_iter().map(|(writer, cells)| WriterCells {
                 writer,
                 epoch: epochs.get(&writer).copied().unwrap_or_else(|| life.epoch()),
@@ -180,12 +173,6 @@ impl<'a> Book<'a> {
             removed: removed.into_values().collect(),
             totals,
         }
-    }
-
-    /// The epoch in which the writer of `other` counted, a life of merged hits that belongs to `life`. A file of version 1
-    /// does not say it.
-    pub fn epoch_of(self, other: Life<'_>, life: Life<'_>) -> u64 {
-        other.epoch_of_writer().unwrap_or_else(|| life.epoch())
     }
 
     /// What was removed, by the unit of the name. Which hits were found is in the lives that are over, and in the finds.

@@ -24,13 +24,15 @@ use crate::window::geometry::Geometry;
 const NAME_BYTES: u64 = 128;
 /// Words for the visitors of an endpoint.
 const VISITORS: u64 = 64;
+/// Endpoints.
+const ENDPOINTS: u32 = 10_000;
 /// Keys of limiters.
 const LIMITS: u64 = 10_000;
 
 /// The parts of a [`SharedRegistry`] before its file is made or opened.
 ///
 /// What a file was made for stays: opening it takes the settings from the file. [`create`](Self::create) refuses a file whose window,
-/// resolution, slack or precision are not those that were asked for.
+/// resolution, slack or precision are not those that were asked for, or whose room is not, if any was asked for.
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until `create`, `open` or `read` is called"]
 pub struct SharedBuilder {
@@ -38,12 +40,13 @@ pub struct SharedBuilder {
     resolution: Duration,
     slack: u32,
     precision: u8,
-    max_endpoints: u32,
+    max_endpoints: Option<u32>,
     name_bytes: Option<u64>,
     visitors: Option<u64>,
     limits: Option<u64>,
     max_skew: Option<Duration>,
     clock: Clock,
+    catch_sigbus: bool,
 }
 
 impl Default for SharedBuilder {
@@ -53,12 +56,13 @@ impl Default for SharedBuilder {
             resolution: Duration::from_secs(1),
             slack: 20,
             precision: Precision::REDIS.bits(),
-            max_endpoints: 10_000,
+            max_endpoints: None,
             name_bytes: None,
             visitors: None,
             limits: None,
             max_skew: None,
             clock: Clock::System,
+            catch_sigbus: true,
         }
     }
 }
@@ -91,7 +95,7 @@ impl SharedBuilder {
     /// How many endpoints there is room for, 10,000 by default. A name that was removed and comes again takes another place,
     /// and so does each merged registry for each of its endpoints. An endpoint of 320 slots takes 3.3 KB of the file.
     pub fn max_endpoints(mut self, max_endpoints: u32) -> Self {
-        self.max_endpoints = max_endpoints;
+        self.max_endpoints = Some(max_endpoints);
         self
     }
 
@@ -127,6 +131,14 @@ impl SharedBuilder {
         self
     }
 
+    /// Whether the process outlives it when the file is cut while it is open; it does by default. A handler of `SIGBUS` sees to
+    /// that: it is installed when the first file is opened, stays for the life of the process, and hands on every signal that is
+    /// not of a cut file. Without it, touching a page that was cut off ends the process, as with any other mapped file.
+    pub fn catch_sigbus(mut self, catch_sigbus: bool) -> Self {
+        self.catch_sigbus = catch_sigbus;
+        self
+    }
+
     /// Makes the file at `path`, or opens the one that is there. Of several processes that do so at a time one makes it and the
     /// others open that.
     ///
@@ -137,9 +149,9 @@ impl SharedBuilder {
         let layout = self.layout(path)?;
         self.check_skew(&layout.geometry)?;
         loop {
-            match rewrite::attach(path, false)? {
+            match rewrite::attach(path, false, self.catch_sigbus)? {
                 Some((file, header)) => {
-                    check_settings(path, &layout, &header.layout)?;
+                    self.check_settings(path, &layout, &header.layout)?;
                     return self.registry(file, header);
                 }
                 None => {
@@ -159,7 +171,8 @@ impl SharedBuilder {
     /// [`SharedError`]; nothing was changed.
     pub fn open(self, path: impl AsRef<Path>) -> Result<SharedRegistry, SharedError> {
         let path = path.as_ref();
-        let (file, header) = rewrite::attach(path, true)?.ok_or_else(|| SharedError::missing(path))?;
+        let (file, header) =
+            rewrite::attach(path, true, self.catch_sigbus)?.ok_or_else(|| SharedError::missing(path))?;
         self.registry(file, header)
     }
 
@@ -170,7 +183,7 @@ impl SharedBuilder {
     pub fn read(self, path: impl AsRef<Path>) -> Result<SharedRegistry, SharedError> {
         let path = path.as_ref();
         let found = file::find(path, Access::Read)?.ok_or_else(|| SharedError::missing(path))?;
-        let file = RingFile::map(found.file, path, Access::Read, found.header.layout.words)?;
+        let file = RingFile::map(found.file, path, Access::Read, self.catch_sigbus, found.header.layout.words)?;
         self.registry(file, found.header)
     }
 
@@ -179,19 +192,42 @@ impl SharedBuilder {
         let geometry = Geometry::new(resolution, self.window, self.slack)?;
         let given = self.precision;
         let precision = Precision::new(given).map_err(|_| ConfigError::Precision { given })?;
-        if self.max_endpoints == 0 {
+        let endpoints = self.max_endpoints.unwrap_or(ENDPOINTS);
+        if endpoints == 0 {
             return Err(ConfigError::NoEndpoints.into());
         }
-        let each = |words: u64| words.saturating_mul(self.max_endpoints.into());
+        let each = |words: u64| words.saturating_mul(endpoints.into());
         let room = Room {
-            endpoints: self.max_endpoints,
+            endpoints,
             names: self.name_bytes.unwrap_or_else(|| each(NAME_BYTES)),
             visitors: self.visitors.unwrap_or_else(|| each(VISITORS)),
             limits: self.limits.unwrap_or(LIMITS),
             frozen: 0,
-            finds: room_for(self.max_endpoints),
+            finds: room_for(endpoints),
         };
         Layout::new(geometry, precision, room).ok_or_else(|| SharedError::TooLarge { path: path.into() })
+    }
+
+    /// Whether a file that is there is what was asked for. The room matters only where it was given.
+    fn check_settings(&self, path: &Path, wanted: &Layout, found: &Layout) -> Result<(), SharedError> {
+        let window = |of: &Layout| of.geometry.resolution().width() * of.geometry.window();
+        let duration = |length: Duration| format!("{length:?}");
+        let settings = [
+            ("resolution", true, [found, wanted].map(|of| duration(of.geometry.resolution().width()))),
+            ("window", true, [found, wanted].map(|of| duration(window(of)))),
+            ("slack", true, [found, wanted].map(|of| of.geometry.slack().to_string())),
+            ("precision", true, [found, wanted].map(|of| of.precision.bits().to_string())),
+            ("max_endpoints", self.max_endpoints.is_some(), [found, wanted].map(|of| of.room.endpoints.to_string())),
+            ("name_bytes", self.name_bytes.is_some(), [found, wanted].map(|of| of.room.names.to_string())),
+            ("visitors", self.visitors.is_some(), [found, wanted].map(|of| of.room.visitors.to_string())),
+            ("limits", self.limits.is_some(), [found, wanted].map(|of| of.room.limits.to_string())),
+        ];
+        match settings.into_iter().find(|(_, matters, [has, wanted])| *matters && has != wanted) {
+            Some((setting, _, [has, wanted])) => {
+                Err(SharedError::Settings { path: path.into(), what: format!("{setting} {has}, not {wanted}") })
+            }
+            None => Ok(()),
+        }
     }
 
     fn check_skew(&self, geometry: &Geometry) -> Result<(), ConfigError> {
@@ -243,25 +279,4 @@ impl SharedRegistry {
     pub fn read(path: impl AsRef<Path>) -> Result<Self, SharedError> {
         Self::builder().read(path)
     }
-}
-
-/// Whether a file that is there is what was asked for. How much room it has is no matter.
-fn check_settings(path: &Path, wanted: &Layout, found: &Layout) -> Result<(), SharedError> {
-    let other = |what| Err(SharedError::Settings { path: path.into(), what });
-    let (wanted_of, found_of) = (&wanted.geometry, &found.geometry);
-    let (theirs, ours) = (found_of.resolution().width(), wanted_of.resolution().width());
-    if theirs != ours {
-        return other(format!("resolution {theirs:?}, not {ours:?}"));
-    }
-    if found_of.window() != wanted_of.window() {
-        let window = |of: &Geometry| of.resolution().width() * of.window();
-        return other(format!("window {:?}, not {:?}", window(found_of), window(wanted_of)));
-    }
-    if found_of.slack() != wanted_of.slack() {
-        return other(format!("slack {}, not {}", found_of.slack(), wanted_of.slack()));
-    }
-    if found.precision != wanted.precision {
-        return other(format!("precision {}, not {}", found.precision.bits(), wanted.precision.bits()));
-    }
-    Ok(())
 }

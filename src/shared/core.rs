@@ -17,7 +17,7 @@ use super::format::names::{Full, Name};
 use super::format::sections::{Sections, hash};
 use super::format::visitors::Lost;
 use super::voids::Voids;
-use crate::cell::hits::Hits;
+use crate::cell::hits::{Accuracy, Hits};
 use crate::cell::outcome::Outcome;
 use crate::counter::query::{Query, Times, When};
 use crate::error::{EndpointError, QueryError, SharedError};
@@ -333,44 +333,80 @@ impl Core {
         }
     }
 
-    pub fn total(
-        &self,
+    /// Tells the hits of the endpoints that are `wanted`, and answers which of them it left out because a clock that was ahead
+    /// took slots of theirs.
+    fn sums<'a>(
+        &'a self,
         query: &Query<'_>,
-        mut wanted: impl FnMut(&str) -> bool,
-        all: bool,
-    ) -> Result<Hits, QueryError> {
-        let Some(span) = query.ticks()? else { return self.found(Hits::NONE) };
-        let mut total = Reading::NONE;
-        for life in self.book().alive() {
-            if all || self.name_of(life).is_some_and(|name| wanted(&name)) {
-                total = total.plus(self.reading(life, span));
+        mut wanted: impl FnMut(Life<'a>) -> bool,
+        mut tell: impl FnMut(Life<'a>, u64),
+    ) -> Result<Vec<Life<'a>>, QueryError> {
+        let mut left_out = Vec::new();
+        if let Some(span) = query.ticks()? {
+            for life in self.book().alive().filter(|&life| wanted(life)) {
+                let reading = self.reading(life, span);
+                if reading.exact {
+                    tell(life, reading.count);
+                } else if self.is_ahead(life) {
+                    left_out.push(life);
+                } else {
+                    return Err(query.expired());
+                }
             }
         }
-        if total.exact { self.found(Hits::exact(total.count)) } else { Err(query.expired()) }
+        self.found(Hits::NONE).map(|_| left_out)
     }
 
-    pub fn top(&self, n: usize, query: &Query<'_>) -> Result<Vec<(String, Hits)>, QueryError> {
-        let Some(span) = query.ticks()? else { return self.found(Hits::NONE).map(|_| Vec::new()) };
+    /// Whether some hits are stamped so far ahead that their slots may be those of the window.
+    fn is_ahead(&self, life: Life<'_>) -> bool {
+        let slack = self.geometry().slack().into();
+        let latest = Tick(self.times.tick().0.saturating_add(slack));
+        let mut rows = std::iter::once(life).chain(self.book().merged(life));
+        rows.any(|life| life.row().cells(self.geometry()).any(|cell| cell.tick > latest))
+    }
+
+    /// The endpoints with such hits.
+    pub fn ahead(&self) -> Vec<String> {
+        let ahead = self.book().alive().filter(|&life| self.is_ahead(life));
+        let mut ahead: Vec<String> = ahead.filter_map(|life| self.name_of(life)).collect();
+        ahead.sort_unstable();
+        ahead
+    }
+
+    pub fn total<'a>(&'a self, query: &Query<'_>, wanted: impl FnMut(Life<'a>) -> bool) -> Result<Hits, QueryError> {
+        let mut total = 0u64;
+        let left_out = self.sums(query, wanted, |_, count| total = total.saturating_add(count))?;
+        let accuracy = if left_out.is_empty() { Accuracy::Exact } else { Accuracy::AtLeast };
+        Ok(Hits::new(total, accuracy))
+    }
+
+    /// The busiest endpoints; tells the names of those that are left out.
+    pub fn top(
+        &self,
+        n: usize,
+        query: &Query<'_>,
+        tell: impl FnMut(String),
+    ) -> Result<Vec<(String, Hits)>, QueryError> {
         // The least of those kept is on top: fewer hits, then the later name.
         let mut best: BinaryHeap<Reverse<(u64, Reverse<String>)>> = BinaryHeap::new();
-        for life in self.book().alive() {
-            let reading = self.reading(life, span);
-            if !reading.exact {
-                return Err(query.expired());
-            }
-            let full = best.len() >= n;
-            if n == 0 || reading.count == 0 || full && best.peek().is_some_and(|least| reading.count < least.0.0) {
-                continue;
-            }
-            let Some(name) = self.name_of(life) else { continue };
-            best.push(Reverse((reading.count, Reverse(name))));
-            if full {
-                best.pop();
-            }
-        }
+        let left_out = self.sums(
+            query,
+            |_| true,
+            |life, count| {
+                let full = best.len() >= n;
+                if n == 0 || count == 0 || full && best.peek().is_some_and(|least| count < least.0.0) {
+                    return;
+                }
+                let Some(name) = self.name_of(life) else { return };
+                best.push(Reverse((count, Reverse(name))));
+                if full {
+                    best.pop();
+                }
+            },
+        )?;
         let busiest_first = best.into_sorted_vec().into_iter();
-        let top = busiest_first.map(|Reverse((count, Reverse(name)))| (name, Hits::exact(count))).collect();
-        self.found(Hits::NONE).map(|_| top)
+        left_out.into_iter().filter_map(|life| self.name_of(life)).for_each(tell);
+        Ok(busiest_first.map(|Reverse((count, Reverse(name)))| (name, Hits::exact(count))).collect())
     }
 
     pub fn names(&self) -> Vec<String> {

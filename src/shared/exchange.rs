@@ -26,7 +26,7 @@ use super::format::names::Names;
 use super::format::sections::hash;
 use crate::cell::form::{Cell, Measure, in_order};
 use crate::cell::removal::{self, Removal};
-use crate::cell::writer::{Replica, Writer};
+use crate::cell::writer::Writer;
 use crate::error::SnapshotError;
 use crate::registry::snapshot::{EndpointCells, RegistrySnapshot, Removed, WriterCells};
 use crate::sync::Ordering;
@@ -93,7 +93,7 @@ impl<'a> Book<'a> {
             (!is_removed).then_some((kept, removal))
         });
         let (kept, before): (Vec<Cow<'_, EndpointCells>>, Vec<Removal>) = kept.unzip();
-        self.check_room(snapshot, &kept, &frozen)?;
+        self.check_room(&kept, &frozen)?;
         // Before anything that is seen: the room that was found for names is not left to removals, or to others that record.
         for theirs in &kept {
             self.find_or_insert(&theirs.name)?;
@@ -109,39 +109,27 @@ impl<'a> Book<'a> {
             self.take_in(theirs, before, &frozen, &mut known, &mut left_out)?;
         }
         self.tell_voids();
-        for (&replica, &totals) in &snapshot.totals {
-            if replica != self.header.replica
-                && replica != Replica::FOLDED
-                && let Some(row) = self.others().find_or_add(replica)
-            {
-                self.others().raise(row, totals);
-            }
-        }
+        let geometry = &self.header.layout.geometry;
+        let mut others = self.others().read();
+        others.hear(snapshot, self.header.replica, geometry, now);
+        self.others().write(others, ring_before(now, geometry));
         Ok(left_out)
     }
 
     /// Whether there is room for all of it: a merge is whole or none.
-    fn check_room(
-        self,
-        snapshot: &RegistrySnapshot,
-        kept: &[Cow<'_, EndpointCells>],
-        frozen: &Frozen,
-    ) -> Result<(), SnapshotError> {
-        let (lives, others) = (self.sections.lives, self.others());
+    fn check_room(self, kept: &[Cow<'_, EndpointCells>], frozen: &Frozen) -> Result<(), SnapshotError> {
+        let lives = self.sections.lives;
         let mut wanted = 0;
-        let mut replicas: BTreeSet<_> =
-            snapshot.totals.keys().copied().filter(|&replica| replica != Replica::FOLDED).collect();
         for theirs in kept {
             let ours = self.find(&theirs.name).and_then(|name| lives.alive(name));
             let known: BTreeSet<Writer> =
-                ours.into_iter().flat_map(|life| self.merged(life)).filter_map(|life| self.writer_of(life)).collect();
+                ours.into_iter().flat_map(|life| self.merged(life)).filter_map(Life::writer).collect();
             let foreign = theirs.writers.iter().filter(|cells| {
                 let writer = cells.writer;
                 let shares = ours.and_then(|life| frozen.get(&life.index()));
                 writer.replica != self.header.replica && !known.contains(&writer) && !beyond(cells, shares).is_empty()
             });
             wanted += usize::from(ours.is_none()) + foreign.count();
-            replicas.extend(theirs.writers.iter().map(|cells| cells.writer.replica));
         }
         // Removals take room as well, but only what these leave.
         let names = lives.names;
@@ -151,16 +139,9 @@ impl<'a> Book<'a> {
         if bytes > free {
             return Err(SnapshotError::NoNameRoom { bytes, free });
         }
-        let new =
-            replicas.iter().filter(|&&replica| replica != self.header.replica && others.position(replica).is_none());
         let (endpoints, max_endpoints) = (lives.begun() + wanted, lives.capacity());
         if endpoints > max_endpoints {
             return Err(SnapshotError::NoRoom { endpoints, max_endpoints });
-        }
-        let (registries, max_registries) =
-            (others.len() + new.count(), others.words.len() / super::format::layout::OTHER);
-        if registries > max_registries {
-            return Err(SnapshotError::NoRegistryRoom { registries, max_registries });
         }
         Ok(())
     }
@@ -180,8 +161,7 @@ impl<'a> Book<'a> {
     ///
     /// Where there is no room for what they found, the whole tick of a removal is void.
     pub fn hear_of(self, removed: &[Removed], now: Tick) {
-        let slots = self.header.layout.geometry.slots() as u64;
-        let expired = Tick((now.0 + 1).saturating_sub(slots));
+        let expired = ring_before(now, &self.header.layout.geometry);
         let mut finds = self.sections.finds.write(expired);
         let names = self.sections.lives.names;
         let has_room = || names.used.load(Ordering::Relaxed) <= names.arena.len() as u64 / 2;
@@ -201,8 +181,8 @@ impl<'a> Book<'a> {
             let Some(life) = self.sections.lives.alive(name) else { continue };
             life.void_before(removal.voids(self.own(life), life.epoch()).before());
             for other in self.merged(life) {
-                if let Some(writer) = self.writer_of(other) {
-                    other.void_before(removal.voids(writer, self.epoch_of(other, life)).before());
+                if let Some(writer) = other.writer() {
+                    other.void_before(removal.voids(writer, other.epoch()).before());
                 }
             }
         }
@@ -235,11 +215,11 @@ impl<'a> Book<'a> {
             let cells_beyond = beyond(cells, frozen.get(&life.index()));
             let geometry = &self.header.layout.geometry;
             life.known().fetch_max(forgotten_by(cells, geometry), Ordering::AcqRel);
-            let known = self.merged(life).find(|&other| self.writer_of(other) == Some(cells.writer));
+            let known = self.merged(life).find(|other| other.writer() == Some(cells.writer));
             let other = match known {
                 Some(other) => other,
                 None if cells_beyond.is_empty() => continue,
-                None => self.add_writer(life, name, cells.writer, Some(cells.epoch)).ok_or_else(full)?,
+                None => self.add_writer(life, name, cells.writer, cells.epoch).ok_or_else(full)?,
             };
             cells_beyond.into_iter().for_each(|cell| other.row().raise(geometry, cell));
         }
@@ -247,21 +227,16 @@ impl<'a> Book<'a> {
         Ok(())
     }
 
-    /// A life for the hits of `writer` in `life`.
+    /// A life for the hits of `writer` in `life`, which it counted in `epoch`.
     pub fn add_writer(
         self,
         life: Life<'a>,
         name: super::format::names::Name<'a>,
         writer: Writer,
-        epoch: Option<u64>,
+        epoch: u64,
     ) -> Option<Life<'a>> {
-        let row = self.others().find_or_add(writer.replica)?;
         let other = self.sections.lives.begin_merged(name).ok()?;
-        other.known().store(writer.generation, Ordering::Relaxed);
-        other.lost().store(row as u64 + 1, Ordering::Relaxed);
-        if let Some(epoch) = epoch {
-            other.set_epoch(epoch);
-        }
+        other.set_writer(writer, epoch);
         other.merged().store(life.merged().load(Ordering::Acquire), Ordering::Relaxed);
         // Whoever follows the link sees what it leads to.
         life.merged().store(other.index() as u64 + 1, Ordering::Release);
@@ -281,6 +256,11 @@ fn beyond(cells: &WriterCells, frozen: Option<&Shares>) -> Vec<Cell> {
     let of = |tick: Tick| share.and_then(|share| share.cells.get(&tick)).copied().unwrap_or(0);
     let rest = by_tick(cells).into_iter().map(|cell| Cell { count: cell.count.saturating_sub(of(cell.tick)), ..cell });
     rest.filter(|cell| cell.count > 0).collect()
+}
+
+/// The first tick of the ring of `geometry` that ends with `now`.
+pub fn ring_before(now: Tick, geometry: &Geometry) -> Tick {
+    Tick((now.0 + 1).saturating_sub(geometry.slots() as u64))
 }
 
 /// The first tick that is known of a writer: a ring of fewer slots, or a log that was full, has forgotten what a ring of

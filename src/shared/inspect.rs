@@ -81,7 +81,7 @@ impl Inspection {
     pub fn open(path: impl AsRef<Path>) -> Result<Self, SharedError> {
         let path = path.as_ref();
         let found = file::find(path, Access::Read)?.ok_or_else(|| SharedError::missing(path))?;
-        let file = RingFile::map(found.file, path, Access::Read, found.header.layout.words)?;
+        let file = RingFile::map(found.file, path, Access::Read, true, found.header.layout.words)?;
         Ok(Self { file, header: found.header, is_copy: found.is_copy })
     }
 
@@ -134,7 +134,7 @@ impl Inspection {
             is_copy: self.is_copy,
             room: room_of(book.sections, layout),
             endpoints: top.len() as u64,
-            merged: book.others().len() as u64,
+            merged: book.others().read().known.len() as u64,
             outcomes: book.sections.outcomes(),
             top,
         };
@@ -193,8 +193,8 @@ impl Inspection {
             if !units.contains(&life.name()) {
                 faults.push(format!("life {index} has no name"));
             }
-            if life.is_merged() && book.writer_of(life).is_none() && life.lost().load(Ordering::Relaxed) != 0 {
-                faults.push(format!("life {index} has the hits of nobody"));
+            for other in book.merged(life).filter(|other| other.writer().is_none()) {
+                faults.push(format!("life {} has the hits of nobody", other.index()));
             }
             for cell in life.row().cells(&layout.geometry) {
                 if cell.tick > Tick(layout.geometry.resolution().last_tick().0) {

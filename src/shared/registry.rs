@@ -242,11 +242,14 @@ impl SharedRegistry {
 
     /// The hits of all endpoints in the `last` up to now.
     ///
+    /// An endpoint that a process hit whose clock was ahead may have lost slots of the window. It is left out, the answer is
+    /// [`AtLeast`](crate::Accuracy::AtLeast), and [`ahead`](Self::ahead) names it.
+    ///
     /// # Errors
     /// As [`query_hits`](Self::query_hits).
     pub fn total(&self, last: Duration) -> Result<Hits, QueryError> {
         let core = self.core();
-        core.total(&core.query_now(last)?, |_| true, true)
+        core.total(&core.query_now(last)?, |_| true)
     }
 
     /// The hits of all endpoints in `(at - last, at]`.
@@ -255,7 +258,7 @@ impl SharedRegistry {
     /// As [`query_hits`](Self::query_hits).
     pub fn total_at(&self, at: Timestamp, last: Duration) -> Result<Hits, QueryError> {
         let core = self.core();
-        core.total(&core.query_at(at, last)?, |_| true, true)
+        core.total(&core.query_at(at, last)?, |_| true)
     }
 
     /// The hits of all endpoints whose names `wanted` says yes to, in the `last` up to `at`, or up to now.
@@ -266,19 +269,32 @@ impl SharedRegistry {
         &self,
         at: Option<Timestamp>,
         last: Duration,
-        wanted: impl FnMut(&str) -> bool,
+        mut wanted: impl FnMut(&str) -> bool,
     ) -> Result<Hits, QueryError> {
         let core = self.core();
-        core.total(&core.query(at, last)?, wanted, false)
+        core.total(&core.query(at, last)?, |life| core.name_of(life).is_some_and(|name| wanted(&name)))
     }
 
-    /// The `n` endpoints with the most hits in the `last` up to now, the busiest first, those with as many by name.
+    /// The `n` endpoints with the most hits in the `last` up to now, the busiest first, those with as many by name. What
+    /// [`total`](Self::total) leaves out is not among them.
     ///
     /// # Errors
     /// As [`query_hits`](Self::query_hits).
     pub fn top(&self, n: usize, last: Duration) -> Result<Vec<(String, Hits)>, QueryError> {
         let core = self.core();
-        core.top(n, &core.query_now(last)?)
+        core.top(n, &core.query_now(last)?, drop)
+    }
+
+    /// The same; tells the names of the endpoints that are left out.
+    #[cfg(feature = "server")]
+    pub(crate) fn top_known(
+        &self,
+        n: usize,
+        last: Duration,
+        tell: impl FnMut(String),
+    ) -> Result<Vec<(String, Hits)>, QueryError> {
+        let core = self.core();
+        core.top(n, &core.query_now(last)?, tell)
     }
 
     /// The same in `(at - last, at]`.
@@ -287,7 +303,14 @@ impl SharedRegistry {
     /// As [`query_hits`](Self::query_hits).
     pub fn top_at(&self, n: usize, at: Timestamp, last: Duration) -> Result<Vec<(String, Hits)>, QueryError> {
         let core = self.core();
-        core.top(n, &core.query_at(at, last)?)
+        core.top(n, &core.query_at(at, last)?, drop)
+    }
+
+    /// The endpoints with hits that are stamped further ahead than the slack, in order: a process whose clock was ahead brought
+    /// them. Their slots are free again when the time has caught up, or when the endpoint is removed.
+    #[must_use]
+    pub fn ahead(&self) -> Vec<String> {
+        self.core().ahead()
     }
 
     /// The names of all endpoints, in order.
@@ -390,7 +413,7 @@ impl SharedRegistry {
         let _changing = core.file.change().map_err(failed)?.ok_or_else(in_use)?;
         file::sweep(path);
         let draft = rewrite::restored(path, &core.file, core.book(), snapshot)?;
-        let (new, header) = draft.open(path)?;
+        let (new, header) = draft.open(path, core.file.catches())?;
         let alone = core.file.alone().map_err(failed)?.filter(|_| core.file.is_current()).ok_or_else(in_use)?;
         draft.replace(path, core.book())?;
         self.inner.set(Core::new(new, header, core.times.copy(), core.watch.clone()));
@@ -471,6 +494,12 @@ impl SharedRegistry {
     #[must_use]
     pub fn is_lost(&self) -> bool {
         self.core().file.is_gone()
+    }
+
+    /// Whether the process outlives it when the file is cut. See [`SharedBuilder::catch_sigbus`](crate::SharedBuilder::catch_sigbus).
+    #[must_use]
+    pub fn catches_sigbus(&self) -> bool {
+        self.core().file.catches()
     }
 
     /// Whether hits can be recorded.

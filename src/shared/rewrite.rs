@@ -26,12 +26,12 @@ use std::time::Duration;
 use memmap2::MmapRaw;
 
 use super::book::Book;
-use super::exchange::{by_tick, forgotten_by};
+use super::exchange::{by_tick, forgotten_by, ring_before};
 use super::file::lock::{self, Byte, Changing};
 use super::file::{self, Access, Found, Opened, RingFile, Unnamed, find, is_at, open, sync_folder};
 use super::format::finds::room_for;
 use super::format::frozen::{self, Frozen, Share, Shares};
-use super::format::header::{self, Header, LimitTime};
+use super::format::header::{Header, LimitTime};
 use super::format::layout::{Hot, Layout, Room};
 use super::format::lives::Life;
 use super::format::names::{LAST_EPOCH, Name};
@@ -42,6 +42,7 @@ use crate::cell::outcome::Outcomes;
 use crate::cell::removal::{self, Removal};
 use crate::cell::writer::Replica;
 use crate::error::{SharedError, SnapshotError};
+use crate::registry::replicas::Replicas;
 use crate::registry::snapshot::{EndpointCells, RegistrySnapshot, WriterCells};
 use crate::sketch::uniques::Parts;
 use crate::sync::stamp::system_bytes;
@@ -64,9 +65,7 @@ impl Draft {
         let map = MmapRaw::map_raw(&unnamed.file).map_err(failed)?;
         let origin = Origin::of(&unnamed.file).map_err(failed)?;
         let made = SystemClock.now().as_duration().as_micros() as u64;
-        let version = header::VERSION;
-        let header =
-            Header { version, layout, key, replica: Replica::new(), origin, made, limits, began: Outcomes::default() };
+        let header = Header { layout, key, replica: Replica::new(), origin, made, limits, began: Outcomes::default() };
         Ok(Self { unnamed, map, header })
     }
 
@@ -82,10 +81,10 @@ impl Draft {
     }
 
     /// Opens it for writing, before it has a name.
-    pub fn open(&self, path: &Path) -> Result<(RingFile, Header), SharedError> {
+    pub fn open(&self, path: &Path, catches: bool) -> Result<(RingFile, Header), SharedError> {
         let failed = |error| SharedError::io(path, "it cannot be opened", error);
         let file = self.unnamed.file.try_clone().map_err(failed)?;
-        Ok((RingFile::map(file, path, Access::Write, self.header.layout.words)?, self.header.clone()))
+        Ok((RingFile::map(file, path, Access::Write, catches, self.header.layout.words)?, self.header.clone()))
     }
 
     /// Takes the place of the file `old` at `path`. Whoever calls has that one alone.
@@ -128,21 +127,21 @@ pub fn make(path: &Path, layout: Layout, now: Timestamp) -> Result<bool, SharedE
 ///
 /// # Errors
 /// [`SharedError::Owner`], before anything is changed, if it belongs to neither this user nor root and `trusts` is false.
-pub fn attach(path: &Path, trusts: bool) -> Result<Option<(RingFile, Header)>, SharedError> {
+pub fn attach(path: &Path, trusts: bool, catches: bool) -> Result<Option<(RingFile, Header)>, SharedError> {
     let check = |file: &File| match file::untrusted_owner(file) {
         Ok(Some(uid)) if !trusts => Err(SharedError::Owner { path: path.into(), uid }),
         Ok(_) => Ok(()),
         Err(error) => Err(SharedError::io(path, "its owner cannot be told", error)),
     };
     loop {
-        match open(path)? {
+        match open(path, catches)? {
             Opened::File(file, header) => {
                 check(file.file())?;
                 return Ok(Some((file, header)));
             }
             Opened::Copy(found) => {
                 check(&found.file)?;
-                renew(path, &found)?;
+                renew(path, &found, catches)?;
             }
             Opened::None => return Ok(None),
         }
@@ -150,7 +149,7 @@ pub fn attach(path: &Path, trusts: bool) -> Result<Option<(RingFile, Header)>, S
 }
 
 /// Puts a file in the place of the one that was found at `path`, a copy, in which a new writer goes on.
-pub fn renew(path: &Path, found: &Found) -> Result<(), SharedError> {
+pub fn renew(path: &Path, found: &Found, catches: bool) -> Result<(), SharedError> {
     let path = &path.canonicalize().map_err(|error| SharedError::io(path, "it cannot be found", error))?;
     let failed = |error| SharedError::io(path, "it cannot be locked", error);
     let in_use = || SharedError::InUse { path: path.into() };
@@ -164,7 +163,7 @@ pub fn renew(path: &Path, found: &Found) -> Result<(), SharedError> {
     }
     file::sweep(path);
     let old = found.file.try_clone().map_err(failed)?;
-    let old = RingFile::map(old, path, Access::Read, found.header.layout.words)?;
+    let old = RingFile::map(old, path, Access::Read, catches, found.header.layout.words)?;
     let room = found.header.layout.room;
     let draft = copy(path, &old, &found.header, Room { frozen: 0, ..room }, None)?;
     draft.unnamed.belong_like(&found.file).map_err(failed)?;
@@ -195,7 +194,8 @@ pub fn compact(from: &Path, to: &Path, wanted: Wanted) -> Result<(), SharedError
     if !lock::take(&found.file, Byte::Present).map_err(failed)? {
         return Err(in_use());
     }
-    let old = RingFile::map(found.file.try_clone().map_err(failed)?, from, Access::Read, found.header.layout.words)?;
+    let old =
+        RingFile::map(found.file.try_clone().map_err(failed)?, from, Access::Read, true, found.header.layout.words)?;
     let mut room = found.header.layout.room;
     if let Some(endpoints) = wanted.max_endpoints {
         let more = |size: u64| (size / u64::from(room.endpoints).max(1)).saturating_mul(endpoints.into());
@@ -257,10 +257,10 @@ pub fn restored(path: &Path, old: &RingFile, of: Book<'_>, snapshot: &RegistrySn
         to.sections.visitors.join(life, &theirs.seen);
     }
     to.hear_of(&snapshot.removed, Tick(0));
-    for (&replica, &totals) in &snapshot.totals {
-        let row = to.others().find_or_add(replica).ok_or_else(no_room)?;
-        to.others().raise(row, totals);
-    }
+    let now = resolution.tick(SystemClock.now());
+    let mut others = Replicas::default();
+    others.restore(&snapshot.totals, now, ring_before(now, geometry));
+    to.others().write(others, ring_before(now, geometry));
     for (word, value) in to.sections.frozen.iter().zip(frozen::write(&shares)) {
         word.store(value, Ordering::Relaxed);
     }
@@ -281,7 +281,7 @@ fn finds_for<'a>(room: &Room, removals: impl Iterator<Item = &'a Removal>) -> u6
 /// The cells of an endpoint of a snapshot, by writer.
 fn writers_of(theirs: &EndpointCells) -> Shares {
     let of = |cells: &WriterCells| Share {
-        epoch: Some(cells.epoch),
+        epoch: cells.epoch,
         cells: by_tick(cells).into_iter().map(|cell| (cell.tick, cell.count)).collect(),
     };
     theirs.writers.iter().map(|cells| (cells.writer, of(cells))).collect()
@@ -308,13 +308,14 @@ fn copy(
     let cells = from.frozen();
     let slots = like.geometry.slots();
     // By the clock and by the hits: whichever is behind is not ahead of the truth.
-    let newest = from.alive().flat_map(|life| from.row(life)).map(|cell| cell.tick).max();
+    let rows = from.alive().flat_map(|life| std::iter::once(life).chain(from.merged(life)));
+    let newest = rows.flat_map(|life| from.row(life)).map(|cell| cell.tick).max();
     let now = like.geometry.resolution().tick(SystemClock.now()).min(newest.unwrap_or_default());
     // Before anything is made: how many cells are another writer's from now on.
     let frozen: Frozen = from.alive().map(|life| (life.index(), shares(from, life, &cells))).collect();
     let frozen_words = frozen::write(&frozen).len() as u64;
     let mut removals = from.removals();
-    let expired = Tick((now.0 + 1).saturating_sub(slots as u64));
+    let expired = ring_before(now, &like.geometry);
     removals.values_mut().for_each(|removal| removal.forget_before(expired));
     let finds = finds_for(&room, removals.values());
     let layout = layout(path, &like, Room { frozen: frozen_words, finds, ..room })?;
@@ -337,8 +338,12 @@ fn copy(
         // Each is linked before those that were: begin with the last.
         let others: Vec<Life<'_>> = from.merged(life).collect();
         for other in others.into_iter().rev() {
-            let Some(writer) = from.writer_of(other) else { continue };
-            let copied = to.add_writer(new, name, writer, other.epoch_of_writer()).ok_or_else(full)?;
+            let Some(writer) = other.writer() else { continue };
+            // Hits that have left the window leave their place to others.
+            if from.row(other).all(|cell| cell.tick < expired) {
+                continue;
+            }
+            let copied = to.add_writer(new, name, writer, other.epoch()).ok_or_else(full)?;
             copied.void_before(other.from());
             copy_row(from, other, to, copied);
         }
@@ -364,10 +369,9 @@ fn copy(
             }
         }
     }
-    for (replica, totals) in from.others().iter().chain([(header.replica, from.own_totals())]) {
-        let row = to.others().find_or_add(replica).ok_or_else(full)?;
-        to.others().raise(row, totals);
-    }
+    let mut others = from.others().read();
+    others.know(header.replica, from.own_totals(), now);
+    to.others().write(others, expired);
     for (word, value) in to.sections.frozen.iter().zip(frozen::write(&moved)) {
         word.store(value, Ordering::Relaxed);
     }
@@ -398,10 +402,8 @@ fn shares(from: Book<'_>, life: Life<'_>, frozen: &Frozen) -> Shares {
     let shares = frozen.get(&life.index());
     let own = frozen::without(from.row(life), shares);
     let mut all = shares.cloned().unwrap_or_default();
-    // A file of version 1 does not say it.
-    all.values_mut().for_each(|share| share.epoch = Some(share.epoch_in(life)));
     let cells = own.into_iter().map(|cell| (cell.tick, cell.count)).collect();
-    all.insert(from.own(life), Share { epoch: Some(life.epoch()), cells });
+    all.insert(from.own(life), Share { epoch: life.epoch(), cells });
     // What the slots do not have any more is nobody's share of them.
     let present: BTreeSet<Tick> = from.row(life).map(|cell| cell.tick).collect();
     for share in all.values_mut() {

@@ -64,7 +64,7 @@ impl Book<'_> {
             let own = removal.voids(self.own(life), life.epoch());
             let mut void: removal::FoundHits = own.found().cloned().unwrap_or_default();
             for (&writer, share) in shares.into_iter().flatten() {
-                let voids = removal.voids(writer, share.epoch_in(life));
+                let voids = removal.voids(writer, share.epoch);
                 let left = voids.left(&share.to_cells(), form, resolution);
                 let mut of = share.cells.clone();
                 left.iter().for_each(|cell| *of.entry(cell.tick).or_default() -= cell.count);
@@ -78,8 +78,8 @@ impl Book<'_> {
                 lives.insert(life.index(), void);
             }
             for other in self.merged(life) {
-                let Some(writer) = self.writer_of(other) else { continue };
-                let voids = removal.voids(writer, self.epoch_of(other, life));
+                let Some(writer) = other.writer() else { continue };
+                let voids = removal.voids(writer, other.epoch());
                 let share = shares.and_then(|shares| shares.get(&writer));
                 let in_share = |tick: &Tick| share.and_then(|share| share.cells.get(tick)).copied().unwrap_or(0);
                 let rest = |(&tick, &hits): (&Tick, &u64)| (tick, hits.saturating_sub(in_share(&tick)));

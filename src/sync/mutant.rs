@@ -128,6 +128,8 @@ pub enum Mutant {
     CloseLeavesAPlace,
     /// The version of a find stays while its words change.
     FindUnversioned,
+    /// The totals of merged registries are written where they are read.
+    OthersInPlace,
 }
 
 #[cfg(hitring_model)]

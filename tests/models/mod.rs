@@ -19,6 +19,8 @@ mod hyperloglog;
 mod ids;
 mod limit;
 mod morris;
+#[cfg(target_os = "linux")]
+mod others;
 mod promises;
 mod reclamation;
 mod remembered;

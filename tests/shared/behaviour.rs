@@ -3,7 +3,9 @@
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use hitring::{EndpointError, EventKind, EventSet, Outcome, QueryError, SharedError, SharedRegistry};
+use hitring::{
+    Accuracy, EndpointError, EventKind, EventSet, Hits, ManualClock, Outcome, QueryError, SharedError, SharedRegistry,
+};
 
 use super::{Folder, MINUTE, START, at, made, small};
 use crate::threads::together;
@@ -330,4 +332,40 @@ fn a_refused_hit_of_a_new_name_takes_no_place() {
     assert!(!made.contains("/ahead"));
     assert_eq!((made.room().lives, made.metrics().future), (0, 200));
     assert!(made.record_hit_at("", at(START + 1_000), 1).is_err(), "the name is looked at first");
+}
+
+#[test]
+fn an_endpoint_that_was_hit_ahead_is_left_out_and_named() {
+    let made = made();
+    for (name, amount) in [("/a", 5), ("/b", 7), ("/c", 1)] {
+        assert_eq!(made.record_hit(name, amount), Ok(Outcome::Counted));
+    }
+    let total = made.total(MINUTE).expect("known");
+    assert!(total.is_exact() && total == 13);
+    // A process whose clock is an hour ahead: the hits of two share a slot with those of another hour, one does not.
+    let ahead = small().clock(ManualClock::new(at(START + 3_600))).open(made.path()).expect("it is whole");
+    assert_eq!(ahead.record_hit("/a", 1), Ok(Outcome::Counted));
+    let ahead = small().clock(ManualClock::new(at(START + 3_630))).open(made.path()).expect("it is whole");
+    assert_eq!(ahead.record_hit("/b", 1), Ok(Outcome::Counted));
+    assert_eq!(made.ahead(), ["/a", "/b"]);
+    let slots = 80;
+    let taken = |ahead: u64| (0..60).any(|past| (START - past) % slots == (START + ahead) % slots);
+    assert!(taken(3_600) && taken(3_630), "both took a slot of the window");
+    for _ in 0..2 {
+        let total = made.total(MINUTE).expect("the rest is known");
+        assert_eq!((total.count, total.accuracy), (1, Accuracy::AtLeast));
+        let wanted = |name: &str| name != "/a" && name != "/b";
+        assert!(made.total_where(None, MINUTE, wanted).expect("known").is_exact());
+        let top: Vec<_> = made.top(9, MINUTE).expect("the rest is known");
+        assert_eq!(top, [("/c".to_owned(), Hits::exact(1))]);
+        assert!(matches!(made.query_hits("/a", MINUTE), Err(QueryError::WindowExpired { .. })));
+    }
+    // What was asked for too late is an error as ever.
+    made.set(START + 50);
+    assert_eq!(made.record_hit("/c", 1), Ok(Outcome::Counted));
+    made.set(START + 100);
+    assert_eq!(made.record_hit("/c", 1), Ok(Outcome::Counted));
+    assert!(matches!(made.total_at(at(START), MINUTE), Err(QueryError::WindowExpired { .. })));
+    assert!(made.remove("/a").expect("it is there") && made.remove("/b").expect("it is there"));
+    assert_eq!((made.ahead(), made.total(MINUTE).expect("known")), (Vec::new(), Hits::exact(2)));
 }

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use hitring::shared::{Inspection, Wanted, compact};
-use hitring::{Outcome, QueryError, Registry, SharedError, SharedRegistry};
+use hitring::{ManualClock, Outcome, QueryError, Registry, SharedError, SharedRegistry};
 
 use super::processes::{fork, wait};
 use super::{Folder, MINUTE, START, at, made, small};
@@ -291,19 +291,26 @@ fn a_damaged_record_costs_its_own_name_at_most() {
 }
 
 #[test]
-fn a_file_that_was_cut_and_grew_again_is_lost() {
-    let folder = Folder::new();
+fn a_file_that_was_cut_anywhere_and_grew_again_is_lost() {
+    let (folder, clock) = (Folder::new(), ManualClock::new(at(START)));
     let path = folder.file("grown.ring");
-    let registry = small().create(&path).expect("it can be made");
-    let handle = registry.counter("/a").expect("there is room");
-    assert_eq!(handle.record(3), Outcome::Counted);
-    let file = File::options().write(true).open(&path).expect("it is there");
-    let length = file.metadata().expect("it is there").len();
-    file.set_len(0).expect("it can be cut");
-    file.set_len(length).expect("it can grow");
-    assert_eq!((handle.record(1), registry.record_hit("/b", 1)), (Outcome::Refused, Ok(Outcome::Refused)));
-    assert_eq!(registry.query_hits("/a", MINUTE), Err(QueryError::FileLost));
-    assert!(registry.is_lost());
+    let length = small().create(&path).expect("it can be made").room().file_bytes;
+    for cut in (0..length).step_by(PAGE) {
+        fs::remove_file(&path).expect("it is ours");
+        clock.set(at(START));
+        let registry = small().clock(clock.clone()).create(&path).expect("it can be made");
+        let handle = registry.counter("/a").expect("there is room");
+        assert_eq!(handle.record(3), Outcome::Counted);
+        let file = File::options().write(true).open(&path).expect("it is there");
+        file.set_len(cut).expect("it can be cut");
+        file.set_len(length).expect("it can grow");
+        clock.set(at(START + 1));
+        assert_eq!((handle.record(1), registry.record_hit("/b", 1)), (Outcome::Refused, Ok(Outcome::Refused)), "{cut}");
+        assert_eq!(registry.query_hits("/a", MINUTE), Err(QueryError::FileLost));
+        assert!(registry.is_lost());
+        let error = SharedRegistry::open(&path).expect_err("it is not whole");
+        assert!(matches!(error, SharedError::Damaged { .. }) || cut == 0, "{cut}: {error}");
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //!
 //! * [`behaviour`]: what the documentation promises, one by one;
 //! * [`oracle`]: any steps, reopening, copying and compacting among them, against a list of all hits;
+//! * [`boots`]: boots of the machine, and many merged registries;
 //! * [`exchange`]: snapshots and merges between files and memory, copies and their writers;
 //! * [`restore`]: a file in the place of another, beside threads, children and links;
 //! * [`inspect`]: the program that looks at files
@@ -10,6 +11,7 @@
 //! * [`processes`]: forked processes that count, are killed and stopped.
 
 mod behaviour;
+mod boots;
 mod damage;
 mod exchange;
 mod files;
@@ -41,9 +43,19 @@ struct Folder(PathBuf);
 
 impl Folder {
     fn new() -> Self {
+        Self::at(&std::env::temp_dir())
+    }
+
+    /// One that is in memory, for thousands of files that are brought to the disk; where there is no such place, as another.
+    fn in_memory() -> Self {
+        let memory = Path::new("/dev/shm");
+        if memory.is_dir() { Self::at(memory) } else { Self::new() }
+    }
+
+    fn at(parent: &Path) -> Self {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let folder = std::env::temp_dir().join(format!("hitring-shared-{}-{number}", std::process::id()));
+        let folder = parent.join(format!("hitring-shared-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("a folder for temporary files can be made");
         Self(folder)
     }

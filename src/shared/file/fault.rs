@@ -56,12 +56,14 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Prepares for the mapping of `length` bytes of `file` at `base`.
+    /// Prepares for the mapping of `length` bytes of `file` at `base`; without a file, for nothing.
     ///
     /// # Safety
     /// Until the answer is dropped, the bytes stay mapped and are used as atomic words only: an empty page may take the place
     /// of any of their pages at any time.
-    pub unsafe fn new(base: *const u8, length: usize, file: &File) -> Self {
+    pub unsafe fn new(base: *const u8, length: usize, file: Option<&File>) -> Self {
+        static NEVER: process::AtomicU64 = process::AtomicU64::new(0);
+        let Some(file) = file else { return Self { index: None, lost: &NEVER } };
         install();
         let base = base.addr() as u64;
         let index = TABLE.iter().position(|slot| {
@@ -75,7 +77,6 @@ impl Prepared {
             }
             claimed
         });
-        static NEVER: process::AtomicU64 = process::AtomicU64::new(0);
         Self { index, lost: index.map_or(&NEVER, |index| &TABLE[index].lost) }
     }
 

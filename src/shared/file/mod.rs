@@ -35,7 +35,8 @@ use memmap2::{MmapOptions, MmapRaw};
 use self::fault::Prepared;
 use self::lock::{Alone, Byte, Changing, Inherited, Turn};
 use crate::error::SharedError;
-use crate::shared::format::header::{BYTES, Header};
+use crate::shared::format::header::{BYTES, Header, MAGIC};
+use crate::shared::format::layout::seal_of;
 use crate::shared::format::origin::Origin;
 use crate::sync::{AtomicU64, Ordering, process};
 
@@ -57,6 +58,7 @@ pub struct RingFile {
     file: File,
     path: PathBuf,
     access: Access,
+    catches: bool,
 }
 
 impl RingFile {
@@ -79,18 +81,23 @@ impl RingFile {
         self.prepared.is_lost()
     }
 
-    /// The same, and whether it was cut to nothing and grew again before this process looked: then its header is zeroes.
+    /// The same, and whether it was cut and grew again before this process looked: then the seal at its end is gone.
     pub fn is_gone(&self) -> bool {
-        let is_empty = self.words()[0].load(Ordering::Relaxed) == 0;
-        if is_empty {
+        let is_unsealed = self.words()[seal_of(self.words().len())].load(Ordering::Relaxed) != MAGIC;
+        if is_unsealed {
             self.prepared.lose();
         }
-        is_empty || self.is_lost()
+        is_unsealed || self.is_lost()
     }
 
     /// Whether its name still means this file.
     pub fn is_current(&self) -> bool {
         is_at(&self.file, &self.path).unwrap_or(false)
+    }
+
+    /// Whether the process outlives it when the file is cut.
+    pub fn catches(&self) -> bool {
+        self.catches
     }
 
     pub fn path(&self) -> &Path {
@@ -116,8 +123,8 @@ impl RingFile {
         self.map.flush()
     }
 
-    /// Maps `file`, whose header said that it has so many words.
-    pub fn map(file: File, path: &Path, access: Access, words: usize) -> Result<Self, SharedError> {
+    /// Maps `file`, whose header said that it has so many words. If `catches`, the process outlives it when the file is cut.
+    pub fn map(file: File, path: &Path, access: Access, catches: bool, words: usize) -> Result<Self, SharedError> {
         let mut options = MmapOptions::new();
         options.len(words * 8);
         let map = match access {
@@ -127,11 +134,11 @@ impl RingFile {
         let map = map.map_err(|error| SharedError::io(path, "it cannot be mapped", error))?;
         // SAFETY: `prepared` is dropped before `map`, as the fields are in this order, and `words` shows the bytes as atomic
         // words only.
-        let prepared = unsafe { Prepared::new(map.as_ptr(), map.len(), &file) };
+        let prepared = unsafe { Prepared::new(map.as_ptr(), map.len(), catches.then_some(&file)) };
         let inherited = (access == Access::Write).then(|| Inherited::new(&file));
         // A service changes its folder, and the file stays where it is.
         let path = std::path::absolute(path).unwrap_or_else(|_| path.into());
-        Ok(Self { prepared, inherited, turn: Turn::default(), map, file, path, access })
+        Ok(Self { prepared, inherited, turn: Turn::default(), map, file, path, access, catches })
     }
 }
 
@@ -162,6 +169,11 @@ pub fn find(path: &Path, access: Access) -> Result<Option<Found>, SharedError> {
     let mut bytes = Vec::new();
     Read::by_ref(&mut file).take(BYTES as u64).read_to_end(&mut bytes).map_err(failed)?;
     let header = Header::decode(path, &bytes, data.len())?;
+    let mut seal = [0; 8];
+    file.read_exact_at(&mut seal, seal_of(header.layout.words) as u64 * 8).map_err(failed)?;
+    if u64::from_le_bytes(seal) != MAGIC {
+        return Err(SharedError::Damaged { path: path.into(), what: "end (it was cut, and grew again)" });
+    }
     refuse_network(path, &file)?;
     let is_copy = Origin::of(&file).map_err(failed)? != header.origin;
     Ok(Some(Found { file, header, is_copy }))
@@ -227,7 +239,9 @@ impl Unnamed {
     /// Writes the header and brings the file to the disk.
     pub fn seal(&self, path: &Path, header: &Header) -> Result<(), SharedError> {
         let bytes: Vec<u8> = header.encode().iter().flat_map(|word| word.to_le_bytes()).collect();
-        let written = self.file.write_all_at(&bytes, 0).and_then(|()| self.file.sync_all());
+        let seal = seal_of(header.layout.words) as u64 * 8;
+        let written = self.file.write_all_at(&MAGIC.to_le_bytes(), seal);
+        let written = written.and_then(|()| self.file.write_all_at(&bytes, 0)).and_then(|()| self.file.sync_all());
         written.map_err(|error| SharedError::io(path, "it cannot be written", error))
     }
 
@@ -404,7 +418,7 @@ pub enum Opened {
 }
 
 /// Opens what is at `path` for writing, if it is not a copy.
-pub fn open(path: &Path) -> Result<Opened, SharedError> {
+pub fn open(path: &Path, catches: bool) -> Result<Opened, SharedError> {
     let mut opened = None;
     let failed = |error| SharedError::io(path, "it cannot be locked", error);
     let done = lock::patiently::<SharedError>(|| {
@@ -419,7 +433,7 @@ pub fn open(path: &Path) -> Result<Opened, SharedError> {
         if !lock::share(&found.file, Byte::Present).map_err(failed)? || !is_at(&found.file, path).unwrap_or(false) {
             return Ok(false);
         }
-        let file = RingFile::map(found.file, path, Access::Write, found.header.layout.words)?;
+        let file = RingFile::map(found.file, path, Access::Write, catches, found.header.layout.words)?;
         opened = Some(Opened::File(file, found.header));
         Ok(true)
     })?;

@@ -6,8 +6,6 @@
 //! ```text
 //! [ life, plus 1 ][ replica: process, sequence ][ generation ][ epoch ][ n ] ( [ tick ][ count ] ) x n   ...   0
 //! ```
-//! A file of version 1 does not have the epoch in which the writer counted; it is taken for that of the life.
-//!
 //! The writer's own share of a slot is the slot less these. Nobody needs it to count, unless hits were removed: only what leaves
 //! the file, or comes into it, is by writer.
 //!
@@ -15,7 +13,6 @@
 
 use std::collections::BTreeMap;
 
-use super::lives::Life;
 use super::names::LAST_EPOCH;
 use crate::cell::form::Cell;
 use crate::cell::writer::{Replica, Writer};
@@ -25,8 +22,8 @@ use crate::time::Tick;
 /// What a writer has in a life.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Share {
-    /// The epoch in which it counted, if that was told.
-    pub epoch: Option<u64>,
+    /// The epoch in which it counted.
+    pub epoch: u64,
     /// The hits of each tick.
     pub cells: BTreeMap<Tick, u64>,
 }
@@ -41,30 +38,24 @@ pub type Frozen = BTreeMap<usize, Shares>;
 pub const MOST: u64 = i64::MAX as u64;
 
 impl Share {
-    /// The epoch in which it was counted, in `life`.
-    pub fn epoch_in(&self, life: Life<'_>) -> u64 {
-        self.epoch.unwrap_or_else(|| life.epoch())
-    }
-
     /// Its cells.
     pub fn to_cells(&self) -> Vec<Cell> {
         self.cells.iter().map(|(&tick, &count)| Cell { tick, count }).collect()
     }
 }
 
-/// What `words` of a file of `version` say; what does not fit into them, or lies beyond `last`, is left out.
-pub fn read(words: &[AtomicU64], version: u32, last: Tick) -> Frozen {
+/// What `words` say; what does not fit into them, or lies beyond `last`, is left out.
+pub fn read(words: &[AtomicU64], last: Tick) -> Frozen {
     let mut frozen = Frozen::new();
     let mut words = words.iter().map(|word| word.load(Ordering::Relaxed));
     while let Some(life) = words.next().and_then(|life| life.checked_sub(1)) {
         let (Some(process), Some(sequence), Some(generation)) = (words.next(), words.next(), words.next()) else {
             break;
         };
-        let epoch = if version == 1 { None } else { words.next().map(|epoch| epoch.min(LAST_EPOCH)) };
-        let Some(cells) = words.next() else { break };
+        let (Some(epoch), Some(cells)) = (words.next(), words.next()) else { break };
         let writer = Writer { replica: Replica { process, sequence }, generation };
         let of = frozen.entry(life as usize).or_default().entry(writer).or_default();
-        of.epoch = epoch;
+        of.epoch = epoch.min(LAST_EPOCH);
         for _ in 0..cells {
             let (Some(tick), Some(count)) = (words.next(), words.next()) else { break };
             if (1..=MOST).contains(&count) && Tick(tick) <= last {
@@ -75,14 +66,13 @@ pub fn read(words: &[AtomicU64], version: u32, last: Tick) -> Frozen {
     frozen
 }
 
-/// The words that say it. Every epoch is told.
+/// The words that say it.
 pub fn write(frozen: &Frozen) -> Vec<u64> {
     let mut words = Vec::new();
     for (&life, writers) in frozen {
         for (writer, Share { epoch, cells }) in writers {
             let Writer { replica: Replica { process, sequence }, generation } = *writer;
-            let epoch = epoch.unwrap_or_default();
-            words.extend([life as u64 + 1, process, sequence, generation, epoch, cells.len() as u64]);
+            words.extend([life as u64 + 1, process, sequence, generation, *epoch, cells.len() as u64]);
             words.extend(cells.iter().flat_map(|(tick, &count)| [tick.0, count]));
         }
     }

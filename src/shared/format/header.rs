@@ -3,7 +3,7 @@
 //! | word | what |
 //! |---|---|
 //! | 0 | `HITRINGF` |
-//! | 1 | format version: 2 (version 1, without `from` of lives, epochs of shares and finds, is still read); in the upper half 0x01020304, which tells the order of bytes |
+//! | 1 | format version: 2; in the upper half 0x01020304, which tells the order of bytes |
 //! | 2 | words of the file |
 //! | 3 | resolution in microseconds |
 //! | 4 | window in ticks; slack in the upper half |
@@ -21,6 +21,8 @@
 //! | 27 | room for finds |
 //! | 63 | CRC-32 (IEEE) of the words before it |
 //!
+//! The seal, at the end of the file, is word 0 again.
+//!
 //! Whatever does not fit is refused before anything else is looked at, and nothing is changed.
 //!
 //! Tests: `tests/shared`.
@@ -37,9 +39,10 @@ use crate::sketch::hyperloglog::precision::Precision;
 use crate::time::Resolution;
 use crate::window::geometry::{Geometry, MAX_TICKS};
 
-const MAGIC: u64 = u64::from_le_bytes(*b"HITRINGF");
-/// Of files that are made.
-pub const VERSION: u32 = 2;
+/// The first word of a file, and its seal.
+pub const MAGIC: u64 = u64::from_le_bytes(*b"HITRINGF");
+/// Of the format. No release had an earlier one.
+const VERSION: u32 = 2;
 const ORDER: u64 = 0x0102_0304;
 const FINDS: usize = 27;
 const CHECKSUM: usize = WORDS - 1;
@@ -52,8 +55,6 @@ pub const BYTES: usize = WORDS * 8;
 /// What a header says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// Of the format.
-    pub version: u32,
     pub layout: Layout,
     /// The key of the hash of names.
     pub key: [u64; 2],
@@ -79,13 +80,13 @@ pub struct LimitTime {
 impl Header {
     /// The words.
     pub fn encode(&self) -> [u64; WORDS] {
-        let Self { version, layout, key, replica, origin, made, limits, began } = self;
+        let Self { layout, key, replica, origin, made, limits, began } = self;
         let (geometry, room) = (&layout.geometry, &layout.room);
         let mut words = [0; WORDS];
         let two = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
         let said = [
             MAGIC,
-            u64::from(*version) | ORDER << 32,
+            u64::from(VERSION) | ORDER << 32,
             layout.words as u64,
             geometry.resolution().width().as_micros() as u64,
             two(geometry.window(), geometry.slack()),
@@ -129,7 +130,7 @@ impl Header {
         if given.len() < WORDS {
             return Err(SharedError::Truncated { path: path.into(), bytes: length, wanted: BYTES as u64 });
         }
-        if words[1] >> 32 != ORDER || !(1..=VERSION).contains(&(words[1] as u32)) {
+        if words[1] != u64::from(VERSION) | ORDER << 32 {
             return Err(SharedError::Version { path: path.into(), version: words[1] as u32 });
         }
         if words[CHECKSUM] != u64::from(checksum(&words)) {
@@ -154,7 +155,6 @@ impl Header {
         }
         let [counted, late, future, saturated, refused] = [words[22], words[23], words[24], words[25], words[26]];
         Ok(Self {
-            version: words[1] as u32,
             layout,
             key: [words[11], words[12]],
             replica: Replica { process: words[13], sequence: words[14] },

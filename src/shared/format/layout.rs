@@ -6,11 +6,12 @@
 //! names     records of names, 64 bytes or a multiple                                   (names.rs)
 //! lives     384 bytes for each life of an endpoint, in the order in which they began    (lives.rs)
 //! rings     the slots of each life, in the same order                                  (window/slots.rs)
-//! others    totals of registries that were merged                                      (totals.rs)
+//! others    totals of registries that were merged                                      (others.rs)
 //! visitors  who came, in pieces that lives take                                        (visitors.rs)
 //! limits    states of limiters                                                         (limit/shared.rs)
 //! frozen    cells of the file that this one was made from                              (frozen.rs)
 //! finds     which hits removals elsewhere found                                        (finds.rs)
+//! seal      one word that is never 0: a file that was cut and grew again has lost it      (header.rs)
 //! ```
 //! Everything is of atomic words, names too, so that nothing in the file is ever read while it is written in a way that the
 //! language leaves undefined. Places within a section are indices that every use checks against the section's length.
@@ -34,11 +35,13 @@ pub const PAIR: usize = LINE * 2;
 pub const LANES: usize = if cfg!(hitring_model) { 2 } else { 4 };
 /// The words of a life: a line, one that hardly ever changes and keeps it away from the next, and a line for each lane of its
 /// total.
-pub const LIFE: usize = if cfg!(hitring_model) { 11 } else { (2 + LANES) * LINE };
+pub const LIFE: usize = if cfg!(hitring_model) { 13 } else { (2 + LANES) * LINE };
 /// The words of the totals of a merged registry.
-pub const OTHER: usize = 9;
-/// How many merged registries there is room for.
-pub const OTHERS: usize = if cfg!(hitring_model) { 1 } else { 512 };
+pub const OTHER: usize = 11;
+/// How many merged registries are known one by one.
+pub const OTHERS: usize = 512;
+/// The words before them.
+pub const OTHERS_HEAD: usize = 9;
 
 /// Words of the header that all processes change; each begins a cache line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +55,7 @@ pub enum Hot {
     Epoch,
     /// Hits that were counted by lives that did not come along, and those that were refused: five words.
     Tally,
-    /// How many merged registries there are.
+    /// How often the totals of merged registries were written.
     Others,
     /// How much room visitors take.
     Visitors,
@@ -87,7 +90,7 @@ pub struct Room {
     pub limits: u64,
     /// Words of frozen cells.
     pub frozen: u64,
-    /// Ticks of writers in which removals elsewhere found hits. A file of version 1 has none.
+    /// Ticks of writers in which removals elsewhere found hits.
     pub finds: u64,
 }
 
@@ -112,6 +115,11 @@ pub struct Layout {
     pub words: usize,
 }
 
+/// Where the seal lies in a file of so many words.
+pub const fn seal_of(words: usize) -> usize {
+    words - PAGE
+}
+
 /// The most words a file may have: 64 TiB.
 const MOST: usize = 1 << 43;
 
@@ -128,7 +136,7 @@ impl Layout {
             (words <= MOST).then_some(begin..end)
         };
         let number = |number: u64| usize::try_from(number).ok();
-        Some(Self {
+        let layout = Self {
             geometry,
             precision,
             room,
@@ -138,13 +146,16 @@ impl Layout {
             names: section(number(room.names / 8).map(|words| words / LINE * LINE))?,
             lives: section(endpoints.checked_mul(LIFE))?,
             rings: section(endpoints.checked_mul(ring))?,
-            others: section(Some(OTHERS * OTHER))?,
+            others: section(Some(2 * (OTHERS_HEAD + OTHERS * OTHER)))?,
             visitors: section(number(room.visitors))?,
             limits: section(number(room.limits).filter(|&keys| keys <= MOST / 64).map(SharedKeys::words_for))?,
             frozen: section(number(room.frozen))?,
             finds: section(number(room.finds).and_then(|finds| finds.checked_mul(FIND)))?,
-            words,
-        })
+            words: 0,
+        };
+        let seal = section(Some(1))?;
+        debug_assert_eq!(seal.start, seal_of(words));
+        Some(Self { words, ..layout })
     }
 }
 
@@ -180,7 +191,7 @@ mod tests {
             assert!(section.start >= end && section.start - end < PAGE && section.start % PAGE == 0);
             end = section.end;
         }
-        assert_eq!(layout.words, end.next_multiple_of(PAGE));
+        assert_eq!(seal_of(layout.words), end.next_multiple_of(PAGE));
         assert_eq!((layout.table.len(), layout.rings.len()), (1 << 15, 10_000 * 320));
         assert!(Hot::Heard.at() < layout.table.start);
     }

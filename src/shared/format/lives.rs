@@ -1,8 +1,8 @@
 //! The lives of endpoints, in the order in which they began.
 //!
 //! ```text
-//! life   [ name ][ epoch ][ removed ][ merged ][ visitors ][ known / generation ][ lost / writer ][ from ]    one line
-//!        [ void ]                                                                     another
+//! life   [ name ][ epoch ][ removed ][ merged ][ visitors ][ known / generation ][ lost ][ from ]    one line
+//!        [ void ][ replica: process, sequence ]                                         another
 //!        [ total ] x 4                                                                 four more, a process in each
 //! ```
 //! | word | is | who may move it |
@@ -16,7 +16,7 @@
 //! | `from` | the first tick of which its hits count: a removal elsewhere voids those before. 0 also says that `void` is 0 | a merge that hears of it, upwards, under the file's lock |
 //! | `void` | the last tick from `from` on of which some hits are void, plus 1 (voids.rs) | the same |
 //!
-//! The `epoch` of merged hits is the one in which their writer counted them.
+//! Merged hits have a writer: `replica`, `generation`, and as `epoch` the one in which it counted them. Others leave `replica` 0.
 //!
 //! Life `i` has the ring `i`. A life is never given to another name, nor to the same one again: a handle that was stopped in the
 //! middle of a hit and goes on after the endpoint was removed, and made again, counts into the old life, which nobody asks.
@@ -57,6 +57,7 @@ use crate::window::slots::{Row, exchange};
 use crate::window::{Reading, Span};
 
 use super::layout::{LANES, LIFE, LINE};
+use crate::cell::writer::{Replica, Writer};
 
 const NAME: usize = 0;
 const EPOCH: usize = 1;
@@ -67,6 +68,7 @@ const KNOWN: usize = 5;
 const LOST: usize = 6;
 const FROM: usize = 7;
 const VOID: usize = 8;
+const REPLICA: usize = 9;
 /// In `tail`: the file is closed.
 const CLOSED: u64 = 1 << 63;
 /// In lines of their own: every hit writes one of them, and reads `removed`.
@@ -308,14 +310,19 @@ impl<'a> Life<'a> {
         self.words[EPOCH].load(Ordering::Acquire).saturating_sub(1).min(LAST_EPOCH)
     }
 
-    /// The epoch in which the writer of merged hits counted, if that was told.
-    pub fn epoch_of_writer(self) -> Option<u64> {
-        self.words[EPOCH].load(Ordering::Acquire).checked_sub(1).map(|epoch| epoch.min(LAST_EPOCH))
+    /// The writer of merged hits, if it is told.
+    pub fn writer(self) -> Option<Writer> {
+        let [process, sequence, generation] =
+            [REPLICA, REPLICA + 1, KNOWN].map(|word| self.words[word].load(Ordering::Acquire));
+        let is_told = self.is_merged() && (process, sequence) != (0, 0);
+        is_told.then_some(Writer { replica: Replica { process, sequence }, generation })
     }
 
-    /// Raises the epoch of a life that no other process knows yet.
-    pub fn set_epoch(self, epoch: u64) {
-        self.words[EPOCH].fetch_max(epoch + 1, Ordering::AcqRel);
+    /// Tells the writer of a life of merged hits that no other process knows yet, and the epoch in which it counted.
+    pub fn set_writer(self, Writer { replica, generation }: Writer, epoch: u64) {
+        let words = [(REPLICA, replica.process), (REPLICA + 1, replica.sequence), (KNOWN, generation)];
+        words.into_iter().for_each(|(word, said)| self.words[word].store(said, Ordering::Relaxed));
+        self.words[EPOCH].store(epoch.min(LAST_EPOCH) + 1, Ordering::Relaxed);
     }
 
     /// The first tick of which its hits count.
@@ -373,7 +380,7 @@ impl<'a> Life<'a> {
         &self.words[KNOWN]
     }
 
-    /// The last part of which a visitor found no room, plus 1; of a merged life, the registry of its writer.
+    /// The last part of which a visitor found no room, plus 1.
     pub fn lost(self) -> &'a AtomicU64 {
         &self.words[LOST]
     }

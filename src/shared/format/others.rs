@@ -1,82 +1,106 @@
 //! Totals of the registries whose hits came here: merged ones, and the file that this one was made from.
 //!
 //! ```text
-//! row   [ replica: process, sequence ][ counted, late, future, saturated, refused ][ pruned hits, pruned endpoints ]
+//! table   [ rows ][ totals of folded registries: 7 ][ first tick after their hits ] ( row ) x 512      twice
+//! row     [ replica: process, sequence ][ totals: 7 ][ newest tick ][ first young tick if unsure, plus 1 ]
+//! totals  [ counted, late, future, saturated, refused ][ pruned hits, pruned endpoints ]
 //! ```
-//! Rows are added under the file's lock, after their words are written; each word after the replica only grows.
+//! What the words mean, and how registries are folded when there are too many, says `registry/replicas.rs`.
 //!
-//! Tests: `tests/shared`.
+//! Which of the two tables is read, the number of merges says: its last bit. A merge writes the other one whole and then counts
+//! itself, so a process that is killed in between changes nothing. Merges take turns under the file's lock. A reader that finds
+//! the number changed behind the words reads again. (Mutant `OthersInPlace`: the table that is read is written.)
+//!
+//! **Progress.** Reading is lock-free: it is done again only if a merge was done meanwhile.
+//!
+//! Tests: `tests/models/others.rs`, `tests/shared/fleet.rs`.
 
-use super::layout::OTHER;
+use std::collections::BTreeMap;
+
+use super::layout::{OTHER, OTHERS, OTHERS_HEAD};
 use crate::cell::outcome::Outcomes;
 use crate::cell::totals::Totals;
 use crate::cell::writer::Replica;
+use crate::registry::replicas::{Known, Replicas};
+use crate::sync::mutant::mutated;
 use crate::sync::{AtomicU64, Ordering};
+use crate::time::Tick;
 
-/// The rows of a file.
+/// The totals of a file.
 #[derive(Clone, Copy, Debug)]
 pub struct Others<'a> {
+    /// Both tables.
     pub words: &'a [AtomicU64],
-    /// How many there are.
-    pub used: &'a AtomicU64,
+    /// How many merges there were.
+    pub merges: &'a AtomicU64,
 }
 
 impl<'a> Others<'a> {
-    fn row(self, index: usize) -> Option<&'a [AtomicU64]> {
-        self.words.get(index.checked_mul(OTHER)?..)?.get(..OTHER)
+    fn table(self, merges: u64) -> &'a [AtomicU64] {
+        let (even, odd) = self.words.split_at(self.words.len() / 2);
+        if merges & 1 == 0 { even } else { odd }
     }
 
-    /// How many there are.
-    pub fn len(self) -> usize {
-        (self.used.load(Ordering::Acquire) as usize).min(self.words.len() / OTHER)
-    }
-
-    /// The registry of row `index`.
-    pub fn replica(self, index: usize) -> Option<Replica> {
-        let row = self.row(index).filter(|_| index < self.len())?;
-        Some(Replica { process: row[0].load(Ordering::Relaxed), sequence: row[1].load(Ordering::Relaxed) })
-    }
-
-    /// Where `replica` is.
-    pub fn position(self, replica: Replica) -> Option<usize> {
-        (0..self.len()).find(|&index| self.replica(index) == Some(replica))
-    }
-
-    /// Every row.
-    pub fn iter(self) -> impl Iterator<Item = (Replica, Totals)> {
-        (0..self.len()).filter_map(move |index| {
-            let row = self.row(index)?;
-            let word = |at: usize| row[at].load(Ordering::Acquire);
-            let outcomes = Outcomes::from_array([word(2), word(3), word(4), word(5), word(6)]);
-            Some((self.replica(index)?, Totals { outcomes, pruned_events: word(7), pruned_endpoints: word(8) }))
-        })
-    }
-
-    /// Where `replica` is, with a row if there is room. Under the file's lock.
-    pub fn find_or_add(self, replica: Replica) -> Option<usize> {
-        if let Some(index) = self.position(replica) {
-            return Some(index);
-        }
-        let index = self.len();
-        let row = self.row(index)?;
-        row[0].store(replica.process, Ordering::Relaxed);
-        row[1].store(replica.sequence, Ordering::Relaxed);
-        self.used.store(index as u64 + 1, Ordering::Release);
-        Some(index)
-    }
-
-    /// Raises the totals of row `index`.
-    pub fn raise(self, index: usize, totals: Totals) {
-        let Some(row) = self.row(index) else { return };
-        let [counted, late, future, saturated, refused] = totals.outcomes.to_array();
-        let said = [counted, late, future, saturated, refused, totals.pruned_events, totals.pruned_endpoints];
-        for (word, said) in row[2..].iter().zip(said) {
-            word.fetch_max(said, Ordering::AcqRel);
+    /// The words of the table that is read.
+    pub fn words(self) -> Vec<u64> {
+        loop {
+            let merges = self.merges.load(Ordering::Acquire);
+            // `Acquire`: who sees a word of a later merge sees the number that the merge before it left.
+            let words = self.table(merges).iter().map(|word| word.load(Ordering::Acquire)).collect();
+            if self.merges.load(Ordering::Relaxed) == merges {
+                return words;
+            }
         }
     }
 
-    /// The totals of all together.
-    pub fn sum(self) -> Totals {
-        self.iter().fold(Totals::default(), |sum, (_, totals)| sum.plus(totals))
+    /// Lets `words` be read instead, with zeroes behind them. Under the file's lock.
+    pub fn put(self, words: impl Iterator<Item = u64>) {
+        let merges = self.merges.load(Ordering::Relaxed);
+        let next = if mutated!(OthersInPlace) { merges } else { merges.wrapping_add(1) };
+        for (word, said) in self.table(next).iter().zip(words.chain(std::iter::repeat(0))) {
+            word.store(said, Ordering::Release);
+        }
+        self.merges.store(merges.wrapping_add(1), Ordering::Release);
     }
+
+    /// What is known of the registries.
+    pub fn read(self) -> Replicas {
+        let words = self.words();
+        let (head, rows) = words.split_at(OTHERS_HEAD);
+        let rows = rows.as_chunks::<OTHER>().0.iter().take(head[0] as usize);
+        let known = rows.map(|row| {
+            let replica = Replica { process: row[0], sequence: row[1] };
+            (
+                replica,
+                Known { totals: totals(&row[2..]), newest: Tick(row[9]), unsure: row[10].checked_sub(1).map(Tick) },
+            )
+        });
+        let known: BTreeMap<Replica, Known> = known.collect();
+        Replicas { known, folded: totals(&head[1..]), folded_to: Tick(head[8]), tried: Tick(0) }
+    }
+
+    /// Lets `replicas` be read instead. Those that were silent since `since` are folded if there are too many, and if that is not
+    /// enough, others, too. Under the file's lock.
+    pub fn write(self, mut replicas: Replicas, since: Tick) {
+        replicas.fold(OTHERS, since);
+        replicas.fold(OTHERS, Tick(u64::MAX));
+        let head = std::iter::once(replicas.known.len() as u64);
+        let head = head.chain(words_of(replicas.folded)).chain([replicas.folded_to.0]);
+        let row = |(replica, known): (Replica, Known)| {
+            let unsure = known.unsure.map_or(0, |tick| tick.0.saturating_add(1));
+            let ends = [known.newest.0, unsure];
+            [replica.process, replica.sequence].into_iter().chain(words_of(known.totals)).chain(ends)
+        };
+        self.put(head.chain(replicas.known.into_iter().flat_map(row)));
+    }
+}
+
+fn totals(words: &[u64]) -> Totals {
+    let [counted, late, future, saturated, refused] = [words[0], words[1], words[2], words[3], words[4]];
+    let outcomes = Outcomes::from_array([counted, late, future, saturated, refused]);
+    Totals { outcomes, pruned_events: words[5], pruned_endpoints: words[6] }
+}
+
+fn words_of(totals: Totals) -> impl Iterator<Item = u64> {
+    totals.outcomes.to_array().into_iter().chain([totals.pruned_events, totals.pruned_endpoints])
 }

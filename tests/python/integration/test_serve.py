@@ -348,7 +348,9 @@ def test_what_cannot_start_says_so_in_one_line(tmp_path):
         assert f"process {server.process.pid} at http://{server.address}" in line
     code, line = failed(*anywhere, "--data", tmp_path / "data", "--max-endpoints", "20000")
     assert code == 1 and line.count("\n") == 1, line
-    assert "room for 10000 names, not 20000" in line and "hitring compact" in line and "--max-endpoints" in line, line
+    assert "max_endpoints 10000, not 20000" in line and "hitring compact" in line and "leave the option out" in line, (
+        line
+    )
     code, line = failed(*anywhere, "--data", tmp_path / "data", "--window", "60")
     assert code == 1 and line.count("\n") == 1 and "window" in line, line
     for wrong in (("--listen", "nowhere"), ("--window", "0"), ("--max-endpoints", "many"), ("--workers", "0")):

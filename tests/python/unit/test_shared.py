@@ -90,9 +90,13 @@ def test_settings_are_the_files(path):
     assert again.clock is None
     assert isinstance(SharedRegistry(path, mode="open", clock=SystemClock()).clock, SystemClock)
     assert repr(again) == f"SharedRegistry({str(path)!r}, window=60)"
-    assert SharedRegistry(path, window=60, max_endpoints=5).max_endpoints == 64, "how much room there is is no matter"
-    for setting in ({"window": 61}, {"slack": 1}, {"resolution": 0.5}, {"precision": 12}):
-        with pytest.raises(SharedError, match="open it as it is with mode 'open'") as caught:
+    room = again.room()
+    assert SharedRegistry(path, window=60, max_endpoints=64, name_bytes=room.max_name_bytes).max_endpoints == 64
+    assert SharedRegistry(path, window=60).max_endpoints == 64, "the room matters where it is given"
+    others = [{"window": 61}, {"slack": 1}, {"resolution": 0.5}, {"precision": 12}]
+    others += [{"max_endpoints": 5}, {"max_endpoints": 65}, {"name_bytes": 64}, {"visitors": 1}, {"limits": 1}]
+    for setting in others:
+        with pytest.raises(SharedError, match=f"{next(iter(setting))} .*, not .*mode 'open'") as caught:
             SharedRegistry(path, **{"window": 60, **setting})
         assert caught.value.errno == errno.EINVAL
         assert caught.value.filename == str(path)
@@ -350,6 +354,37 @@ def test_a_fault_handler_of_pythons_does_not_end_what_a_cut_file_would_not(tmp_p
     assert (ended.returncode, ended.stdout) == (0, "Outcome.REFUSED True\n"), ended.stderr
     # One that was installed later tells of the fault; then it is handled.
     assert ("Bus error" in ended.stderr) == (enabled == "after")
+
+
+UNCAUGHT = """
+import copy, os, pickle, sys, hitring
+def caught():
+    return bool(int(open("/proc/self/status").read().split("SigCgt:")[1].split()[0], 16) >> 6 & 1)
+first = hitring.SharedRegistry(sys.argv[1], max_endpoints=10, catch_sigbus=False)
+assert first.record_hit("/home") and len([pickle.loads(pickle.dumps(first)), copy.copy(first)]) == 2
+restored = first.restore(first.snapshot())
+print(caught(), hitring.SharedRegistry(sys.argv[2], max_endpoints=10) is None, caught(), flush=True)
+os.truncate(sys.argv[1], 0)
+first.record_hit("/home")
+"""
+
+
+def test_without_a_handler_a_cut_file_ends_the_process(tmp_path):
+    files = [str(tmp_path / "first.ring"), str(tmp_path / "second.ring")]
+    command = [sys.executable, "-c", UNCAUGHT, *files]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stdout) == (-signal.SIGBUS, "False False True\n"), ended.stderr
+
+
+def test_an_endpoint_that_was_hit_ahead_is_left_out_and_named(shared, path):
+    for name in ("/a", "/b", "/b"):
+        assert shared.record_hit(name, START)
+    ahead = SharedRegistry(path, mode="open", clock=ManualClock(START + 3_600))
+    assert ahead.record_hit("/a") and ahead.record_hit("/later")
+    assert (shared.total(60), shared.top(3, 60), shared.ahead()) == (2, [("/b", 2)], ["/a", "/later"])
+    with pytest.raises(WindowExpired):
+        shared.query_hits("/a", 60)
+    assert shared.remove("/a") and shared.ahead() == ["/later"]
 
 
 def test_a_signal_that_is_sent_still_ends_the_process(tmp_path):

@@ -1,0 +1,81 @@
+//! Files that live on over boots of the machine, and over more merged registries than they know one by one.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use hitring::shared::{Wanted, compact};
+use hitring::{ManualClock, Registry, SharedRegistry};
+
+use super::exchange::alone;
+use super::{Folder, MINUTE, START, at, small};
+
+/// A service that is started daily, and merges another each day, takes years for so many.
+const MANY: u64 = 2_000;
+
+/// Another registry that counted one hit of `name` just now.
+fn another(clock: &ManualClock, name: &str) -> Registry {
+    let registry = Registry::builder().window(MINUTE).clock(clock.clone()).build().expect("it is small");
+    assert!(registry.record_hit(name, 1).expect("a name").is_counted());
+    registry
+}
+
+/// What a boot does to a file, and whoever opens it: another inode is as good as another boot.
+fn boot(path: &Path, clock: &ManualClock) -> SharedRegistry {
+    let copy = path.with_extension("copy");
+    fs::copy(path, &copy).expect("it can be copied");
+    fs::rename(copy, path).expect("it can be replaced");
+    small().clock(clock.clone()).open(path).expect("a boot locks nobody out")
+}
+
+#[test]
+fn two_thousand_boots_and_merged_registries_lock_nobody_out() {
+    let (folder, clock) = (Folder::in_memory(), ManualClock::new(at(START)));
+    let path = folder.file("hits.ring");
+    let mut registry = small().clock(clock.clone()).create(&path).expect("it can be made");
+    for turn in 1..=MANY {
+        // Room for 64 places: what has left the window gives its own back.
+        clock.set(at(START + turn * 100));
+        assert!(registry.record_hit("/own", 1).expect("a name").is_counted());
+        assert_eq!(registry.merge(&another(&clock, "/theirs").snapshot()).expect("it fits"), 0);
+        drop(registry);
+        registry = boot(&path, &clock);
+        assert_eq!(registry.query_hits("/own", MINUTE).map(u64::from), Ok(1), "turn {turn}");
+        assert_eq!(registry.query_hits("/theirs", MINUTE).map(u64::from), Ok(1), "turn {turn}");
+    }
+    assert_eq!((registry.total_ever("/own"), registry.metrics().total_hits), (MANY, 2 * MANY));
+    assert!(registry.room().lives <= 4, "{:?}", registry.room());
+}
+
+#[test]
+fn a_file_takes_in_many_registries_while_nobody_else_has_it() {
+    alone(a_file_takes_in_more_registries_than_it_knows_one_by_one);
+}
+
+fn a_file_takes_in_more_registries_than_it_knows_one_by_one() {
+    let (folder, clock) = (Folder::in_memory(), ManualClock::new(at(START)));
+    let path = folder.file("hits.ring");
+    let places = u32::try_from(MANY).expect("it is small") + 100;
+    let builder = small().clock(clock.clone()).max_endpoints(places).visitors(0);
+    let registry = builder.create(&path).expect("it can be made");
+    assert!(registry.record_hit("/own", 7).expect("a name").is_counted());
+    let others: Vec<_> = (0..MANY).map(|_| another(&clock, "/theirs").snapshot()).collect();
+    for turn in 0..2 {
+        for snapshot in &others {
+            assert_eq!(registry.merge(snapshot).expect("it fits"), 0);
+        }
+        assert_eq!(registry.query_hits("/theirs", MINUTE).map(u64::from), Ok(MANY), "turn {turn}");
+        // Of a registry that comes after others were put together, old hits may be missing, and none counts twice.
+        let total = registry.metrics().total_hits;
+        assert!((512..=MANY + 7).contains(&total), "turn {turn}: {total}");
+    }
+    drop(registry);
+    let registry = boot(&path, &clock);
+    assert_eq!(registry.query_hits("/theirs", MINUTE).map(u64::from), Ok(MANY));
+    assert_eq!(registry.query_hits("/own", MINUTE).map(u64::from), Ok(7));
+    drop(registry);
+    let compacted = folder.file("compacted.ring");
+    compact(&path, &compacted, Wanted::default()).expect("nobody has it");
+    let registry = small().clock(clock.clone()).open(&compacted).expect("it is whole");
+    assert_eq!(registry.total(Duration::from_secs(1)).map(u64::from), Ok(MANY + 7));
+}
