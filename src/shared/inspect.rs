@@ -2,23 +2,22 @@
 //!
 //! Tests: `tests/shared/inspect.rs`.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::book::Book;
+use super::check;
 use super::file::{self, Access, RingFile};
 use super::format::header::Header;
-use super::format::layout::Hot;
 use super::format::lives::Life;
-use super::format::sections::{Sections, hash};
+use super::format::sections::Sections;
 use super::metrics::{SharedRoom, room_of};
 use crate::cell::hits::Hits;
 use crate::cell::outcome::Outcomes;
 use crate::error::SharedError;
 use crate::sync::Ordering;
+use crate::time::Timestamp;
 use crate::time::clock::SystemClock;
-use crate::time::{Tick, Timestamp};
 use crate::window::Span;
 
 /// A file that is looked at, also while others count in it.
@@ -152,56 +151,12 @@ impl Inspection {
     }
 
     /// What does not fit together, in the words of whoever runs it; nothing if all does. What a killed process may leave behind
-    /// is no fault. Run it while nobody counts: an endpoint that is just being made is not one yet.
+    /// is no fault. Beside others that count, an endpoint that is just being made may look like one: what is broken is found again.
     ///
     /// # Errors
     /// [`SharedError::Truncated`] if it was cut while it was looked at.
     pub fn faults(&self) -> Result<Vec<String>, SharedError> {
-        let (book, layout) = (self.book(), &self.header.layout);
-        let (sections, lives) = (book.sections, book.sections.lives);
-        let mut faults = Vec::new();
-        let mut used = |what: &str, hot: Hot, room: usize| {
-            let used = sections.hot(hot).load(Ordering::Acquire);
-            if used > room as u64 {
-                faults.push(format!("{used} {what} are in use, and there is room for {room}"));
-            }
-        };
-        used("lives", Hot::Lives, lives.capacity());
-        used("words of names", Hot::Names, layout.names.len());
-        used("words of visitors", Hot::Visitors, layout.visitors.len());
-        let arena = sections.hot(Hot::Names).load(Ordering::Acquire) as usize;
-        let mut units = BTreeSet::new();
-        let mut names = BTreeSet::new();
-        for (unit, record) in lives.names.records() {
-            let Some(record) = record.filter(|record| record.end() <= arena) else {
-                faults.push(format!("a name lies at {unit}, where there is none"));
-                continue;
-            };
-            match record.text(|name| hash(self.header.key, name)) {
-                None => faults.push(format!("the name at {unit} is not what it was written as")),
-                Some(name) if !names.insert(name.clone()) => faults.push(format!("{name:?} has two records")),
-                Some(_) => {}
-            }
-            units.insert(unit);
-            let life = record.life().load(Ordering::Acquire);
-            if life != 0 && lives.last(record).is_none_or(|last| last.is_merged() || last.index() >= lives.begun()) {
-                faults.push(format!("the name at {unit} leads to life {}, which is not its own", life - 1));
-            }
-        }
-        for life in lives.iter() {
-            let index = life.index();
-            if !units.contains(&life.name()) {
-                faults.push(format!("life {index} has no name"));
-            }
-            for other in book.merged(life).filter(|other| other.writer().is_none()) {
-                faults.push(format!("life {} has the hits of nobody", other.index()));
-            }
-            for cell in life.row().cells(&layout.geometry) {
-                if cell.tick > Tick(layout.geometry.resolution().last_tick().0) {
-                    faults.push(format!("life {index} has hits beyond the year 9999"));
-                }
-            }
-        }
+        let faults = check::faults(self.book(), self.is_copy);
         self.check_whole()?;
         Ok(faults)
     }

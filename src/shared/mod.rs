@@ -33,7 +33,7 @@
 //! | `core`, `metrics` | recording and asking, by name and by life; what there is |
 //! | `handle`, `registry`, `builder` | what users have |
 //! | `limits`, `watch` | limits that all processes keep together; thresholds and events |
-//! | `inspect` | looking at a file without touching it |
+//! | `check`, `inspect` | what does not fit together; looking at a file without touching it |
 //!
 //! # Guarantees
 //! | method | progress | what a reader beside writers sees |
@@ -73,6 +73,7 @@ mod registry;
 mod builder;
 mod limits;
 mod watch;
+mod check;
 mod inspect;
 
 pub use self::{

@@ -7,6 +7,7 @@
 //! * [`restore`]: a file in the place of another, beside threads, children and links;
 //! * [`inspect`]: the program that looks at files
 //! * [`damage`]: files that are cut, copied and damaged while others count in them;
+//! * [`flips`]: each bit flipped once;
 //! * [`files`]: what is foreign, cut, newer, damaged or not allowed is refused and left as it was;
 //! * [`processes`]: forked processes that count, are killed and stopped.
 
@@ -16,6 +17,7 @@ mod damage;
 mod exchange;
 mod files;
 mod fleet;
+mod flips;
 #[cfg(feature = "cli")]
 mod inspect;
 mod oracle;

@@ -4,7 +4,7 @@
 //! counted; what is the former writer's share is written here, once, when the file is made, and never changes:
 //!
 //! ```text
-//! [ life, plus 1 ][ replica: process, sequence ][ generation ][ epoch ][ n ] ( [ tick ][ count ] ) x n   ...   0
+//! [ life, plus 1 ][ replica: process, sequence ][ generation ][ epoch ][ n ] ( [ tick ][ count ] ) x n   ...   0   [ CRC-32 ]
 //! ```
 //! The writer's own share of a slot is the slot less these. Nobody needs it to count, unless hits were removed: only what leaves
 //! the file, or comes into it, is by writer.
@@ -13,6 +13,7 @@
 
 use std::collections::BTreeMap;
 
+use super::checksum::checksum;
 use super::names::LAST_EPOCH;
 use crate::cell::form::Cell;
 use crate::cell::writer::{Replica, Writer};
@@ -78,8 +79,16 @@ pub fn write(frozen: &Frozen) -> Vec<u64> {
     }
     if !words.is_empty() {
         words.push(0);
+        words.push(checksum(words.iter().copied()));
     }
     words
+}
+
+/// Whether `words` are what was written.
+pub fn is_whole(words: &[AtomicU64]) -> bool {
+    words.split_last().is_none_or(|(sum, words)| {
+        sum.load(Ordering::Relaxed) == checksum(words.iter().map(|word| word.load(Ordering::Relaxed)))
+    })
 }
 
 /// What is left of `cells`, those of a life, without what is frozen of it.

@@ -30,6 +30,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use super::checksum::checksum;
 use super::layout::{Layout, Room};
 use super::origin::Origin;
 use crate::cell::outcome::Outcomes;
@@ -111,7 +112,7 @@ impl Header {
         words[..said.len()].copy_from_slice(&said);
         words[said.len()..said.len() + 5].copy_from_slice(&began.to_array());
         words[FINDS] = room.finds;
-        words[CHECKSUM] = u64::from(checksum(&words));
+        words[CHECKSUM] = checksum(words[..CHECKSUM].iter().copied());
         words
     }
 
@@ -133,7 +134,7 @@ impl Header {
         if words[1] != u64::from(VERSION) | ORDER << 32 {
             return Err(SharedError::Version { path: path.into(), version: words[1] as u32 });
         }
-        if words[CHECKSUM] != u64::from(checksum(&words)) {
+        if words[CHECKSUM] != checksum(words[..CHECKSUM].iter().copied()) {
             return Err(damaged("header"));
         }
         let resolution = Resolution::new(Duration::from_micros(words[3])).map_err(|_| damaged("resolution"))?;
@@ -164,10 +165,4 @@ impl Header {
             began: Outcomes { counted, late, future, saturated, refused },
         })
     }
-}
-
-fn checksum(words: &[u64; WORDS]) -> u32 {
-    let mut sum = crc32fast::Hasher::new();
-    words[..CHECKSUM].iter().for_each(|word| sum.update(&word.to_le_bytes()));
-    sum.finalize()
 }

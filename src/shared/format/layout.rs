@@ -41,7 +41,7 @@ pub const OTHER: usize = 11;
 /// How many merged registries are known one by one.
 pub const OTHERS: usize = 512;
 /// The words before them.
-pub const OTHERS_HEAD: usize = 9;
+pub const OTHERS_HEAD: usize = 10;
 
 /// Words of the header that all processes change; each begins a cache line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

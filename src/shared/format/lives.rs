@@ -108,7 +108,12 @@ impl<'a> Lives<'a> {
 
     /// How many have begun.
     pub fn begun(self) -> usize {
-        ((self.tail.load(Ordering::Acquire) & !CLOSED) as usize).min(self.capacity())
+        (self.tail() as usize).min(self.capacity())
+    }
+
+    /// How many places are taken, as the word says, which damage may have changed.
+    pub fn tail(self) -> u64 {
+        self.tail.load(Ordering::Acquire) & !CLOSED
     }
 
     /// Whether another file has taken this one's place.
@@ -342,10 +347,15 @@ impl<'a> Life<'a> {
         self.void_before(Tick(1));
     }
 
+    /// The tick after the last one of which some hits are void.
+    pub fn void_to(self) -> Tick {
+        Tick(self.words[VOID].load(Ordering::Acquire))
+    }
+
     /// Whether some hits of `span` from [`from`](Self::from) on may be void.
     #[inline]
     pub fn has_void(self, span: Span) -> bool {
-        self.from() != Tick(0) && span.first.0 < self.words[VOID].load(Ordering::Acquire)
+        self.from() != Tick(0) && span.first < self.void_to()
     }
 
     /// The counts of the ticks of `span` from [`from`](Self::from) on.

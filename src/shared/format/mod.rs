@@ -2,6 +2,7 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `checksum` | of words that are written at once |
 //! | `layout` | where what lies in the file |
 //! | `origin`, `header` | where and when the file was made; what for, and a checksum |
 //! | `names`, `lives` | endpoints: from a name to a life, from a life to a ring |
@@ -11,6 +12,7 @@
 //!
 //! Tests: `tests/shared`.
 
+pub mod checksum;
 pub mod finds;
 pub mod layout;
 pub mod names;

@@ -1,7 +1,7 @@
 //! Totals of the registries whose hits came here: merged ones, and the file that this one was made from.
 //!
 //! ```text
-//! table   [ rows ][ totals of folded registries: 7 ][ first tick after their hits ] ( row ) x 512      twice
+//! table   [ rows ][ totals of folded registries: 7 ][ first tick after their hits ][ CRC-32 ] ( row ) x 512      twice
 //! row     [ replica: process, sequence ][ totals: 7 ][ newest tick ][ first young tick if unsure, plus 1 ]
 //! totals  [ counted, late, future, saturated, refused ][ pruned hits, pruned endpoints ]
 //! ```
@@ -9,7 +9,8 @@
 //!
 //! Which of the two tables is read, the number of merges says: its last bit. A merge writes the other one whole and then counts
 //! itself, so a process that is killed in between changes nothing. Merges take turns under the file's lock. A reader that finds
-//! the number changed behind the words reads again. (Mutant `OthersInPlace`: the table that is read is written.)
+//! the number changed behind the words reads again. (Mutant `OthersInPlace`: the table that is read is written.) The checksum is of
+//! that number, too.
 //!
 //! **Progress.** Reading is lock-free: it is done again only if a merge was done meanwhile.
 //!
@@ -17,6 +18,7 @@
 
 use std::collections::BTreeMap;
 
+use super::checksum::checksum;
 use super::layout::{OTHER, OTHERS, OTHERS_HEAD};
 use crate::cell::outcome::Outcomes;
 use crate::cell::totals::Totals;
@@ -25,6 +27,9 @@ use crate::registry::replicas::{Known, Replicas};
 use crate::sync::mutant::mutated;
 use crate::sync::{AtomicU64, Ordering};
 use crate::time::Tick;
+
+/// Which word of the head is the checksum.
+const SUM: usize = OTHERS_HEAD - 1;
 
 /// The totals of a file.
 #[derive(Clone, Copy, Debug)]
@@ -60,7 +65,7 @@ impl<'a> Others<'a> {
         for (word, said) in self.table(next).iter().zip(words.chain(std::iter::repeat(0))) {
             word.store(said, Ordering::Release);
         }
-        self.merges.store(merges.wrapping_add(1), Ordering::Release);
+        self.merges.store(next, Ordering::Release);
     }
 
     /// What is known of the registries.
@@ -85,13 +90,27 @@ impl<'a> Others<'a> {
         replicas.fold(OTHERS, since);
         replicas.fold(OTHERS, Tick(u64::MAX));
         let head = std::iter::once(replicas.known.len() as u64);
-        let head = head.chain(words_of(replicas.folded)).chain([replicas.folded_to.0]);
         let row = |(replica, known): (Replica, Known)| {
             let unsure = known.unsure.map_or(0, |tick| tick.0.saturating_add(1));
             let ends = [known.newest.0, unsure];
             [replica.process, replica.sequence].into_iter().chain(words_of(known.totals)).chain(ends)
         };
-        self.put(head.chain(replicas.known.into_iter().flat_map(row)));
+        let head: Vec<u64> = head.chain(words_of(replicas.folded)).chain([replicas.folded_to.0]).collect();
+        let rows: Vec<u64> = replicas.known.into_iter().flat_map(row).collect();
+        let number = self.merges.load(Ordering::Relaxed).wrapping_add(1);
+        let sum = checksum(std::iter::once(number).chain(head.iter().chain(&rows).copied()));
+        self.put(head.into_iter().chain([sum]).chain(rows));
+    }
+
+    /// Whether the table that is read is what was written. Beside a merge it may look as if it was not.
+    pub fn is_whole(self) -> bool {
+        let number = self.merges.load(Ordering::Acquire);
+        let words = self.words();
+        let (head, rows) = words.split_at(OTHERS_HEAD);
+        let Some((rows, rest)) = rows.split_at_checked((head[0] as usize).saturating_mul(OTHER)) else { return false };
+        let sum = checksum(std::iter::once(number).chain(head[..SUM].iter().chain(rows).copied()));
+        let is_written = head[SUM] == sum && rest.iter().all(|&word| word == 0);
+        is_written || number == 0 && words.iter().all(|&word| word == 0)
     }
 }
 

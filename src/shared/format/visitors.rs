@@ -117,6 +117,28 @@ impl<'a> Visitors<'a> {
         self.table(link)
     }
 
+    /// Where the tables of a life begin.
+    ///
+    /// # Errors
+    /// What of them cannot be: they lie beyond the pool, or have items that do not come, in parts up to `last`.
+    pub fn tables(self, life: Life<'a>, parts: Parts, last: u64) -> Result<Vec<u64>, &'static str> {
+        let (mut link, mut tables) = (life.visitors(), Vec::new());
+        while let Some(begin) = link.load(Ordering::Acquire).checked_sub(1) {
+            let table = self.table(link).ok_or("a table where there is none")?;
+            if begin.saturating_add(table.len() as u64) > self.used.load(Ordering::Acquire) || tables.len() == DEPTH {
+                return Err("a table where there is none");
+            }
+            let words = table[HEAD..].iter().map(|word| word.load(Ordering::Relaxed)).filter(|&word| word != 0);
+            let comes = |word: u64| word >> PART_SHIFT <= last && parts.precision().allows(register_of(word));
+            if !words.into_iter().all(comes) {
+                return Err("an item that cannot be");
+            }
+            tables.push(begin);
+            link = &table[0];
+        }
+        Ok(tables)
+    }
+
     fn words_of(self, life: Life<'a>) -> impl Iterator<Item = u64> {
         let mut table = self.table(life.visitors());
         let tables = std::iter::from_fn(move || {
