@@ -24,7 +24,7 @@ use crate::error::{EndpointError, QueryError, SharedError};
 use crate::events::watch::Watch;
 use crate::events::{Event, EventKind};
 use crate::sketch::uniques::Parts;
-use crate::sync::{AtomicU64, Mutex, Ordering};
+use crate::sync::{AtomicU64, Mutex, Ordering, process};
 use crate::time::{Tick, Timestamp};
 use crate::window::geometry::Geometry;
 use crate::window::{Reading, Span};
@@ -41,6 +41,8 @@ pub struct Core {
     pub watch: Watch,
     /// The void hits as of some merge. Nobody waits for it.
     voids: Mutex<Arc<Voids>>,
+    /// Whether limiters wait, as another file is about to take the place of this one.
+    moving: process::AtomicU64,
     /// After all that refers to it.
     pub file: RingFile,
 }
@@ -54,7 +56,16 @@ impl Core {
             unsafe { std::slice::from_raw_parts(file.words().as_ptr(), file.words().len()) };
         let parts = Parts::new(&header.layout.geometry, header.layout.precision);
         let sections = Sections::new(words, &header.layout);
-        Self { times, parts, sections, header, watch, voids: Mutex::new(Arc::default()), file }
+        Self {
+            times,
+            parts,
+            sections,
+            header,
+            watch,
+            voids: Mutex::new(Arc::default()),
+            moving: process::AtomicU64::new(0),
+            file,
+        }
     }
 
     #[inline(always)]
@@ -70,6 +81,17 @@ impl Core {
     #[inline(always)]
     pub fn geometry(&self) -> &Geometry {
         &self.header.layout.geometry
+    }
+
+    /// Whether limiters wait for the file that takes the place of this one.
+    #[inline]
+    pub fn is_moving(&self) -> bool {
+        self.moving.load(Ordering::Acquire) != 0
+    }
+
+    /// Lets them wait, or not.
+    pub fn set_moving(&self, is_moving: bool) {
+        self.moving.store(is_moving.into(), Ordering::Release);
     }
 
     pub fn window(&self) -> Duration {

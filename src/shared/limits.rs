@@ -15,14 +15,17 @@ use siphasher::sip::SipHasher13;
 
 use super::core::Core;
 use super::format::layout::Hot;
-use super::registry::SharedRegistry;
+use super::registry::{Inner, SharedRegistry};
 use crate::error::{LimitError, SharedError};
 use crate::limit::rate::Rate;
 use crate::limit::shared::{SharedKeys, SharedPlan};
 use crate::limit::{Decision, WhenKeysFull};
-use crate::sync::Ordering;
+use crate::sync::{Ordering, relax};
 use crate::time::Timestamp;
 use crate::time::clock::{Clock, SteadyClock};
+
+/// The latest time of a decision is noted when it has gone on by so many nanoseconds.
+const NOTED: u64 = 1_000_000_000;
 
 /// A limit for each key, which all processes that have the file open keep together: for a user, an address, a tenant; or one
 /// for all, with the key `""`.
@@ -48,7 +51,7 @@ use crate::time::clock::{Clock, SteadyClock};
 /// ```
 #[derive(Debug)]
 pub struct SharedLimiter {
-    core: Arc<Core>,
+    inner: Arc<Inner>,
     name: String,
     rate: Rate,
     burst: Option<u64>,
@@ -65,7 +68,7 @@ impl SharedRegistry {
     /// [`SharedError::Limit`] if the rate cannot be kept so, or the file was made without room for limiters;
     /// [`SharedError::ReadOnly`].
     pub fn limiter(&self, name: &str, rate: Rate, burst: Option<u64>) -> Result<SharedLimiter, SharedError> {
-        let core = self.inner.shared_core();
+        let (core, inner) = (self.core(), Arc::clone(&self.inner));
         core.check_writable()?;
         let plan = SharedPlan::new(rate, burst)?;
         if SharedKeys::new(core.sections().limits).is_none() {
@@ -73,7 +76,7 @@ impl SharedRegistry {
         }
         let is_coarse = SteadyClock::coarse_step().is_some_and(|step| step * 2 <= plan.fine());
         let (name, when_full) = (name.to_owned(), WhenKeysFull::default());
-        Ok(SharedLimiter { core, name, rate, burst, plan, when_full, is_coarse })
+        Ok(SharedLimiter { inner, name, rate, burst, plan, when_full, is_coarse })
     }
 }
 
@@ -89,44 +92,62 @@ impl SharedLimiter {
     /// Lock-free for a known key: an exchange is lost to a cost that was let through. A new key may be told that there is no
     /// room when others keep taking what it finds.
     pub fn allow(&self, key: impl AsRef<[u8]>, cost: u64) -> Decision {
-        self.decide(key.as_ref(), self.now(), cost).later(self.lag())
+        let decide = |core: &Core| {
+            let now = self.now(core);
+            // To a second: a word that all write.
+            if now.saturating_sub(core.sections().limit_time()) >= NOTED {
+                core.sections().raise_limit_time(now);
+            }
+            self.decide(core, key.as_ref(), now, cost).later(self.lag(core))
+        };
+        self.in_current(decide)
     }
 
     /// The same at `at`. See [`Limiter::allow_at`](crate::Limiter::allow_at).
     pub fn allow_at(&self, key: impl AsRef<[u8]>, at: Timestamp, cost: u64) -> Decision {
-        self.decide(key.as_ref(), self.at(at), cost)
+        self.in_current(|core| self.decide(core, key.as_ref(), at_of(core, at), cost))
     }
 
     /// What `allow(key, 1)` would say now, but with all that remains; nothing is taken and no key is made.
     pub fn peek(&self, key: impl AsRef<[u8]>) -> Decision {
-        self.look(key.as_ref(), self.now()).later(self.lag())
+        self.in_current(|core| self.look(core, key.as_ref(), self.now(core)).later(self.lag(core)))
     }
 
     /// The same at `at`.
     pub fn peek_at(&self, key: impl AsRef<[u8]>, at: Timestamp) -> Decision {
-        self.look(key.as_ref(), self.at(at))
+        self.in_current(|core| self.look(core, key.as_ref(), at_of(core, at)))
     }
 
-    fn keys(&self) -> SharedKeys<'_> {
-        SharedKeys::new(self.core.sections().limits).expect("there is room: it was looked at before")
+    /// What `decide` says of the file that is current. While another is about to take its place, it waits; if another has,
+    /// meanwhile, it says so of that one, where nothing is known of what it said before.
+    #[inline]
+    fn in_current<R>(&self, decide: impl Fn(&Core) -> R) -> R {
+        loop {
+            let core = self.inner.core();
+            let answer = (!core.is_moving()).then(|| decide(core));
+            match answer {
+                Some(answer) if std::ptr::eq(core, self.inner.core()) => return answer,
+                _ => relax(),
+            }
+        }
     }
 
-    fn decide(&self, key: &[u8], now: u64, cost: u64) -> Decision {
-        let answer = self.keys().decide(&self.plan, self.hash(key), now, cost, self.when_full);
+    fn decide(&self, core: &Core, key: &[u8], now: u64, cost: u64) -> Decision {
+        let answer = keys(core).decide(&self.plan, self.hash(core, key), now, cost, self.when_full);
         if answer.lacked_room {
             let row = usize::from(self.when_full == WhenKeysFull::Allow);
-            self.core.sections().words[Hot::Limits.at() + row].fetch_add(1, Ordering::Relaxed);
+            core.sections().words[Hot::Limits.at() + row].fetch_add(1, Ordering::Relaxed);
         }
         // What was decided in a page that is gone was decided by nobody.
-        if self.core.file.is_lost() { Decision::refused(0, self.rate.window()) } else { answer.decision }
+        if core.file.is_lost() { Decision::refused(0, self.rate.window()) } else { answer.decision }
     }
 
-    fn look(&self, key: &[u8], now: u64) -> Decision {
-        self.keys().peek(&self.plan, self.hash(key), now, 1)
+    fn look(&self, core: &Core, key: &[u8], now: u64) -> Decision {
+        keys(core).peek(&self.plan, self.hash(core, key), now, 1)
     }
 
-    fn hash(&self, key: &[u8]) -> u64 {
-        let [first, second] = self.core.header.key;
+    fn hash(&self, core: &Core, key: &[u8]) -> u64 {
+        let [first, second] = core.header.key;
         // Another order than that of names, so that a limiter's hash tells nothing of theirs.
         let mut hasher = SipHasher13::new_with_keys(second, first);
         hasher.write_u64(self.rate.limit());
@@ -138,22 +159,16 @@ impl SharedLimiter {
         hasher.finish()
     }
 
-    fn now(&self) -> u64 {
-        match self.core.times.clock() {
-            Clock::System => SteadyClock.since_boot(self.is_coarse).wrapping_add(self.core.header.limits.offset),
-            clock => self.at(clock.now()),
+    fn now(&self, core: &Core) -> u64 {
+        match core.times.clock() {
+            Clock::System => SteadyClock.since_boot(self.is_coarse).wrapping_add(core.header.limits.offset),
+            clock => at_of(core, clock.now()),
         }
     }
 
-    /// Before the time of limiters began, it is 0.
-    fn at(&self, at: Timestamp) -> u64 {
-        let since = at.as_duration().saturating_sub(Duration::from_micros(self.core.header.limits.origin));
-        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
-    }
-
     /// How long after the time that was read it may already be.
-    fn lag(&self) -> Duration {
-        match self.core.times.clock() {
+    fn lag(&self, core: &Core) -> Duration {
+        match core.times.clock() {
             Clock::System if self.is_coarse => SteadyClock::coarse_step().unwrap_or_default(),
             _ => Duration::ZERO,
         }
@@ -180,14 +195,25 @@ impl SharedLimiter {
     /// How many keys of all limiters of the file are in use: as many as are not as good as new.
     #[must_use]
     pub fn keys_in_use(&self) -> usize {
-        self.keys().len(self.now())
+        let core = self.inner.core();
+        keys(core).len(self.now(core))
     }
 
     /// How many costs of all limiters of the file were refused since there was no room for their key, and how many were let
     /// through unlimited.
     #[must_use]
     pub fn without_room(&self) -> (u64, u64) {
-        let words = &self.core.sections().words[Hot::Limits.at()..];
+        let words = &self.inner.core().sections().words[Hot::Limits.at()..];
         (words[0].load(Ordering::Relaxed), words[1].load(Ordering::Relaxed))
     }
+}
+
+fn keys(core: &Core) -> SharedKeys<'_> {
+    SharedKeys::new(core.sections().limits).expect("there is room: it was looked at before")
+}
+
+/// The time of limiters at `at`. Before it began, it is 0.
+fn at_of(core: &Core, at: Timestamp) -> u64 {
+    let since = at.as_duration().saturating_sub(Duration::from_micros(core.header.limits.origin));
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -394,7 +394,7 @@ impl SharedRegistry {
 
     /// Replaces everything the file holds by what `snapshot` says: a new file takes its place, in one step, also if the
     /// machine fails in the middle of it. Only while no other process has the file open. Handles answer `Refused`
-    /// afterwards. The former file stays mapped until the registry is dropped. A thread that forks meanwhile waits for the last
+    /// afterwards; limits stay as they are, and limiters go on in the new file. The former file stays mapped until the registry is dropped. A thread that forks meanwhile waits for the last
     /// step.
     ///
     /// # Errors
@@ -415,7 +415,12 @@ impl SharedRegistry {
         let draft = rewrite::restored(path, &core.file, core.book(), snapshot)?;
         let (new, header) = draft.open(path, core.file.catches())?;
         let alone = core.file.alone().map_err(failed)?.filter(|_| core.file.is_current()).ok_or_else(in_use)?;
-        draft.replace(path, core.book())?;
+        core.set_moving(true);
+        let replaced = draft.replace(path, core.book());
+        if replaced.is_err() {
+            core.set_moving(false);
+        }
+        replaced?;
         self.inner.set(Core::new(new, header, core.times.copy(), core.watch.clone()));
         // Afterwards: whoever finds it closed finds the new one.
         core.lives().close();

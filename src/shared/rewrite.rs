@@ -87,7 +87,8 @@ impl Draft {
         Ok((RingFile::map(file, path, Access::Write, catches, self.header.layout.words)?, self.header.clone()))
     }
 
-    /// Takes the place of the file `old` at `path`. Whoever calls has that one alone.
+    /// Takes the place of the file `old` at `path`, with its limits as they are now. Whoever calls has that one alone, and nobody
+    /// decides in it.
     ///
     /// # Errors
     /// [`SharedError`], and then `old` is where it was.
@@ -95,16 +96,18 @@ impl Draft {
         // Of what was removed since this one was made, others may hear: the next removal begins a higher epoch.
         let epoch = old.sections.hot(Hot::Epoch).load(Ordering::Acquire).min(LAST_EPOCH);
         self.book().sections.hot(Hot::Epoch).fetch_max(epoch, Ordering::Relaxed);
+        copy_limits(old, self.book());
         self.map.flush_range(0, 4_096).map_err(|error| SharedError::io(path, "it cannot be written", error))?;
         self.unnamed.replace(path)
     }
 }
 
 impl LimitTime {
-    /// A time of limiters that begins at `origin`, in microseconds since 1970.
-    fn new(origin: u64) -> Self {
+    /// A time of limiters that begins at `origin`, in microseconds since 1970. It is `latest` at the earliest, in nanoseconds:
+    /// where the clock was set back, time goes on from there, as no limit can be kept of a time that comes again.
+    fn new(origin: u64, latest: u64) -> Self {
         let now = SystemClock.now().as_duration().as_micros() as u64;
-        let since = now.saturating_sub(origin).saturating_mul(1_000);
+        let since = now.saturating_sub(origin).saturating_mul(1_000).max(latest);
         Self { offset: since.wrapping_sub(SteadyClock.since_boot(false)), origin }
     }
 }
@@ -117,7 +120,7 @@ fn new_key() -> [u64; 2] {
 
 /// Makes an empty file at `path`, unless there is one, in which limiters' time begins at `now`; answers whether it did.
 pub fn make(path: &Path, layout: Layout, now: Timestamp) -> Result<bool, SharedError> {
-    let limits = LimitTime::new(now.as_duration().as_micros() as u64);
+    let limits = LimitTime::new(now.as_duration().as_micros() as u64, 0);
     let draft = Draft::new(path, layout, new_key(), limits)?;
     draft.seal(path)?;
     draft.unnamed.publish(path)
@@ -237,7 +240,7 @@ pub fn restored(path: &Path, old: &RingFile, of: Book<'_>, snapshot: &RegistrySn
     let finds = finds_for(&of.header.layout.room, snapshot.removed.iter().map(|removed| &removed.removal));
     let room = Room { frozen, finds, ..of.header.layout.room };
     let layout = layout(path, &of.header.layout, room)?;
-    let draft = Draft::new(path, layout, new_key(), LimitTime::new(of.header.limits.origin))?;
+    let draft = Draft::new(path, layout, of.header.key, of.header.limits)?;
     let (to, geometry) = (draft.book(), &draft.header.layout.geometry);
     to.check(snapshot)?;
     if endpoints > max_endpoints {
@@ -266,6 +269,8 @@ pub fn restored(path: &Path, old: &RingFile, of: Book<'_>, snapshot: &RegistrySn
     }
     // By the shares.
     to.tell_voids();
+    // So that most are on the disk; once more when it takes the old one's place.
+    copy_limits(of, to);
     draft.unnamed.belong_like(old.file()).map_err(|error| SharedError::io(path, "it cannot be made", error))?;
     draft.seal(path)?;
     Ok(draft)
@@ -319,7 +324,8 @@ fn copy(
     removals.values_mut().for_each(|removal| removal.forget_before(expired));
     let finds = finds_for(&room, removals.values());
     let layout = layout(path, &like, Room { frozen: frozen_words, finds, ..room })?;
-    let mut draft = Draft::new(path, layout, header.key, LimitTime::new(header.limits.origin))?;
+    let mut draft =
+        Draft::new(path, layout, header.key, LimitTime::new(header.limits.origin, from.sections.limit_time()))?;
     let to = draft.book();
     let mut moved = Frozen::new();
     let mut left_behind = from.sections.outcomes().counted;
@@ -377,9 +383,7 @@ fn copy(
     }
     // By the shares.
     to.tell_voids();
-    for (word, old) in to.sections.limits.iter().zip(from.sections.limits) {
-        word.store(old.load(Ordering::Acquire), Ordering::Relaxed);
-    }
+    copy_limits(from, to);
     for (word, old) in to.sections.tally().iter().zip(from.sections.tally()) {
         word.store(old.load(Ordering::Acquire), Ordering::Relaxed);
     }
@@ -411,6 +415,15 @@ fn shares(from: Book<'_>, life: Life<'_>, frozen: &Frozen) -> Shares {
     }
     all.retain(|_, share| !share.cells.is_empty());
     all
+}
+
+/// Copies the states of limiters, and how far their time has come. A slot that is changed meanwhile is as one whose process was
+/// killed.
+fn copy_limits(from: Book<'_>, to: Book<'_>) {
+    for (word, old) in to.sections.limits.iter().zip(from.sections.limits) {
+        word.store(old.load(Ordering::Acquire), Ordering::Relaxed);
+    }
+    to.sections.raise_limit_time(from.sections.limit_time());
 }
 
 fn copy_row(from: Book<'_>, old: Life<'_>, to: Book<'_>, new: Life<'_>) {

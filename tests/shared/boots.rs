@@ -5,9 +5,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use hitring::shared::{Wanted, compact};
-use hitring::{ManualClock, Registry, SharedRegistry};
+use hitring::{ManualClock, Registry, SharedRegistry, SystemClock};
 
 use super::exchange::alone;
+use super::files::forged;
 use super::{Folder, MINUTE, START, at, small};
 
 /// A service that is started daily, and merges another each day, takes years for so many.
@@ -78,4 +79,35 @@ fn a_file_takes_in_more_registries_than_it_knows_one_by_one() {
     compact(&path, &compacted, Wanted::default()).expect("nobody has it");
     let registry = small().clock(clock.clone()).open(&compacted).expect("it is whole");
     assert_eq!(registry.total(Duration::from_secs(1)).map(u64::from), Ok(MANY + 7));
+}
+
+/// A boot with the wall clock two days behind the time of limiters: it is the same for them whether the clock was set back, or
+/// was ahead before.
+#[test]
+fn limits_go_on_after_a_boot_with_the_clock_set_back() {
+    let folder = Folder::in_memory();
+    let path = folder.file("hits.ring");
+    let builder = || small().clock(SystemClock);
+    drop(builder().create(&path).expect("it can be made"));
+    let bytes = fs::read(&path).expect("it can be read");
+    let offset = u64::from_le_bytes(bytes[20 * 8..21 * 8].try_into().expect("eight bytes"));
+    fs::write(&path, forged(&bytes, 20, offset.wrapping_add(2 * 86_400_000_000_000))).expect("it can be written");
+    for burst in [None, Some(5)] {
+        let limiter = |registry: &SharedRegistry| {
+            registry.limiter("logins", "5/minute".parse().expect("a rate"), burst).expect("there is room")
+        };
+        let registry = builder().open(&path).expect("it is whole");
+        assert!(limiter(&registry).allow("ann", 5).allowed && !limiter(&registry).allow("ann", 5).allowed);
+        drop(registry);
+        let copy = path.with_extension("copy");
+        fs::copy(&path, &copy).expect("it can be copied");
+        fs::rename(copy, &path).expect("it can be replaced");
+        let registry = builder().open(&path).expect("a boot locks nobody out");
+        let limiter = limiter(&registry);
+        assert!(!limiter.allow("ann", 5).allowed, "it is not open");
+        // What was let through is forgotten after a minute, and a second of time may have come twice.
+        let wait = limiter.allow("ann", 5).retry_after;
+        assert!(wait <= Duration::from_secs(63), "it does not stay shut: {wait:?}");
+        assert!(limiter.allow(if burst.is_some() { "ben" } else { "cleo" }, 5).allowed);
+    }
 }

@@ -44,7 +44,7 @@ fn whole() -> (Folder, Vec<u8>) {
 }
 
 /// `bytes` with `word` of the header as `value`, and a checksum that is right for it.
-fn forged(bytes: &[u8], word: usize, value: u64) -> Vec<u8> {
+pub fn forged(bytes: &[u8], word: usize, value: u64) -> Vec<u8> {
     let mut forged = bytes.to_vec();
     forged[word * 8..word * 8 + 8].copy_from_slice(&value.to_le_bytes());
     let end = (HEADER - 1) * 8;

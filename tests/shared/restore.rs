@@ -272,3 +272,55 @@ fn a_parent_that_dropped_its_privileges_is_not_alone_after_a_fork() {
         });
     });
 }
+
+#[test]
+fn limits_stay_over_a_restore() {
+    alone(|| {
+        let made = made();
+        let rate = || "5/minute".parse().expect("a rate");
+        for burst in [None, Some(5)] {
+            let before = made.limiter("logins", rate(), burst).expect("there is room");
+            assert!(before.allow("ann", 5).allowed && before.allow("bob", 2).allowed);
+            for _ in 0..3 {
+                made.restore(&empty()).expect("it is alone");
+                let after = made.limiter("logins", rate(), burst).expect("there is room");
+                for limiter in [&before, &after] {
+                    assert!(!limiter.allow("ann", 1).allowed);
+                    assert_eq!(limiter.peek("bob").remaining, 3);
+                }
+            }
+            assert!(before.allow("bob", 3).allowed && !before.allow("bob", 1).allowed);
+            made.clock.advance(MINUTE * 2).expect("in range");
+            assert!(before.allow("ann", 5).allowed);
+        }
+    });
+}
+
+#[test]
+fn limits_beside_a_restore_let_no_more_through() {
+    const LIMIT: u64 = 100_000;
+    const RESTORES: u64 = 30;
+    alone(|| {
+        let made = made();
+        let rate = format!("{LIMIT}/hour").parse().expect("a rate");
+        let limiter = made.limiter("all", rate, None).expect("there is room");
+        let done = AtomicBool::new(false);
+        let allowed = together(3, |number| {
+            if number == 0 {
+                (0..RESTORES).for_each(|_| made.restore(&empty()).expect("it is alone"));
+                done.store(true, Ordering::Release);
+                return 0;
+            }
+            let mut allowed = 0;
+            while !done.load(Ordering::Acquire) {
+                allowed += u64::from(limiter.allow("one", 1).allowed);
+            }
+            allowed
+        });
+        let allowed: u64 = allowed.into_iter().sum();
+        // Of each thread one decision for each restore may be under way.
+        assert!((1..=LIMIT + 2 * RESTORES).contains(&allowed), "{allowed}");
+        let more = (0..LIMIT).take_while(|_| limiter.allow("one", 1).allowed).count() as u64;
+        assert!((LIMIT..=LIMIT + 2 * RESTORES).contains(&(allowed + more)), "{allowed} and {more}");
+    });
+}

@@ -59,7 +59,8 @@ pub enum Hot {
     Others,
     /// How much room visitors take.
     Visitors,
-    /// Costs of limiters that were refused, and that were let through, since there was no room: two words.
+    /// Costs of limiters that were refused, and that were let through, since there was no room; the latest time of a decision:
+    /// three words.
     Limits,
     /// How many merges there were.
     Heard,

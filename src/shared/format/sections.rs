@@ -14,6 +14,9 @@ use super::visitors::Visitors;
 use crate::cell::outcome::{Outcome, Outcomes};
 use crate::sync::{AtomicU64, Ordering};
 
+/// Behind the numbers of costs without room.
+const LIMIT_TIME: usize = Hot::Limits.at() + 2;
+
 /// The sections of a mapped file.
 #[derive(Clone, Copy, Debug)]
 pub struct Sections<'a> {
@@ -59,6 +62,17 @@ impl<'a> Sections<'a> {
     /// The tallies of hits that no life here has: those of lives that did not come along, and the refused.
     pub fn tally(self) -> &'a [AtomicU64] {
         &self.words[Hot::Tally.at()..Hot::Tally.at() + 5]
+    }
+
+    /// The latest time at which a limiter decided, as far as it was noted.
+    #[inline]
+    pub fn limit_time(self) -> u64 {
+        self.words[LIMIT_TIME].load(Ordering::Relaxed)
+    }
+
+    /// Notes that a limiter decided at `now`.
+    pub fn raise_limit_time(self, now: u64) {
+        self.words[LIMIT_TIME].fetch_max(now, Ordering::Relaxed);
     }
 
     /// What became of all hits that were brought to this file.
