@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::format::frozen::{self, Frozen};
+use super::format::frozen::{self, Frozen, Shares};
 use super::format::header::Header;
 use super::format::layout::Hot;
 use super::format::lives::Life;
@@ -16,6 +16,7 @@ use crate::cell::removal::{self, Removal};
 use crate::cell::totals::Totals;
 use crate::cell::writer::Writer;
 use crate::counter::strategy::Strategy;
+use crate::registry::replicas::Replicas;
 use crate::registry::snapshot::{EndpointCells, RegistrySnapshot, Removed, WriterCells};
 use crate::sketch::uniques::Parts;
 use crate::sync::Ordering;
@@ -31,6 +32,14 @@ pub struct Book<'a> {
 impl<'a> Book<'a> {
     pub fn others(self) -> Others<'a> {
         Others { words: self.sections.others, merges: self.sections.hot(Hot::Others) }
+    }
+
+    /// What is known of other registries. This file's own may be among them, where one was killed that was about to begin a new
+    /// writer.
+    pub fn known(self) -> Replicas {
+        let mut known = self.others().read();
+        known.known.remove(&self.header.replica);
+        known
     }
 
     pub fn parts(self) -> Parts {
@@ -65,6 +74,16 @@ impl<'a> Book<'a> {
     /// What is frozen of each life.
     pub fn frozen(self) -> Frozen {
         frozen::read(self.sections.frozen, self.last_tick())
+    }
+
+    /// What is frozen of the `wanted` lives.
+    pub fn frozen_of(self, wanted: impl Fn(Life<'a>) -> bool) -> Frozen {
+        self.frozen_lives().filter(|&(life, _)| self.sections.lives.get(life).is_some_and(&wanted)).collect()
+    }
+
+    /// What is frozen, life by life.
+    pub fn frozen_lives(self) -> impl Iterator<Item = (usize, Shares)> + use<'a> {
+        frozen::lives(self.sections.frozen, self.last_tick())
     }
 
     /// Every living life of the file's own.
@@ -127,7 +146,7 @@ impl<'a> Book<'a> {
         let frozen = self.frozen();
         // Before the cells, so that no total is without its cells' hits.
         let own = self.own_totals();
-        let mut totals = self.others().read().totals();
+        let mut totals = self.known().totals();
         totals.insert(self.header.replica, own);
         let mut endpoints = BTreeMap::new();
         for life in self.alive() {
@@ -177,7 +196,7 @@ impl<'a> Book<'a> {
 
     /// What was removed, by the unit of the name. Which hits were found is in the lives that are over, and in the finds.
     pub fn removals(self) -> BTreeMap<u64, Removal> {
-        let (lives, last_tick, frozen) = (self.sections.lives, self.last_tick(), self.frozen());
+        let (lives, last_tick) = (self.sections.lives, self.last_tick());
         let (form, resolution) = (self.form(), self.header.layout.geometry.resolution());
         let mut removals = BTreeMap::new();
         for record in lives.names.iter() {
@@ -188,7 +207,9 @@ impl<'a> Book<'a> {
                 removals.insert(record.unit(), Removal { epoch, at, found: BTreeMap::new() });
             }
         }
-        for life in lives.iter().filter(|life| !life.is_alive() && !life.is_merged()) {
+        let is_over = |life: Life<'_>| !life.is_alive() && !life.is_merged();
+        let frozen = self.frozen_of(is_over);
+        for life in lives.iter().filter(|&life| is_over(life)) {
             let Some(removal) = removals.get_mut(&life.name()) else { continue };
             for (writer, cells) in self.cells(life, &frozen) {
                 let found = removal::find(&cells, form, resolution, removal.at);

@@ -11,7 +11,7 @@ use super::format::finds::room_for;
 use super::format::header::Header;
 use super::format::layout::{Layout, Room};
 use super::registry::SharedRegistry;
-use super::rewrite;
+use super::{renew, rewrite};
 use crate::counter::query::Times;
 use crate::error::{ConfigError, SharedError};
 use crate::events::watch::Watch;
@@ -149,7 +149,7 @@ impl SharedBuilder {
         let layout = self.layout(path)?;
         self.check_skew(&layout.geometry)?;
         loop {
-            match rewrite::attach(path, false, self.catch_sigbus)? {
+            match renew::attach(path, false, self.catch_sigbus)? {
                 Some((file, header)) => {
                     self.check_settings(path, &layout, &header.layout)?;
                     return self.registry(file, header);
@@ -171,8 +171,7 @@ impl SharedBuilder {
     /// [`SharedError`]; nothing was changed.
     pub fn open(self, path: impl AsRef<Path>) -> Result<SharedRegistry, SharedError> {
         let path = path.as_ref();
-        let (file, header) =
-            rewrite::attach(path, true, self.catch_sigbus)?.ok_or_else(|| SharedError::missing(path))?;
+        let (file, header) = renew::attach(path, true, self.catch_sigbus)?.ok_or_else(|| SharedError::missing(path))?;
         self.registry(file, header)
     }
 
@@ -203,6 +202,7 @@ impl SharedBuilder {
             visitors: self.visitors.unwrap_or_else(|| each(VISITORS)),
             limits: self.limits.unwrap_or(LIMITS),
             frozen: 0,
+            gap: 0,
             finds: room_for(endpoints),
         };
         Layout::new(geometry, precision, room).ok_or_else(|| SharedError::TooLarge { path: path.into() })

@@ -25,6 +25,7 @@ use super::format::layout::Hot;
 use super::format::lives::Life;
 use super::format::names::LAST_EPOCH;
 use super::format::sections::hash;
+use super::format::visitors::FIRST as SMALLEST;
 use crate::sync::Ordering;
 use crate::time::Tick;
 
@@ -71,10 +72,10 @@ impl<'a> Check<'a> {
 
     fn names(&mut self) {
         let (sections, lives) = (self.book.sections, self.book.sections.lives);
-        let mut names = BTreeSet::new();
-        for (unit, record) in lives.names.records() {
+        for bucket in lives.names.buckets_in_use() {
+            let unit = bucket.unit();
             let used = sections.hot(Hot::Names).load(Ordering::Acquire) as usize;
-            let Some(record) = record.filter(|record| record.end() <= used) else {
+            let Some(record) = lives.names.get(unit).filter(|record| record.end() <= used) else {
                 self.fault(format!("a name lies at {unit}, where there is none"));
                 continue;
             };
@@ -82,30 +83,26 @@ impl<'a> Check<'a> {
                 self.fault(format!("the name at {unit} is not what it was written as"));
                 continue;
             };
-            let found = lives.names.find(self.hash(&name), &name);
-            if found.is_none_or(|found| found.unit() != unit) {
+            // Of two records of a name it finds one.
+            let hash = self.hash(&name);
+            let found = lives.names.find(hash, &name);
+            if !bucket.may_be_of(hash) || found.is_none_or(|found| found.unit() != unit) {
                 self.fault(format!("{name:?} is not found where it lies, at {unit}"));
             }
             let life = record.life().load(Ordering::Acquire);
             if life != 0 && lives.last(record).is_none_or(|last| last.is_merged() || last.index() >= lives.begun()) {
                 self.fault(format!("the name at {unit} leads to life {}, which is not its own", life - 1));
             }
-            if !names.insert(name.clone()) {
-                self.fault(format!("{name:?} has two records"));
-            }
         }
     }
 
     fn lives(&mut self) {
         let lives = self.book.sections.lives;
-        let units: BTreeSet<u64> = lives.names.records().map(|(unit, _)| unit).collect();
         for life in self.lives_of() {
             let index = life.index();
-            if !units.contains(&life.name()) {
-                self.fault(format!("life {index} has no name"));
-            }
             // It may end, and another begin: that it is alive is looked at afterwards.
-            let last = lives.names.get(life.name()).and_then(|name| lives.last(name));
+            let name = self.book.name_of(life).and_then(|name| lives.names.find(self.hash(&name), &name));
+            let last = name.and_then(|name| lives.last(name));
             let is_found = last.is_some_and(|last| last.index() == index || last.index() > index && !life.is_alive());
             if !life.is_merged() && !is_found {
                 self.fault(format!("life {index} is not found by its name"));
@@ -154,14 +151,15 @@ impl<'a> Check<'a> {
 
     fn visitors(&mut self) {
         let (pool, parts) = (self.book.sections.visitors, self.book.parts());
-        let mut taken = BTreeSet::new();
+        let mut taken = vec![false; pool.words.len() / SMALLEST];
         for life in self.lives_of().filter(|life| !life.is_merged()) {
             let tables = pool.tables(life, parts, parts.part(self.last_tick));
             let index = life.index();
             match tables {
                 Err(what) => self.fault(format!("the visitors of life {index} have {what}")),
                 Ok(tables) => {
-                    if !tables.into_iter().all(|table| taken.insert(table)) {
+                    let is_taken = |table: u64| std::mem::replace(&mut taken[table as usize / SMALLEST], true);
+                    if tables.into_iter().any(is_taken) {
                         self.fault(format!("the visitors of life {index} are another's"));
                     }
                 }

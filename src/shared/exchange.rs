@@ -77,7 +77,9 @@ impl<'a> Book<'a> {
     /// lock.
     pub fn merge(self, snapshot: &RegistrySnapshot, now: Tick) -> Result<u64, SnapshotError> {
         self.check(snapshot)?;
-        let frozen = self.frozen();
+        let names: BTreeSet<u64> =
+            snapshot.endpoints.iter().filter_map(|theirs| self.find(&theirs.name)).map(|name| name.unit()).collect();
+        let frozen = self.frozen_of(|life| names.contains(&life.name()));
         let known = self.removals();
         let heard: BTreeMap<&str, &Removal> =
             snapshot.removed.iter().map(|removed| (&*removed.name, &removed.removal)).collect();
@@ -110,7 +112,7 @@ impl<'a> Book<'a> {
         }
         self.tell_voids();
         let geometry = &self.header.layout.geometry;
-        let mut others = self.others().read();
+        let mut others = self.known();
         others.hear(snapshot, self.header.replica, geometry, now);
         self.others().write(others, ring_before(now, geometry));
         Ok(left_out)

@@ -133,7 +133,7 @@ impl Inspection {
             is_copy: self.is_copy,
             room: room_of(book.sections, layout),
             endpoints: top.len() as u64,
-            merged: book.others().read().known.len() as u64,
+            merged: book.known().known.len() as u64,
             outcomes: book.sections.outcomes(),
             top,
         };

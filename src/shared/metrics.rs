@@ -35,7 +35,7 @@ pub struct SharedRoom {
 impl Core {
     pub fn metrics(&self) -> Metrics {
         let (book, geometry) = (self.book(), self.geometry());
-        let totals = book.own_totals().plus(book.others().read().sum());
+        let totals = book.own_totals().plus(book.known().sum());
         let (mut endpoints_count, mut memory_entries) = (0, 0);
         for life in book.alive() {
             endpoints_count += 1;

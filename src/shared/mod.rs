@@ -30,10 +30,12 @@
 //! | `voids` | which hits in the slots are void |
 //! | `exchange` | merges |
 //! | `rewrite` | a new file from an old one |
+//! | `check` | what does not fit together |
+//! | `renew` | a new writer in a copy, or after a boot |
 //! | `core`, `metrics` | recording and asking, by name and by life; what there is |
 //! | `handle`, `registry`, `builder` | what users have |
 //! | `limits`, `watch` | limits that all processes keep together; thresholds and events |
-//! | `check`, `inspect` | what does not fit together; looking at a file without touching it |
+//! | `inspect` | looking at a file without touching it |
 //!
 //! # Guarantees
 //! | method | progress | what a reader beside writers sees |
@@ -66,6 +68,8 @@ mod book;
 mod voids;
 mod exchange;
 mod rewrite;
+mod check;
+mod renew;
 mod core;
 mod metrics;
 mod handle;
@@ -73,7 +77,6 @@ mod registry;
 mod builder;
 mod limits;
 mod watch;
-mod check;
 mod inspect;
 
 pub use self::{

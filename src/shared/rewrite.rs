@@ -1,4 +1,5 @@
-//! A new file from an old one: for another writer, for more room, for another window.
+//! A new file from an old one: for what a snapshot says, for more room, for another window; and for another writer where the old
+//! one cannot be gone on with (renew.rs).
 //!
 //! What is copied is what is alive: names, lives, slots, totals, visitors, states of limiters. Removed lives, names that were never
 //! used and damaged records stay behind, so the new file has room again. It has a replica of its own, and what its slots have
@@ -19,7 +20,6 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ use memmap2::MmapRaw;
 use super::book::Book;
 use super::exchange::{by_tick, forgotten_by, ring_before};
 use super::file::lock::{self, Byte, Changing};
-use super::file::{self, Access, Found, Opened, RingFile, Unnamed, find, is_at, open, sync_folder};
+use super::file::{Access, RingFile, Unnamed, find};
 use super::format::finds::room_for;
 use super::format::frozen::{self, Frozen, Share, Shares};
 use super::format::header::{Header, LimitTime};
@@ -51,9 +51,14 @@ use crate::time::clock::{SteadyClock, SystemClock};
 use crate::time::{Tick, Timestamp};
 use crate::window::geometry::Geometry;
 
+/// Lives between two signs that a copy goes on.
+pub const STEP: usize = 1_024;
+/// Bytes that are brought to the disk between two such signs.
+const FLUSHED: usize = 1 << 26;
+
 /// A file that is being made.
 pub struct Draft {
-    unnamed: Unnamed,
+    pub unnamed: Unnamed,
     map: MmapRaw,
     header: Header,
 }
@@ -75,8 +80,13 @@ impl Draft {
         Book { sections: Sections::new(words, &self.header.layout), header: &self.header }
     }
 
-    fn seal(&self, path: &Path) -> Result<(), SharedError> {
-        self.map.flush().map_err(|error| SharedError::io(path, "it cannot be written", error))?;
+    /// Brings it to the disk; calls `goes_on` every now and then.
+    fn seal(&self, path: &Path, goes_on: impl Fn()) -> Result<(), SharedError> {
+        for begin in (0..self.map.len()).step_by(FLUSHED) {
+            goes_on();
+            let flushed = self.map.flush_range(begin, FLUSHED.min(self.map.len() - begin));
+            flushed.map_err(|error| SharedError::io(path, "it cannot be written", error))?;
+        }
         self.unnamed.seal(path, &self.header)
     }
 
@@ -105,7 +115,7 @@ impl Draft {
 impl LimitTime {
     /// A time of limiters that begins at `origin`, in microseconds since 1970. It is `latest` at the earliest, in nanoseconds:
     /// where the clock was set back, time goes on from there, as no limit can be kept of a time that comes again.
-    fn new(origin: u64, latest: u64) -> Self {
+    pub fn new(origin: u64, latest: u64) -> Self {
         let now = SystemClock.now().as_duration().as_micros() as u64;
         let since = now.saturating_sub(origin).saturating_mul(1_000).max(latest);
         Self { offset: since.wrapping_sub(SteadyClock.since_boot(false)), origin }
@@ -122,56 +132,8 @@ fn new_key() -> [u64; 2] {
 pub fn make(path: &Path, layout: Layout, now: Timestamp) -> Result<bool, SharedError> {
     let limits = LimitTime::new(now.as_duration().as_micros() as u64, 0);
     let draft = Draft::new(path, layout, new_key(), limits)?;
-    draft.seal(path)?;
+    draft.seal(path, || ())?;
     draft.unnamed.publish(path)
-}
-
-/// The file at `path`, for writing; `None` if there is none.
-///
-/// # Errors
-/// [`SharedError::Owner`], before anything is changed, if it belongs to neither this user nor root and `trusts` is false.
-pub fn attach(path: &Path, trusts: bool, catches: bool) -> Result<Option<(RingFile, Header)>, SharedError> {
-    let check = |file: &File| match file::untrusted_owner(file) {
-        Ok(Some(uid)) if !trusts => Err(SharedError::Owner { path: path.into(), uid }),
-        Ok(_) => Ok(()),
-        Err(error) => Err(SharedError::io(path, "its owner cannot be told", error)),
-    };
-    loop {
-        match open(path, catches)? {
-            Opened::File(file, header) => {
-                check(file.file())?;
-                return Ok(Some((file, header)));
-            }
-            Opened::Copy(found) => {
-                check(&found.file)?;
-                renew(path, &found, catches)?;
-            }
-            Opened::None => return Ok(None),
-        }
-    }
-}
-
-/// Puts a file in the place of the one that was found at `path`, a copy, in which a new writer goes on.
-pub fn renew(path: &Path, found: &Found, catches: bool) -> Result<(), SharedError> {
-    let path = &path.canonicalize().map_err(|error| SharedError::io(path, "it cannot be found", error))?;
-    let failed = |error| SharedError::io(path, "it cannot be locked", error);
-    let in_use = || SharedError::InUse { path: path.into() };
-    let _changing = Changing::wait(&found.file, None).map_err(failed)?.ok_or_else(in_use)?;
-    if !is_at(&found.file, path).unwrap_or(false) {
-        // Somebody else has done it.
-        return Ok(());
-    }
-    if !lock::take(&found.file, Byte::Present).map_err(failed)? {
-        return Err(in_use());
-    }
-    file::sweep(path);
-    let old = found.file.try_clone().map_err(failed)?;
-    let old = RingFile::map(old, path, Access::Read, catches, found.header.layout.words)?;
-    let room = found.header.layout.room;
-    let draft = copy(path, &old, &found.header, Room { frozen: 0, ..room }, None)?;
-    draft.unnamed.belong_like(&found.file).map_err(failed)?;
-    draft.unnamed.replace(path)?;
-    sync_folder(&found.file, path, "a new writer has begun, but its folder cannot be brought to the disk")
 }
 
 /// What a compaction changes; `None` is as it was.
@@ -209,7 +171,7 @@ pub fn compact(from: &Path, to: &Path, wanted: Wanted) -> Result<(), SharedError
             ..room
         };
     }
-    let draft = copy(to, &old, &found.header, Room { frozen: 0, ..room }, wanted.window)?;
+    let draft = copy(to, &old, &found.header, room, wanted.window, || ())?;
     draft.unnamed.belong_like(&found.file).map_err(failed)?;
     if draft.unnamed.publish(to)? {
         Ok(())
@@ -238,7 +200,7 @@ pub fn restored(path: &Path, old: &RingFile, of: Book<'_>, snapshot: &RegistrySn
     let shares: Frozen = kept.iter().map(|(theirs, _)| writers_of(theirs)).enumerate().collect();
     let frozen = frozen::write(&shares).len() as u64;
     let finds = finds_for(&of.header.layout.room, snapshot.removed.iter().map(|removed| &removed.removal));
-    let room = Room { frozen, finds, ..of.header.layout.room };
+    let room = Room { frozen, gap: 0, finds, ..of.header.layout.room };
     let layout = layout(path, &of.header.layout, room)?;
     let draft = Draft::new(path, layout, of.header.key, of.header.limits)?;
     let (to, geometry) = (draft.book(), &draft.header.layout.geometry);
@@ -272,7 +234,7 @@ pub fn restored(path: &Path, old: &RingFile, of: Book<'_>, snapshot: &RegistrySn
     // So that most are on the disk; once more when it takes the old one's place.
     copy_limits(of, to);
     draft.unnamed.belong_like(old.file()).map_err(|error| SharedError::io(path, "it cannot be made", error))?;
-    draft.seal(path)?;
+    draft.seal(path, || ())?;
     Ok(draft)
 }
 
@@ -296,13 +258,14 @@ fn layout(path: &Path, like: &Layout, room: Room) -> Result<Layout, SharedError>
     Layout::new(like.geometry, like.precision, room).ok_or_else(|| SharedError::TooLarge { path: path.into() })
 }
 
-/// A draft of what is alive in `old`.
-fn copy(
+/// A draft of what is alive in `old`; calls `goes_on` every now and then.
+pub fn copy(
     path: &Path,
     old: &RingFile,
     header: &Header,
     room: Room,
     window: Option<Duration>,
+    goes_on: impl Fn(),
 ) -> Result<Draft, SharedError> {
     let from = Book { sections: Sections::new(old.words(), &header.layout), header };
     let mut like = header.layout.clone();
@@ -312,24 +275,25 @@ fn copy(
     let full = || SharedError::Full { path: path.into(), max_endpoints: room.endpoints };
     let cells = from.frozen();
     let slots = like.geometry.slots();
-    // By the clock and by the hits: whichever is behind is not ahead of the truth.
-    let rows = from.alive().flat_map(|life| std::iter::once(life).chain(from.merged(life)));
-    let newest = rows.flat_map(|life| from.row(life)).map(|cell| cell.tick).max();
-    let now = like.geometry.resolution().tick(SystemClock.now()).min(newest.unwrap_or_default());
+    let now = newest(from);
     // Before anything is made: how many cells are another writer's from now on.
-    let frozen: Frozen = from.alive().map(|life| (life.index(), shares(from, life, &cells))).collect();
+    let frozen: Frozen =
+        from.alive().map(|life| (life.index(), shares(from, life, cells.get(&life.index())))).collect();
     let frozen_words = frozen::write(&frozen).len() as u64;
     let mut removals = from.removals();
     let expired = ring_before(now, &like.geometry);
     removals.values_mut().for_each(|removal| removal.forget_before(expired));
     let finds = finds_for(&room, removals.values());
-    let layout = layout(path, &like, Room { frozen: frozen_words, finds, ..room })?;
+    let layout = layout(path, &like, Room { frozen: frozen_words, gap: 0, finds, ..room })?;
     let mut draft =
         Draft::new(path, layout, header.key, LimitTime::new(header.limits.origin, from.sections.limit_time()))?;
     let to = draft.book();
     let mut moved = Frozen::new();
     let mut left_behind = from.sections.outcomes().counted;
-    for life in from.alive() {
+    for (number, life) in from.alive().enumerate() {
+        if number % STEP == 0 {
+            goes_on();
+        }
         let Some(text) = from.name_of(life) else { continue };
         let name = to.sections.lives.names.find_or_insert(hash(header.key, &text), &text).map_err(|_| full())?;
         name.raise_ended(life.epoch());
@@ -375,7 +339,7 @@ fn copy(
             }
         }
     }
-    let mut others = from.others().read();
+    let mut others = from.known();
     others.know(header.replica, from.own_totals(), now);
     to.others().write(others, expired);
     for (word, value) in to.sections.frozen.iter().zip(frozen::write(&moved)) {
@@ -396,14 +360,20 @@ fn copy(
     to.sections.hot(Hot::Epoch).store(epoch, Ordering::Relaxed);
     let began = to.sections.outcomes();
     draft.header.began = began;
-    draft.seal(path)?;
+    draft.seal(path, goes_on)?;
     Ok(draft)
+}
+
+/// Now, by the clock or by the hits: whichever is behind is not ahead of the truth.
+pub fn newest(from: Book<'_>) -> Tick {
+    let rows = from.alive().flat_map(|life| std::iter::once(life).chain(from.merged(life)));
+    let newest = rows.flat_map(|life| from.row(life)).map(|cell| cell.tick).max();
+    from.header.layout.geometry.resolution().tick(SystemClock.now()).min(newest.unwrap_or_default())
 }
 
 /// The cells of a life by writer, its own with them. Also those that have left every window by some clock: clocks are set back,
 /// and what is in a slot without its share would count twice.
-fn shares(from: Book<'_>, life: Life<'_>, frozen: &Frozen) -> Shares {
-    let shares = frozen.get(&life.index());
+pub fn shares(from: Book<'_>, life: Life<'_>, shares: Option<&Shares>) -> Shares {
     let own = frozen::without(from.row(life), shares);
     let mut all = shares.cloned().unwrap_or_default();
     let cells = own.into_iter().map(|cell| (cell.tick, cell.count)).collect();

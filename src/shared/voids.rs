@@ -54,7 +54,8 @@ impl Book<'_> {
     /// The void hits of all lives that are alive.
     pub fn voids(self) -> Voids {
         let heard = self.sections.hot(Hot::Heard).load(Ordering::Acquire);
-        let (frozen, removals) = (self.frozen(), self.removals());
+        let removals = self.removals();
+        let frozen = self.frozen_of(|life| removals.contains_key(&life.name()));
         let form = self.form();
         let resolution = self.header.layout.geometry.resolution();
         let mut lives = BTreeMap::new();

@@ -9,6 +9,7 @@ use hitring::{ManualClock, Registry, SharedRegistry, SystemClock};
 
 use super::exchange::alone;
 use super::files::forged;
+use super::processes::{fork, wait};
 use super::{Folder, MINUTE, START, at, small};
 
 /// A service that is started daily, and merges another each day, takes years for so many.
@@ -110,4 +111,39 @@ fn limits_go_on_after_a_boot_with_the_clock_set_back() {
         assert!(wait <= Duration::from_secs(63), "it does not stay shut: {wait:?}");
         assert!(limiter.allow(if burst.is_some() { "ben" } else { "cleo" }, 5).allowed);
     }
+}
+
+/// One begins the new writer, and the others wait for it, however many there are.
+#[test]
+fn all_who_open_a_file_after_a_boot_go_on_under_one_new_writer() {
+    const OPENERS: u64 = 12;
+    let (folder, clock) = (Folder::in_memory(), ManualClock::new(at(START)));
+    let path = folder.file("hits.ring");
+    let builder = || small().max_endpoints(5_000).clock(clock.clone());
+    let registry = builder().create(&path).expect("it can be made");
+    for number in 0..4_000 {
+        assert!(registry.record_hit(&format!("/{number}"), 1).expect("a name").is_counted());
+    }
+    let before = registry.snapshot();
+    drop(registry);
+    let copy = path.with_extension("copy");
+    fs::copy(&path, &copy).expect("it can be copied");
+    fs::rename(copy, &path).expect("it can be replaced");
+    let open = || {
+        let registry = small().clock(clock.clone()).open(&path).expect("it is waited for");
+        assert!(registry.record_hit("/0", 1).expect("a name").is_counted());
+    };
+    let children: Vec<_> = (0..OPENERS).map(|_| fork(open)).collect();
+    children.into_iter().for_each(|child| assert_eq!(wait(child), 0));
+    let registry = small().clock(clock.clone()).open(&path).expect("it is whole");
+    let memory = Registry::builder().window(MINUTE).clock(clock.clone()).build().expect("it is small");
+    for snapshot in [&registry.snapshot(), &before, &registry.snapshot()] {
+        assert_eq!(memory.merge(snapshot).expect("it fits"), 0);
+    }
+    let hits = |name: &str| {
+        [registry.query_hits(name, MINUTE), memory.query_hits(name, MINUTE)].map(|hits| hits.map(u64::from))
+    };
+    assert_eq!(hits("/0"), [Ok(OPENERS + 1), Ok(OPENERS + 1)]);
+    assert_eq!(hits("/3999"), [Ok(1), Ok(1)]);
+    assert_eq!(registry.metrics().total_hits, 4_000 + OPENERS);
 }

@@ -373,7 +373,7 @@ fn a_removal_after_a_restore_begins_a_higher_epoch() {
     });
 }
 
-/// Each copy has room for more finds, and none has more than the one before.
+/// Each copy has room for more finds, and cells of former writers in one of two places.
 #[test]
 fn copies_of_copies_grow_no_larger() {
     let mut made = made();
@@ -388,13 +388,13 @@ fn copies_of_copies_grow_no_larger() {
         made.merge(&total.snapshot()).expect("it fits");
     }
     let mut sizes = Vec::new();
-    for round in 0..4 {
+    for round in 0..12 {
         let copy = made.folder.file(&format!("{round}.ring"));
         std::fs::copy(made.registry.path(), &copy).expect("it can be copied");
         made.registry = made.open(&copy);
         sizes.push(made.room().file_bytes);
     }
-    assert!(sizes.windows(2).all(|pair| pair[1] <= pair[0]), "{sizes:?}");
+    assert!(sizes[3..].iter().max() <= sizes[..3].iter().max(), "{sizes:?}");
 }
 
 /// Then the whole tick of the removal is void.

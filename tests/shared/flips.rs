@@ -40,7 +40,7 @@ fn words(bytes: &[u8]) -> Vec<(u64, Word)> {
     let words: Vec<u64> = bytes.as_chunks::<8>().0.iter().map(|bytes| u64::from_le_bytes(*bytes)).collect();
     let number = |word: u64| usize::try_from(word).expect("the file is small");
     let (endpoints, slots) = (number(words[5] >> 32), number(words[5] & 0xffff_ffff));
-    let sections: [(usize, Kind); 11] = [
+    let sections: [(usize, Kind); 12] = [
         (512, |at| if at < 64 { Word::Header } else { Word::Hot((at - 64) / 8) }),
         ((endpoints * 2).next_power_of_two(), |_| Word::Table),
         (number(words[6]) / 8, |at| Word::Name(at % 8)),
@@ -49,8 +49,9 @@ fn words(bytes: &[u8]) -> Vec<(u64, Word)> {
         (2 * 5_642, |_| Word::Other),
         (number(words[7]), |_| Word::Visitors),
         (number(words[8]) * 3 / 2 * 16, |_| Word::Limits),
-        (number(words[9]), |_| Word::Frozen),
         (number(words[27]) * 8, |_| Word::Finds),
+        (number(words[28]), |_| Word::Header),
+        (number(words[9]), |_| Word::Frozen),
         (1, |_| Word::Seal),
     ];
     let mut all = Vec::new();

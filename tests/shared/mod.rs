@@ -58,6 +58,8 @@ impl Folder {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let folder = parent.join(format!("hitring-shared-{}-{number}", std::process::id()));
+        // One of a process of this number that was killed may be left.
+        let _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(&folder).expect("a folder for temporary files can be made");
         Self(folder)
     }

@@ -132,16 +132,21 @@ fn mode_and_owner_stay() {
         registry.restore(&registry.snapshot()).expect("it is alone");
         assert_eq!(belongs(&path), before);
         drop(registry);
-        // A copy goes on under a new writer, in a new file.
-        let copy = folder.file("copy.ring");
-        fs::copy(&path, &copy).expect("it can be copied");
-        if is_root() {
-            std::os::unix::fs::chown(&copy, Some(NOBODY), Some(NOBODY)).expect("root may");
+        // A copy goes on under a new writer: in the same file, or in a new one where somebody reads the old one.
+        for is_read in [false, true] {
+            let copy = folder.file("copy.ring");
+            let _ = fs::remove_file(&copy);
+            fs::copy(&path, &copy).expect("it can be copied");
+            if is_root() {
+                std::os::unix::fs::chown(&copy, Some(NOBODY), Some(NOBODY)).expect("root may");
+            }
+            let reader = is_read.then(|| SharedRegistry::read(&copy).expect("it is whole"));
+            let inode = fs::metadata(&copy).expect("it is there").ino();
+            drop(SharedRegistry::open(&copy).expect("it is whole"));
+            assert_eq!(fs::metadata(&copy).expect("it is there").ino() != inode, is_read);
+            assert_eq!(belongs(&copy), before);
+            assert!(reader.is_none_or(|reader| !reader.is_current()));
         }
-        let inode = fs::metadata(&copy).expect("it is there").ino();
-        drop(SharedRegistry::open(&copy).expect("it is whole"));
-        assert_ne!(fs::metadata(&copy).expect("it is there").ino(), inode);
-        assert_eq!(belongs(&copy), before);
         let compacted = folder.file("compacted.ring");
         hitring::shared::compact(&path, &compacted, hitring::shared::Wanted::default()).expect("it is alone");
         assert_eq!(belongs(&compacted), before);

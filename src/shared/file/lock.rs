@@ -7,6 +7,7 @@
 //! |---|---|---|
 //! | [`Byte::Present`] | whoever may write, for as long as the file is open | whoever wants to be alone: a restore, a rewrite |
 //! | [`Byte::Change`] | | whoever merges, restores or rewrites |
+//! | [`Byte::Reading`] | whoever has the file open for reading | whoever begins a new writer in it |
 //!
 //! A forked child shares its parent's open file description and with it the lock, so the parent would find itself alone
 //! while the child counts. So every child has a description and a lock of its own. The parent opens and locks them before the
@@ -46,6 +47,8 @@ pub enum Byte {
     Present = 0,
     /// Changing what only one may.
     Change = 1,
+    /// Having the file open for reading.
+    Reading = 2,
 }
 
 fn lock(file: &impl AsRawFd, kind: libc::c_int, byte: Byte) -> io::Result<bool> {
@@ -83,11 +86,20 @@ pub fn give(file: &File, byte: Byte) {
 }
 
 /// Tries until it is so, for a while.
-pub fn patiently<E>(mut attempt: impl FnMut() -> Result<bool, E>) -> Result<bool, E> {
-    let mut waited = Duration::ZERO;
+pub fn patiently<E>(attempt: impl FnMut() -> Result<bool, E>) -> Result<bool, E> {
+    while_it_goes_on(|| 0, attempt)
+}
+
+/// Tries until it is so, as long as `progress` is another number every few seconds.
+fn while_it_goes_on<E>(progress: impl Fn() -> u64, mut attempt: impl FnMut() -> Result<bool, E>) -> Result<bool, E> {
+    let (mut waited, mut before) = (Duration::ZERO, progress());
     loop {
         if attempt()? {
             return Ok(true);
+        }
+        let now = progress();
+        if now != before {
+            (waited, before) = (Duration::ZERO, now);
         }
         if waited >= PATIENCE {
             return Ok(false);
@@ -146,7 +158,12 @@ impl Turn {
 impl<'a> Changing<'a> {
     /// Waits for it, for a while. Threads that have the same `file` must have the same `turn`.
     pub fn wait(file: &'a File, turn: Option<&'a Turn>) -> io::Result<Option<Self>> {
-        let taken = patiently(|| {
+        Self::wait_while(file, turn, || 0)
+    }
+
+    /// The same, as long as `progress` is another number every few seconds.
+    pub fn wait_while(file: &'a File, turn: Option<&'a Turn>, progress: impl Fn() -> u64) -> io::Result<Option<Self>> {
+        let taken = while_it_goes_on(progress, || {
             if !turn.is_none_or(Turn::take) {
                 return Ok(false);
             }
@@ -348,6 +365,19 @@ mod tests {
             drop(first);
         });
         assert_eq!(*order.lock(), ["first ends", "second begins"]);
+        // As long as whoever has the lock goes on, it is waited for.
+        let steps = process::AtomicU64::new(0);
+        let step = || steps.fetch_add(1, Ordering::Relaxed);
+        std::thread::scope(|scope| {
+            let first = wait();
+            scope.spawn(|| {
+                sleep(PATIENCE + PAUSE * 10);
+                drop(first);
+            });
+            let second = File::options().write(true).read(true).open(&path).expect("it is there");
+            assert!(Changing::wait_while(&second, None, step).expect("it can be locked").is_some());
+        });
+        assert!(steps.load(Ordering::Relaxed) > 200);
         // A child that was forked while a thread had the turn does not have the thread.
         turn.0.store(u64::from(std::process::id()) + 1, Ordering::Relaxed);
         assert!(turn.take() && !turn.take());

@@ -9,8 +9,8 @@
 //! | step | why |
 //! |---|---|
 //! | open, read the header, check the file system and the length | whatever does not fit is refused, untouched |
-//! | made elsewhere or on another boot: begin a new writer (`rewrite`) and open that | origin.rs |
-//! | share [`Byte::Present`] | who restores or rewrites is alone |
+//! | made elsewhere or on another boot: begin a new writer (`renew`) and open that | origin.rs |
+//! | share [`Byte::Present`]; for reading [`Byte::Reading`] | who restores or rewrites is alone; who renews tells no reader what it changes |
 //! | look whether the name still means this file; else from the beginning | somebody rewrote it meanwhile |
 //! | map | |
 //!
@@ -36,7 +36,7 @@ use self::fault::Prepared;
 use self::lock::{Alone, Byte, Changing, Inherited, Turn};
 use crate::error::SharedError;
 use crate::shared::format::header::{BYTES, Header, MAGIC};
-use crate::shared::format::layout::seal_of;
+use crate::shared::format::layout::{PAGE, seal_of};
 use crate::shared::format::origin::Origin;
 use crate::sync::{AtomicU64, Ordering, process};
 
@@ -166,6 +166,11 @@ pub fn find(path: &Path, access: Access) -> Result<Option<Found>, SharedError> {
     if !data.is_file() {
         return Err(SharedError::Foreign { path: path.into() });
     }
+    // Before the header is read: nobody writes another one while it is believed.
+    let is_read = access == Access::Write || lock::patiently(|| lock::share(&file, Byte::Reading)).map_err(failed)?;
+    if !is_read {
+        return Err(SharedError::InUse { path: path.into() });
+    }
     let mut bytes = Vec::new();
     Read::by_ref(&mut file).take(BYTES as u64).read_to_end(&mut bytes).map_err(failed)?;
     let header = Header::decode(path, &bytes, data.len())?;
@@ -238,10 +243,7 @@ impl Unnamed {
 
     /// Writes the header and brings the file to the disk.
     pub fn seal(&self, path: &Path, header: &Header) -> Result<(), SharedError> {
-        let bytes: Vec<u8> = header.encode().iter().flat_map(|word| word.to_le_bytes()).collect();
-        let seal = seal_of(header.layout.words) as u64 * 8;
-        let written = self.file.write_all_at(&MAGIC.to_le_bytes(), seal);
-        let written = written.and_then(|()| self.file.write_all_at(&bytes, 0)).and_then(|()| self.file.sync_all());
+        let written = write_seal(&self.file, header).and_then(|()| write_header(&self.file, header));
         written.map_err(|error| SharedError::io(path, "it cannot be written", error))
     }
 
@@ -305,6 +307,21 @@ impl Unnamed {
             }
         }
     }
+}
+
+/// Writes the page at the end of a file with `header`.
+pub fn write_seal(file: &File, header: &Header) -> io::Result<()> {
+    let mut page = [0; PAGE * 8];
+    page[..8].copy_from_slice(&MAGIC.to_le_bytes());
+    file.write_all_at(&page, seal_of(header.layout.words) as u64 * 8)
+}
+
+/// Writes the header and brings it to the disk, behind all that was written before. It is a sector, which a disk has whole or not.
+pub fn write_header(file: &File, header: &Header) -> io::Result<()> {
+    file.sync_all()?;
+    let bytes: Vec<u8> = header.encode().iter().flat_map(|word| word.to_le_bytes()).collect();
+    file.write_all_at(&bytes, 0)?;
+    file.sync_all()
 }
 
 /// Brings to the disk that `file` has the name `path`. If that fails, the name is there all the same, which `doing` is to say.

@@ -1,7 +1,7 @@
 //! Cells of the writers that this file's slots had before its own writer began.
 //!
 //! A file that was copied, or woke up on another boot, goes on under another writer (origin.rs). Its slots hold what both
-//! counted; what is the former writer's share is written here, once, when the file is made, and never changes:
+//! counted; what is the former writer's share is written here, once, before the new one begins, and never changes:
 //!
 //! ```text
 //! [ life, plus 1 ][ replica: process, sequence ][ generation ][ epoch ][ n ] ( [ tick ][ count ] ) x n   ...   0   [ CRC-32 ]
@@ -45,38 +45,50 @@ impl Share {
     }
 }
 
-/// What `words` say; what does not fit into them, or lies beyond `last`, is left out.
-pub fn read(words: &[AtomicU64], last: Tick) -> Frozen {
-    let mut frozen = Frozen::new();
+/// What `words` say, life by life; what does not fit into them, or lies beyond `last`, is left out.
+pub fn lives(words: &[AtomicU64], last: Tick) -> impl Iterator<Item = (usize, Shares)> {
     let mut words = words.iter().map(|word| word.load(Ordering::Relaxed));
-    while let Some(life) = words.next().and_then(|life| life.checked_sub(1)) {
-        let (Some(process), Some(sequence), Some(generation)) = (words.next(), words.next(), words.next()) else {
-            break;
-        };
-        let (Some(epoch), Some(cells)) = (words.next(), words.next()) else { break };
-        let writer = Writer { replica: Replica { process, sequence }, generation };
-        let of = frozen.entry(life as usize).or_default().entry(writer).or_default();
-        of.epoch = epoch.min(LAST_EPOCH);
-        for _ in 0..cells {
+    let entries = std::iter::from_fn(move || {
+        let life = words.next()?.checked_sub(1)?;
+        let [process, sequence, generation, epoch, number] = [(); 5].map(|()| words.next());
+        let writer = Writer { replica: Replica { process: process?, sequence: sequence? }, generation: generation? };
+        let mut cells = BTreeMap::new();
+        for _ in 0..number? {
             let (Some(tick), Some(count)) = (words.next(), words.next()) else { break };
             if (1..=MOST).contains(&count) && Tick(tick) <= last {
-                of.cells.insert(Tick(tick), count);
+                cells.insert(Tick(tick), count);
             }
         }
-    }
-    frozen
+        Some((life as usize, writer, Share { epoch: epoch?.min(LAST_EPOCH), cells }))
+    });
+    let mut entries = entries.peekable();
+    std::iter::from_fn(move || {
+        let (life, writer, share) = entries.next()?;
+        let mut shares = Shares::from([(writer, share)]);
+        while let Some((_, writer, share)) = entries.next_if(|&(next, ..)| next == life) {
+            shares.insert(writer, share);
+        }
+        Some((life, shares))
+    })
 }
 
-/// The words that say it.
+/// The same, of all lives.
+pub fn read(words: &[AtomicU64], last: Tick) -> Frozen {
+    lives(words, last).collect()
+}
+
+/// The words of one life.
+pub fn words_of(life: usize, shares: &Shares) -> impl Iterator<Item = u64> {
+    shares.iter().flat_map(move |(writer, Share { epoch, cells })| {
+        let Writer { replica: Replica { process, sequence }, generation } = *writer;
+        let head = [life as u64 + 1, process, sequence, generation, *epoch, cells.len() as u64];
+        head.into_iter().chain(cells.iter().flat_map(|(tick, &count)| [tick.0, count]))
+    })
+}
+
+/// The words of all lives; none if there is nothing to say.
 pub fn write(frozen: &Frozen) -> Vec<u64> {
-    let mut words = Vec::new();
-    for (&life, writers) in frozen {
-        for (writer, Share { epoch, cells }) in writers {
-            let Writer { replica: Replica { process, sequence }, generation } = *writer;
-            words.extend([life as u64 + 1, process, sequence, generation, *epoch, cells.len() as u64]);
-            words.extend(cells.iter().flat_map(|(tick, &count)| [tick.0, count]));
-        }
-    }
+    let mut words: Vec<u64> = frozen.iter().flat_map(|(&life, shares)| words_of(life, shares)).collect();
     if !words.is_empty() {
         words.push(0);
         words.push(checksum(words.iter().copied()));

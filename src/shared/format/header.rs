@@ -19,6 +19,7 @@
 //! | 21 | when the time of limiters began, in microseconds since 1970 |
 //! | 22 to 26 | hits counted, late, future, saturated, refused before this replica began |
 //! | 27 | room for finds |
+//! | 28 | words between the finds and the frozen cells |
 //! | 63 | CRC-32 (IEEE) of the words before it |
 //!
 //! The seal, at the end of the file, is word 0 again.
@@ -46,6 +47,7 @@ pub const MAGIC: u64 = u64::from_le_bytes(*b"HITRINGF");
 const VERSION: u32 = 2;
 const ORDER: u64 = 0x0102_0304;
 const FINDS: usize = 27;
+const GAP: usize = 28;
 const CHECKSUM: usize = WORDS - 1;
 /// The words of a header.
 const WORDS: usize = 64;
@@ -112,6 +114,7 @@ impl Header {
         words[..said.len()].copy_from_slice(&said);
         words[said.len()..said.len() + 5].copy_from_slice(&began.to_array());
         words[FINDS] = room.finds;
+        words[GAP] = room.gap;
         words[CHECKSUM] = checksum(words[..CHECKSUM].iter().copied());
         words
     }
@@ -145,8 +148,9 @@ impl Header {
         }
         let geometry = Geometry::new(resolution, resolution.width() * window, slack).map_err(|_| damaged("window"))?;
         let precision = u8::try_from(words[10]).ok().and_then(|bits| Precision::new(bits).ok());
-        let [names, visitors, limits, frozen, finds] = [words[6], words[7], words[8], words[9], words[FINDS]];
-        let room = Room { endpoints, names, visitors, limits, frozen, finds };
+        let [names, visitors, limits, frozen] = [words[6], words[7], words[8], words[9]];
+        let [finds, gap] = [words[FINDS], words[GAP]];
+        let room = Room { endpoints, names, visitors, limits, frozen, gap, finds };
         let layout = Layout::new(geometry, precision.ok_or_else(|| damaged("precision"))?, room)
             .filter(|layout| layout.words as u64 == words[2] && endpoints > 0 && geometry.slots() == slots as usize)
             .ok_or_else(|| damaged("size"))?;

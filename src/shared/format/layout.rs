@@ -9,8 +9,8 @@
 //! others    totals of registries that were merged                                      (others.rs)
 //! visitors  who came, in pieces that lives take                                        (visitors.rs)
 //! limits    states of limiters                                                         (limit/shared.rs)
-//! frozen    cells of the file that this one was made from                              (frozen.rs)
 //! finds     which hits removals elsewhere found                                        (finds.rs)
+//! frozen    cells of former writers, behind a gap                                      (frozen.rs)
 //! seal      one word that is never 0: a file that was cut and grew again has lost it      (header.rs)
 //! ```
 //! Everything is of atomic words, names too, so that nothing in the file is ever read while it is written in a way that the
@@ -62,7 +62,7 @@ pub enum Hot {
     /// Costs of limiters that were refused, and that were let through, since there was no room; the latest time of a decision:
     /// three words.
     Limits,
-    /// How many merges there were.
+    /// How many merges there were; how far whoever renews the file has come: two words.
     Heard,
 }
 
@@ -91,6 +91,8 @@ pub struct Room {
     pub limits: u64,
     /// Words of frozen cells.
     pub frozen: u64,
+    /// Words before them, where those of an earlier writer lay: they are written anew in another place.
+    pub gap: u64,
     /// Ticks of writers in which removals elsewhere found hits.
     pub finds: u64,
 }
@@ -110,8 +112,8 @@ pub struct Layout {
     pub others: Range<usize>,
     pub visitors: Range<usize>,
     pub limits: Range<usize>,
-    pub frozen: Range<usize>,
     pub finds: Range<usize>,
+    pub frozen: Range<usize>,
     /// All words.
     pub words: usize,
 }
@@ -150,8 +152,8 @@ impl Layout {
             others: section(Some(2 * (OTHERS_HEAD + OTHERS * OTHER)))?,
             visitors: section(number(room.visitors))?,
             limits: section(number(room.limits).filter(|&keys| keys <= MOST / 64).map(SharedKeys::words_for))?,
-            frozen: section(number(room.frozen))?,
             finds: section(number(room.finds).and_then(|finds| finds.checked_mul(FIND)))?,
+            frozen: section(number(room.gap)).and_then(|_| section(number(room.frozen)))?,
             words: 0,
         };
         let seal = section(Some(1))?;
@@ -174,7 +176,8 @@ mod tests {
 
     #[test]
     fn sections_follow_each_other_and_begin_pages() {
-        let room = Room { endpoints: 10_000, names: 1_280_001, visitors: 1_001, limits: 7, frozen: 3, finds: 65 };
+        let room =
+            Room { endpoints: 10_000, names: 1_280_001, visitors: 1_001, limits: 7, frozen: 3, gap: 0, finds: 65 };
         let layout = layout(room).expect("it is small");
         let sections = [
             &layout.table,
@@ -184,8 +187,8 @@ mod tests {
             &layout.others,
             &layout.visitors,
             &layout.limits,
-            &layout.frozen,
             &layout.finds,
+            &layout.frozen,
         ];
         let mut end = FIXED + HOT * HOT_WORDS;
         for section in sections {
@@ -199,12 +202,13 @@ mod tests {
 
     #[test]
     fn too_much_room_is_none() {
-        let room = Room { endpoints: 10, names: 640, visitors: 0, limits: 0, frozen: 0, finds: 0 };
+        let room = Room { endpoints: 10, names: 640, visitors: 0, limits: 0, frozen: 0, gap: 0, finds: 0 };
         for room in [
             Room { names: u64::MAX, ..room },
             Room { visitors: u64::MAX, ..room },
             Room { limits: u64::MAX, ..room },
             Room { frozen: 1 << 60, ..room },
+            Room { gap: 1 << 60, ..room },
             Room { finds: 1 << 60, ..room },
         ] {
             assert_eq!(layout(room), None);

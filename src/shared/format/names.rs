@@ -52,6 +52,22 @@ pub struct Name<'a> {
     words: &'a [AtomicU64],
 }
 
+/// What a bucket of the table says.
+#[derive(Clone, Copy, Debug)]
+pub struct Bucket(u64);
+
+impl Bucket {
+    /// The unit of the record.
+    pub fn unit(self) -> u64 {
+        self.0 & UNIT_MASK
+    }
+
+    /// Whether it is of a name with that hash, as far as it can tell.
+    pub fn may_be_of(self, hash: u64) -> bool {
+        self.0 & !UNIT_MASK == tag(hash)
+    }
+}
+
 /// There is no room for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full;
@@ -164,15 +180,14 @@ impl<'a> Names<'a> {
         Some(Name { unit, words })
     }
 
-    /// Every record that a bucket refers to, by its unit; `None` where no record can be.
-    pub fn records(self) -> impl Iterator<Item = (u64, Option<Name<'a>>)> {
-        let units = self.table.iter().map(|bucket| bucket.load(Ordering::Acquire) & UNIT_MASK);
-        units.filter(|&unit| unit != 0).map(move |unit| (unit, self.get(unit)))
+    /// Every bucket that is not empty.
+    pub fn buckets_in_use(self) -> impl Iterator<Item = Bucket> {
+        self.table.iter().map(|bucket| Bucket(bucket.load(Ordering::Acquire))).filter(|bucket| bucket.0 != 0)
     }
 
     /// Every record.
     pub fn iter(self) -> impl Iterator<Item = Name<'a>> {
-        self.records().filter_map(|(_, record)| record)
+        self.buckets_in_use().filter_map(move |bucket| self.get(bucket.unit()))
     }
 }
 

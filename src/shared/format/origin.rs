@@ -2,7 +2,7 @@
 //!
 //! A writer's cells merge by the larger value, so a writer must never be two things at once. A copied file would be: both
 //! copies count on. So a file notes the boot, and the inode, under which it was made, and whoever finds it under another begins
-//! a new writer (see `rewrite`):
+//! a new writer (see `renew`):
 //!
 //! | what happened | found | |
 //! |---|---|---|

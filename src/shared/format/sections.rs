@@ -17,6 +17,9 @@ use crate::sync::{AtomicU64, Ordering};
 /// Behind the numbers of costs without room.
 const LIMIT_TIME: usize = Hot::Limits.at() + 2;
 
+/// Behind the number of merges.
+pub const PROGRESS: usize = Hot::Heard.at() + 1;
+
 /// The sections of a mapped file.
 #[derive(Clone, Copy, Debug)]
 pub struct Sections<'a> {
@@ -73,6 +76,11 @@ impl<'a> Sections<'a> {
     /// Notes that a limiter decided at `now`.
     pub fn raise_limit_time(self, now: u64) {
         self.words[LIMIT_TIME].fetch_max(now, Ordering::Relaxed);
+    }
+
+    /// How far whoever renews the file has come: it goes on while that one does.
+    pub fn progress(self) -> &'a AtomicU64 {
+        &self.words[PROGRESS]
     }
 
     /// What became of all hits that were brought to this file.

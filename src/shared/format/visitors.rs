@@ -34,8 +34,8 @@ use crate::sync::{AtomicU64, Ordering};
 use crate::window::Span;
 
 const HEAD: usize = 2;
-/// The words of a life's first table.
-const FIRST: usize = 16;
+/// The words of a life's first table. All tables begin at a multiple of it.
+pub const FIRST: usize = 16;
 /// No table is larger.
 const LARGEST: usize = 1 << 18;
 /// Places that are looked at in a table.
@@ -125,7 +125,8 @@ impl<'a> Visitors<'a> {
         let (mut link, mut tables) = (life.visitors(), Vec::new());
         while let Some(begin) = link.load(Ordering::Acquire).checked_sub(1) {
             let table = self.table(link).ok_or("a table where there is none")?;
-            if begin.saturating_add(table.len() as u64) > self.used.load(Ordering::Acquire) || tables.len() == DEPTH {
+            let is_used = begin.saturating_add(table.len() as u64) <= self.used.load(Ordering::Acquire);
+            if !is_used || begin % FIRST as u64 != 0 || tables.len() == DEPTH {
                 return Err("a table where there is none");
             }
             let words = table[HEAD..].iter().map(|word| word.load(Ordering::Relaxed)).filter(|&word| word != 0);

@@ -1,0 +1,224 @@
+//! A new writer in a file that was copied, or woke up on another boot.
+//!
+//! The slots stay where they are. What they have from the writer before is told apart in cells that are frozen (frozen.rs): these
+//! are written behind all others, with a seal of their own, and then the header that begins the new writer and leads to them.
+//!
+//! | step | killed after it |
+//! |---|---|
+//! | take [`Byte::Change`], [`Byte::Present`] and [`Byte::Reading`]: nobody counts, and no reader believes the old header | as before |
+//! | look whether all fits together | as before |
+//! | write the totals of the old writer beside those of others | as before: what the file knows of its own writer counts for nothing |
+//! | write the frozen cells and the seal | as before: the old header leads to the old ones |
+//! | note which lives have void hits | as before: a note more makes readers look closer |
+//! | bring it to the disk; write the header, one sector; bring that to the disk | the new writer has begun |
+//!
+//! What is alive is copied to a new file instead (rewrite.rs) where
+//! * something does not fit together, as in a copy that was made beside others: what is damaged stays behind;
+//! * a fourth of the places in use is of lives that are over, or of merged hits that have left the window: they are free again;
+//! * somebody has the file open for reading.
+//!
+//! Others that want to open the file meanwhile wait, as long as [`progress`](super::format::sections::Sections::progress) goes on.
+//!
+//! Tests: `tests/shared/boots.rs`, `tests/shared/exchange.rs`, `tests/shared/fleet.rs`.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use super::book::Book;
+use super::check;
+use super::exchange::ring_before;
+use super::file::lock::{self, Byte, Changing};
+use super::file::{self, Access, Found, Opened, RingFile, find, is_at, open, sync_folder, write_header, write_seal};
+use super::format::checksum::Checksum;
+use super::format::frozen;
+use super::format::header::{Header, LimitTime};
+use super::format::layout::{Layout, PAGE, Room};
+use super::format::lives::Life;
+use super::format::origin::Origin;
+use super::format::sections::{PROGRESS, Sections};
+use super::rewrite::{STEP, copy, newest, shares};
+use crate::cell::writer::Replica;
+use crate::error::SharedError;
+use crate::sync::Ordering;
+
+/// The file at `path`, for writing; `None` if there is none.
+///
+/// # Errors
+/// [`SharedError::Owner`], before anything is changed, if it belongs to neither this user nor root and `trusts` is false.
+pub fn attach(path: &Path, trusts: bool, catches: bool) -> Result<Option<(RingFile, Header)>, SharedError> {
+    let check = |file: &File| match file::untrusted_owner(file) {
+        Ok(Some(uid)) if !trusts => Err(SharedError::Owner { path: path.into(), uid }),
+        Ok(_) => Ok(()),
+        Err(error) => Err(SharedError::io(path, "its owner cannot be told", error)),
+    };
+    loop {
+        match open(path, catches)? {
+            Opened::File(file, header) => {
+                check(file.file())?;
+                return Ok(Some((file, header)));
+            }
+            Opened::Copy(found) => {
+                check(&found.file)?;
+                renew(path, &found, catches)?;
+            }
+            Opened::None => return Ok(None),
+        }
+    }
+}
+
+/// Begins a new writer in the file that was found at `path`, a copy, or in one that takes its place.
+fn renew(path: &Path, found: &Found, catches: bool) -> Result<(), SharedError> {
+    let path = &path.canonicalize().map_err(|error| SharedError::io(path, "it cannot be found", error))?;
+    let failed = |error| SharedError::io(path, "it cannot be locked", error);
+    let in_use = || SharedError::InUse { path: path.into() };
+    let progress = || {
+        let mut word = [0; 8];
+        let read = found.file.read_exact_at(&mut word, PROGRESS as u64 * 8);
+        read.map_or(0, |()| u64::from_le_bytes(word))
+    };
+    let _changing = Changing::wait_while(&found.file, None, progress).map_err(failed)?.ok_or_else(in_use)?;
+    // Somebody else may have done it: put another file there, or begun a new writer in this one.
+    if !is_at(&found.file, path).unwrap_or(false) {
+        return Ok(());
+    }
+    let Some(found) = find(path, Access::Write)?.filter(|found| found.is_copy) else { return Ok(()) };
+    if !is_at(&found.file, path).unwrap_or(false) || !lock::take(&found.file, Byte::Present).map_err(failed)? {
+        return Err(in_use());
+    }
+    file::sweep(path);
+    let (opened, words) = (found.file.try_clone().map_err(failed)?, found.header.layout.words);
+    let old = RingFile::map(opened, path, Access::Write, catches, words)?;
+    let book = Book { sections: Sections::new(old.words(), &found.header.layout), header: &found.header };
+    let is_unread = lock::take(&found.file, Byte::Reading).map_err(failed)?;
+    if is_unread && is_tidy(book) && check::faults(book, false).is_empty() {
+        return in_place(path, &old, book);
+    }
+    let goes_on = || _ = book.sections.progress().fetch_add(1, Ordering::Relaxed);
+    let draft = copy(path, &old, &found.header, found.header.layout.room, None, goes_on)?;
+    draft.unnamed.belong_like(&found.file).map_err(failed)?;
+    draft.unnamed.replace(path)?;
+    sync_folder(&found.file, path, "a new writer has begun, but its folder cannot be brought to the disk")
+}
+
+/// Whether most of the places in use are of what is alive.
+fn is_tidy(book: Book<'_>) -> bool {
+    let expired = ring_before(newest(book), &book.header.layout.geometry);
+    let mut left = 0;
+    for life in going_on(book) {
+        let is_left = if life.is_merged() { book.row(life).all(|cell| cell.tick < expired) } else { !life.is_alive() };
+        left += usize::from(is_left);
+    }
+    left * 4 <= book.sections.lives.begun()
+}
+
+/// Every life; tells others in between that it goes on.
+fn going_on(book: Book<'_>) -> impl Iterator<Item = Life<'_>> {
+    let lives = book.sections.lives.iter().enumerate();
+    lives.map(move |(number, life)| {
+        if number % STEP == 0 {
+            book.sections.progress().fetch_add(1, Ordering::Relaxed);
+        }
+        life
+    })
+}
+
+/// Begins a new writer in the file of `book`, which nobody else has.
+fn in_place(path: &Path, old: &RingFile, book: Book<'_>) -> Result<(), SharedError> {
+    let failed = |error| SharedError::io(path, "it cannot be written", error);
+    let (sections, header) = (book.sections, book.header);
+    let geometry = &header.layout.geometry;
+    let now = newest(book);
+    let mut others = book.known();
+    others.know(header.replica, book.own_totals(), now);
+    book.others().write(others, ring_before(now, geometry));
+    let layout = write_frozen(old.file(), book).map_err(failed)?;
+    let layout = layout.ok_or_else(|| SharedError::TooLarge { path: path.into() })?;
+    let new = Header {
+        layout,
+        replica: Replica::new(),
+        origin: Origin::of(old.file()).map_err(failed)?,
+        limits: LimitTime::new(header.limits.origin, sections.limit_time()),
+        began: sections.outcomes(),
+        ..header.clone()
+    };
+    write_seal(old.file(), &new).map_err(failed)?;
+    // By the new writer and its shares.
+    let mapped =
+        RingFile::map(old.file().try_clone().map_err(failed)?, path, Access::Write, old.catches(), new.layout.words)?;
+    Book { sections: Sections::new(mapped.words(), &new.layout), header: &new }.tell_voids();
+    write_header(old.file(), &new).map_err(failed)
+}
+
+/// Writes the cells of all writers up to now where they overwrite nothing that the header leads to; answers the layout with them,
+/// or `None` if that would be more than a file may be.
+fn write_frozen(file: &File, book: Book<'_>) -> io::Result<Option<Layout>> {
+    let layout = &book.header.layout;
+    let room = Room { frozen: 0, gap: 0, ..layout.room };
+    let with = |room: Room| Layout::new(layout.geometry, layout.precision, room);
+    let Some(without) = with(room) else { return Ok(None) };
+    // In the gap, with a page for the seal, if there is one that is long enough; else at the end.
+    let gap = (layout.room.gap as usize).saturating_sub(PAGE);
+    let (begin, end) = (without.frozen.start, layout.words);
+    for (begin, most) in [(begin, gap), (end, usize::MAX)] {
+        let mut writing =
+            Writing { file, at: begin as u64 * 8, buffer: Vec::new(), words: 0, sum: Checksum::default() };
+        if most > 0 && write_shares(book, &mut writing, most)? {
+            let gap = (begin - without.frozen.start) as u64;
+            return Ok(with(Room { frozen: writing.words as u64, gap, ..room }));
+        }
+    }
+    Ok(None)
+}
+
+/// Writes the shares of all lives as long as they take no more than `most` words; answers whether they did.
+fn write_shares(book: Book<'_>, writing: &mut Writing<'_>, most: usize) -> io::Result<bool> {
+    let mut frozen = book.frozen_lives().peekable();
+    for life in going_on(book).filter(|life| !life.is_merged()) {
+        while frozen.next_if(|&(of, _)| of < life.index()).is_some() {}
+        let before = frozen.next_if(|&(of, _)| of == life.index()).map(|(_, shares)| shares);
+        frozen::words_of(life.index(), &shares(book, life, before.as_ref())).for_each(|word| writing.add(word));
+        // The end and the checksum come as well.
+        if writing.words + 2 > most {
+            return Ok(false);
+        }
+        writing.flush_if_full()?;
+    }
+    if writing.words > 0 {
+        writing.add(0);
+        let sum = writing.sum.value();
+        writing.add(sum);
+    }
+    writing.flush().map(|()| true)
+}
+
+/// Words that are written one after the other.
+struct Writing<'a> {
+    file: &'a File,
+    /// Where the buffer belongs.
+    at: u64,
+    buffer: Vec<u8>,
+    words: usize,
+    sum: Checksum,
+}
+
+impl Writing<'_> {
+    fn add(&mut self, word: u64) {
+        let bytes = word.to_le_bytes();
+        self.sum.add(&bytes);
+        self.buffer.extend(bytes);
+        self.words += 1;
+    }
+
+    fn flush_if_full(&mut self) -> io::Result<()> {
+        if self.buffer.len() < 1 << 20 { Ok(()) } else { self.flush() }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.write_all_at(&self.buffer, self.at)?;
+        self.at += self.buffer.len() as u64;
+        self.buffer.clear();
+        Ok(())
+    }
+}
