@@ -95,7 +95,7 @@ pub mod cli;
 #[cfg(feature = "python")]
 mod python;
 
-pub use cell::hits::{Accuracy, Hits};
+pub use cell::hits::{Accuracy, Bucket, Hits};
 pub use cell::merge::{Merge, PerWriter};
 pub use cell::outcome::{Outcome, Outcomes};
 pub use cell::writer::{Replica, Writer};
@@ -106,15 +106,15 @@ pub use error::{
 };
 pub use events::watch::Threshold;
 pub use events::{Event, EventKind, EventSet, Listener, Received, Subscription, UnknownEvent};
+pub use hit_counter::HitCounter;
 pub use hit_counter::builder::Builder;
 pub use hit_counter::snapshot::Snapshot;
 pub use hit_counter::windowed_uniques::{UniquesBuilder, WindowedUniques};
-pub use hit_counter::{Bucket, HitCounter};
 pub use limit::keyed::{KeyedLimiter, KeyedMetrics};
 pub use limit::rate::Rate;
 pub use limit::{Decision, Limiter, LimiterBuilder, WhenKeysFull};
 pub use registry::snapshot::RegistrySnapshot;
-pub use registry::{Handle, Metrics, Registry, RegistryBuilder, WhenFull};
+pub use registry::{Handle, Metrics, Registry, RegistryBuilder, WhenFull, WrittenCells};
 #[cfg(target_os = "linux")]
 pub use shared::{SharedBuilder, SharedHandle, SharedLimiter, SharedRegistry, SharedRoom};
 pub use sketch::bottom_k::BottomK;

@@ -33,6 +33,7 @@ from __future__ import annotations
 import sys
 from typing import NoReturn
 
+from hitring._changed import Changed
 from hitring._errors import (
     ConfigError,
     HitringError,
@@ -70,11 +71,11 @@ from hitring._metrics import KeyedMetrics, Metrics, SharedRoom, StrategyOf
 from hitring._outcome import Outcome, Outcomes
 
 if sys.platform == "linux":
-    from hitring._hitring import SharedCounter, SharedLimiter, SharedRegistry, compact
+    from hitring._hitring import Marks, SharedCounter, SharedLimiter, SharedRegistry, compact
 else:
 
     def __getattr__(name: str) -> NoReturn:
-        if name in {"SharedCounter", "SharedLimiter", "SharedRegistry", "compact"}:
+        if name in {"Marks", "SharedCounter", "SharedLimiter", "SharedRegistry", "compact"}:
             message = f"hitring.{name} needs Linux: elsewhere, count by process and merge snapshots"
             raise AttributeError(message)
         message = f"module 'hitring' has no attribute {name!r}"
@@ -83,6 +84,7 @@ else:
 
 __all__ = [
     "BottomK",
+    "Changed",
     "ConfigError",
     "Counter",
     "Decision",
@@ -96,6 +98,7 @@ __all__ = [
     "LimitError",
     "Limiter",
     "ManualClock",
+    "Marks",
     "Metrics",
     "Morris",
     "Outcome",

@@ -30,6 +30,7 @@ from typing import Any, Literal, SupportsIndex, final, overload
 
 from typing_extensions import Buffer, Self, TypeAlias
 
+from hitring._changed import Changed
 from hitring._estimate import Estimate
 from hitring._events import Subscription
 from hitring._metrics import KeyedMetrics, Metrics, SharedRoom, StrategyOf
@@ -45,6 +46,7 @@ __all__ = [
     "KeyedLimiter",
     "Limiter",
     "ManualClock",
+    "Marks",
     "Morris",
     "Registry",
     "Reservoir",
@@ -725,6 +727,14 @@ class Counter:
         """Whether hits are still taken: the endpoint was not removed."""
 
 @final
+class Marks:
+    """What `SharedRegistry.changed` told of a file: nothing at first."""
+
+    def __new__(cls) -> Self: ...
+    def forget(self) -> None:
+        """Let everything be told once more, as of a process that was killed in the middle of a hit nothing tells."""
+
+@final
 class SharedRegistry:
     """Counts hits by endpoint in a file that any number of processes have open: what one records all see, at once.
 
@@ -845,6 +855,51 @@ class SharedRegistry:
         """Return how many hits of ``endpoint`` the file ever counted, since it was made or last removed.
 
         Merged and restored hits are not among them.
+        """
+
+    def totals_ever(self) -> dict[str, int]:
+        """Return every endpoint with its `total_ever`, in one pass."""
+
+    def buckets(
+        self, endpoint: _Endpoint, last_seconds: _Span | None = None, at: _Time | None = None
+    ) -> list[tuple[float, int]]:
+        """Return ``(start, hits)`` for each tick in ``(at - last_seconds, at]``, or up to now, oldest first.
+
+        As `HitCounter.buckets_at`, and raises what `query_hits` does.
+        """
+
+    def changed(self, marks: Marks, since: _Time | None = None) -> list[Changed]:
+        """Return the endpoints whose totals are not what ``marks`` remembers, which remembers them from now on.
+
+        For those who keep the counts elsewhere, in a database say: hits of a writer and tick are told as what they are
+        in all, so telling them twice changes nothing if the larger number stays.
+
+        Parameters
+        ----------
+        marks : Marks
+            What was told before. Of another file, or of this one before a restore or a boot, everything is told.
+        since : time, optional
+            Only the hits in ticks from then on. Hits may come late, by the slack: go back that much further than the
+            last time. All ticks that the file has if none is given.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> registry = SharedRegistry(os.path.join(tempfile.mkdtemp(), "hits.ring"), max_endpoints=100)
+        >>> marks = Marks()
+        >>> _ = registry.record_hit("/home", amount=3), registry.record_hit("/about")
+        >>> [(changed.endpoint, changed.total) for changed in registry.changed(marks)]
+        [('/home', 3), ('/about', 1)]
+        >>> _ = registry.record_hit("/about")
+        >>> [(changed.endpoint, changed.total) for changed in registry.changed(marks)]
+        [('/about', 2)]
+        """
+
+    @property
+    def replica(self) -> str:
+        """Under which the hits of this file are known elsewhere, as 32 digits.
+
+        A copy has another, and so has the file after a boot or a restore.
         """
 
     def query_uniques(

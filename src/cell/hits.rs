@@ -1,9 +1,20 @@
-//! [`Hits`]: a count that says how exact it is.
+//! [`Hits`]: a count that says how exact it is. [`Bucket`]: that of one tick.
 //!
 //! Tests: `tests/registry`.
 
 use std::fmt;
 use std::time::Duration;
+
+use crate::time::Timestamp;
+
+/// The hits of one tick.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bucket {
+    /// When the tick begins.
+    pub start: Timestamp,
+    /// Its hits.
+    pub count: u64,
+}
 
 /// How exact a count is.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use self::ledger::Ledger;
 use crate::cell::form::Form;
+use crate::cell::hits::Bucket;
 use crate::cell::outcome::{Outcome, Outcomes};
 use crate::counter::Counter;
 use crate::counter::copied::Copied;
@@ -66,15 +67,6 @@ pub struct HitCounter {
     /// How many other writers' cells have been merged in; read by every query, so that those without pay one load.
     merged: AtomicU64,
     ledger: Mutex<Ledger>,
-}
-
-/// The hits of one tick.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bucket {
-    /// When the tick begins.
-    pub start: Timestamp,
-    /// Its hits.
-    pub count: u64,
 }
 
 impl HitCounter {

@@ -13,12 +13,13 @@ use std::time::Duration;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
+use crate::cell::hits::Bucket;
 use crate::cell::outcome::Outcomes;
 use crate::counter::strategy::Strategy;
 use crate::error::QueryError;
+use crate::hit_counter::HitCounter;
 use crate::hit_counter::builder::Builder;
 use crate::hit_counter::snapshot::Snapshot;
-use crate::hit_counter::{Bucket, HitCounter};
 use crate::python::batch::Batch;
 use crate::python::bytes;
 use crate::python::clock::{clock, deepcopy};

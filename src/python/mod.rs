@@ -62,6 +62,8 @@ mod registry;
 #[cfg(target_os = "linux")]
 mod shared_handles;
 #[cfg(target_os = "linux")]
+mod changed;
+#[cfg(target_os = "linux")]
 mod shared;
 
 // The short way into their methods.
@@ -95,6 +97,7 @@ fn _hitring(module: &Bound<'_, PyModule>) -> PyResult<()> {
     #[cfg(target_os = "linux")]
     {
         module.add_class::<shared::PySharedRegistry>()?;
+        module.add_class::<changed::PyMarks>()?;
         module.add_class::<shared_handles::PySharedCounter>()?;
         module.add_class::<shared_handles::PySharedLimiter>()?;
         module.add_function(wrap_pyfunction!(shared::_open_shared, module)?)?;

@@ -9,10 +9,11 @@ use std::path::PathBuf;
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
+use pyo3::types::{IntoPyDict, PyBytes, PyDict, PyList, PyString, PyTuple};
 
 use crate::error::{EndpointError, SharedError};
 use crate::python::bytes;
+use crate::python::changed::{self, PyMarks};
 use crate::python::clock::clock;
 use crate::python::configured::{configured, number, slots, within};
 use crate::python::endpoint::{name, text};
@@ -25,7 +26,7 @@ use crate::python::number::type_name;
 use crate::python::registries::Face;
 use crate::python::registry_methods::{self, methods};
 use crate::python::shared_handles::{PySharedCounter, PySharedLimiter};
-use crate::python::time::seconds;
+use crate::python::time::{self, seconds};
 use crate::registry::snapshot::RegistrySnapshot;
 use crate::shared::{SharedBuilder, SharedRegistry, Wanted};
 use crate::sketch::hyperloglog::precision::Precision;
@@ -209,6 +210,45 @@ methods!(impl PySharedRegistry {
         let py = endpoint.py();
         let ever = self.registry.uniques_ever(&name(endpoint, "endpoint")?);
         hits::estimate(py, ever.map_err(|error| errors::query(py, &error))?, self.error)
+    }
+
+    /// The endpoints with all hits that the file ever counted of them.
+    fn totals_ever<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let totals = py.detach(|| self.registry.totals_ever());
+        totals.into_py_dict(py)
+    }
+
+    /// The start and the hits of each tick of the `last_seconds` up to `at`, or now.
+    #[pyo3(signature = (endpoint, last_seconds = None, at = None))]
+    fn buckets<'py>(
+        &self,
+        endpoint: &Bound<'py, PyAny>,
+        last_seconds: Option<&Bound<'py, PyAny>>,
+        at: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Vec<(Bound<'py, PyAny>, u64)>> {
+        let (py, endpoint) = (endpoint.py(), name(endpoint, "endpoint")?);
+        let buckets = match registry_methods::asked(self, last_seconds, at)? {
+            (last, Some(at)) => self.registry.buckets_at(&endpoint, at, last),
+            (last, None) => self.registry.buckets(&endpoint, last),
+        };
+        changed::pairs(py, self.registry.resolution(), buckets.map_err(|error| errors::query(py, &error))?)
+    }
+
+    /// The endpoints that have other hits than `marks` remembers, which remembers them.
+    #[pyo3(signature = (marks, since = None))]
+    fn changed<'py>(
+        &self,
+        py: Python<'py>,
+        marks: &PyMarks,
+        since: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        changed::changed(py, &self.registry, marks, time::moment(since, "since")?)
+    }
+
+    /// Under which the hits of this file are known elsewhere.
+    #[getter]
+    fn replica(&self) -> String {
+        changed::replica_text(self.registry.replica())
     }
 
     /// A handle of `endpoint`, which is made if there is none.

@@ -9,7 +9,7 @@
 //! | file | what |
 //! |---|---|
 //! | `map` | names and endpoints, and the guard under which they are read |
-//! | `snapshot` | what a registry holds, as bytes |
+//! | `snapshot`, `written` | what a registry holds, as bytes; its cells, to be read |
 //! | `replicas`, `ledger`, `graves`, `aging` | parts of the state: what other replicas counted; which replica counts here; what was removed; what is idle |
 //! | `state` | what a registry is made of |
 //! | `create` | making endpoints |
@@ -35,6 +35,7 @@
 
 mod map;
 pub(crate) mod snapshot;
+mod written;
 pub(crate) mod replicas;
 mod ledger;
 mod graves;
@@ -57,3 +58,4 @@ pub use builder::RegistryBuilder;
 pub use handle::Handle;
 pub use metrics::Metrics;
 pub use state::{Registry, WhenFull};
+pub use written::WrittenCells;

@@ -89,8 +89,9 @@ impl<'a> Check<'a> {
             if !bucket.may_be_of(hash) || found.is_none_or(|found| found.unit() != unit) {
                 self.fault(format!("{name:?} is not found where it lies, at {unit}"));
             }
+            // It may be the one at the tail: whoever was about to move that on may have been killed.
             let life = record.life().load(Ordering::Acquire);
-            if life != 0 && lives.last(record).is_none_or(|last| last.is_merged() || last.index() >= lives.begun()) {
+            if life != 0 && lives.last(record).is_none_or(|last| last.is_merged() || last.index() > lives.begun()) {
                 self.fault(format!("the name at {unit} leads to life {}, which is not its own", life - 1));
             }
         }

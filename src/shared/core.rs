@@ -17,7 +17,7 @@ use super::format::names::{Full, Name};
 use super::format::sections::{Sections, hash};
 use super::format::visitors::Lost;
 use super::voids::Voids;
-use crate::cell::hits::{Accuracy, Hits};
+use crate::cell::hits::{Accuracy, Bucket, Hits};
 use crate::cell::outcome::Outcome;
 use crate::counter::query::{Query, Times, When};
 use crate::error::{EndpointError, QueryError, SharedError};
@@ -308,6 +308,19 @@ impl Core {
         let Some(span) = query.ticks()? else { return self.found(Hits::NONE) };
         let reading = self.reading(life, span);
         if reading.exact { self.found(Hits::exact(reading.count)) } else { Err(query.expired()) }
+    }
+
+    /// The hits of each tick of `name`, oldest first.
+    pub fn buckets(&self, name: &str, query: &Query<'_>) -> Result<Vec<Bucket>, QueryError> {
+        let Some(span) = query.ticks()? else { return self.found(Hits::NONE).map(|_| Vec::new()) };
+        let (life, resolution) = (self.alive(name), self.geometry().resolution());
+        let ticks = (span.first.0..=span.to.0).map(Tick);
+        let bucket = |tick: Tick| {
+            let reading = life.map_or(Reading::NONE, |life| self.reading(life, Span { first: tick, to: tick }));
+            reading.exact.then(|| Bucket { start: resolution.start(tick), count: reading.count })
+        };
+        let buckets = ticks.map(bucket).collect::<Option<Vec<_>>>().ok_or_else(|| query.expired())?;
+        self.found(Hits::NONE).map(|_| buckets)
     }
 
     fn reading(&self, life: Life<'_>, span: Span) -> Reading {

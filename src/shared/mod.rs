@@ -35,6 +35,7 @@
 //! | `core`, `metrics` | recording and asking, by name and by life; what there is |
 //! | `handle`, `registry`, `builder` | what users have |
 //! | `limits`, `watch` | limits that all processes keep together; thresholds and events |
+//! | `changed` | what has more hits than last time, for those who keep counts elsewhere |
 //! | `inspect` | looking at a file without touching it |
 //!
 //! # Guarantees
@@ -77,10 +78,12 @@ mod registry;
 mod builder;
 mod limits;
 mod watch;
+mod changed;
 mod inspect;
 
 pub use self::{
     builder::SharedBuilder,
+    changed::{Changed, Marks},
     handle::SharedHandle,
     inspect::{Inspection, Line, Report},
     limits::SharedLimiter,

@@ -11,7 +11,7 @@ use super::file;
 use super::handle::SharedHandle;
 use super::metrics::SharedRoom;
 use super::rewrite;
-use crate::cell::hits::Hits;
+use crate::cell::hits::{Bucket, Hits};
 use crate::cell::outcome::{Outcome, Outcomes};
 use crate::error::{EndpointError, QueryError, SharedError};
 use crate::events::{Event, EventKind};
@@ -181,6 +181,25 @@ impl SharedRegistry {
     pub fn query_hits_at(&self, endpoint: &str, at: Timestamp, last: Duration) -> Result<Hits, QueryError> {
         let core = self.core();
         core.sum_of(endpoint, &core.query_at(at, last)?)
+    }
+
+    /// The hits of `endpoint` in each tick of the `last` up to now, oldest first; that of now so far. Each tick is read by
+    /// itself: beside writers the sum may differ from [`query_hits`](Self::query_hits).
+    ///
+    /// # Errors
+    /// As [`query_hits`](Self::query_hits).
+    pub fn buckets(&self, endpoint: &str, last: Duration) -> Result<Vec<Bucket>, QueryError> {
+        let core = self.core();
+        core.buckets(endpoint, &core.query_now(last)?)
+    }
+
+    /// The same in `(at - last, at]`.
+    ///
+    /// # Errors
+    /// As [`query_hits`](Self::query_hits).
+    pub fn buckets_at(&self, endpoint: &str, at: Timestamp, last: Duration) -> Result<Vec<Bucket>, QueryError> {
+        let core = self.core();
+        core.buckets(endpoint, &core.query_at(at, last)?)
     }
 
     /// The hits of `endpoint` that were ever counted in the file, since it was made or last removed; 0 if there is no such

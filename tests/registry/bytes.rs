@@ -209,3 +209,33 @@ fn version_1_is_still_read() {
     assert_eq!((count("/a"), count("/b")), (Ok(12), Ok(3)));
     assert_eq!(RegistrySnapshot::from_bytes(&old.to_bytes()).as_ref(), Ok(&old), "it is written in today's version");
 }
+
+#[test]
+fn the_cells_of_a_snapshot_are_what_its_writers_counted() {
+    let clock = ManualClock::new(at(START));
+    let [one, other] = [(); 2].map(|()| Registry::builder().clock(clock.clone()).build().expect("the default"));
+    for (registry, amount) in [(&one, 3), (&other, 5)] {
+        assert_eq!(registry.record_hit("/a", amount), Ok(Outcome::Counted));
+        assert_eq!(registry.record_hit_at("/b", at(START - 7), amount * 10), Ok(Outcome::Counted));
+    }
+    let _ = one.merge(&other.snapshot()).expect("it fits");
+    let snapshot = RegistrySnapshot::from_bytes(&one.snapshot().to_bytes()).expect("it is whole");
+    let mut told = Vec::new();
+    for cells in snapshot.cells() {
+        let is_own = cells.writer.replica == snapshot.replica();
+        assert_eq!((cells.width, cells.base, cells.epoch), (Duration::from_secs(1), None, 0));
+        told.extend(cells.numbers().map(|cell| (cells.endpoint, is_own, cell.start, cell.count)));
+    }
+    told.sort_unstable();
+    let (now, before) = (at(START), at(START - 7));
+    let expected = [("/a", false, now, 5), ("/a", true, now, 3), ("/b", false, before, 50), ("/b", true, before, 30)];
+    assert_eq!(told, expected);
+    // Hits to the microsecond, whole buckets, and registers.
+    let full = full().snapshot();
+    let of = |name: &'static str| full.cells().filter(move |cells| cells.endpoint == name).collect::<Vec<_>>();
+    assert!(of("/2").iter().all(|cells| cells.width > Duration::from_secs(1)));
+    assert!(of("/3").iter().all(|cells| cells.width == Duration::from_micros(1)));
+    assert!(of("/4").iter().all(|cells| cells.base == Some(2.0)) && !of("/4").is_empty());
+    assert_eq!(of("/3")[0].numbers().last().expect("it has hits").start, at(START + 300));
+    assert!(of("/removed").is_empty());
+}

@@ -3,6 +3,7 @@
 //! * [`behaviour`]: what the documentation promises, one by one;
 //! * [`oracle`]: any steps, reopening, copying and compacting among them, against a list of all hits;
 //! * [`boots`]: boots of the machine, and many merged registries;
+//! * [`changed`]: what a flusher is told;
 //! * [`exchange`]: snapshots and merges between files and memory, copies and their writers;
 //! * [`restore`]: a file in the place of another, beside threads, children and links;
 //! * [`inspect`]: the program that looks at files
@@ -13,6 +14,7 @@
 
 mod behaviour;
 mod boots;
+mod changed;
 mod damage;
 mod exchange;
 mod files;

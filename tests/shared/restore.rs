@@ -317,10 +317,13 @@ fn limits_beside_a_restore_let_no_more_through() {
                 return 0;
             }
             let mut allowed = 0;
-            while !done.load(Ordering::Acquire) {
+            // One at least, however late the thread comes.
+            loop {
                 allowed += u64::from(limiter.allow("one", 1).allowed);
+                if done.load(Ordering::Acquire) {
+                    return allowed;
+                }
             }
-            allowed
         });
         let allowed: u64 = allowed.into_iter().sum();
         // Of each thread one decision for each restore may be under way.

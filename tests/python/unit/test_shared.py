@@ -432,3 +432,44 @@ def test_threads(shared):
         thread.join()
     assert shared.query_hits("/home", 60) == 8_000
     assert shared.total(60) == 16_000
+
+
+def test_what_has_changed_is_told_once(shared, path, clock):
+    marks = hitring.Marks()
+    assert shared.changed(marks) == []
+    shared.record_hit("/home", amount=3)
+    clock.set(START + 2)
+    shared.record_hit("/home", START - 1, 4)
+    shared.record_hit("/about")
+    home, about = shared.changed(marks)
+    writer, generation = home.writer.rsplit("-", 1)
+    assert (writer, generation, about.writer) == (shared.replica, "1", f"{shared.replica}-2")
+    assert home == ("/home", home.writer, 0, 7, [(START - 1, 4), (START, 3)])
+    assert (about.endpoint, about.total, about.buckets) == ("/about", 1, [(START + 2, 1)])
+    assert isinstance(home, hitring.Changed)
+    assert shared.changed(marks) == []
+    shared.record_hit("/home", START, 1)
+    assert [told.buckets for told in shared.changed(marks, since=START)] == [[(START, 4)]]
+    marks.forget()
+    assert {told.endpoint: told.total for told in shared.changed(marks)} == {"/home": 8, "/about": 1}
+    assert shared.totals_ever() == {"/home": 8, "/about": 1}
+    shared.remove("/home")
+    shared.record_hit("/home")
+    (home,) = shared.changed(marks)
+    assert (home.writer, home.epoch, home.total) == (f"{shared.replica}-3", 1, 1)
+    assert SharedRegistry(path, mode="read", clock=clock).replica == shared.replica
+    assert len(bytes.fromhex(shared.replica)) == 16
+    with pytest.raises(TypeError):
+        shared.changed(None)
+
+
+def test_the_buckets_of_an_endpoint(shared, clock):
+    shared.record_hit("/home", amount=3)
+    clock.set(START + 2)
+    shared.record_hit("/home")
+    assert shared.buckets("/home", 4) == [(START - 1, 0), (START, 3), (START + 1, 0), (START + 2, 1)]
+    assert shared.buckets("/home", 2, at=START) == [(START - 1, 0), (START, 3)]
+    assert sum(count for _, count in shared.buckets("/home")) == 4
+    assert all(isinstance(start, int) for start, _ in shared.buckets("/none"))
+    with pytest.raises(QueryError):
+        shared.buckets("/home", 61)
