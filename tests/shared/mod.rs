@@ -10,6 +10,8 @@
 //! * [`damage`]: files that are cut, copied and damaged while others count in them;
 //! * [`flips`]: each bit flipped once;
 //! * [`files`]: what is foreign, cut, newer, damaged or not allowed is refused and left as it was;
+//! * [`kills`]: processes that are killed while they make, restore, compact, renew and merge files;
+//! * [`many`]: very many processes, and forks among threads;
 //! * [`processes`]: forked processes that count, are killed and stopped.
 
 mod behaviour;
@@ -22,6 +24,8 @@ mod fleet;
 mod flips;
 #[cfg(feature = "cli")]
 mod inspect;
+mod kills;
+mod many;
 mod oracle;
 mod processes;
 mod restore;

@@ -70,13 +70,13 @@ pub fn wait(child: libc::pid_t) -> i32 {
     if libc::WIFSIGNALED(status) { -libc::WTERMSIG(status) } else { libc::WEXITSTATUS(status) }
 }
 
-fn signal(child: libc::pid_t, signal: i32) {
+pub fn signal(child: libc::pid_t, signal: i32) {
     // SAFETY: the child is ours and has not been waited for.
     assert_eq!(unsafe { libc::kill(child, signal) }, 0);
 }
 
 /// Numbers that differ from run to run.
-fn random() -> impl FnMut(u64) -> u64 {
+pub fn random() -> impl FnMut(u64) -> u64 {
     let mut state = hitring::Timestamp::try_from(std::time::SystemTime::now())
         .map_or(1, |now| now.secs().wrapping_mul(1_000_000_007).wrapping_add(now.subsec_nanos().into()) | 1);
     println!("seed {state}");
@@ -146,7 +146,7 @@ fn write(path: &Path, log: &Log, writer: usize) {
     }
 }
 
-fn kills() -> usize {
+pub fn kills() -> usize {
     std::env::var("HITRING_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(300)
 }
 
