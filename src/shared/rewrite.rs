@@ -324,6 +324,8 @@ pub fn copy(
     // Removals are kept in mind, or a merge with a registry that remembers one would take the name's next hits for older ones. But
     // not those that are out of every window, once their names take half of the room.
     let has_room = from.sections.hot(Hot::Names).load(Ordering::Relaxed) <= to.header.layout.names.len() as u64 / 2;
+    // Of a copy that was made beside others, names may lead to lives that its first page knows nothing of.
+    let of_removals = removals.values().map(|removal| removal.epoch).max();
     let mut finds = to.sections.finds.write(Tick(0));
     for (unit, removal) in removals {
         if (has_room || removal.at.0.saturating_add(slots as u64) > now.0)
@@ -356,7 +358,8 @@ pub fn copy(
     let lives = from.sections.lives;
     let seen =
         lives.iter().map(|life| life.epoch().max(life.removed())).chain(lives.names.iter().map(Name::ended)).max();
-    let epoch = from.sections.hot(Hot::Epoch).load(Ordering::Acquire).min(LAST_EPOCH).max(seen.unwrap_or(0));
+    let epoch =
+        from.sections.hot(Hot::Epoch).load(Ordering::Acquire).min(LAST_EPOCH).max(seen.max(of_removals).unwrap_or(0));
     to.sections.hot(Hot::Epoch).store(epoch, Ordering::Relaxed);
     let began = to.sections.outcomes();
     draft.header.began = began;
