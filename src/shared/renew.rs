@@ -30,7 +30,7 @@ use super::book::Book;
 use super::check;
 use super::exchange::ring_before;
 use super::file::lock::{self, Byte, Changing};
-use super::file::{self, Access, Found, Opened, RingFile, find, is_at, open, sync_folder, write_header, write_seal};
+use super::file::{self, Access, Found, Opened, RingFile, find, open, sync_folder, write_header, write_seal};
 use super::format::checksum::Checksum;
 use super::format::frozen;
 use super::format::header::{Header, LimitTime};
@@ -80,11 +80,11 @@ fn renew(path: &Path, found: &Found, catches: bool) -> Result<(), SharedError> {
     };
     let _changing = Changing::wait_while(&found.file, None, progress).map_err(failed)?.ok_or_else(in_use)?;
     // Somebody else may have done it: put another file there, or begun a new writer in this one.
-    if !is_at(&found.file, path).unwrap_or(false) {
+    if !found.is_at(path) {
         return Ok(());
     }
     let Some(found) = find(path, Access::Write)?.filter(|found| found.is_copy) else { return Ok(()) };
-    if !is_at(&found.file, path).unwrap_or(false) || !lock::take(&found.file, Byte::Present).map_err(failed)? {
+    if !found.is_at(path) || !lock::take(&found.file, Byte::Present).map_err(failed)? {
         return Err(in_use());
     }
     file::sweep(path);

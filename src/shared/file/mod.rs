@@ -92,7 +92,9 @@ impl RingFile {
 
     /// Whether its name still means this file.
     pub fn is_current(&self) -> bool {
-        is_at(&self.file, &self.path).unwrap_or(false)
+        let inode = |data: fs::Metadata| (data.ino(), data.dev());
+        let [open, named] = [self.file.metadata(), fs::metadata(&self.path)].map(|data| data.ok().map(inode));
+        open.is_some() && open == named
     }
 
     /// Whether the process outlives it when the file is cut.
@@ -149,6 +151,15 @@ pub struct Found {
     pub header: Header,
     /// Whether it was made elsewhere, or on another boot.
     pub is_copy: bool,
+    /// Its inode, and the device that is on.
+    inode: (u64, u64),
+}
+
+impl Found {
+    /// Whether `path` means it.
+    pub fn is_at(&self, path: &Path) -> bool {
+        fs::metadata(path).is_ok_and(|named| (named.ino(), named.dev()) == self.inode)
+    }
 }
 
 /// Opens what is at `path` and reads its header; `None` if there is nothing.
@@ -181,13 +192,7 @@ pub fn find(path: &Path, access: Access) -> Result<Option<Found>, SharedError> {
     }
     refuse_network(path, &file)?;
     let is_copy = Origin::of(&file).map_err(failed)? != header.origin;
-    Ok(Some(Found { file, header, is_copy }))
-}
-
-/// Whether `path` means `file`.
-pub fn is_at(file: &File, path: &Path) -> io::Result<bool> {
-    let (open, named) = (file.metadata()?, fs::metadata(path)?);
-    Ok((open.ino(), open.dev()) == (named.ino(), named.dev()))
+    Ok(Some(Found { file, header, is_copy, inode: (data.ino(), data.dev()) }))
 }
 
 /// Whoever runs this process, root, or else the owner that is not trusted.
@@ -447,7 +452,7 @@ pub fn open(path: &Path, catches: bool) -> Result<Opened, SharedError> {
             opened = Some(Opened::Copy(found));
             return Ok(true);
         }
-        if !lock::share(&found.file, Byte::Present).map_err(failed)? || !is_at(&found.file, path).unwrap_or(false) {
+        if !lock::share(&found.file, Byte::Present).map_err(failed)? || !found.is_at(path) {
             return Ok(false);
         }
         let file = RingFile::map(found.file, path, Access::Write, catches, found.header.layout.words)?;
