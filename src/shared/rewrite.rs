@@ -198,7 +198,7 @@ pub fn restored(path: &Path, old: &RingFile, of: Book<'_>, snapshot: &RegistrySn
     let kept: Vec<(Cow<'_, EndpointCells>, u64)> = kept.collect();
     // Lives of a new file begin one after the other.
     let shares: Frozen = kept.iter().map(|(theirs, _)| writers_of(theirs)).enumerate().collect();
-    let frozen = frozen::write(&shares).len() as u64;
+    let frozen = frozen::room_for(&shares);
     let finds = finds_for(&of.header.layout.room, snapshot.removed.iter().map(|removed| &removed.removal));
     let room = Room { frozen, gap: 0, finds, ..of.header.layout.room };
     let layout = layout(path, &of.header.layout, room)?;
@@ -226,9 +226,7 @@ pub fn restored(path: &Path, old: &RingFile, of: Book<'_>, snapshot: &RegistrySn
     let mut others = Replicas::default();
     others.restore(&snapshot.totals, now, ring_before(now, geometry));
     to.others().write(others, ring_before(now, geometry));
-    for (word, value) in to.sections.frozen.iter().zip(frozen::write(&shares)) {
-        word.store(value, Ordering::Relaxed);
-    }
+    frozen::write(to.sections.frozen, &shares);
     // By the shares.
     to.tell_voids();
     // So that most are on the disk; once more when it takes the old one's place.
@@ -279,7 +277,7 @@ pub fn copy(
     // Before anything is made: how many cells are another writer's from now on.
     let frozen: Frozen =
         from.alive().map(|life| (life.index(), shares(from, life, cells.get(&life.index())))).collect();
-    let frozen_words = frozen::write(&frozen).len() as u64;
+    let frozen_words = frozen::room_for(&frozen);
     let mut removals = from.removals();
     let expired = ring_before(now, &like.geometry);
     removals.values_mut().for_each(|removal| removal.forget_before(expired));
@@ -289,6 +287,8 @@ pub fn copy(
         Draft::new(path, layout, header.key, LimitTime::new(header.limits.origin, from.sections.limit_time()))?;
     let to = draft.book();
     let mut moved = Frozen::new();
+    let (parts, last_tick) = (from.parts(), like.geometry.resolution().last_tick());
+    let last_part = parts.part(last_tick);
     let mut left_behind = from.sections.outcomes().counted;
     for (number, life) in from.alive().enumerate() {
         if number % STEP == 0 {
@@ -298,13 +298,13 @@ pub fn copy(
         let name = to.sections.lives.names.find_or_insert(hash(header.key, &text), &text).map_err(|_| full())?;
         name.raise_ended(life.epoch());
         let new = to.sections.lives.begin(name).map_err(|_| full())?;
-        new.void_before(life.from());
+        new.void_before(life.from().min(Tick(last_tick.0 + 1)));
         copy_row(from, life, to, new);
         let total = life.total();
         left_behind = left_behind.saturating_sub(total);
         new.lane(0).store(total, Ordering::Relaxed);
-        new.known().store(known(from, life, slots), Ordering::Relaxed);
-        to.sections.visitors.copy(new, from.sections.visitors, life);
+        new.known().store(known(from, life, slots).min(last_tick.0 + 1), Ordering::Relaxed);
+        to.sections.visitors.copy(new, from.sections.visitors, life, parts, last_part);
         // Each is linked before those that were: begin with the last.
         let others: Vec<Life<'_>> = from.merged(life).collect();
         for other in others.into_iter().rev() {
@@ -314,7 +314,7 @@ pub fn copy(
                 continue;
             }
             let copied = to.add_writer(new, name, writer, other.epoch()).ok_or_else(full)?;
-            copied.void_before(other.from());
+            copied.void_before(other.from().min(Tick(last_tick.0 + 1)));
             copy_row(from, other, to, copied);
         }
         if let Some(shares) = frozen.get(&life.index()).filter(|shares| !shares.is_empty()) {
@@ -344,9 +344,7 @@ pub fn copy(
     let mut others = from.known();
     others.know(header.replica, from.own_totals(), now);
     to.others().write(others, expired);
-    for (word, value) in to.sections.frozen.iter().zip(frozen::write(&moved)) {
-        word.store(value, Ordering::Relaxed);
-    }
+    frozen::write(to.sections.frozen, &moved);
     // By the shares.
     to.tell_voids();
     copy_limits(from, to);

@@ -4,7 +4,7 @@
 //! counted; what is the former writer's share is written here, once, before the new one begins, and never changes:
 //!
 //! ```text
-//! [ life, plus 1 ][ replica: process, sequence ][ generation ][ epoch ][ n ] ( [ tick ][ count ] ) x n   ...   0   [ CRC-32 ]
+//! [ life, plus 1 ][ replica: process, sequence ][ generation ][ epoch ][ n ] ( [ tick ][ count ] ) x n   ...   0 ...   [ CRC-32 ]
 //! ```
 //! The writer's own share of a slot is the slot less these. Nobody needs it to count, unless hits were removed: only what leaves
 //! the file, or comes into it, is by writer.
@@ -86,14 +86,19 @@ pub fn words_of(life: usize, shares: &Shares) -> impl Iterator<Item = u64> {
     })
 }
 
-/// The words of all lives; none if there is nothing to say.
-pub fn write(frozen: &Frozen) -> Vec<u64> {
-    let mut words: Vec<u64> = frozen.iter().flat_map(|(&life, shares)| words_of(life, shares)).collect();
-    if !words.is_empty() {
-        words.push(0);
-        words.push(checksum(words.iter().copied()));
-    }
-    words
+/// How many words all of it takes: none if there is nothing to say.
+pub fn room_for(frozen: &Frozen) -> u64 {
+    let words: usize = frozen.iter().map(|(&life, shares)| words_of(life, shares).count()).sum();
+    // The end and the checksum.
+    if words == 0 { 0 } else { words as u64 + 2 }
+}
+
+/// Writes all of it to `words`, which have room for as much or more.
+pub fn write(words: &[AtomicU64], frozen: &Frozen) {
+    let Some((sum, words)) = words.split_last() else { return };
+    let said = frozen.iter().flat_map(|(&life, shares)| words_of(life, shares)).chain(std::iter::repeat(0));
+    words.iter().zip(said).for_each(|(word, said)| word.store(said, Ordering::Relaxed));
+    sum.store(checksum(words.iter().map(|word| word.load(Ordering::Relaxed))), Ordering::Relaxed);
 }
 
 /// Whether `words` are what was written.

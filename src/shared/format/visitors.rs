@@ -129,9 +129,8 @@ impl<'a> Visitors<'a> {
             if !is_used || begin % FIRST as u64 != 0 || tables.len() == DEPTH {
                 return Err("a table where there is none");
             }
-            let words = table[HEAD..].iter().map(|word| word.load(Ordering::Relaxed)).filter(|&word| word != 0);
-            let comes = |word: u64| word >> PART_SHIFT <= last && parts.precision().allows(register_of(word));
-            if !words.into_iter().all(comes) {
+            let mut words = table[HEAD..].iter().map(|word| word.load(Ordering::Relaxed)).filter(|&word| word != 0);
+            if !words.all(|word| comes(word, parts, last)) {
                 return Err("an item that cannot be");
             }
             tables.push(begin);
@@ -180,10 +179,9 @@ impl<'a> Visitors<'a> {
 
     /// Everything that is known, ascending, in parts up to `last`.
     pub fn cells(self, life: Life<'a>, parts: Parts, last: u64) -> Vec<Seen> {
-        let allowed = |word: &u64| parts.precision().allows(register_of(*word)) && word >> PART_SHIFT <= last;
         let mut seen: Vec<Seen> = self
             .words_of(life)
-            .filter(allowed)
+            .filter(|&word| comes(word, parts, last))
             .flat_map(|word| {
                 let register = register_of(word);
                 [Seen { part: None, register }, Seen { part: Some(word >> PART_SHIFT), register }]
@@ -205,13 +203,18 @@ impl<'a> Visitors<'a> {
         }
     }
 
-    /// Copies what `theirs` knows, item by item.
-    pub fn copy(self, life: Life<'a>, from: Visitors<'_>, theirs: Life<'_>) {
-        for word in from.words_of(theirs) {
+    /// Copies what `theirs` knows, item by item, in parts up to `last`.
+    pub fn copy(self, life: Life<'a>, from: Visitors<'_>, theirs: Life<'_>, parts: Parts, last: u64) {
+        for word in from.words_of(theirs).filter(|&word| comes(word, parts, last)) {
             self.add(life, word >> PART_SHIFT, register_of(word));
         }
         life.lost().fetch_max(theirs.lost().load(Ordering::Relaxed), Ordering::Relaxed);
     }
+}
+
+/// Whether an item can be: damaged ones may not.
+fn comes(word: u64, parts: Parts, last: u64) -> bool {
+    word >> PART_SHIFT <= last && parts.precision().allows(register_of(word))
 }
 
 /// There was no room for some.
