@@ -18,9 +18,12 @@ class Changed(NamedTuple):
     Hits of different writers add up; of one writer and tick, the larger number is the later one.
     """
     epoch: int
-    """How often the name had been removed before."""
+    """In which it counts: larger after a removal of the name than before."""
     total: int
-    """All hits of the writer. A few that come meanwhile may be among ``buckets`` and not in this."""
+    """All hits of the name since it was last removed; of a writer from before a boot, those that are told.
+
+    A few that come meanwhile may be among ``buckets`` and not in this.
+    """
     buckets: list[tuple[float, int]]
     """``(start, hits)`` of each tick that has some, oldest first; ``start`` as in `HitCounter.buckets_at`."""
 

@@ -899,7 +899,7 @@ class SharedRegistry:
     def replica(self) -> str:
         """Under which the hits of this file are known elsewhere, as 32 digits.
 
-        A copy has another, and so has the file after a boot or a restore.
+        A copy that was opened for writing has another, and so has the file after a boot or a restore.
         """
 
     def query_uniques(

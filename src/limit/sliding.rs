@@ -230,7 +230,8 @@ impl Plan {
     /// What is used of the window at `tick`, or the later tick that somebody is in who needed the room.
     #[inline(always)]
     fn used_at<P: Begun>(&self, place: &P, state: u64, tick: u64) -> Result<u64, u64> {
-        let first = tick - self.ticks;
+        // A damaged beginning in a file may say any tick.
+        let first = tick.saturating_sub(self.ticks);
         if first > self.tick_of(state) {
             return Ok(0);
         }
@@ -254,7 +255,9 @@ impl Plan {
             match self.used_at(place, state, tick) {
                 Ok(used) => return (tick, used),
                 // Later by two ticks at least, so this ends.
-                Err(ahead) => tick = ahead,
+                Err(ahead) if ahead > tick => tick = ahead,
+                // A damaged one.
+                Err(_) => return (tick, self.limit),
             }
         }
     }

@@ -149,11 +149,8 @@ impl SharedBuilder {
         let layout = self.layout(path)?;
         self.check_skew(&layout.geometry)?;
         loop {
-            match renew::attach(path, false, self.catch_sigbus)? {
-                Some((file, header)) => {
-                    self.check_settings(path, &layout, &header.layout)?;
-                    return self.registry(file, header);
-                }
+            match renew::attach(path, false, self.catch_sigbus, |found| self.check_settings(path, &layout, found))? {
+                Some((file, header)) => return self.registry(file, header),
                 None => {
                     // Where another was quicker, the next turn opens that one's; but not where a link leads nowhere.
                     let made = rewrite::make(path, layout.clone(), self.clock.now())?;
@@ -171,7 +168,8 @@ impl SharedBuilder {
     /// [`SharedError`]; nothing was changed.
     pub fn open(self, path: impl AsRef<Path>) -> Result<SharedRegistry, SharedError> {
         let path = path.as_ref();
-        let (file, header) = renew::attach(path, true, self.catch_sigbus)?.ok_or_else(|| SharedError::missing(path))?;
+        let (file, header) =
+            renew::attach(path, true, self.catch_sigbus, |_| Ok(()))?.ok_or_else(|| SharedError::missing(path))?;
         self.registry(file, header)
     }
 

@@ -10,13 +10,14 @@
 //! | a hit that comes meanwhile | in the cells or not; its total is another, so the endpoint is told again next time |
 //! | a hit whose process was killed between slot and total | not told until the next hit. [`Marks::forget`] lets all be told, now and then |
 //!
-//! Hits that were merged into the file are their own registry's to tell.
+//! Hits that were merged into the file are their own registry's to tell. Those of the file's former writers, from before a boot,
+//! are told under these once more when marks begin anew.
 //!
 //! Tests: `tests/shared/changed.rs`.
 
 use super::book::Book;
 use super::core::Core;
-use super::format::frozen;
+use super::format::frozen::{self, Share};
 use super::registry::SharedRegistry;
 use crate::cell::writer::{Replica, Writer};
 use crate::time::Tick;
@@ -39,7 +40,7 @@ impl Marks {
 
     /// Lets everything be told once more.
     pub fn forget(&mut self) {
-        self.totals.clear();
+        *self = Self::default();
     }
 }
 
@@ -51,9 +52,10 @@ pub struct Changed<'a> {
     pub endpoint: &'a str,
     /// Who counted these hits: the file, and which of its lives, from 1 on. Cells of one writer and tick only grow.
     pub writer: Writer,
-    /// How often the name was removed before, here or in a registry that was merged.
+    /// In which it counts: a number that grows with each removal in the file, and is larger after one of this name than before.
     pub epoch: u64,
-    /// All hits of the life. A few that come while it is told may be in the cells, and not in this.
+    /// All hits of the life, also those from before a boot; of a former writer, those that are told. A few that come meanwhile may be in
+    /// the cells, and not in this.
     pub total: u64,
     /// The hits of each tick that has some, from the tick that was asked for on, oldest first. Ticks are those of the registry's
     /// resolution since 1970.
@@ -87,7 +89,8 @@ impl SharedRegistry {
         self.core().changed(marks, since, tell)
     }
 
-    /// Under which the hits of this file are known elsewhere. A copy, and the file after a boot or a restore, has another.
+    /// Under which the hits of this file are known elsewhere. A copy that was opened for writing, and the file after a boot or a
+    /// restore, has another.
     #[must_use]
     pub fn replica(&self) -> Replica {
         self.core().header.replica
@@ -100,7 +103,8 @@ impl SharedRegistry {
         core.alive(endpoint).map(|life| core.book().own(life))
     }
 
-    /// How often `endpoint` was removed before the hits that it has now; 0 if there is no such endpoint.
+    /// In which epoch the hits of `endpoint` are counted, 0 if there is no such endpoint: a number that grows with each removal in the
+    /// file, and is larger after one of this name than before.
     #[must_use]
     pub fn epoch(&self, endpoint: &str) -> u64 {
         self.core().alive(endpoint).map_or(0, |life| life.epoch())
@@ -118,7 +122,8 @@ impl Core {
     fn changed(&self, marks: &mut Marks, since: Tick, mut tell: impl FnMut(Changed<'_>)) -> usize {
         let book: Book<'_> = self.book();
         let replica = self.header.replica;
-        if marks.replica != Some(replica) {
+        let is_new = marks.replica != Some(replica);
+        if is_new {
             *marks = Marks { replica: Some(replica), totals: Vec::new() };
         }
         marks.totals.resize(marks.totals.len().max(self.lives().begun()), 0);
@@ -133,6 +138,13 @@ impl Core {
             let Some(name) = self.name_of(life) else { continue };
             while frozen.next_if(|&(of, _)| of < life.index()).is_some() {}
             let shares = frozen.next_if(|&(of, _)| of == life.index()).map(|(_, shares)| shares);
+            for (&writer, Share { epoch, cells: former }) in shares.iter().flatten().filter(|_| is_new) {
+                cells.clear();
+                cells.extend(former.range(since..).map(|(&tick, &count)| (tick, count)));
+                let total = cells.iter().fold(0u64, |sum, &(_, count)| sum.saturating_add(count));
+                tell(Changed { endpoint: &name, writer, epoch: *epoch, total, cells: &cells });
+                told += 1;
+            }
             let row = book.row(life).filter(|cell| cell.tick >= since);
             cells.clear();
             cells.extend(frozen::without(row, shares.as_ref()).into_iter().map(|cell| (cell.tick, cell.count)));

@@ -26,6 +26,7 @@ use super::format::lives::Life;
 use super::format::names::LAST_EPOCH;
 use super::format::sections::hash;
 use super::format::visitors::FIRST as SMALLEST;
+use super::rewrite::STEP;
 use crate::sync::Ordering;
 use crate::time::Tick;
 
@@ -35,14 +36,15 @@ struct Check<'a> {
     /// How many lives had begun when it started.
     begun: usize,
     last_tick: Tick,
+    goes_on: &'a dyn Fn(),
     faults: Vec<String>,
 }
 
 /// What does not fit together in `book`, in the words of whoever runs it. In a copy that was made beside others, epochs are not
-/// looked at: whoever opens it begins after the highest.
-pub fn faults(book: Book<'_>, is_copy: bool) -> Vec<String> {
+/// looked at: whoever opens it begins after the highest. Calls `goes_on` every now and then.
+pub fn faults(book: Book<'_>, is_copy: bool, goes_on: impl Fn()) -> Vec<String> {
     let (begun, last_tick) = (book.sections.lives.begun(), book.header.layout.geometry.resolution().last_tick());
-    let mut check = Check { book, begun, last_tick, faults: Vec::new() };
+    let mut check = Check { book, begun, last_tick, goes_on: &goes_on, faults: Vec::new() };
     check.names();
     check.lives();
     check.merged();
@@ -62,8 +64,13 @@ impl<'a> Check<'a> {
 
     fn lives_of(&self) -> impl Iterator<Item = Life<'a>> + use<'a> {
         let lives = self.book.sections.lives;
-        let begun = self.begun;
-        (0..begun).filter_map(move |index| lives.get(index))
+        let (begun, goes_on) = (self.begun, self.goes_on);
+        (0..begun).filter_map(move |index| {
+            if index % STEP == 0 {
+                goes_on();
+            }
+            lives.get(index)
+        })
     }
 
     fn hash(&self, name: &str) -> u64 {
@@ -72,7 +79,10 @@ impl<'a> Check<'a> {
 
     fn names(&mut self) {
         let (sections, lives) = (self.book.sections, self.book.sections.lives);
-        for bucket in lives.names.buckets_in_use() {
+        for (number, bucket) in lives.names.buckets_in_use().enumerate() {
+            if number % STEP == 0 {
+                (self.goes_on)();
+            }
             let unit = bucket.unit();
             let used = sections.hot(Hot::Names).load(Ordering::Acquire) as usize;
             let Some(record) = lives.names.get(unit).filter(|record| record.end() <= used) else {

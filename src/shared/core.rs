@@ -91,7 +91,8 @@ impl Core {
 
     /// Lets them wait, or not.
     pub fn set_moving(&self, is_moving: bool) {
-        self.moving.store(is_moving.into(), Ordering::Release);
+        // An exchange, so that it is seen before anything is read that others decide in.
+        self.moving.swap(is_moving.into(), Ordering::AcqRel);
     }
 
     pub fn window(&self) -> Duration {

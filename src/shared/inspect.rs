@@ -156,7 +156,7 @@ impl Inspection {
     /// # Errors
     /// [`SharedError::Truncated`] if it was cut while it was looked at.
     pub fn faults(&self) -> Result<Vec<String>, SharedError> {
-        let faults = check::faults(self.book(), self.is_copy);
+        let faults = check::faults(self.book(), self.is_copy, || ());
         self.check_whole()?;
         Ok(faults)
     }

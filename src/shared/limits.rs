@@ -5,7 +5,14 @@
 //! made, or when it was first opened on this boot, and what `CLOCK_MONOTONIC` counted since. Setting the wall clock changes no
 //! limit.
 //!
-//! Tests: `tests/shared`.
+//! | what happens | limits |
+//! |---|---|
+//! | the wall clock is set while the machine runs | as before |
+//! | a boot, with the wall clock behind the latest decision | time goes on from that decision: as if the machine had been off for no time |
+//! | a boot, with the wall clock ahead | as if the machine had been off for so long: what was shut may be open once. Time goes on from there over later boots |
+//! | a restore | as before, in the new file. A decision that is under way while the file is replaced is made once more |
+//!
+//! Tests: `tests/shared/restore.rs`, `tests/shared/boots.rs`.
 
 use std::hash::Hasher;
 use std::sync::Arc;
@@ -15,6 +22,7 @@ use siphasher::sip::SipHasher13;
 
 use super::core::Core;
 use super::format::layout::Hot;
+use super::format::sections::LATE;
 use super::registry::{Inner, SharedRegistry};
 use crate::error::{LimitError, SharedError};
 use crate::limit::rate::Rate;
@@ -95,7 +103,7 @@ impl SharedLimiter {
         let decide = |core: &Core| {
             let now = self.now(core);
             // To a second: a word that all write.
-            if now.saturating_sub(core.sections().limit_time()) >= NOTED {
+            if now.saturating_sub(core.sections().limit_time()) >= NOTED && now < LATE {
                 core.sections().raise_limit_time(now);
             }
             self.decide(core, key.as_ref(), now, cost).later(self.lag(core))
@@ -124,11 +132,14 @@ impl SharedLimiter {
     fn in_current<R>(&self, decide: impl Fn(&Core) -> R) -> R {
         loop {
             let core = self.inner.core();
-            let answer = (!core.is_moving()).then(|| decide(core));
-            match answer {
-                Some(answer) if std::ptr::eq(core, self.inner.core()) => return answer,
-                _ => relax(),
+            if !core.is_moving() {
+                let answer = decide(core);
+                // Once more: the states may have been copied meanwhile.
+                if !core.is_moving() && std::ptr::eq(core, self.inner.core()) {
+                    return answer;
+                }
             }
+            relax();
         }
     }
 
@@ -139,7 +150,7 @@ impl SharedLimiter {
             core.sections().words[Hot::Limits.at() + row].fetch_add(1, Ordering::Relaxed);
         }
         // What was decided in a page that is gone was decided by nobody.
-        if core.file.is_lost() { Decision::refused(0, self.rate.window()) } else { answer.decision }
+        if core.file.is_gone() { Decision::refused(0, self.rate.window()) } else { answer.decision }
     }
 
     fn look(&self, core: &Core, key: &[u8], now: u64) -> Decision {
@@ -161,7 +172,11 @@ impl SharedLimiter {
 
     fn now(&self, core: &Core) -> u64 {
         match core.times.clock() {
-            Clock::System => SteadyClock.since_boot(self.is_coarse).wrapping_add(core.header.limits.offset),
+            // The coarse clock may be behind the time at which it began.
+            Clock::System => {
+                let since = SteadyClock.since_boot(self.is_coarse).wrapping_add(core.header.limits.offset);
+                u64::try_from(since.cast_signed()).unwrap_or(0)
+            }
             clock => at_of(core, clock.now()),
         }
     }

@@ -34,20 +34,27 @@ use super::file::{self, Access, Found, Opened, RingFile, find, open, sync_folder
 use super::format::checksum::Checksum;
 use super::format::frozen;
 use super::format::header::{Header, LimitTime};
-use super::format::layout::{Layout, PAGE, Room};
+use super::format::layout::{Layout, OTHERS, PAGE, Room};
 use super::format::lives::Life;
 use super::format::origin::Origin;
-use super::format::sections::{PROGRESS, Sections};
+use super::format::sections::Sections;
 use super::rewrite::{STEP, copy, newest, shares};
 use crate::cell::writer::Replica;
 use crate::error::SharedError;
 use crate::sync::Ordering;
+use crate::time::Tick;
 
 /// The file at `path`, for writing; `None` if there is none.
 ///
 /// # Errors
-/// [`SharedError::Owner`], before anything is changed, if it belongs to neither this user nor root and `trusts` is false.
-pub fn attach(path: &Path, trusts: bool, catches: bool) -> Result<Option<(RingFile, Header)>, SharedError> {
+/// Before anything is changed: [`SharedError::Owner`] if it belongs to neither this user nor root and `trusts` is false, and what
+/// `fits` says of its layout.
+pub fn attach(
+    path: &Path,
+    trusts: bool,
+    catches: bool,
+    fits: impl Fn(&Layout) -> Result<(), SharedError>,
+) -> Result<Option<(RingFile, Header)>, SharedError> {
     let check = |file: &File| match file::untrusted_owner(file) {
         Ok(Some(uid)) if !trusts => Err(SharedError::Owner { path: path.into(), uid }),
         Ok(_) => Ok(()),
@@ -57,10 +64,12 @@ pub fn attach(path: &Path, trusts: bool, catches: bool) -> Result<Option<(RingFi
         match open(path, catches)? {
             Opened::File(file, header) => {
                 check(file.file())?;
+                fits(&header.layout)?;
                 return Ok(Some((file, header)));
             }
             Opened::Copy(found) => {
                 check(&found.file)?;
+                fits(&found.header.layout)?;
                 renew(path, &found, catches)?;
             }
             Opened::None => return Ok(None),
@@ -73,12 +82,8 @@ fn renew(path: &Path, found: &Found, catches: bool) -> Result<(), SharedError> {
     let path = &path.canonicalize().map_err(|error| SharedError::io(path, "it cannot be found", error))?;
     let failed = |error| SharedError::io(path, "it cannot be locked", error);
     let in_use = || SharedError::InUse { path: path.into() };
-    let progress = || {
-        let mut word = [0; 8];
-        let read = found.file.read_exact_at(&mut word, PROGRESS as u64 * 8);
-        read.map_or(0, |()| u64::from_le_bytes(word))
-    };
-    let _changing = Changing::wait_while(&found.file, None, progress).map_err(failed)?.ok_or_else(in_use)?;
+    let _changing =
+        Changing::wait_while(&found.file, None, || file::progress(&found.file)).map_err(failed)?.ok_or_else(in_use)?;
     // Somebody else may have done it: put another file there, or begun a new writer in this one.
     if !found.is_at(path) {
         return Ok(());
@@ -87,19 +92,29 @@ fn renew(path: &Path, found: &Found, catches: bool) -> Result<(), SharedError> {
     if !found.is_at(path) || !lock::take(&found.file, Byte::Present).map_err(failed)? {
         return Err(in_use());
     }
+    let _taken = Taken(&found.file);
     file::sweep(path);
     let (opened, words) = (found.file.try_clone().map_err(failed)?, found.header.layout.words);
     let old = RingFile::map(opened, path, Access::Write, catches, words)?;
     let book = Book { sections: Sections::new(old.words(), &found.header.layout), header: &found.header };
+    let goes_on = || _ = book.sections.progress().fetch_add(1, Ordering::Relaxed);
     let is_unread = lock::take(&found.file, Byte::Reading).map_err(failed)?;
-    if is_unread && is_tidy(book) && check::faults(book, false).is_empty() {
+    if is_unread && is_tidy(book) && check::faults(book, false, goes_on).is_empty() {
         return in_place(path, &old, book);
     }
-    let goes_on = || _ = book.sections.progress().fetch_add(1, Ordering::Relaxed);
     let draft = copy(path, &old, &found.header, found.header.layout.room, None, goes_on)?;
     draft.unnamed.belong_like(&found.file).map_err(failed)?;
     draft.unnamed.replace(path)?;
     sync_folder(&found.file, path, "a new writer has begun, but its folder cannot be brought to the disk")
+}
+
+/// What was locked is given back, though a child that was forked meanwhile has the open file, too.
+struct Taken<'a>(&'a File);
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        [Byte::Present, Byte::Reading].into_iter().for_each(|byte| lock::give(self.0, byte));
+    }
 }
 
 /// Whether most of the places in use are of what is alive.
@@ -131,6 +146,9 @@ fn in_place(path: &Path, old: &RingFile, book: Book<'_>) -> Result<(), SharedErr
     let geometry = &header.layout.geometry;
     let now = newest(book);
     let mut others = book.known();
+    // This one is not folded, or its hits would count twice until the header is written.
+    others.fold(OTHERS - 1, ring_before(now, geometry));
+    others.fold(OTHERS - 1, Tick(u64::MAX));
     others.know(header.replica, book.own_totals(), now);
     book.others().write(others, ring_before(now, geometry));
     let layout = write_frozen(old.file(), book).map_err(failed)?;

@@ -36,7 +36,7 @@ use super::format::layout::{Hot, Layout, Room};
 use super::format::lives::Life;
 use super::format::names::{LAST_EPOCH, Name};
 use super::format::origin::Origin;
-use super::format::sections::{Sections, hash};
+use super::format::sections::{LATE, Sections, hash};
 use crate::cell::form::{Cell, in_order};
 use crate::cell::outcome::Outcomes;
 use crate::cell::removal::{self, Removal};
@@ -117,6 +117,8 @@ impl LimitTime {
     /// where the clock was set back, time goes on from there, as no limit can be kept of a time that comes again.
     pub fn new(origin: u64, latest: u64) -> Self {
         let now = SystemClock.now().as_duration().as_micros() as u64;
+        // A damaged word is not believed: it would shut all limits for good.
+        let latest = if latest < LATE { latest } else { 0 };
         let since = now.saturating_sub(origin).saturating_mul(1_000).max(latest);
         Self { offset: since.wrapping_sub(SteadyClock.since_boot(false)), origin }
     }

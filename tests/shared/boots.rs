@@ -9,7 +9,7 @@ use hitring::{ManualClock, Registry, SharedRegistry, SystemClock};
 
 use super::exchange::alone;
 use super::files::forged;
-use super::processes::{fork, wait};
+use super::processes::{fork, signal, wait};
 use super::{Folder, MINUTE, START, at, small};
 
 /// A service that is started daily, and merges another each day, takes years for so many.
@@ -146,4 +146,72 @@ fn all_who_open_a_file_after_a_boot_go_on_under_one_new_writer() {
     assert_eq!(hits("/0"), [Ok(OPENERS + 1), Ok(OPENERS + 1)]);
     assert_eq!(hits("/3999"), [Ok(1), Ok(1)]);
     assert_eq!(registry.metrics().total_hits, 4_000 + OPENERS);
+}
+
+#[test]
+fn a_fork_beside_a_new_writer_locks_nobody_out() {
+    alone(|| {
+        let (folder, clock) = (Folder::in_memory(), ManualClock::new(at(START)));
+        let path = folder.file("hits.ring");
+        let registry = small().max_endpoints(8_000).clock(clock.clone()).create(&path).expect("it can be made");
+        for number in 0..7_000 {
+            assert!(registry.record_hit(&format!("/{number}"), 1).expect("a name").is_counted());
+        }
+        drop(registry);
+        let copy = path.with_extension("copy");
+        fs::copy(&path, &copy).expect("it can be copied");
+        fs::rename(copy, &path).expect("it can be replaced");
+        let children = std::thread::scope(|scope| {
+            let forking = scope.spawn(|| {
+                let sleep = || std::thread::sleep(Duration::from_secs(20));
+                let fork = |_| {
+                    std::thread::sleep(Duration::from_millis(10));
+                    fork(sleep)
+                };
+                (0..12).map(fork).collect::<Vec<_>>()
+            });
+            drop(small().clock(clock.clone()).open(&path).expect("nobody else has it"));
+            forking.join().expect("it ends")
+        });
+        // Also while the children live.
+        assert_eq!(wait(fork(|| drop(small().open(&path).expect("nobody else has it")))), 0);
+        assert!(SharedRegistry::read(&path).is_ok());
+        for child in children {
+            signal(child, libc::SIGKILL);
+            assert_eq!(wait(child), -libc::SIGKILL);
+        }
+    });
+}
+
+/// Killed by the first byte behind the file, where the cells of the former writer would lie.
+#[test]
+fn who_is_killed_while_it_begins_a_new_writer_doubles_no_total() {
+    let (folder, clock) = (Folder::in_memory(), ManualClock::new(at(START)));
+    let path = folder.file("hits.ring");
+    let builder = || small().max_endpoints(1_200).visitors(0).clock(clock.clone());
+    let registry = builder().create(&path).expect("it can be made");
+    assert!(registry.record_hit("/own", 1_000).expect("a name").is_counted());
+    let others: Vec<_> = (0..512).map(|_| another(&clock, "/theirs").snapshot()).collect();
+    // The file's own hits are the oldest.
+    clock.set(at(START + 5));
+    others.iter().for_each(|snapshot| assert_eq!(registry.merge(snapshot).expect("it fits"), 0));
+    let total = registry.metrics().total_hits;
+    drop(registry);
+    let copy = path.with_extension("copy");
+    fs::copy(&path, &copy).expect("it can be copied");
+    fs::rename(copy, &path).expect("it can be replaced");
+    let length = fs::metadata(&path).expect("it is there").len();
+    for _ in 0..3 {
+        let killed = fork(|| {
+            let limit = libc::rlimit { rlim_cur: length, rlim_max: length };
+            // SAFETY: `limit` is valid.
+            assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, &raw const limit) }, 0);
+            let _ = builder().open(&path);
+        });
+        assert_eq!(wait(killed), -libc::SIGXFSZ);
+        let reader = small().clock(clock.clone()).read(&path).expect("it is whole");
+        assert_eq!(reader.metrics().total_hits, total);
+    }
+    let registry = small().clock(clock.clone()).open(&path).expect("it is whole");
+    assert_eq!((registry.metrics().total_hits, registry.total_ever("/own")), (total, 1_000));
 }

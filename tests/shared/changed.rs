@@ -149,3 +149,18 @@ fn the_buckets_of_an_endpoint_are_its_hits_by_tick() {
     assert_eq!(made.record_hit("/a", 1), Ok(Outcome::Counted));
     assert!(matches!(made.buckets_at("/a", at(START), MINUTE), Err(QueryError::WindowExpired { .. })));
 }
+
+#[test]
+fn what_was_not_told_before_a_boot_is_told_after_it() {
+    let Made { registry, clock, folder } = made();
+    let mut table = Table::default();
+    assert_eq!(registry.record_hit("/a", 3), Ok(Outcome::Counted));
+    assert_eq!(table.flush(&registry, 0), 1);
+    assert_eq!(registry.record_hit("/a", 4), Ok(Outcome::Counted));
+    let copy = folder.file("copy.ring");
+    std::fs::copy(registry.path(), &copy).expect("it can be copied");
+    let after = small().clock(clock).open(&copy).expect("it is whole");
+    assert_eq!(after.record_hit("/a", 1), Ok(Outcome::Counted));
+    assert_eq!((table.flush(&after, 0), table.hits("/a"), table.flush(&after, 0)), (2, 8, 0));
+    assert_eq!(after.total_ever("/a"), 8);
+}

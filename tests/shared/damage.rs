@@ -314,6 +314,27 @@ fn a_file_that_was_cut_anywhere_and_grew_again_is_lost() {
 }
 
 #[test]
+fn a_damaged_number_of_names_costs_no_name() {
+    let made = made();
+    let record = |name: &str, amount: u64| made.record_hit(name, amount);
+    for number in 0..17 {
+        assert_eq!(record(&format!("/{number}"), 100 + number), Ok(Outcome::Counted));
+    }
+    // Half of the words that are in use.
+    let file = File::options().read(true).write(true).open(made.path()).expect("it is there");
+    file.write_all_at(&64u64.to_le_bytes(), (64 + 8) * 8).expect("it can be written");
+    assert_ne!(
+        Inspection::open(made.path()).expect("it is whole").faults().expect("it is whole"),
+        Vec::<String>::new()
+    );
+    assert_eq!(record("/new", 1), Ok(Outcome::Counted));
+    assert_eq!(made.query_hits("/new", MINUTE).map(u64::from), Ok(1));
+    for number in 0..17 {
+        assert_eq!(made.query_hits(&format!("/{number}"), MINUTE).map(u64::from), Ok(100 + number));
+    }
+}
+
+#[test]
 fn tallies_of_refused_hits_stay_at_the_most() {
     let folder = Folder::new();
     let registry = small().create(folder.file("tallies.ring")).expect("it can be made");

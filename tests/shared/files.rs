@@ -163,6 +163,12 @@ fn a_file_has_the_settings_it_was_made_with() {
     ] {
         assert!(matches!(&error, SharedError::Settings { what, .. } if what.contains(part)), "{error}");
     }
+    // A copy is refused before a new writer begins in it.
+    let copy = made.folder.file("copy.ring");
+    fs::copy(made.path(), &copy).expect("it can be copied");
+    let before = fs::read(&copy).expect("it can be read");
+    assert!(matches!(small().slack(5).create(&copy), Err(SharedError::Settings { .. })));
+    assert!(fs::read(&copy).expect("it can be read") == before);
     let whatever = SharedRegistry::builder().window(MINUTE).create(made.path());
     assert_eq!(whatever.expect("its room is no matter where none is given").max_endpoints(), 64);
     assert!(matches!(

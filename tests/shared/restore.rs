@@ -326,9 +326,9 @@ fn limits_beside_a_restore_let_no_more_through() {
             }
         });
         let allowed: u64 = allowed.into_iter().sum();
-        // Of each thread one decision for each restore may be under way.
-        assert!((1..=LIMIT + 2 * RESTORES).contains(&allowed), "{allowed}");
+        // Of each thread one decision for each restore may be under way: it is made once more, so it may have been charged twice.
+        assert!((1..=LIMIT).contains(&allowed), "{allowed}");
         let more = (0..LIMIT).take_while(|_| limiter.allow("one", 1).allowed).count() as u64;
-        assert!((LIMIT..=LIMIT + 2 * RESTORES).contains(&(allowed + more)), "{allowed} and {more}");
+        assert!((LIMIT - 2 * RESTORES..=LIMIT).contains(&(allowed + more)), "{allowed} and {more}");
     });
 }

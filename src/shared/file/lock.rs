@@ -91,7 +91,10 @@ pub fn patiently<E>(attempt: impl FnMut() -> Result<bool, E>) -> Result<bool, E>
 }
 
 /// Tries until it is so, as long as `progress` is another number every few seconds.
-fn while_it_goes_on<E>(progress: impl Fn() -> u64, mut attempt: impl FnMut() -> Result<bool, E>) -> Result<bool, E> {
+pub fn while_it_goes_on<E>(
+    progress: impl Fn() -> u64,
+    mut attempt: impl FnMut() -> Result<bool, E>,
+) -> Result<bool, E> {
     let (mut waited, mut before) = (Duration::ZERO, progress());
     loop {
         if attempt()? {

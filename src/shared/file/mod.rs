@@ -38,6 +38,7 @@ use crate::error::SharedError;
 use crate::shared::format::header::{BYTES, Header, MAGIC};
 use crate::shared::format::layout::{PAGE, seal_of};
 use crate::shared::format::origin::Origin;
+use crate::shared::format::sections::PROGRESS;
 use crate::sync::{AtomicU64, Ordering, process};
 
 /// What a file is opened for.
@@ -162,6 +163,12 @@ impl Found {
     }
 }
 
+/// How far whoever renews `file` has come.
+pub fn progress(file: &File) -> u64 {
+    let mut word = [0; 8];
+    file.read_exact_at(&mut word, PROGRESS as u64 * 8).map_or(0, |()| u64::from_le_bytes(word))
+}
+
 /// Opens what is at `path` and reads its header; `None` if there is nothing.
 pub fn find(path: &Path, access: Access) -> Result<Option<Found>, SharedError> {
     // Not to wait for the other end of a pipe.
@@ -178,7 +185,8 @@ pub fn find(path: &Path, access: Access) -> Result<Option<Found>, SharedError> {
         return Err(SharedError::Foreign { path: path.into() });
     }
     // Before the header is read: nobody writes another one while it is believed.
-    let is_read = access == Access::Write || lock::patiently(|| lock::share(&file, Byte::Reading)).map_err(failed)?;
+    let read = || lock::share(&file, Byte::Reading);
+    let is_read = access == Access::Write || lock::while_it_goes_on(|| progress(&file), read).map_err(failed)?;
     if !is_read {
         return Err(SharedError::InUse { path: path.into() });
     }

@@ -158,7 +158,9 @@ impl<'a> Names<'a> {
                 return Err(Full);
             }
             match self.used.compare_exchange(used, (begin + need) as u64, Ordering::Relaxed, Ordering::Relaxed) {
-                Ok(_) => break begin,
+                Ok(_) if self.arena[begin + 1].load(Ordering::Relaxed) == 0 => break begin,
+                // Somebody's name: the number of words in use is damaged.
+                Ok(_) => used = (begin + need) as u64,
                 Err(theirs) => used = theirs,
             }
         };

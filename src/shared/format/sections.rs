@@ -14,6 +14,8 @@ use super::visitors::Visitors;
 use crate::cell::outcome::{Outcome, Outcomes};
 use crate::sync::{AtomicU64, Ordering};
 
+/// No later time of limiters is noted, nor believed: their times end at twice that, 36 years after the file was made.
+pub const LATE: u64 = 1 << 59;
 /// Behind the numbers of costs without room.
 const LIMIT_TIME: usize = Hot::Limits.at() + 2;
 

@@ -1,0 +1,106 @@
+//! Limits in a file: their time over boots and damage, and files that are cut.
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::time::Duration;
+
+use hitring::{SharedBuilder, SharedLimiter, SharedRegistry, SystemClock};
+
+use super::{Folder, small};
+
+/// The word of the latest decision, behind the costs without room.
+const LATEST: u64 = 64 + 6 * 8 + 2;
+
+fn builder() -> SharedBuilder {
+    small().clock(SystemClock)
+}
+
+fn limiter(registry: &SharedRegistry) -> SharedLimiter {
+    registry.limiter("logins", "1/second".parse().expect("a rate"), None).expect("there is room")
+}
+
+/// What a boot does to a file: another inode is as good as another boot.
+fn boot(path: &Path) {
+    let copy = path.with_extension("copy");
+    fs::copy(path, &copy).expect("it can be copied");
+    fs::rename(copy, path).expect("it can be replaced");
+}
+
+/// Lets one cost of `key` through, and no other for about a second.
+fn limits(registry: &SharedRegistry, key: &str) {
+    let limiter = limiter(registry);
+    assert!(limiter.allow(key, 1).allowed, "{key} is shut");
+    let next = limiter.allow(key, 1);
+    assert!(next.allowed || next.retry_after < Duration::from_secs(3), "{key} is shut for {:?}", next.retry_after);
+}
+
+/// The clock that costs little is up to some milliseconds behind the one by which the file was made.
+#[test]
+fn limits_of_a_file_that_was_just_made_are_not_shut_for_good() {
+    let folder = Folder::in_memory();
+    for number in 0..5 {
+        let path = folder.file(&format!("{number}.ring"));
+        let registry = builder().max_endpoints(4).limits(4).create(&path).expect("it can be made");
+        limits(&registry, "ann");
+        drop(registry);
+        boot(&path);
+        limits(&builder().open(&path).expect("it is whole"), "ben");
+    }
+}
+
+#[test]
+fn a_damaged_latest_time_shuts_no_limits() {
+    let folder = Folder::in_memory();
+    let path = folder.file("hits.ring");
+    limits(&builder().create(&path).expect("it can be made"), "ann");
+    let whole = fs::read(&path).expect("it can be read");
+    for bit in 0..64 {
+        fs::write(&path, &whole).expect("it can be written");
+        let file = File::options().write(true).open(&path).expect("it is there");
+        file.write_all_at(&(1u64 << bit).to_le_bytes(), LATEST * 8).expect("it can be written");
+        for key in ["ben", "cleo"] {
+            boot(&path);
+            limits(&builder().open(&path).expect("it is whole"), key);
+        }
+    }
+}
+
+#[test]
+fn a_limiter_of_a_file_that_was_cut_and_grew_again_refuses() {
+    let folder = Folder::new();
+    for catches in [true, false] {
+        let path = folder.file(&format!("{catches}.ring"));
+        let registry = builder().catch_sigbus(catches).create(&path).expect("it can be made");
+        let limiter = limiter(&registry);
+        assert!(limiter.allow("ann", 1).allowed);
+        let file = File::options().write(true).open(&path).expect("it is there");
+        let length = file.metadata().expect("it is there").len();
+        file.set_len(0).and_then(|()| file.set_len(length)).expect("it can be cut");
+        assert!(!limiter.allow("ben", 1).allowed && registry.is_lost());
+    }
+}
+
+/// What a damaged slot says of its key may be wrong; whoever asks goes on.
+#[test]
+fn a_flipped_bit_of_a_limit_stops_nobody() {
+    let folder = Folder::in_memory();
+    let path = folder.file("hits.ring");
+    let registry = builder().limits(8).create(&path).expect("it can be made");
+    let limiter = registry.limiter("logins", "5/minute".parse().expect("a rate"), None).expect("there is room");
+    let before = fs::read(&path).expect("it can be read");
+    assert!(limiter.allow("ann", 3).allowed);
+    let bytes = fs::read(&path).expect("it can be read");
+    let file = File::options().read(true).write(true).open(&path).expect("it is there");
+    let changed = (512..bytes.len()).step_by(8).filter(|&at| bytes[at..at + 8] != before[at..at + 8]);
+    for at in changed.clone() {
+        for bit in 0..64 {
+            let word = u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes")) ^ 1 << bit;
+            file.write_all_at(&word.to_le_bytes(), at as u64).expect("it can be written");
+            let _ = (limiter.allow("ann", 1), limiter.peek("ann"), limiter.allow("ben", 1), limiter.keys_in_use());
+            for at in changed.clone() {
+                file.write_all_at(&bytes[at..at + 8], at as u64).expect("it can be written");
+            }
+        }
+    }
+}
