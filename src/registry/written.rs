@@ -52,7 +52,7 @@ impl RegistrySnapshot {
     /// ```
     /// use hitring::{ManualClock, Registry, Timestamp};
     ///
-    /// let registry = Registry::builder().clock(ManualClock::new(Timestamp::try_from(1_000)?)).build()?;
+    /// let registry = Registry::builder().clock(ManualClock::new(Timestamp::try_from(1_000u64)?)).build()?;
     /// registry.record_hit("/home", 3)?;
     /// let snapshot = registry.snapshot();
     /// let cells = snapshot.cells().next().expect("one endpoint, one writer");
