@@ -1,6 +1,6 @@
 //! [`Hits`]: a count that says how exact it is. [`Bucket`]: that of one tick.
 //!
-//! Tests: `tests/registry`.
+//! Tests: below, `tests/registry`.
 
 use std::fmt;
 use std::time::Duration;
@@ -121,5 +121,25 @@ impl From<Hits> for u64 {
 impl fmt::Display for Hits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.count.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sum_of_which_hits_are_missing_says_so() {
+        let missing = |count| Hits::new(count, Accuracy::AtLeast);
+        let estimate = Hits::new(5, Accuracy::Estimate { error: 0.1 });
+        for (one, other, count) in [
+            (Hits::NONE, missing(0), 0),
+            (Hits::exact(3), missing(0), 3),
+            (Hits::exact(3), missing(4), 7),
+            (estimate, missing(1), 6),
+        ] {
+            assert_eq!((one.plus(other), other.plus(one)), (missing(count), missing(count)));
+        }
+        assert_eq!(Hits::exact(3).plus(Hits::NONE), Hits::exact(3));
     }
 }

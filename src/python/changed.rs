@@ -7,12 +7,12 @@ use pyo3::types::PyList;
 
 use crate::cell::hits::Bucket;
 use crate::cell::writer::{Replica, Writer};
-use crate::python::time::{fraction, seconds};
+use crate::python::hits::pairs;
 use crate::shared::{Marks, SharedRegistry};
 use crate::sync::Mutex;
 use crate::time::{Resolution, Tick, Timestamp};
 
-/// What was told of a registry.
+/// What was told of a registry. Its lock is held for moments only, and not while the GIL is released: a fork finds it free.
 #[pyclass(frozen, module = "hitring", name = "Marks")]
 #[derive(Debug)]
 pub struct PyMarks(Mutex<Marks>);
@@ -25,8 +25,8 @@ impl PyMarks {
     }
 
     /// Let everything be told once more.
-    fn forget(&self, py: Python<'_>) {
-        py.detach(|| self.0.lock().forget());
+    fn forget(&self) {
+        self.0.lock().forget();
     }
 }
 
@@ -40,16 +40,6 @@ fn writer_text(writer: Writer) -> String {
     format!("{}-{}", replica_text(writer.replica), writer.generation)
 }
 
-/// The start and the hits of each bucket; the starts are all of one type.
-pub fn pairs(
-    py: Python<'_>,
-    width: std::time::Duration,
-    buckets: Vec<Bucket>,
-) -> PyResult<Vec<(Bound<'_, PyAny>, u64)>> {
-    let start = if width.subsec_nanos() == 0 { seconds } else { fraction };
-    buckets.into_iter().map(|bucket| Ok((start(py, bucket.start.as_duration())?, bucket.count))).collect()
-}
-
 /// What has changed in `registry` since `marks`, in ticks from `since` on.
 pub fn changed<'py>(
     py: Python<'py>,
@@ -60,9 +50,11 @@ pub fn changed<'py>(
     let width = registry.resolution();
     let resolution = Resolution::new(width).expect("a registry has a resolution");
     let since = since.map_or(Tick(0), |since| resolution.tick(since));
+    // Of two threads that ask at a time, one is told of everything.
+    let mut known = std::mem::take(&mut *marks.0.lock());
     let told = py.detach(|| {
         let mut told = Vec::new();
-        registry.changed(&mut marks.0.lock(), since, |changed| {
+        registry.changed(&mut known, since, |changed| {
             let bucket = |&(tick, count): &(Tick, u64)| Bucket { start: resolution.start(tick), count };
             let buckets: Vec<Bucket> = changed.cells.iter().map(bucket).collect();
             let (writer, endpoint) = (writer_text(changed.writer), changed.endpoint.to_owned());
@@ -70,6 +62,7 @@ pub fn changed<'py>(
         });
         told
     });
+    *marks.0.lock() = known;
     let class = py.import("hitring._changed")?.getattr("Changed")?;
     let told = told.into_iter().map(|(endpoint, writer, epoch, total, buckets)| {
         class.call1((endpoint, writer, epoch, total, pairs(py, width, buckets)?))

@@ -26,10 +26,11 @@ use crate::python::clock::{clock, deepcopy};
 use crate::python::configured::{self, configured, slots};
 use crate::python::errors::{self, Class};
 use crate::python::given::Given;
+use crate::python::hits;
 use crate::python::number::or_one;
 use crate::python::outcome::{member, tallies};
 use crate::python::strategy;
-use crate::python::time::{self, fraction, seconds};
+use crate::python::time::{self, seconds};
 
 /// Counts hits, and how many there were in the last `window` seconds.
 #[pyclass(frozen, weakref, module = "hitring", name = "HitCounter")]
@@ -68,15 +69,13 @@ impl PyHitCounter {
         configured::last(last, "last", self.counter.window())
     }
 
-    /// Buckets as pairs; their starts are all of one type.
+    /// Buckets as pairs.
     fn pairs<'py>(
         &self,
         py: Python<'py>,
         buckets: Result<Vec<Bucket>, QueryError>,
     ) -> PyResult<Vec<(Bound<'py, PyAny>, u64)>> {
-        let start = if self.counter.resolution().subsec_nanos() == 0 { seconds } else { fraction };
-        let buckets = buckets.map_err(|error| errors::query(py, &error))?;
-        buckets.into_iter().map(|bucket| Ok((start(py, bucket.start.as_duration())?, bucket.count))).collect()
+        hits::pairs(py, self.counter.resolution(), answer(py, buckets)?)
     }
 }
 

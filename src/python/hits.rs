@@ -2,12 +2,15 @@
 //!
 //! Tests: `tests/python/unit`.
 
+use std::time::Duration;
+
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
-use crate::cell::hits::{Accuracy, Hits};
+use crate::cell::hits::{Accuracy, Bucket, Hits};
 use crate::error::QueryError;
 use crate::python::errors;
+use crate::python::time::{fraction, seconds};
 
 /// `count` as exact as it is.
 ///
@@ -23,6 +26,12 @@ pub fn number(py: Python<'_>, hits: Hits) -> PyResult<Bound<'_, PyAny>> {
 /// The same of an answer that may have none.
 pub fn answer(py: Python<'_>, hits: Result<Hits, QueryError>) -> PyResult<Bound<'_, PyAny>> {
     number(py, hits.map_err(|error| errors::query(py, &error))?)
+}
+
+/// The start and the hits of each bucket of that width; the starts are all of one type.
+pub fn pairs(py: Python<'_>, width: Duration, buckets: Vec<Bucket>) -> PyResult<Vec<(Bound<'_, PyAny>, u64)>> {
+    let start = if width.subsec_nanos() == 0 { seconds } else { fraction };
+    buckets.into_iter().map(|bucket| Ok((start(py, bucket.start.as_duration())?, bucket.count))).collect()
 }
 
 /// An estimate of `count` with a relative standard error of `error`.

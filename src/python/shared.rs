@@ -231,7 +231,7 @@ methods!(impl PySharedRegistry {
             (last, Some(at)) => self.registry.buckets_at(&endpoint, at, last),
             (last, None) => self.registry.buckets(&endpoint, last),
         };
-        changed::pairs(py, self.registry.resolution(), buckets.map_err(|error| errors::query(py, &error))?)
+        hits::pairs(py, self.registry.resolution(), buckets.map_err(|error| errors::query(py, &error))?)
     }
 
     /// The endpoints that have other hits than `marks` remembers, which remembers them.

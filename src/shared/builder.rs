@@ -173,7 +173,8 @@ impl SharedBuilder {
         self.registry(file, header)
     }
 
-    /// The same for reading only: nothing is ever written, and nobody notices.
+    /// The same for reading only: nothing is ever written. Nobody notices but who opens a copy, or the file after a boot, for writing:
+    /// while it is read, the new writer begins in a new file, which takes longer.
     ///
     /// # Errors
     /// [`SharedError`].

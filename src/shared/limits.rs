@@ -12,7 +12,7 @@
 //! | a boot, with the wall clock ahead | as if the machine had been off for so long: what was shut may be open once. Time goes on from there over later boots |
 //! | a restore | as before, in the new file. A decision that is under way while the file is replaced is made once more |
 //!
-//! Tests: `tests/shared/restore.rs`, `tests/shared/boots.rs`.
+//! Tests: `tests/shared/behaviour.rs`, `tests/shared/limits.rs`, `tests/shared/restore.rs`, `tests/shared/boots.rs`.
 
 use std::hash::Hasher;
 use std::sync::Arc;
@@ -98,7 +98,7 @@ impl SharedLimiter {
     /// Lets a cost of `key` through now, or refuses it whole.
     ///
     /// Lock-free for a known key: an exchange is lost to a cost that was let through. A new key may be told that there is no
-    /// room when others keep taking what it finds.
+    /// room when others keep taking what it finds. While this process restores the file, it waits for the last step.
     pub fn allow(&self, key: impl AsRef<[u8]>, cost: u64) -> Decision {
         let decide = |core: &Core| {
             let now = self.now(core);

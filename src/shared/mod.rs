@@ -46,7 +46,8 @@
 //! | `record_hit` of a new name | lock-free: writes the name, and two exchanges | |
 //! | `query_hits`, `total`, `top`, `total_ever` | wait-free: one load a slot | every hit whose call returned before it began, none whose call began after it ended |
 //! | `remove` | lock-free | the same |
-//! | `snapshot`, `metrics` | wait-free but for the allocator | the same, endpoint by endpoint |
+//! | `changed`, `buckets`, `totals_ever` | wait-free but for the allocator | the same, endpoint by endpoint |
+//! | `snapshot`, `metrics` | the same, and the totals of merged registries are read again if a merge was done meanwhile | the same |
 //! | `merge` | one lock of the file against other merges, none against recorders | the same |
 //! | `restore` | only while nobody else has the file open | |
 //!

@@ -19,7 +19,7 @@
 //!
 //! Others that want to open the file meanwhile wait, as long as [`progress`](super::format::sections::Sections::progress) goes on.
 //!
-//! Tests: `tests/shared/boots.rs`, `tests/shared/exchange.rs`, `tests/shared/fleet.rs`.
+//! Tests: `tests/shared/boots.rs`, `tests/shared/kills.rs`, `tests/shared/exchange.rs`, `tests/shared/fleet.rs`.
 
 use std::fs::File;
 use std::io;

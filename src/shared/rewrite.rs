@@ -16,7 +16,7 @@
 //! What a process that was killed has left under another name, the next rewrite of the same file removes. A file that is
 //! restored is written before the old one is taken alone: others wait for the last two steps only.
 //!
-//! Tests: `tests/shared/exchange.rs`, `tests/shared/fleet.rs`.
+//! Tests: `tests/shared/exchange.rs`, `tests/shared/kills.rs`, `tests/shared/fleet.rs`.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};

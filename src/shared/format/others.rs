@@ -14,7 +14,7 @@
 //!
 //! **Progress.** Reading is lock-free: it is done again only if a merge was done meanwhile.
 //!
-//! Tests: `tests/models/others.rs`, `tests/shared/fleet.rs`.
+//! Tests: `tests/models/others.rs`, `tests/shared/boots.rs`, `tests/shared/fleet.rs`.
 
 use std::collections::BTreeMap;
 
