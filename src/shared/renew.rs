@@ -9,8 +9,9 @@
 //! | look whether all fits together | as before |
 //! | write the totals of the old writer beside those of others | as before: what the file knows of its own writer counts for nothing |
 //! | write the frozen cells and the seal | as before: the old header leads to the old ones |
-//! | note which lives have void hits | as before: a note more makes readers look closer |
 //! | bring it to the disk; write the header, one sector; bring that to the disk | the new writer has begun |
+//!
+//! Which lives have void hits stays noted with them: of what the old writer counted there is as much void as before.
 //!
 //! What is alive is copied to a new file instead (rewrite.rs) where
 //! * something does not fit together, as in a copy that was made beside others: what is damaged stays behind;
@@ -161,12 +162,7 @@ fn in_place(path: &Path, old: &RingFile, book: Book<'_>) -> Result<(), SharedErr
         began: sections.outcomes(),
         ..header.clone()
     };
-    write_seal(old.file(), &new).map_err(failed)?;
-    // By the new writer and its shares.
-    let mapped =
-        RingFile::map(old.file().try_clone().map_err(failed)?, path, Access::Write, old.catches(), new.layout.words)?;
-    Book { sections: Sections::new(mapped.words(), &new.layout), header: &new }.tell_voids();
-    write_header(old.file(), &new).map_err(failed)
+    write_seal(old.file(), &new).and_then(|()| write_header(old.file(), &new)).map_err(failed)
 }
 
 /// Writes the cells of all writers up to now where they overwrite nothing that the header leads to; answers the layout with them,

@@ -151,6 +151,23 @@ fn the_buckets_of_an_endpoint_are_its_hits_by_tick() {
 }
 
 #[test]
+fn a_hit_beside_the_telling_is_told_next_time() {
+    let made = made();
+    let (mut marks, mut told) = (Marks::new(), Vec::new());
+    assert_eq!(made.record_hit("/a", 1), Ok(Outcome::Counted));
+    for turn in 0..3 {
+        let number = made.changed(&mut marks, Tick(0), |changed| {
+            told.push(changed.cells.iter().map(|&(_, hits)| hits).sum::<u64>());
+            if turn == 0 {
+                assert_eq!(made.record_hit("/a", 5), Ok(Outcome::Counted));
+            }
+        });
+        assert_eq!(number, usize::from(turn < 2), "turn {turn}");
+    }
+    assert_eq!(told, [1, 6]);
+}
+
+#[test]
 fn what_was_not_told_before_a_boot_is_told_after_it() {
     let Made { registry, clock, folder } = made();
     let mut table = Table::default();

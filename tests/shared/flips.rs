@@ -206,3 +206,49 @@ fn nothing_is_found_beside_those_who_count() {
     });
     assert_eq!(inspection.faults().expect("it is not cut"), Vec::<String>::new());
 }
+
+/// A process that begins a life was killed before it moved the tail on.
+#[test]
+fn a_place_at_the_tail_that_has_its_name_is_no_fault() {
+    let made = made();
+    for name in ["/a", "/b", "/c"] {
+        assert_eq!(made.record_hit(name, 1), Ok(Outcome::Counted));
+    }
+    let words = words(&std::fs::read(made.path()).expect("it can be read"));
+    let tail = words.iter().position(|&word| word == (3, Word::Hot(0))).expect("three lives have begun");
+    let file = File::options().write(true).open(made.path()).expect("it is there");
+    let inspection = Inspection::open(made.path()).expect("it is whole");
+    for (lives, faults) in [(3, 0), (2, 0), (1, 2)] {
+        file.write_all_at(&u64::to_le_bytes(lives), tail as u64 * 8).expect("it can be written");
+        let found = inspection.faults().expect("it is not cut");
+        // Of two behind the tail, a name leads beyond it, and a life lies there.
+        assert_eq!(found.len(), faults, "{lives} lives: {found:?}");
+    }
+}
+
+/// A merge was killed before it linked the life that it had begun: nobody has put hits there yet.
+#[test]
+fn merged_hits_that_nothing_leads_to_are_a_fault_if_there_are_any() {
+    alone(|| {
+        let (_made, copy) = filled();
+        let path = copy.path().to_owned();
+        drop(copy);
+        let bytes = std::fs::read(&path).expect("it can be read");
+        let words = words(&bytes);
+        let file = File::options().write(true).open(&path).expect("it is there");
+        let write = |index: usize, value: u64| {
+            file.write_all_at(&value.to_le_bytes(), index as u64 * 8).expect("it can be written");
+        };
+        let faults = || Inspection::open(&path).and_then(|inspection| inspection.faults()).expect("it is not cut");
+        let first = |kind: Word| words.iter().position(|&(_, of)| of == kind).expect("there is such a section");
+        let (lives, slots) = (first(Word::Life(0)), first(Word::Slot));
+        let of = |life: usize, word: usize| words[lives + life * 48 + word].0;
+        let ring = (usize::try_from(words[5].0 & 0xffff_ffff).expect("few slots")).next_multiple_of(16);
+        let merged = (0..64).rev().find(|&life| of(life, 0) >> 63 == 1).expect("there is one");
+        let leads = (0..64).find(|&life| of(life, 3) == merged as u64 + 1).expect("one leads there");
+        write(lives + leads * 48 + 3, of(merged, 3));
+        assert_eq!(faults(), [format!("life {merged} has merged hits that belong to no endpoint")]);
+        (0..ring).for_each(|slot| write(slots + merged * ring + slot, 0));
+        assert_eq!(faults(), Vec::<String>::new());
+    });
+}
