@@ -9,6 +9,7 @@ use hitring::events::threshold::{Gauge, Thresholds};
 use hitring::{EventKind, EventSet, Listener, Received, Subscription, Tick};
 
 use super::{bus, emit, numbered, rounds};
+use crate::threads::SetAtEnd;
 
 /// Runs `body` in a forked child and answers the child's status: 0 if `body` answered true within ten seconds.
 fn in_child(body: impl FnOnce() -> bool) -> i32 {
@@ -65,6 +66,7 @@ fn a_child_of_a_busy_parent_hangs_on_nothing() {
                     let _ = listener.try_recv();
                 }
             });
+            let _end = SetAtEnd(&stop);
             std::thread::sleep(Duration::from_micros(300));
             // The child owns its copy of everything; the parent's is forgotten in it and used on here.
             // SAFETY: the duplicates are made and dropped in the child alone, which never uses the originals.
@@ -74,7 +76,6 @@ fn a_child_of_a_busy_parent_hangs_on_nothing() {
                     (std::ptr::read(&raw const listener), std::ptr::read(&raw const subscription));
                 lives_on(bus, listener, Some(subscription))
             });
-            stop.store(true, Ordering::Release);
             assert_eq!(status, 0, "the child failed, or hung (14)");
         });
         assert!(bus.wants(EventKind::SnapshotTaken), "the parent's listeners are still there");

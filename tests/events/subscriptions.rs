@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use hitring::{EventKind, EventSet, Subscription};
 
 use super::{bus, emit, no_metrics, number, rounds, together, wait_until};
+use crate::threads::SetAtEnd;
 
 const TAKEN: EventKind = EventKind::SnapshotTaken;
 
@@ -152,13 +153,13 @@ fn after_closing_there_is_no_call() {
                     }
                 });
             }
+            let _end = SetAtEnd(&stop);
             std::thread::yield_now();
             // Two at once: both must wait.
             let closing = scope.spawn(|| subscription.close());
             subscription.close();
             closed.store(true, Ordering::Release);
             closing.join().expect("no panic");
-            stop.store(true, Ordering::Release);
         });
         assert_eq!(bus.watched(), 0);
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use hitring::{Handle, Hits, ManualClock, Outcome, Registry, Strategy};
 
 use super::{START, at};
+use crate::threads::SetAtEnd;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -147,11 +148,11 @@ fn handles_live_through_restores_beside_hits() {
                 let _ = (registry.record_hit("a", 1), other.record(1), handle.record(1));
             }
         });
+        let _end = SetAtEnd(&done);
         for _ in 0..200 {
             registry.restore(&saved).expect("its own snapshot fits");
             assert!(handle.is_live());
         }
-        done.store(true, std::sync::atomic::Ordering::Release);
     });
     let count = registry.query_hits("a", MINUTE).expect("the window is known").count;
     lives_on(&registry, &handle, count);

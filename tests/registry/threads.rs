@@ -6,7 +6,7 @@ use std::time::Duration;
 use hitring::{ManualClock, Outcome, Registry, Strategy, WhenFull};
 
 use super::{START, at};
-use crate::threads::{rounds, together};
+use crate::threads::{SetAtEnd, rounds, together};
 
 const WINDOW: Duration = Duration::from_secs(60);
 const NAMES: [&str; 4] = ["/a", "/b", "/c", "/d"];
@@ -123,11 +123,11 @@ fn a_handle_outlives_every_prune() {
     let done = AtomicBool::new(false);
     together(3, |thread| {
         if thread == 0 {
+            let _end = SetAtEnd(&done);
             for _ in 0..2_000 * rounds(1) {
                 clock.advance(Duration::from_secs(200)).expect("before 9999");
                 registry.prune();
             }
-            done.store(true, Ordering::Release);
             return;
         }
         while !done.load(Ordering::Acquire) {

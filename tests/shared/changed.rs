@@ -8,7 +8,7 @@ use hitring::{Bucket, Outcome, QueryError, Registry, SharedRegistry, Tick, Write
 
 use super::exchange::alone;
 use super::{MINUTE, Made, START, at, made, small};
-use crate::threads::together;
+use crate::threads::{SetAtEnd, together};
 
 /// A flusher's table: hits by endpoint, writer and tick, and totals.
 #[derive(Default)]
@@ -104,22 +104,21 @@ fn nothing_is_missing_that_was_recorded_beside_a_flusher() {
     const EACH: u64 = 20_000;
     let made = made();
     let done = AtomicBool::new(false);
-    let tables = together(3, |number| {
-        let mut table = Table::default();
-        if number == 0 {
+    let mut table = Table::default();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
             while !done.load(Ordering::Acquire) {
                 table.flush(&made, START - 20);
             }
-        } else {
+        });
+        let _end = SetAtEnd(&done);
+        together(2, |_| {
             for turn in 0..EACH {
                 assert_eq!(made.record_hit(&format!("/{}", turn % 7), 1), Ok(Outcome::Counted));
                 made.set(START + turn / 2_000);
             }
-            done.store(number == 1, Ordering::Release);
-        }
-        table
+        });
     });
-    let mut table = tables.into_iter().next().expect("the flusher's");
     table.flush(&made, START - 20);
     for (endpoint, total) in made.totals_ever() {
         assert_eq!((table.hits(&endpoint), table.totals.values().sum::<u64>()), (total, 2 * EACH), "{endpoint}");

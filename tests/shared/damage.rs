@@ -12,7 +12,7 @@ use hitring::{ManualClock, Outcome, QueryError, Registry, SharedError, SharedReg
 
 use super::processes::{fork, wait};
 use super::{Folder, MINUTE, START, at, made, small};
-use crate::threads::together;
+use crate::threads::{SetAtEnd, together};
 
 const PAGE: usize = 4_096;
 
@@ -95,6 +95,7 @@ fn a_copy_that_was_taken_while_others_count_has_what_it_has_and_goes_on() {
                 assert_eq!(made.record_visit(&names(round), visitor, 1), Ok(Outcome::Counted));
             }
         }
+        let _end = SetAtEnd(&done);
         for turn in 0..copies {
             torn(&made.path(), &copy, turn);
             let faults =
@@ -118,7 +119,6 @@ fn a_copy_that_was_taken_while_others_count_has_what_it_has_and_goes_on() {
             drop(registry);
             fs::remove_file(&copy).expect("it is there");
         }
-        done.store(true, Ordering::Relaxed);
     });
     let total: u64 = sent.iter().map(|sent| sent.load(Ordering::Relaxed)).sum();
     assert_eq!(made.total(MINUTE).expect("exact"), total, "the copied one is none the worse");
@@ -143,11 +143,11 @@ fn a_file_that_is_cut_at_any_page_while_threads_use_it_ends_nobody() {
         let done = AtomicBool::new(false);
         together(3, |thread| match thread {
             0 => {
+                let _end = SetAtEnd(&done);
                 std::thread::sleep(std::time::Duration::from_micros(500));
                 let file = File::options().write(true).open(&path).expect("it can be opened");
                 assert_eq!(wait(fork(|| file.set_len((pages * PAGE) as u64).expect("it can be cut"))), 0);
                 std::thread::sleep(std::time::Duration::from_micros(500));
-                done.store(true, Ordering::Relaxed);
             }
             1 => {
                 for round in 0u32.. {

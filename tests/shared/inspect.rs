@@ -18,6 +18,7 @@ use serde_json::Value;
 
 use super::Folder;
 use super::processes::{fork, wait};
+use crate::threads::SetAtEnd;
 
 /// Runs `test` in a process of its own: the children that other tests fork would have its files open, too.
 fn alone(test: fn()) {
@@ -264,6 +265,7 @@ fn a_file_that_others_count_in() {
         };
         scope.spawn(counting);
         scope.spawn(counting);
+        let _end = SetAtEnd(&stop);
         let mut before = 0;
         for _ in 0..5 {
             let counted = json(&path)["counted"].as_u64().expect("a number");
@@ -273,7 +275,6 @@ fn a_file_that_others_count_in() {
             assert_eq!(answer(&["inspect", "--check"], &[&path]), "ok\n");
         }
         assert!(complaint(&["compact"], &[&path, &folder.file("new")]).contains("another process has it open"));
-        stop.store(true, Ordering::Relaxed);
     });
     assert_eq!(answer(&["inspect", "--check"], &[&path]), "ok\n");
 }

@@ -7,6 +7,7 @@ use hitring::{Outcome, SharedRegistry};
 use super::exchange::alone;
 use super::processes::{fork, wait};
 use super::{Folder, MINUTE, small};
+use crate::threads::SetAtEnd;
 
 #[test]
 fn two_hundred_processes_count_in_one_file() {
@@ -68,6 +69,7 @@ fn forks_among_threads_that_count_lose_nothing_and_stop_nobody() {
         };
         let counted: u64 = std::thread::scope(|scope| {
             let threads = ["/one", "/two"].map(|name| scope.spawn(move || work(name)));
+            let end = SetAtEnd(&done);
             for _ in 0..CHILDREN {
                 let child = fork(|| {
                     for _ in 0..EACH {
@@ -78,7 +80,7 @@ fn forks_among_threads_that_count_lose_nothing_and_stop_nobody() {
                 });
                 assert_eq!(wait(child), 0);
             }
-            done.store(true, Ordering::Release);
+            drop(end);
             threads.into_iter().map(|thread| thread.join().expect("it ends")).sum()
         });
         assert!(counted > 0);

@@ -10,7 +10,7 @@ use hitring::{Outcome, Registry, RegistrySnapshot, SharedError, SharedRegistry};
 use super::exchange::alone;
 use super::processes::{fork, wait};
 use super::{Folder, MINUTE, made, small};
-use crate::threads::together;
+use crate::threads::{SetAtEnd, together};
 
 const NOBODY: libc::uid_t = 65_534;
 
@@ -49,11 +49,12 @@ fn no_handle_counts_in_the_file_that_a_restore_replaced() {
                     }
                     handles
                 });
-                while !begun.load(Ordering::Acquire) {
+                let end = SetAtEnd(&stop);
+                while !begun.load(Ordering::Acquire) && !taking.is_finished() {
                     std::hint::spin_loop();
                 }
                 made.restore(&kept).expect("it is alone");
-                stop.store(true, Ordering::Release);
+                drop(end);
                 taking.join().expect("it ends")
             });
             for handle in &handles {
@@ -312,8 +313,8 @@ fn limits_beside_a_restore_let_no_more_through() {
         let done = AtomicBool::new(false);
         let allowed = together(3, |number| {
             if number == 0 {
+                let _end = SetAtEnd(&done);
                 (0..RESTORES).for_each(|_| made.restore(&empty()).expect("it is alone"));
-                done.store(true, Ordering::Release);
                 return 0;
             }
             let mut allowed = 0;

@@ -2,12 +2,22 @@
 //!
 //! `HITRING_STRESS` multiplies the rounds; under ThreadSanitizer (`--cfg hitring_tsan`) there are fewer.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// How often to repeat what takes `rounds` ordinarily.
 pub fn rounds(rounds: usize) -> usize {
     let times = std::env::var("HITRING_STRESS").ok().and_then(|times| times.parse().ok()).unwrap_or(1);
     if cfg!(hitring_tsan) { rounds.div_ceil(10) * times } else { rounds * times }
+}
+
+/// Sets the flag when it is dropped, also by a panic: threads that go on until then end, and the test fails instead of hanging.
+#[must_use]
+pub struct SetAtEnd<'a>(pub &'a AtomicBool);
+
+impl Drop for SetAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
 }
 
 /// Runs `body` in `threads` threads that begin together, and answers what they answer.
