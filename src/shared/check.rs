@@ -202,7 +202,7 @@ impl<'a> Check<'a> {
         let used = |hot: Hot| sections.hot(hot).load(Ordering::Acquire);
         let lives = sections.lives;
         let in_use = [
-            ("lives", lives.tail(), lives.capacity()),
+            ("lives", lives.tail.state().begun(), lives.capacity()),
             ("words of names", used(Hot::Names), layout.names.len()),
             ("words of visitors", used(Hot::Visitors), layout.visitors.len()),
         ];

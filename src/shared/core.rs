@@ -251,16 +251,19 @@ impl Core {
         }
         let lives = self.lives();
         let hash = self.hash(name);
-        let found = lives.names.find(hash, name);
-        if let Some(life) = found.and_then(|found| lives.alive(found)) {
+        if let Some(life) = lives.names.find(hash, name).and_then(|found| lives.alive(found)) {
             return Ok(life);
         }
-        let begun = match found {
+        let begin = || match lives.names.find(hash, name) {
             Some(found) => lives.begin(found),
             // No name without a life: the arena is for those that have one.
-            None if lives.begun() >= lives.capacity() => Err(Full),
+            None if lives.is_full() => Err(Full),
             None => lives.names.find_or_insert(hash, name).and_then(|found| lives.begin(found)),
         };
+        let mut begun = begin();
+        while begun.is_err() && self.gives_back() {
+            begun = begin();
+        }
         match begun {
             Ok(life) => {
                 self.watch.emit(EventKind::EndpointCreated, || Event::EndpointCreated { endpoint: name.into() });
@@ -271,6 +274,17 @@ impl Core {
                 Err(EndpointError::Full { max_endpoints: lives.capacity() })
             }
         }
+    }
+
+    /// Gives back the places that a merge kept which was killed; answers whether there were such.
+    fn gives_back(&self) -> bool {
+        if !self.lives().are_kept() {
+            return false;
+        }
+        // Who cannot lock the file takes it for full.
+        let Ok(Some(_changing)) = self.file.change_now() else { return false };
+        self.lives().tail.give_back();
+        true
     }
 
     /// Ends the life of `name`; answers whether there was one.

@@ -2,7 +2,8 @@
 //!
 //! A file's own hits are those of its replica, under one generation for each life. Hits of other writers lie in lives of their
 //! own, one for each endpoint and writer, whose slots are raised to what a snapshot says: taking the same in again changes
-//! nothing. Merges take turns under the file's lock; recorders and readers go on beside them.
+//! nothing. Merges take turns under the file's lock; recorders and readers go on beside them. A merge that finds too little room
+//! changes nothing: it keeps the places that it needs before anything of it is seen (tail.rs).
 //!
 //! | a snapshot says | here |
 //! |---|---|
@@ -13,17 +14,18 @@
 //! | cells by the microsecond | added up by tick |
 //! | cells of buckets longer than a tick, estimates | refused: a slot holds the hits of one tick, counted |
 //!
-//! Tests: `tests/shared/exchange.rs`, `tests/shared/fleet.rs`.
+//! Tests: `tests/shared/exchange.rs`, `tests/shared/fleet.rs`, `tests/shared/room.rs`.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::book::Book;
-use super::format::frozen::{Frozen, Shares};
+use super::format::frozen::Shares;
 use super::format::layout::Hot;
 use super::format::lives::Life;
-use super::format::names::Names;
+use super::format::names::{Full, Name, Names};
 use super::format::sections::hash;
+use super::format::tail::Kept;
 use crate::cell::form::{Cell, Measure, in_order};
 use crate::cell::removal::{self, Removal};
 use crate::cell::writer::Writer;
@@ -32,6 +34,20 @@ use crate::registry::snapshot::{EndpointCells, RegistrySnapshot, Removed, Writer
 use crate::sync::Ordering;
 use crate::time::Tick;
 use crate::window::geometry::Geometry;
+
+/// An endpoint of a snapshot that is to be taken in.
+struct Wanted<'a, 's> {
+    /// Its cells without those that are void.
+    theirs: Cow<'s, EndpointCells>,
+    /// What makes them void.
+    before: Removal,
+    /// Its life here, if there is one.
+    ours: Option<Life<'a>>,
+    /// What is frozen of that.
+    shares: Shares,
+    /// The writers that need a life.
+    new: Vec<Writer>,
+}
 
 impl<'a> Book<'a> {
     /// Whether `snapshot` can be taken in at all.
@@ -77,39 +93,41 @@ impl<'a> Book<'a> {
     /// lock.
     pub fn merge(self, snapshot: &RegistrySnapshot, now: Tick) -> Result<u64, SnapshotError> {
         self.check(snapshot)?;
-        let names: BTreeSet<u64> =
-            snapshot.endpoints.iter().filter_map(|theirs| self.find(&theirs.name)).map(|name| name.unit()).collect();
-        let frozen = self.frozen_of(|life| names.contains(&life.name()));
-        let known = self.removals();
-        let heard: BTreeMap<&str, &Removal> =
-            snapshot.removed.iter().map(|removed| (&*removed.name, &removed.removal)).collect();
-        let (parts, resolution) = (self.parts(), self.header.layout.geometry.resolution());
         let mut left_out = 0;
-        let kept = snapshot.endpoints.iter().filter_map(|theirs| {
-            let name = self.find(&theirs.name);
-            let heard = heard.get(&*theirs.name).copied().unwrap_or(&removal::NONE);
-            let mut removal = name.and_then(|name| known.get(&name.unit())).cloned().unwrap_or_default();
-            removal.join(heard);
-            let kept = theirs.without_removed(&removal, heard, resolution, parts, &mut left_out);
-            let is_removed = kept.is_empty() && theirs.epoch < removal.epoch;
-            (!is_removed).then_some((kept, removal))
-        });
-        let (kept, before): (Vec<Cow<'_, EndpointCells>>, Vec<Removal>) = kept.unzip();
-        self.check_room(&kept, &frozen)?;
-        // Before anything that is seen: the room that was found for names is not left to removals, or to others that record.
-        for theirs in &kept {
+        let wanted = self.wanted(snapshot, &mut left_out);
+        // Before anything that is seen: room is not left to others that record, or to removals. Once the first life has begun, there
+        // are places for all.
+        self.check_names(&wanted)?;
+        let mut places = self.keep(&wanted)?;
+        for Wanted { theirs, .. } in &wanted {
             self.find_or_insert(&theirs.name)?;
         }
+        let mut first = None;
+        if let Some(Wanted { theirs, .. }) = wanted.iter().find(|wanted| !wanted.new.is_empty()) {
+            first = Some(self.begin_merged(self.find_or_insert(&theirs.name)?, &mut places)?);
+        }
         self.sections.hot(Hot::Epoch).fetch_max(snapshot.epoch, Ordering::AcqRel);
-        self.hear_of(&snapshot.removed, now);
-        for theirs in &kept {
+        let mut lives = Vec::with_capacity(wanted.len());
+        for Wanted { theirs, before, ours, .. } in &wanted {
+            let name = self.find_or_insert(&theirs.name)?;
             // So that a life that begins now is of no lower epoch.
-            self.find_or_insert(&theirs.name)?.raise_ended(theirs.epoch);
+            name.raise_ended(theirs.epoch.max(before.epoch));
+            lives.push(match ours {
+                Some(life) => *life,
+                None => self.sections.lives.begin_kept(name, &mut places).map_err(|Full| self.full())?,
+            });
         }
+        self.hear_of(&snapshot.removed, now);
         let mut known = self.removals();
-        for (theirs, before) in kept.iter().zip(&before) {
-            self.take_in(theirs, before, &frozen, &mut known, &mut left_out)?;
+        for (wanted, life) in wanted.iter().zip(lives) {
+            let name = self.find_or_insert(&wanted.theirs.name)?;
+            let begin = || match first.take_if(|life| life.name() == name.unit()) {
+                Some(life) => Ok(life),
+                None => self.begin_merged(name, &mut places),
+            };
+            self.take_in(wanted, life, &mut known, &mut left_out, begin)?;
         }
+        drop(places);
         self.tell_voids();
         let geometry = &self.header.layout.geometry;
         let mut others = self.known();
@@ -118,45 +136,73 @@ impl<'a> Book<'a> {
         Ok(left_out)
     }
 
-    /// Whether there is room for all of it: a merge is whole or none.
-    fn check_room(self, kept: &[Cow<'_, EndpointCells>], frozen: &Frozen) -> Result<(), SnapshotError> {
-        let lives = self.sections.lives;
-        let mut wanted = 0;
-        for theirs in kept {
-            let ours = self.find(&theirs.name).and_then(|name| lives.alive(name));
-            let known: BTreeSet<Writer> =
+    /// What of `snapshot` is to be taken in; adds up the hits that are left out.
+    fn wanted<'s>(self, snapshot: &'s RegistrySnapshot, left_out: &mut u64) -> Vec<Wanted<'a, 's>> {
+        let names: BTreeSet<u64> =
+            snapshot.endpoints.iter().filter_map(|theirs| self.find(&theirs.name)).map(|name| name.unit()).collect();
+        let mut frozen = self.frozen_of(|life| names.contains(&life.name()));
+        let known = self.removals();
+        let heard: BTreeMap<&str, &Removal> =
+            snapshot.removed.iter().map(|removed| (&*removed.name, &removed.removal)).collect();
+        let (parts, resolution) = (self.parts(), self.header.layout.geometry.resolution());
+        let wanted = snapshot.endpoints.iter().filter_map(|theirs| {
+            let name = self.find(&theirs.name);
+            let heard = heard.get(&*theirs.name).copied().unwrap_or(&removal::NONE);
+            let mut before = name.and_then(|name| known.get(&name.unit())).cloned().unwrap_or_default();
+            before.join(heard);
+            let kept = theirs.without_removed(&before, heard, resolution, parts, left_out);
+            if kept.is_empty() && theirs.epoch < before.epoch {
+                return None;
+            }
+            let ours = name.and_then(|name| self.sections.lives.alive(name));
+            let shares = ours.and_then(|life| frozen.remove(&life.index())).unwrap_or_default();
+            let here: BTreeSet<Writer> =
                 ours.into_iter().flat_map(|life| self.merged(life)).filter_map(Life::writer).collect();
-            let foreign = theirs.writers.iter().filter(|cells| {
-                let writer = cells.writer;
-                let shares = ours.and_then(|life| frozen.get(&life.index()));
-                writer.replica != self.header.replica && !known.contains(&writer) && !beyond(cells, shares).is_empty()
-            });
-            wanted += usize::from(ours.is_none()) + foreign.count();
-        }
-        // Removals take room as well, but only what these leave.
-        let names = lives.names;
-        let new_names = kept.iter().filter(|theirs| self.find(&theirs.name).is_none());
-        let bytes: usize = new_names.map(|theirs| Names::room(&theirs.name) * 8).sum();
-        let free = names.arena.len() * 8 - (names.used.load(Ordering::Relaxed) as usize * 8).min(names.arena.len() * 8);
-        if bytes > free {
-            return Err(SnapshotError::NoNameRoom { bytes, free });
-        }
-        let (endpoints, max_endpoints) = (lives.begun() + wanted, lives.capacity());
-        if endpoints > max_endpoints {
-            return Err(SnapshotError::NoRoom { endpoints, max_endpoints });
-        }
-        Ok(())
+            let is_new = |cells: &&WriterCells| {
+                let is_foreign = cells.writer.replica != self.header.replica;
+                is_foreign && !here.contains(&cells.writer) && !beyond(cells, &shares).is_empty()
+            };
+            let new = kept.writers.iter().filter(is_new).map(|cells| cells.writer).collect();
+            Some(Wanted { theirs: kept, before, ours, shares, new })
+        });
+        wanted.collect()
     }
 
-    fn find(self, name: &str) -> Option<super::format::names::Name<'a>> {
+    /// Whether there is room for the names.
+    fn check_names(self, wanted: &[Wanted<'_, '_>]) -> Result<(), SnapshotError> {
+        // Removals take room as well, but only what these leave.
+        let names = self.sections.lives.names;
+        let new_names = wanted.iter().filter(|wanted| self.find(&wanted.theirs.name).is_none());
+        let bytes: usize = new_names.map(|wanted| Names::room(&wanted.theirs.name) * 8).sum();
+        let free = names.arena.len() * 8 - (names.used.load(Ordering::Relaxed) as usize * 8).min(names.arena.len() * 8);
+        if bytes > free { Err(SnapshotError::NoNameRoom { bytes, free }) } else { Ok(()) }
+    }
+
+    /// Keeps the places for all lives that have to begin.
+    fn keep(self, wanted: &[Wanted<'_, '_>]) -> Result<Kept<'a>, SnapshotError> {
+        let lives = self.sections.lives;
+        let places: usize = wanted.iter().map(|wanted| usize::from(wanted.ours.is_none()) + wanted.new.len()).sum();
+        let no_room = || SnapshotError::NoRoom { endpoints: lives.begun() + places, max_endpoints: lives.capacity() };
+        lives.tail.keep(places, lives.capacity()).ok_or_else(no_room)
+    }
+
+    fn begin_merged(self, name: Name<'a>, places: &mut Kept<'_>) -> Result<Life<'a>, SnapshotError> {
+        self.sections.lives.begin_merged_kept(name, places).map_err(|Full| self.full())
+    }
+
+    /// There is no place for one more life.
+    fn full(self) -> SnapshotError {
+        let lives = self.sections.lives;
+        SnapshotError::NoRoom { endpoints: lives.begun() + 1, max_endpoints: lives.capacity() }
+    }
+
+    fn find(self, name: &str) -> Option<Name<'a>> {
         self.sections.lives.names.find(hash(self.header.key, name), name)
     }
 
-    fn find_or_insert(self, name: &str) -> Result<super::format::names::Name<'a>, SnapshotError> {
-        let lives = self.sections.lives;
-        let (endpoints, max_endpoints) = (lives.begun() + 1, lives.capacity());
-        let found = lives.names.find_or_insert(hash(self.header.key, name), name);
-        found.map_err(|_| SnapshotError::NoRoom { endpoints, max_endpoints })
+    fn find_or_insert(self, name: &str) -> Result<Name<'a>, SnapshotError> {
+        let found = self.sections.lives.names.find_or_insert(hash(self.header.key, name), name);
+        found.map_err(|Full| self.full())
     }
 
     /// Takes in removals elsewhere at `now`. Lives of the names outlive them, without the hits that they void.
@@ -190,59 +236,43 @@ impl<'a> Book<'a> {
         }
     }
 
-    /// Takes in what is left of an endpoint without what `before` voids.
+    /// Takes in an endpoint, without what was removed since `known` was read. `begin` begins a life for hits of a writer.
+    ///
+    /// If another process has ended `life` since, it is as if that came afterwards: all of it goes.
     fn take_in(
         self,
-        theirs: &EndpointCells,
-        before: &Removal,
-        frozen: &Frozen,
+        wanted: &Wanted<'a, '_>,
+        life: Life<'a>,
         known: &mut BTreeMap<u64, Removal>,
         left_out: &mut u64,
+        mut begin: impl FnMut() -> Result<Life<'a>, SnapshotError>,
     ) -> Result<(), SnapshotError> {
-        let lives = self.sections.lives;
-        let (endpoints, max_endpoints) = (lives.begun() + 1, lives.capacity());
-        let full = || SnapshotError::NoRoom { endpoints, max_endpoints };
-        let name = self.find_or_insert(&theirs.name)?;
-        let life = lives.begin(name).map_err(|_| full())?;
-        // Another process may have removed the name since `known` was read. A life that began after a removal is of its epoch, and
-        // must not be given what the removal voids. Of a life that is removed later all goes.
-        if life.epoch() > known.get(&name.unit()).map_or(0, |removal| removal.epoch) {
+        // A life that began after a removal is of its epoch, and must not be given what the removal voids.
+        if life.epoch() > known.get(&life.name()).map_or(0, |removal| removal.epoch) {
             *known = self.removals();
         }
-        let (parts, resolution) = (self.parts(), self.header.layout.geometry.resolution());
-        let removal = known.get(&name.unit()).cloned().unwrap_or_default();
-        let theirs = theirs.without_removed(&removal, before, resolution, parts, left_out);
+        let geometry = &self.header.layout.geometry;
+        let removal = known.get(&life.name()).cloned().unwrap_or_default();
+        let (parts, resolution) = (self.parts(), geometry.resolution());
+        let theirs = wanted.theirs.without_removed(&removal, &wanted.before, resolution, parts, left_out);
         life.known().fetch_max(theirs.forgotten.0, Ordering::AcqRel);
         for cells in theirs.writers.iter().filter(|cells| cells.writer.replica != self.header.replica) {
-            let cells_beyond = beyond(cells, frozen.get(&life.index()));
-            let geometry = &self.header.layout.geometry;
+            let beyond = beyond(cells, &wanted.shares);
             life.known().fetch_max(forgotten_by(cells, geometry), Ordering::AcqRel);
-            let known = self.merged(life).find(|other| other.writer() == Some(cells.writer));
-            let other = match known {
+            let here = self.merged(life).find(|other| other.writer() == Some(cells.writer));
+            let other = match here {
                 Some(other) => other,
-                None if cells_beyond.is_empty() => continue,
-                None => self.add_writer(life, name, cells.writer, cells.epoch).ok_or_else(full)?,
+                None if beyond.is_empty() => continue,
+                None => {
+                    let other = begin()?;
+                    life.link(other, cells.writer, cells.epoch);
+                    other
+                }
             };
-            cells_beyond.into_iter().for_each(|cell| other.row().raise(geometry, cell));
+            beyond.into_iter().for_each(|cell| other.row().raise(geometry, cell));
         }
         self.sections.visitors.join(life, &theirs.seen);
         Ok(())
-    }
-
-    /// A life for the hits of `writer` in `life`, which it counted in `epoch`.
-    pub fn add_writer(
-        self,
-        life: Life<'a>,
-        name: super::format::names::Name<'a>,
-        writer: Writer,
-        epoch: u64,
-    ) -> Option<Life<'a>> {
-        let other = self.sections.lives.begin_merged(name).ok()?;
-        other.set_writer(writer, epoch);
-        other.merged().store(life.merged().load(Ordering::Acquire), Ordering::Relaxed);
-        // Whoever follows the link sees what it leads to.
-        life.merged().store(other.index() as u64 + 1, Ordering::Release);
-        Some(other)
     }
 }
 
@@ -252,9 +282,9 @@ pub fn by_tick(cells: &WriterCells) -> Vec<Cell> {
     in_order(cells.cells.iter().map(|cell| Cell { tick: Tick(cell.tick.0 / grains), count: cell.count }).collect())
 }
 
-/// What of a writer's cells is more than its share in `frozen`, those of a life.
-fn beyond(cells: &WriterCells, frozen: Option<&Shares>) -> Vec<Cell> {
-    let share = frozen.and_then(|shares| shares.get(&cells.writer));
+/// What of a writer's cells is more than its share.
+fn beyond(cells: &WriterCells, shares: &Shares) -> Vec<Cell> {
+    let share = shares.get(&cells.writer);
     let of = |tick: Tick| share.and_then(|share| share.cells.get(&tick)).copied().unwrap_or(0);
     let rest = by_tick(cells).into_iter().map(|cell| Cell { count: cell.count.saturating_sub(of(cell.tick)), ..cell });
     rest.filter(|cell| cell.count > 0).collect()

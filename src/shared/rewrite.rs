@@ -315,7 +315,8 @@ pub fn copy(
             if from.row(other).all(|cell| cell.tick < expired) {
                 continue;
             }
-            let copied = to.add_writer(new, name, writer, other.epoch()).ok_or_else(full)?;
+            let copied = to.sections.lives.begin_merged(name).map_err(|_| full())?;
+            new.link(copied, writer, other.epoch());
             copied.void_before(other.from().min(Tick(last_tick.0 + 1)));
             copy_row(from, other, to, copied);
         }

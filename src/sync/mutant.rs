@@ -126,6 +126,10 @@ pub enum Mutant {
     LifeEndsByStore,
     /// Whoever closes a file leaves the first free place to a process that is about to take it.
     CloseLeavesAPlace,
+    /// A name begins a life in a place that is kept for a merge.
+    KeptPlacesTaken,
+    /// A merge takes the places that it keeps for its own, though one may have been taken.
+    KeptPlacesTrusted,
     /// The version of a find stays while its words change.
     FindUnversioned,
     /// The totals of merged registries are written where they are read.

@@ -5,6 +5,7 @@
 use hitring::shared::format::layout::LIFE;
 use hitring::shared::format::lives::{Life, Lives};
 use hitring::shared::format::names::{Full, Name, Names};
+use hitring::shared::format::tail::Tail;
 use hitring::sync::mutant::Mutant;
 use hitring::sync::{AtomicU64, Ordering};
 use hitring::window::geometry::Geometry;
@@ -19,6 +20,7 @@ const BACK: &str = "a new life has hits of the old one";
 const TWICE: &str = "an endpoint was removed twice, or not at all";
 const HALF: &str = "something is seen without what came before it";
 const OPEN: &str = "a life takes hits in a file that is closed";
+const WHOLE: &str = "a merge that began found too little room";
 const ROOM: &str = "the room was not used as far as there is";
 
 /// The slots of a ring, as the file has them.
@@ -58,7 +60,7 @@ impl File {
 
     fn lives(&self) -> Lives<'_> {
         let names = Names { table: &self.table, arena: &self.arena, used: &self.used };
-        Lives { words: &self.lives, rings: &self.rings, ring: SLOTS, tail: &self.tail, names }
+        Lives { words: &self.lives, rings: &self.rings, ring: SLOTS, tail: Tail(&self.tail), names }
     }
 
     /// Counts by name, as a process does that knows nothing of the endpoint; false without room. All names have one hash.
@@ -301,6 +303,43 @@ fn closed() {
     let open = (0..2).filter_map(|index| lives.get(index)).any(|life| life.name() != 0 && life.is_alive());
     assert!(!open && lives.is_closed(), "{OPEN}");
     assert!(!file.record("a", 1) && !file.record("b", 1), "{OPEN}");
+}
+
+/// A merge needs two places of a file, beside one that brings a name and may have begun to.
+fn kept_places() {
+    let file = Arc::new(File::new(2));
+    let recorder = {
+        let file = Arc::clone(&file);
+        spawn(move || file.record("a", 1))
+    };
+    let merge = {
+        let file = Arc::clone(&file);
+        spawn(move || {
+            let lives = file.lives();
+            let name = lives.names.find_or_insert(0, "m").expect("there is room");
+            let Some(mut kept) = lives.tail.keep(2, lives.capacity()) else { return false };
+            if lives.begin_merged_kept(name, &mut kept).is_err() {
+                return false;
+            }
+            let second = lives.begin_kept(name, &mut kept);
+            assert!(second.is_ok(), "{WHOLE}");
+            true
+        })
+    };
+    let (recorded, merged) =
+        (recorder.join().expect("a model thread ends"), merge.join().expect("a model thread ends"));
+    assert!(recorded != merged, "{ROOM}");
+    let lives = file.lives();
+    assert_eq!(lives.begun(), 1 + usize::from(merged), "{ROOM}");
+    // What was kept is free again: a place is left for this name, or it has a life.
+    assert!(!lives.are_kept() && file.record("m", 1), "{ROOM}");
+}
+
+#[test]
+fn a_merge_that_begins_has_its_places() {
+    check(kept_places);
+    fails(Mutant::KeptPlacesTaken, WHOLE, kept_places);
+    fails(Mutant::KeptPlacesTrusted, WHOLE, kept_places);
 }
 
 #[test]

@@ -6,6 +6,7 @@
 //! * [`changed`]: what a flusher is told;
 //! * [`exchange`]: snapshots and merges between files and memory, copies and their writers;
 //! * [`restore`]: a file in the place of another, beside threads, children and links;
+//! * [`room`]: the last places of a file, beside merges;
 //! * [`inspect`]: the program that looks at files
 //! * [`damage`]: files that are cut, copied and damaged while others count in them;
 //! * [`flips`]: each bit flipped once;
@@ -31,6 +32,7 @@ mod many;
 mod oracle;
 mod processes;
 mod restore;
+mod room;
 
 use std::ops::Deref;
 use std::path::{Path, PathBuf};

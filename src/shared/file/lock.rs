@@ -1,7 +1,7 @@
 //! Who has a file open, and who may change what only one may.
 //!
 //! Locks of the open file description (`F_OFD_SETLK`): the kernel frees them when the last descriptor is closed, also by
-//! `SIGKILL`. Recording and asking take none.
+//! `SIGKILL`. Recording and asking take none, but for a new name in a file that is full because of places that a merge keeps.
 //!
 //! | byte | shared | exclusive |
 //! |---|---|---|
@@ -166,16 +166,23 @@ impl<'a> Changing<'a> {
 
     /// The same, as long as `progress` is another number every few seconds.
     pub fn wait_while(file: &'a File, turn: Option<&'a Turn>, progress: impl Fn() -> u64) -> io::Result<Option<Self>> {
-        let taken = while_it_goes_on(progress, || {
-            if !turn.is_none_or(Turn::take) {
-                return Ok(false);
-            }
-            let taken = take(file, Byte::Change);
-            if !matches!(taken, Ok(true)) {
-                turn.inspect(|turn| turn.give());
-            }
-            taken
-        });
+        let mut changing = None;
+        while_it_goes_on(progress, || {
+            changing = Self::take(file, turn)?;
+            Ok::<_, io::Error>(changing.is_some())
+        })?;
+        Ok(changing)
+    }
+
+    /// Takes it, unless another has it.
+    pub fn take(file: &'a File, turn: Option<&'a Turn>) -> io::Result<Option<Self>> {
+        if !turn.is_none_or(Turn::take) {
+            return Ok(None);
+        }
+        let taken = take(file, Byte::Change);
+        if !matches!(taken, Ok(true)) {
+            turn.inspect(|turn| turn.give());
+        }
         Ok(taken?.then_some(Self { file, turn }))
     }
 }

@@ -116,6 +116,11 @@ impl RingFile {
         Changing::wait(&self.file, Some(&self.turn))
     }
 
+    /// The same, unless another does now.
+    pub fn change_now(&self) -> io::Result<Option<Changing<'_>>> {
+        Changing::take(&self.file, Some(&self.turn))
+    }
+
     /// Takes the file for this process and thread alone, if nobody else has it open for writing.
     pub fn alone(&self) -> io::Result<Option<Alone<'_>>> {
         self.inherited.as_ref().map_or(Ok(None), |inherited| Alone::take(&self.file, inherited))

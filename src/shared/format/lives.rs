@@ -23,7 +23,7 @@
 //! (Mutant `LifeUsedAgain`.)
 //!
 //! # Beginning
-//! `tail` is how many lives there are. Whoever begins one puts the name into the first free place, by an exchange; then the
+//! `tail` says how many lives there are (tail.rs). Whoever begins one puts the name into the first free place, by an exchange; then the
 //! life is *finished*: its epoch is set, the name's record raised to it, and `tail` moved on. Any process finishes what it finds
 //! unfinished at the tail, so one that is killed between the steps holds nobody up, and no place is lost.
 //!
@@ -33,8 +33,8 @@
 //! empty one. (Mutants `LifeUnfinished`: the tail moves before the record is raised; `LifeTakenOver`: a store for the exchange.)
 //!
 //! # Closing
-//! A file that another takes the place of is closed: no life begins in it any more, and none takes hits. `tail` gets a bit that
-//! makes it no place, so nobody moves it on or finds a place there. One who read it before may still be about to put a name into
+//! A file that another takes the place of is closed: no life begins in it any more, and none takes hits. `tail` says so, and
+//! nobody moves it on or finds a place there. One who read it before may still be about to put a name into
 //! the first free place: whoever closes fills that place by the same exchange, or ends what it finds there. (Mutant
 //! `CloseLeavesAPlace`.)
 //!
@@ -48,6 +48,7 @@
 //! Tests: `tests/models/shared.rs`.
 
 use super::names::{Full, LAST_EPOCH, Name, Names};
+use super::tail::{Kept, Tail};
 use crate::cell::outcome::Outcome;
 use crate::sync::mutant::mutated;
 use crate::sync::{AtomicU64, Ordering, pause};
@@ -69,8 +70,6 @@ const LOST: usize = 6;
 const FROM: usize = 7;
 const VOID: usize = 8;
 const REPLICA: usize = 9;
-/// In `tail`: the file is closed.
-const CLOSED: u64 = 1 << 63;
 /// In lines of their own: every hit writes one of them, and reads `removed`.
 const TOTALS: usize = LIFE - LANES * LINE;
 /// Beside the name of a life whose hits are another registry's.
@@ -84,7 +83,7 @@ pub struct Lives<'a> {
     /// The words of a ring.
     pub ring: usize,
     /// How many have begun.
-    pub tail: &'a AtomicU64,
+    pub tail: Tail<'a>,
     pub names: Names<'a>,
 }
 
@@ -108,24 +107,29 @@ impl<'a> Lives<'a> {
 
     /// How many have begun.
     pub fn begun(self) -> usize {
-        (self.tail() as usize).min(self.capacity())
+        (self.tail.state().begun() as usize).min(self.capacity())
     }
 
-    /// How many places are taken, as the word says, which damage may have changed.
-    pub fn tail(self) -> u64 {
-        self.tail.load(Ordering::Acquire) & !CLOSED
+    /// Whether a merge keeps places.
+    pub fn are_kept(self) -> bool {
+        self.tail.state().kept() > 0
+    }
+
+    /// Whether no place is free for a name.
+    pub fn is_full(self) -> bool {
+        let tail = self.tail.state();
+        tail.next(self.capacity(), tail.kept()).is_none()
     }
 
     /// Whether another file has taken this one's place.
     pub fn is_closed(self) -> bool {
         // unnoticed: what took the place was set before
-        self.tail.load(Ordering::Acquire) & CLOSED != 0
+        self.tail.state().is_closed()
     }
 
     /// Lets no life begin any more, and ends all that have begun.
     pub fn close(self) {
-        // unnoticed: whoever finds it closed looks for what took the place
-        let tail = (self.tail.fetch_or(CLOSED, Ordering::Release) & !CLOSED) as usize;
+        let tail = self.tail.close().begun() as usize;
         let mut ended = tail;
         if !mutated!(CloseLeavesAPlace)
             && let Some(life) = self.get(tail)
@@ -161,26 +165,48 @@ impl<'a> Lives<'a> {
 
     /// The living life of `name`, begun if there is none.
     pub fn begin(self, name: Name<'a>) -> Result<Life<'a>, Full> {
+        self.begin_at(name, || self.free()).map(|(life, _)| life)
+    }
+
+    /// The same, in one of the places that are `kept`.
+    pub fn begin_kept(self, name: Name<'a>, kept: &mut Kept<'_>) -> Result<Life<'a>, Full> {
+        let (life, is_new) = self.begin_at(name, || kept.next(self.capacity()))?;
+        if is_new {
+            kept.used();
+        }
+        Ok(life)
+    }
+
+    /// The first place that is free for everybody.
+    fn free(self) -> Option<usize> {
+        let tail = self.tail.state();
+        tail.next(self.capacity(), if mutated!(KeptPlacesTaken) { 0 } else { tail.kept() })
+    }
+
+    /// The living life of `name`, begun at the `next` place if there is none; and whether this call began it.
+    fn begin_at(self, name: Name<'a>, next: impl Fn() -> Option<usize>) -> Result<(Life<'a>, bool), Full> {
         loop {
-            let tail = self.tail.load(Ordering::Acquire) as usize;
+            let place = next();
             // After the tail: see the header.
             if let Some(life) = self.alive(name) {
-                return Ok(life);
+                return Ok((life, false));
             }
             if mutated!(LifeUsedAgain)
                 && let Some(life) = self.last(name)
             {
                 life.row.0.iter().for_each(|slot| slot.store(0, Ordering::Release));
                 life.words[REMOVED].store(0, Ordering::Release);
-                return Ok(life);
+                return Ok((life, false));
             }
-            self.claim(tail, name.unit())?;
+            if let Some(life) = self.claim(place, name.unit())? {
+                return Ok((life, true));
+            }
         }
     }
 
-    /// Puts `word` into the first free place, if it is still at `tail`; answers the life if so.
-    fn claim(self, tail: usize, word: u64) -> Result<Option<Life<'a>>, Full> {
-        let life = self.get(tail).ok_or(Full)?;
+    /// Puts `word` into `place`, if there is one and it has no name yet; answers the life if so.
+    fn claim(self, place: Option<usize>, word: u64) -> Result<Option<Life<'a>>, Full> {
+        let life = place.and_then(|place| self.get(place)).ok_or(Full)?;
         if mutated!(LifeTakenOver) {
             life.words[NAME].store(word, Ordering::Release);
             self.finish(life);
@@ -192,11 +218,21 @@ impl<'a> Lives<'a> {
         Ok(claimed.then_some(life))
     }
 
-    /// A life of hits that another registry counted under `name`. Under the file's lock, and nobody finds it yet.
+    /// A life of hits that another registry counted under `name`. Nobody finds it yet.
     pub fn begin_merged(self, name: Name<'a>) -> Result<Life<'a>, Full> {
+        self.begin_merged_at(name, || self.free())
+    }
+
+    /// The same, in one of the places that are `kept`.
+    pub fn begin_merged_kept(self, name: Name<'a>, kept: &mut Kept<'_>) -> Result<Life<'a>, Full> {
+        let life = self.begin_merged_at(name, || kept.next(self.capacity()))?;
+        kept.used();
+        Ok(life)
+    }
+
+    fn begin_merged_at(self, name: Name<'a>, next: impl Fn() -> Option<usize>) -> Result<Life<'a>, Full> {
         loop {
-            let tail = self.tail.load(Ordering::Acquire) as usize;
-            if let Some(life) = self.claim(tail, name.unit() | OF_ANOTHER)? {
+            if let Some(life) = self.claim(next(), name.unit() | OF_ANOTHER)? {
                 return Ok(life);
             }
         }
@@ -205,13 +241,8 @@ impl<'a> Lives<'a> {
     /// Does what is left to do for a life that has its name.
     fn finish(self, life: Life<'a>) {
         let word = life.words[NAME].load(Ordering::Acquire);
-        let advance = || {
-            let (index, next) = (life.index as u64, life.index as u64 + 1);
-            // Who fails finds that another has done it.
-            let _ = self.tail.compare_exchange(index, next, Ordering::Release, Ordering::Relaxed);
-        };
         if mutated!(LifeUnfinished) {
-            advance();
+            self.tail.advance(life.index);
         }
         if word & OF_ANOTHER == 0
             && let Some(name) = self.names.get(word)
@@ -222,7 +253,7 @@ impl<'a> Lives<'a> {
             let _ = life.words[EPOCH].compare_exchange(0, epoch + 1, Ordering::Relaxed, Ordering::Relaxed);
             self.lead(name, life);
         }
-        advance();
+        self.tail.advance(life.index);
     }
 
     /// Lets the record of `name` lead to `life`, unless it leads to a later one already. What does not lead to a life of this
@@ -324,10 +355,18 @@ impl<'a> Life<'a> {
     }
 
     /// Tells the writer of a life of merged hits that no other process knows yet, and the epoch in which it counted.
-    pub fn set_writer(self, Writer { replica, generation }: Writer, epoch: u64) {
+    fn set_writer(self, Writer { replica, generation }: Writer, epoch: u64) {
         let words = [(REPLICA, replica.process), (REPLICA + 1, replica.sequence), (KNOWN, generation)];
         words.into_iter().for_each(|(word, said)| self.words[word].store(said, Ordering::Relaxed));
         self.words[EPOCH].store(epoch.min(LAST_EPOCH) + 1, Ordering::Relaxed);
+    }
+
+    /// Adds a life of merged hits that no other process knows yet, of `writer`, who counted them in `epoch`. Under the file's lock.
+    pub fn link(self, other: Life<'_>, writer: Writer, epoch: u64) {
+        other.set_writer(writer, epoch);
+        other.merged().store(self.merged().load(Ordering::Acquire), Ordering::Relaxed);
+        // Whoever follows the link sees what it leads to.
+        self.merged().store(other.index() as u64 + 1, Ordering::Release);
     }
 
     /// The first tick of which its hits count.

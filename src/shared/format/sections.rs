@@ -10,6 +10,7 @@ use super::finds::Finds;
 use super::layout::{Hot, Layout};
 use super::lives::Lives;
 use super::names::Names;
+use super::tail::Tail;
 use super::visitors::Visitors;
 use crate::cell::outcome::{Outcome, Outcomes};
 use crate::sync::{AtomicU64, Ordering};
@@ -48,7 +49,7 @@ impl<'a> Sections<'a> {
                 words: &words[layout.lives.clone()],
                 rings: &words[layout.rings.clone()],
                 ring: layout.ring,
-                tail: &words[Hot::Lives.at()],
+                tail: Tail(&words[Hot::Lives.at()]),
                 names,
             },
             visitors: Visitors { words: &words[layout.visitors.clone()], used: &words[Hot::Visitors.at()] },
