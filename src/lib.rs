@@ -82,7 +82,7 @@ cfg_if::cfg_if! {
         // tests/fuzz sends requests without a socket.
         pub mod server;
         pub mod service;
-        mod store;
+        pub mod store;
     } else if #[cfg(all(feature = "server", target_os = "linux"))] {
         mod server;
         mod service;

@@ -9,12 +9,14 @@ use std::time::Duration;
 
 use super::escape::shown;
 use super::failure::{Failure, told};
-use crate::server::{self, ServerError, Settings};
+use crate::server::{self, Says, ServerError, Settings};
+use crate::service::LARGER;
 
 /// Count hits over HTTP. Counts survive kill -9 and restarts.
 ///
 /// Hits are in the file hits.ring in the data directory before they are answered. Other processes may have it open meanwhile:
-/// `hitring inspect --watch`, and Python or Rust workers that count in it.
+/// `hitring inspect --watch`, and Python or Rust workers that count in it. Resources are in hitring.db beside it, which `sqlite3`
+/// reads.
 #[derive(clap::Args)]
 pub(super) struct Args {
     /// Where to listen
@@ -33,6 +35,12 @@ pub(super) struct Args {
     /// How many names there is room for, when the file is made [default: 10000]
     #[arg(long, value_name = "N", env = "HITRING_MAX_ENDPOINTS", value_parser = clap::value_parser!(u32).range(1..))]
     max_endpoints: Option<u32>,
+    /// Whether the first hit of a resource makes it. If not, POST /resources does, and hits of others are refused
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set, env = "HITRING_AUTO_CREATE")]
+    auto_create: bool,
+    /// Start although hits.ring is missing, or is not the one that belongs to hitring.db. All counts of the former are lost
+    #[arg(long)]
+    new_ring: bool,
 }
 
 /// Runs the command.
@@ -44,11 +52,24 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
         workers: args.workers.map_or_else(|| cores.saturating_sub(1).max(1), usize::from),
         window: Duration::from_secs(args.window.into()),
         max_endpoints: args.max_endpoints,
+        auto_create: args.auto_create,
+        new_ring: args.new_ring,
     };
-    server::run(&settings, started).map_err(|error| match error {
+    server::run(&settings, said).map_err(|error| match error {
         ServerError::Ring(error) => Failure::Message(told(&error)),
         error => Failure::Message(shown(error.to_string().as_bytes())),
     })
+}
+
+/// Tells what the server says.
+fn said(says: Says) {
+    match says {
+        Says::Listens(address) => started(address),
+        Says::Takes(step) => eprintln!("hitring: {step} takes longer than a second; the server listens afterwards"),
+        Says::WithoutRoom(resources) => {
+            eprintln!("hitring: the ring has no room for {resources} resources; {LARGER}");
+        }
+    }
 }
 
 /// Says where the server listens, and what to try.

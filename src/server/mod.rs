@@ -4,13 +4,16 @@
 //! |---|---|
 //! | the address is bound | nothing was touched |
 //! | the data directory is taken (`store/data.rs`) | another server has it, and is named |
-//! | the ring file is made or opened | it is as it was |
+//! | the database is made, or checked, opened and migrated (`store/sqlite`) | it is as it was |
+//! | the ring file is made or opened; it is the one that the database knows | both are as they were |
+//! | what a killed server left is done: removals end, resources get their endpoints | the next start does it |
 //! | it is told where the server listens, and connections are taken | |
 //! | every second it is looked whether the ring file is still there | requests are refused until it is |
 //! | SIGTERM or SIGINT: no connection is taken any more, those under way are answered, for 10 seconds at most | a second signal ends at once |
 //!
 //! | file | what |
 //! |---|---|
+//! | `start` | the directory, opened in this order |
 //! | `connection` | connections, and how they end |
 //! | `http` | the routes |
 //! | `aside` | answers that take long |
@@ -18,7 +21,7 @@
 //! | `tally` | what was done, for `GET /metrics` |
 //! | `context` | all of that together, for the routes |
 //!
-//! Every answered hit is in the ring's pages, which belong to the kernel. So there is nothing to save at the end.
+//! Every answered hit is in the ring's pages, which belong to the kernel. So there is nothing of them to save at the end.
 //!
 //! Tests: `tests/python/integration/test_serve.py`.
 
@@ -27,6 +30,7 @@ pub mod sending;
 pub mod tally;
 pub mod context;
 pub mod http;
+mod start;
 mod connection;
 
 use std::fmt;
@@ -40,9 +44,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use self::context::Context;
 use crate::error::SharedError;
-use crate::service::Service;
-use crate::shared::SharedRegistry;
 use crate::store::data::{DataDirectory, DataError};
+use crate::store::sqlite::open::OpenError;
 
 /// How long requests under way may take after the first signal.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -63,6 +66,10 @@ pub struct Settings {
     pub window: Duration,
     /// How many names the ring has room for; `None` is 10,000, or as many as the file has that is there.
     pub max_endpoints: Option<u32>,
+    /// Whether the first hit of a resource makes it.
+    pub auto_create: bool,
+    /// Whether a ring that the database knows may be missing, or be another one.
+    pub new_ring: bool,
 }
 
 /// Why a server did not start, or did not end well.
@@ -77,36 +84,54 @@ pub enum ServerError {
     },
     /// The data directory cannot be had.
     Data(DataError),
+    /// The database cannot be used.
+    Database(OpenError),
+    /// The database knows a ring file, and it is not there.
+    RingMissing {
+        /// Where it was.
+        path: PathBuf,
+    },
+    /// The database knows another ring file.
+    OtherRing {
+        /// The one that is there.
+        path: PathBuf,
+    },
     /// The ring file cannot be used.
     Ring(SharedError),
     /// What the system said to something that every process may do.
     System(io::Error),
 }
 
-/// Serves until a signal ends it. `started` is called once, when connections are taken.
+/// What a server says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Says {
+    /// It takes connections at this address.
+    Listens(SocketAddr),
+    /// This step of its start takes longer than a second.
+    Takes(&'static str),
+    /// So many resources have no place in the ring, and their hits are refused.
+    WithoutRoom(usize),
+}
+
+/// Serves until a signal ends it. `says` is called with what there is to say.
 ///
 /// # Errors
 /// [`ServerError`].
-pub fn run(settings: &Settings, started: impl FnOnce(SocketAddr)) -> Result<(), ServerError> {
+pub fn run(settings: &Settings, says: impl Fn(Says) + Sync) -> Result<(), ServerError> {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.worker_threads(settings.workers.max(1)).enable_all().build().map_err(ServerError::System)?;
-    let ended = runtime.block_on(serve(settings, started));
+    let ended = runtime.block_on(serve(settings, &says));
     // Not to wait for a long answer that nobody waits for any more.
     runtime.shutdown_background();
     ended
 }
 
-async fn serve(settings: &Settings, started: impl FnOnce(SocketAddr)) -> Result<(), ServerError> {
+async fn serve(settings: &Settings, says: &(impl Fn(Says) + Sync)) -> Result<(), ServerError> {
     let address = settings.listen;
     let listener = connection::listen(address).map_err(|error| ServerError::Listen { address, error })?;
     let address = listener.local_addr().map_err(ServerError::System)?;
     let mut data = DataDirectory::take(&settings.data).map_err(ServerError::Data)?;
-    let mut ring = SharedRegistry::builder().window(settings.window);
-    if let Some(max_endpoints) = settings.max_endpoints {
-        ring = ring.max_endpoints(max_endpoints);
-    }
-    let ring = ring.create(data.ring()).map_err(ServerError::Ring)?;
-    let service = Service::new(ring);
+    let service = start::open(settings, &data, says)?;
     let tally = http::tally().expect("no two routes are one, and names of metrics are as Prometheus wants them");
     let context = Arc::new(Context::new(service, tally, http::document()));
     data.sign(&address.to_string()).map_err(ServerError::System)?;
@@ -116,7 +141,7 @@ async fn serve(settings: &Settings, started: impl FnOnce(SocketAddr)) -> Result<
         connection::Connections::new(http::router(Arc::clone(&context)), context.tally.connections.clone());
     connection::raise_limit();
     tokio::spawn(looking(Arc::clone(&context)));
-    started(address);
+    says(Says::Listens(address));
     tokio::select! {
         () = connections.accept(listener) => {}
         _ = terminate.recv() => {}
@@ -128,6 +153,7 @@ async fn serve(settings: &Settings, started: impl FnOnce(SocketAddr)) -> Result<
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
+    context.service.store().close();
     Ok(())
 }
 
@@ -155,6 +181,17 @@ impl fmt::Display for ServerError {
             Self::Data(DataError::Io { path, doing, error }) => {
                 write!(f, "{}: {doing}: {error}; give another directory (--data)", path.display())
             }
+            Self::Database(error) => error.fmt(f),
+            Self::RingMissing { path } => write!(
+                f,
+                "{} is missing, and the database beside it belongs to it; put it back, or begin with an empty one (--new-ring)",
+                path.display()
+            ),
+            Self::OtherRing { path } => write!(
+                f,
+                "{} is not the ring that the database beside it belongs to; put that back, or keep this one (--new-ring)",
+                path.display()
+            ),
             Self::Ring(error) => error.fmt(f),
             Self::System(error) => error.fmt(f),
         }

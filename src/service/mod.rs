@@ -6,6 +6,7 @@
 //! | `time` | times as requests write them |
 //! | `last` | how far back a question looks |
 //! | `range` | which seconds are asked for, and what the ring knows of them |
+//! | `resources` | resources that are made, listed and removed |
 //!
 //! A hit is in the ring file before its function returns: the slot first, then the total. The file's pages belong to the kernel,
 //! so a process that is killed after that loses nothing.
@@ -16,8 +17,10 @@ pub mod name;
 pub mod time;
 pub mod last;
 pub mod range;
+pub mod resources;
 
 use std::fmt;
+use std::sync::Arc;
 
 use self::last::Last;
 use self::name::Name;
@@ -26,6 +29,7 @@ use crate::cell::outcome::{Outcome, Outcomes};
 use crate::error::{EndpointError, QueryError};
 use crate::shared::{SharedRegistry, SharedRoom};
 use crate::sketch::hyperloglog::precision::Precision;
+use crate::store::{Store, StoreError};
 use crate::sync::{AtomicU32, Ordering};
 use crate::time::{Resolution, Timestamp};
 
@@ -78,6 +82,8 @@ pub enum Refusal {
         /// The room of the file.
         room: SharedRoom,
     },
+    /// The database did not take the write.
+    Store(StoreError),
     /// Some visitors found no room in the file, so it is not known how many there were.
     VisitorsFull,
     /// The ring file was cut, removed or replaced while it was open.
@@ -89,20 +95,29 @@ pub enum Refusal {
     },
 }
 
-/// The use cases, over one ring file.
+/// The use cases, over one ring file and one database.
 #[derive(Debug)]
 pub struct Service {
-    ring: SharedRegistry,
+    ring: Arc<SharedRegistry>,
+    store: Box<dyn Store>,
+    /// Whether the first hit of a resource makes it.
+    auto_create: bool,
     /// Whether another file has the ring's path, as of the last look: 0 or 1. To look takes two calls of the system, too long
     /// for every request.
     replaced: AtomicU32,
 }
 
 impl Service {
-    /// The use cases over `ring`.
+    /// The use cases over `ring` and `store`. If `auto_create`, the first hit of a resource makes it.
     #[must_use]
-    pub fn new(ring: SharedRegistry) -> Self {
-        Self { ring, replaced: AtomicU32::new(0) }
+    pub fn new(ring: Arc<SharedRegistry>, store: Box<dyn Store>, auto_create: bool) -> Self {
+        Self { ring, store, auto_create, replaced: AtomicU32::new(0) }
+    }
+
+    /// What has to be exact after a power failure.
+    #[must_use]
+    pub fn store(&self) -> &dyn Store {
+        &*self.store
     }
 
     /// Looks whether the ring file was removed or replaced, and remembers it. Hits of before the look are in the former file.
@@ -140,16 +155,42 @@ impl Service {
             (Some(visitor), None) => ring.record_visit(endpoint, visitor, count),
             (Some(visitor), Some(at)) => ring.record_visit_at(endpoint, visitor, at, count),
         };
+        self.said(recorded)
+    }
+
+    /// Counts hits of the resource `name`, which are made by their first hit if the server is to do so.
+    ///
+    /// # Errors
+    /// As [`record`](Self::record); [`Refusal::Unknown`] if there is no such resource.
+    pub fn hit(&self, name: &Name, hit: &Hit<'_>) -> Result<(), Refusal> {
+        if self.auto_create {
+            return self.record(name, hit);
+        }
+        self.check()?;
+        let visitor = hit.visitor.map(str::as_bytes);
+        match self.ring.record_known(name.endpoint(), visitor, hit.at, hit.count) {
+            Ok(Some(outcome)) => self.said(Ok(outcome)),
+            Ok(None) => Err(Refusal::Unknown),
+            Err(error) => self.said(Err(error)),
+        }
+    }
+
+    /// What the ring said to a hit.
+    fn said(&self, recorded: Result<Outcome, EndpointError>) -> Result<(), Refusal> {
         match recorded {
             Ok(Outcome::Counted) => Ok(()),
             Ok(Outcome::Late) => Err(Refusal::Late),
             Ok(Outcome::Future) => Err(Refusal::Future),
             Ok(Outcome::Saturated) => Err(Refusal::Saturated),
             // It was cut meanwhile.
-            Ok(Outcome::Refused) if ring.is_lost() => Err(Refusal::Lost),
-            Ok(Outcome::Refused) | Err(EndpointError::Full { .. }) => Err(Refusal::Full { room: ring.room() }),
+            Ok(Outcome::Refused) if self.ring.is_lost() => Err(Refusal::Lost),
+            Ok(Outcome::Refused) | Err(EndpointError::Full { .. }) => Err(self.full()),
             Err(error) => Err(Refusal::Failed { why: error.to_string() }),
         }
+    }
+
+    fn full(&self) -> Refusal {
+        Refusal::Full { room: self.ring.room() }
     }
 
     /// Counts hits under `name`, and answers how many it has had ever.
@@ -271,7 +312,7 @@ impl From<QueryError> for Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unknown => f.write_str("there is no such name: no hit of it was counted yet"),
+            Self::Unknown => f.write_str("there is no such name: it was not made, and no hit of it was counted"),
             Self::Late => {
                 f.write_str(
                     "the hit is older than the ring keeps; send hits sooner, or make a file with a longer window \
@@ -288,6 +329,7 @@ impl fmt::Display for Refusal {
                      {max_name_bytes} bytes of names are taken; {LARGER}"
                 )
             }
+            Self::Store(error) => error.fmt(f),
             Self::VisitorsFull => write!(
                 f,
                 "some visitors of this name found no room in the file, so it is not known how many there were; {LARGER}"

@@ -56,6 +56,12 @@ impl Name {
         check("a resource_id", id, MOST).map(|()| Self(format!("hits/{id}")))
     }
 
+    /// The id of the resource whose hits are those of `endpoint`.
+    #[must_use]
+    pub fn resource_of(endpoint: &str) -> Option<&str> {
+        endpoint.strip_prefix("hits/")
+    }
+
     /// A page's.
     ///
     /// # Errors

@@ -207,6 +207,30 @@ impl Core {
         self.by_new_name(name, at, amount, record)
     }
 
+    /// Counts in the life of `name`, if there is one, and notes `visitor` if the hits count.
+    #[cfg(feature = "server")]
+    pub fn record_known(
+        &self,
+        name: &str,
+        visitor: Option<u64>,
+        at: Option<Timestamp>,
+        amount: u64,
+    ) -> Result<Option<Outcome>, EndpointError> {
+        if !self.file.is_writable() {
+            return Err(EndpointError::ReadOnly);
+        }
+        let Some(life) = self.alive(name) else { return Ok(None) };
+        let (tick, recorded) = match at {
+            None => (self.times.tick(), self.record(life, name, amount)),
+            Some(at) => (self.times.at(at).tick(), self.record_at(life, name, at, amount)),
+        };
+        let Ok(outcome) = recorded else { return Ok(None) };
+        if let Some(visitor) = visitor.filter(|_| outcome.is_counted() && amount > 0) {
+            self.see(life, tick, visitor);
+        }
+        Ok(Some(outcome))
+    }
+
     #[cold]
     fn by_new_name(
         &self,

@@ -170,6 +170,22 @@ impl SharedRegistry {
         })
     }
 
+    /// Counts `amount` hits of `endpoint` at `at`, or now, by `visitor` if there is one. It makes no endpoint: if there is none,
+    /// the answer is `None` and nothing is counted.
+    ///
+    /// # Errors
+    /// [`EndpointError::ReadOnly`].
+    #[cfg(feature = "server")]
+    pub(crate) fn record_known(
+        &self,
+        endpoint: &str,
+        visitor: Option<&[u8]>,
+        at: Option<Timestamp>,
+        amount: u64,
+    ) -> Result<Option<Outcome>, EndpointError> {
+        self.core().record_known(endpoint, visitor.map(murmur), at, amount)
+    }
+
     /// The hits of `endpoint` in the `last` up to now; none if there is no such endpoint.
     ///
     /// # Errors

@@ -1,10 +1,13 @@
 //! Ranges of the service against a list of all hits.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use hitring::service::name::Name;
 use hitring::service::range::Range;
 use hitring::service::{Hit, Refusal, Service};
+use hitring::store::sqlite::open::Database;
+use hitring::store::sqlite::thread::SqliteStore;
 use hitring::{ManualClock, SharedRegistry, Timestamp};
 use proptest::prelude::*;
 
@@ -34,11 +37,16 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 proptest! {
     #[test]
     fn an_exact_range_is_the_list_and_another_has_no_more(steps in steps()) {
-        let path = std::env::temp_dir().join(format!("hitring-service-{}.ring", std::process::id()));
+        let folder = std::env::temp_dir().join(format!("hitring-service-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("it can be made");
+        let path = folder.join("hits.ring");
         let _ = std::fs::remove_file(&path);
         let (clock, mut now) = (ManualClock::new(at(START)), START);
         let ring = SharedRegistry::builder().window(Duration::from_secs(WINDOW)).slack(4).max_endpoints(2);
-        let service = Service::new(ring.clock(clock.clone()).create(&path).expect("it can be made"));
+        let ring = Arc::new(ring.clock(clock.clone()).create(&path).expect("it can be made"));
+        let database = Database::open(&folder.join("hitring.db")).expect("it is whole");
+        let store = SqliteStore::start(database, Arc::clone(&ring), 9).expect("it starts");
+        let service = Service::new(ring, Box::new(store), true);
         let name = Name::resource("home").expect("a name");
         let mut list: Vec<(u64, u64)> = Vec::new();
         for step in steps {

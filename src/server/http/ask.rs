@@ -19,6 +19,11 @@ pub const MOST_HITS: u64 = 1_000_000;
 /// The most endpoints of an answer, and how many there are if none are asked for.
 pub const MOST_OF_TOP: usize = 1_000;
 pub const TOP: usize = 10;
+/// The most resources of an answer, and how many there are if no limit is given.
+pub const MOST_OF_RESOURCES: usize = 1_000;
+pub const RESOURCES: usize = 100;
+/// The most characters of a resource's name.
+pub const MOST_OF_NAME: usize = 200;
 /// The most characters of a visitor's name.
 pub const MOST_OF_VISITOR: usize = 256;
 
@@ -55,6 +60,15 @@ impl<'a> Ask<'a> {
     /// The body, or the default if there is none.
     pub fn body_or_default<T: Deserialize<'a> + Default>(self) -> Result<T, Problem> {
         if self.body.is_empty() { Ok(T::default()) } else { self.body() }
+    }
+
+    /// The whole number from 1 to `most` that the query gives as `name`, or `default` if it gives none.
+    pub fn number(self, name: &str, text: Option<&str>, most: usize, default: usize) -> Result<usize, Problem> {
+        let Some(text) = text else { return Ok(default) };
+        let number: Option<usize> =
+            if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None };
+        let fits = number.filter(|number| (1..=most).contains(number));
+        fits.ok_or_else(|| Problem::schema(format!("{name} is {text:?}; give a whole number from 1 to {most}")))
     }
 
     /// The values of the query's `names`, which may be missing, but no others may be there.
@@ -113,6 +127,10 @@ impl Default for Hits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Time(pub Timestamp);
 
+/// A resource's name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Called(pub String);
+
 /// A visitor's name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct By<'a>(pub Cow<'a, str>);
@@ -126,6 +144,17 @@ impl<'de> Deserialize<'de> for Hits {
         hits.filter(|&hits| hits <= MOST_HITS)
             .map(Self)
             .ok_or_else(|| de::Error::custom(format!("{number} is no whole number from 0 to {MOST_HITS}")))
+    }
+}
+
+impl<'de> Deserialize<'de> for Called {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        let characters = name.chars().count();
+        if (1..=MOST_OF_NAME).contains(&characters) {
+            return Ok(Self(name));
+        }
+        Err(de::Error::custom(format!("a resource's name has 1 to {MOST_OF_NAME} characters, not {characters}")))
     }
 }
 

@@ -3,7 +3,7 @@
 //! | `/ready` | when |
 //! |---|---|
 //! | 200 `ready` | hits are counted |
-//! | 200 `degraded` | hits of known names are counted, but there is no room for more names or visitors |
+//! | 200 `degraded` | hits of known names are counted, but there is no room for more names or visitors, or the database does not answer |
 //! | 503 `unready` | the ring file is lost, or the server is ending |
 //!
 //! Tests: `tests/python/integration/test_serve_metrics.py`.
@@ -75,6 +75,9 @@ pub fn ready(ask: Ask<'_>) -> Result<Reply, Problem> {
             room.visitors, room.max_visitors
         ));
     }
+    if let Err(error) = ask.service().store().check() {
+        reasons.push(error.to_string());
+    }
     let status = if reasons.is_empty() { "ready" } else { "degraded" };
     Ok(Reply::json(200, &Ready { status, reasons }))
 }
@@ -88,7 +91,7 @@ pub fn metrics(ask: Ask<'_>) -> Result<Reply, Problem> {
     let [] = ask.query([])?;
     let page = ask.context.tally.page(ask.service());
     let body = page.map_err(|error| Problem::new(Kind::FAILED, error.to_string()))?;
-    Ok(Reply { status: 200, media_type: MEDIA_TYPE, body, close: false, retry_after: None })
+    Ok(Reply::of(200, MEDIA_TYPE, body))
 }
 
 /// This document.
@@ -99,5 +102,5 @@ pub fn metrics(ask: Ask<'_>) -> Result<Reply, Problem> {
 pub fn openapi(ask: Ask<'_>) -> Result<Reply, Problem> {
     let [] = ask.query([])?;
     let body = ask.context.document.clone();
-    Ok(Reply { status: 200, media_type: "application/json", body, close: false, retry_after: None })
+    Ok(Reply::of(200, "application/json", body))
 }

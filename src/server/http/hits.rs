@@ -62,7 +62,9 @@ pub struct Period {
     exact: bool,
 }
 
-/// Count hits of a resource. It is made if there is none.
+/// Count hits of a resource.
+///
+/// A resource that does not exist is made, unless the server is started with --auto-create false: then it is unknown.
 #[utoipa::path(
     post, path = "/hits",
     request_body = NewHits,
@@ -73,7 +75,7 @@ pub fn record(ask: Ask<'_>) -> Result<Reply, Problem> {
     let NewHits { resource_id, count: Hits(count), timestamp, visitor } = ask.body()?;
     let name = Name::resource(&resource_id)?;
     let visitor = visitor.as_ref().map(|By(visitor)| &**visitor);
-    ask.service().record(&name, &Hit { count, at: timestamp.map(|Time(at)| at), visitor })?;
+    ask.service().hit(&name, &Hit { count, at: timestamp.map(|Time(at)| at), visitor })?;
     Ok(Reply::json(202, &Accepted { resource_id: &resource_id, accepted: count }))
 }
 

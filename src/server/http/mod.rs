@@ -10,7 +10,8 @@
 //! |---|---|
 //! | `reply`, `problem` | answers, and why there is none |
 //! | `ask` | a request, read and checked |
-//! | `hits`, `counters`, `visits`, `queries`, `health` | the handlers |
+//! | `later` | answers that wait for the disk |
+//! | `hits`, `resources`, `counters`, `visits`, `queries`, `health` | the handlers |
 //! | `schema`, `openapi` | what the handlers say of themselves |
 //!
 //! Checks go in this order: route, method, one Host, names in UTF-8, media type, size, schema, what is known, what is counted. Of a
@@ -21,8 +22,10 @@
 pub mod reply;
 pub mod problem;
 pub mod ask;
+mod later;
 mod schema;
 mod hits;
+mod resources;
 mod counters;
 mod visits;
 mod queries;
@@ -36,7 +39,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{RawPathParams, Request, State};
-use axum::http::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER};
+use axum::http::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderValue, LOCATION, RETRY_AFTER};
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode, Version};
 use axum::response::{IntoResponse, Response};
@@ -47,6 +50,7 @@ use utoipa::OpenApi as _;
 use utoipa::openapi::HttpMethod;
 
 use self::ask::{Ask, is_json, not_json};
+use self::later::Answered;
 use self::problem::{Kind, Problem};
 use self::reply::Reply;
 use super::aside::{Busy, WAITING};
@@ -66,7 +70,7 @@ const FEW_SLOTS: u128 = 4_096;
 /// The number of what has no route, or another method.
 const NO_ROUTE: usize = usize::MAX;
 
-type Handler = fn(Ask<'_>) -> Result<Reply, Problem>;
+type Handler = fn(Ask<'_>) -> Result<Answered, Problem>;
 
 /// Where a handler runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,14 +102,15 @@ macro_rules! routes {
             paths($($module::$handler),+),
             // What is in no body.
             components(schemas(
-                problem::Document, schema::CounterId, schema::CounterType, schema::Endpoint, schema::Last, schema::N, schema::Page,
+                problem::Document, schema::CounterId, schema::CounterType, schema::Endpoint, schema::Last, schema::Limit, schema::N,
+                schema::Page,
             )),
         )]
         struct Routes;
 
         /// Every route.
         fn table() -> Vec<Route> {
-            vec![$(Route::of::<$module::$path>($module::$handler, Runs::$runs)),+]
+            vec![$(Route::of::<$module::$path>(|ask| $module::$handler(ask).map(Answered::from), Runs::$runs)),+]
         }
     };
 }
@@ -113,6 +118,10 @@ macro_rules! routes {
 routes! {
     hits::record, __path_record, Here;
     hits::count, __path_count, ByWindow;
+    resources::create, __path_create, Here;
+    resources::list, __path_list, Aside;
+    resources::find, __path_find, Here;
+    resources::delete, __path_delete, Here;
     counters::increment, __path_increment, Here;
     counters::value, __path_value, Here;
     counters::unique, __path_unique, Here;
@@ -192,10 +201,12 @@ async fn serve(context: &Arc<Context>, request: Request, handler: Handler, runs:
             Runs::Aside => Some(&context.aside),
             Runs::Scrape => Some(&context.scrapes),
         };
-        let Some(aside) = aside else { return answer(context, &parts, &path, &body, handler) };
+        let Some(aside) = aside else {
+            return answer(context, &parts, &path, &body, handler)?.given().await;
+        };
         let own = Arc::clone(context);
         match aside.answer(move || answer(&own, &parts, &path, &body, handler)).await {
-            Ok(answered) => answered.unwrap_or_else(|| Err(failed())),
+            Ok(answered) => answered.unwrap_or_else(|| Err(failed()))?.given().await,
             Err(Busy) => {
                 let detail = format!("{WAITING} others wait for an answer that takes long; try again later");
                 Err(Problem::new(Kind::BUSY, detail))
@@ -211,7 +222,7 @@ fn answer(
     path: &RawPathParams,
     body: &[u8],
     handler: Handler,
-) -> Result<Reply, Problem> {
+) -> Result<Answered, Problem> {
     let path: Vec<&str> = path.iter().map(|(_, value)| value).collect();
     let media_type = parts.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
     let query = parts.uri.query().unwrap_or_default();
@@ -274,13 +285,20 @@ fn answered(context: &Context, route: usize, begun: u64, mut reply: Reply) -> Re
 
 fn response(reply: Reply, body: Body) -> Response {
     let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let media_type = (CONTENT_TYPE, HeaderValue::from_static(reply.media_type));
-    let mut response = (status, [media_type], body).into_response();
+    let mut response = (status, body).into_response();
+    match reply.media_type {
+        Some(media_type) => response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type)),
+        None => response.headers_mut().remove(CONTENT_TYPE),
+    };
     if reply.close {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     if let Some(seconds) = reply.retry_after {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    // Paths are percent-encoded.
+    if let Some(Ok(location)) = reply.location.map(HeaderValue::try_from) {
+        response.headers_mut().insert(LOCATION, location);
     }
     response
 }
@@ -290,12 +308,19 @@ mod tests {
     use tower::ServiceExt;
 
     use super::*;
+    use crate::store::sqlite::open::Database;
+    use crate::store::sqlite::thread::SqliteStore;
 
     #[tokio::test]
     async fn the_router_and_the_document_have_the_same_routes() {
-        let path = std::env::temp_dir().join(format!("hitring-routes-{}.ring", std::process::id()));
-        let ring = crate::SharedRegistry::builder().max_endpoints(10).create(&path).expect("it can be made");
-        let context = Context::new(Service::new(ring), tally().expect("names that fit"), document());
+        let folder = std::env::temp_dir().join(format!("hitring-routes-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("it can be made");
+        let ring = crate::SharedRegistry::builder().max_endpoints(10).create(folder.join("hits.ring"));
+        let ring = Arc::new(ring.expect("it can be made"));
+        let database = Database::open(&folder.join("hitring.db")).expect("it can be made");
+        let store = SqliteStore::start(database, Arc::clone(&ring), 9).expect("it starts");
+        let service = Service::new(ring, Box::new(store), true);
+        let context = Context::new(service, tally().expect("names that fit"), document());
         let router = router(Arc::new(context));
         let document: serde_json::Value = serde_json::from_slice(&document()).expect("it is JSON");
         let paths = document["paths"].as_object().expect("paths");
@@ -310,6 +335,6 @@ mod tests {
                 assert_eq!(status != StatusCode::METHOD_NOT_ALLOWED, is_described, "{method} {item}");
             }
         }
-        std::fs::remove_file(path).expect("it is ours");
+        std::fs::remove_dir_all(folder).expect("it is ours");
     }
 }

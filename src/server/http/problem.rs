@@ -12,6 +12,7 @@ use crate::service::Refusal;
 use crate::service::name::NameError;
 use crate::service::range::Reversed;
 use crate::service::time::NoTime;
+use crate::store::StoreError;
 
 /// The media type of a problem document.
 pub const MEDIA_TYPE: &str = "application/problem+json";
@@ -36,8 +37,9 @@ impl Kind {
     pub const TOO_LARGE: Self = Self("too-large", "The body is too large", 413);
     pub const MEDIA_TYPE: Self = Self("media-type", "The body is not JSON", 415);
     pub const FAILED: Self = Self("failed", "The server failed", 500);
-    pub const BUSY: Self = Self("busy", "Too many ask for long answers", 503);
+    pub const BUSY: Self = Self("busy", "The server is busy", 503);
     pub const LOST: Self = Self("lost", "The ring file is gone", 503);
+    pub const DISK: Self = Self("disk", "The disk does not take it", 507);
     pub const FULL: Self = Self("full", "There is no room", 507);
 }
 
@@ -81,7 +83,7 @@ impl Problem {
         let Kind(name, title, status) = self.kind;
         let document = Document { r#type: format!("urn:hitring:problem:{name}"), title, status, detail: &self.detail };
         let mut reply = Reply::json(status, &document);
-        reply.media_type = MEDIA_TYPE;
+        reply.media_type = Some(MEDIA_TYPE);
         // What may still come of a body that is too late or too long is not looked at.
         reply.close = matches!(self.kind, Kind::SLOW | Kind::TOO_LARGE);
         reply.retry_after = (self.kind == Kind::BUSY).then_some(1);
@@ -98,6 +100,10 @@ impl From<Refusal> for Problem {
             Refusal::Saturated => Kind::SATURATED,
             Refusal::Full { .. } | Refusal::VisitorsFull => Kind::FULL,
             Refusal::Lost => Kind::LOST,
+            Refusal::Store(StoreError::Busy | StoreError::Locked | StoreError::Unsettled) => Kind::BUSY,
+            Refusal::Store(StoreError::Disk { .. }) => Kind::DISK,
+            Refusal::Store(StoreError::NoRoom) => Kind::FULL,
+            Refusal::Store(StoreError::Failed { .. }) => Kind::FAILED,
             Refusal::Failed { .. } => Kind::FAILED,
         };
         Self::new(kind, refusal.to_string())

@@ -63,15 +63,7 @@ pub fn last(ask: Ask<'_>) -> Result<Reply, Problem> {
 pub fn top(ask: Ask<'_>) -> Result<Reply, Problem> {
     let [last, n] = ask.query(["last", "n"])?;
     let last = span(ask, last.as_deref())?;
-    let n = match n {
-        None => TOP,
-        Some(text) => {
-            let number = if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None };
-            number
-                .filter(|number| (1..=MOST_OF_TOP).contains(number))
-                .ok_or_else(|| Problem::schema(format!("n is {text:?}; give a whole number from 1 to {MOST_OF_TOP}")))?
-        }
-    };
+    let n = ask.number("n", n.as_deref(), MOST_OF_TOP, TOP)?;
     let found = ask.service().top(n, last)?;
     let top = found.top.into_iter().map(|(endpoint, count)| Place { endpoint, count }).collect();
     Ok(Reply::json(200, &Top { last: last.secs(), exact: found.exact, top }))

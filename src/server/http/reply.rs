@@ -8,18 +8,31 @@ use serde::Serialize;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     pub status: u16,
-    pub media_type: &'static str,
+    /// `None` if there is no body.
+    pub media_type: Option<&'static str>,
     pub body: Vec<u8>,
     /// Whether the connection ends after it.
     pub close: bool,
     /// After how many seconds to try again.
     pub retry_after: Option<u32>,
+    /// The path of what was made.
+    pub location: Option<String>,
 }
 
 impl Reply {
     /// `value` as JSON.
     pub fn json(status: u16, value: &impl Serialize) -> Self {
         let body = serde_json::to_vec(value).expect("structs of numbers and texts are JSON");
-        Self { status, media_type: "application/json", body, close: false, retry_after: None }
+        Self::of(status, "application/json", body)
+    }
+
+    /// A body of `media_type`.
+    pub fn of(status: u16, media_type: &'static str, body: Vec<u8>) -> Self {
+        Self { status, media_type: Some(media_type), body, close: false, retry_after: None, location: None }
+    }
+
+    /// An answer without a body.
+    pub fn empty(status: u16) -> Self {
+        Self { media_type: None, ..Self::of(status, "", Vec::new()) }
     }
 }

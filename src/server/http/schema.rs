@@ -9,7 +9,7 @@ use utoipa::openapi::schema::{AnyOfBuilder, KnownFormat, Object, ObjectBuilder, 
 use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::ask::{MOST_HITS, MOST_OF_TOP, MOST_OF_VISITOR, TOP};
+use super::ask::{MOST_HITS, MOST_OF_NAME, MOST_OF_RESOURCES, MOST_OF_TOP, MOST_OF_VISITOR, RESOURCES, TOP};
 use crate::service::last::Last as Span;
 use crate::service::name::{MOST, MOST_OF_COUNTER, MOST_OF_ENDPOINT, MOST_OF_TYPE};
 use crate::time::Timestamp;
@@ -31,6 +31,7 @@ macro_rules! schemas {
 
 schemas! {
     ResourceId: text(MOST, "The id of a resource, 1 to 1,000 bytes of UTF-8.");
+    ResourceName: text(MOST_OF_NAME, "What a resource is called.");
     Page: text(MOST, "The name of a page, 1 to 1,000 bytes of UTF-8.");
     CounterType: text(MOST_OF_TYPE, "The type of a counter.").pattern(Some("^[A-Za-z0-9_.-]+$"));
     CounterId: text(MOST_OF_COUNTER, "The id of a counter, 1 to 900 bytes of UTF-8.");
@@ -43,6 +44,7 @@ schemas! {
         .pattern(Some(Span::PATTERN))
         .description(Some("How far back to look: a whole number of seconds, or of the unit s, m, h or d. Not given: the window."))
         .examples(["5m"]);
+    Limit: number(1, MOST_OF_RESOURCES as u64, "The most resources of the answer.").default(Some(RESOURCES.into()));
     N: number(1, MOST_OF_TOP as u64, "The most endpoints of the answer.").default(Some(TOP.into()));
     Seconds: ObjectBuilder::new()
         .schema_type(Type::Number)

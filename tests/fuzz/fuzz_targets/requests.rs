@@ -19,6 +19,8 @@ use hitring::SharedRegistry;
 use hitring::server::context::Context;
 use hitring::server::http;
 use hitring::service::Service;
+use hitring::store::sqlite::open::Database;
+use hitring::store::sqlite::thread::SqliteStore;
 use http_body_util::BodyExt;
 use libfuzzer_sys::fuzz_target;
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
@@ -26,9 +28,13 @@ use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 use tower::ServiceExt;
 
-const ROUTES: [(&str, &str); 14] = [
+const ROUTES: [(&str, &str); 18] = [
     ("POST", "/hits"),
     ("GET", "/hits/{}"),
+    ("POST", "/resources"),
+    ("GET", "/resources"),
+    ("GET", "/resources/{}"),
+    ("DELETE", "/resources/{}"),
     ("POST", "/v1/counter/{}/{}/increment"),
     ("GET", "/v1/counter/{}/{}"),
     ("GET", "/v1/counter/{}/{}/unique"),
@@ -52,11 +58,15 @@ struct Place {
 fn place() -> &'static Place {
     static PLACE: OnceLock<Place> = OnceLock::new();
     PLACE.get_or_init(|| {
-        let path = std::env::temp_dir().join(format!("hitring-requests-{}.ring", std::process::id()));
-        let _ = std::fs::remove_file(&path);
+        let folder = std::env::temp_dir().join(format!("hitring-requests-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder).expect("it can be made");
         let ring = SharedRegistry::builder().window(Duration::from_secs(60)).max_endpoints(200).precision(4);
-        let ring = ring.create(&path).expect("it can be made");
-        let context = Context::new(Service::new(ring), http::tally().expect("names that fit"), http::document());
+        let ring = Arc::new(ring.create(folder.join("hits.ring")).expect("it can be made"));
+        let database = Database::open(&folder.join("hitring.db")).expect("it can be made");
+        let store = SqliteStore::start(database, Arc::clone(&ring), 9).expect("it starts");
+        let service = Service::new(ring, Box::new(store), true);
+        let context = Context::new(service, http::tally().expect("names that fit"), http::document());
         let context = Arc::new(context);
         let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime");
         Place { runtime, router: http::router(Arc::clone(&context)), context }
@@ -88,9 +98,10 @@ fuzz_target!(|input: &[u8]| {
         let status = response.status().as_u16();
         (status, response.into_body().collect().await.expect("it is whole").to_bytes())
     });
-    assert!([200, 202, 400, 404, 405, 409, 413, 507].contains(&status), "{status}");
+    assert!([200, 201, 202, 204, 400, 404, 405, 409, 413, 507].contains(&status), "{status}");
     let added = counted() - before;
-    if path == "/metrics" && status == 200 {
+    if path == "/metrics" && status == 200 || status == 204 && body.is_empty() {
+        assert_eq!(added, 0);
         return;
     }
     let answer: Value = serde_json::from_slice(&body).expect("an answer is JSON");
@@ -98,7 +109,7 @@ fuzz_target!(|input: &[u8]| {
         assert_eq!(added, 0, "{answer}");
         assert_eq!(answer["status"], status);
         assert!(answer["detail"].as_str().is_some_and(|detail| !detail.is_empty()), "{answer}");
-    } else if method == "GET" {
+    } else if method == "GET" || path == "/resources" {
         assert_eq!(added, 0, "{answer}");
     } else if let Some(accepted) = answer["accepted"].as_u64() {
         assert_eq!(added, accepted);

@@ -1,0 +1,69 @@
+//! [`Later`]: an answer that another thread gives, when a write is on the disk.
+//!
+//! Tests: `tests/python/integration/test_serve_resources.py`.
+
+use tokio::sync::oneshot;
+
+use super::problem::Problem;
+use super::reply::Reply;
+
+/// Gives an answer.
+pub struct Answer(oneshot::Sender<Result<Reply, Problem>>);
+
+/// The answer that is waited for.
+pub struct Later(oneshot::Receiver<Result<Reply, Problem>>);
+
+/// What a handler has to say.
+pub enum Answered {
+    /// The answer.
+    Now(Reply),
+    /// One that comes.
+    Later(Later),
+}
+
+/// An answer that is not given yet, from both sides.
+pub fn later() -> (Answer, Later) {
+    let (sender, receiver) = oneshot::channel();
+    (Answer(sender), Later(receiver))
+}
+
+impl Answer {
+    /// Gives it.
+    pub fn give(self, answer: Result<Reply, impl Into<Problem>>) {
+        // A client that has gone is not waiting any more.
+        let _ = self.0.send(answer.map_err(Into::into));
+    }
+}
+
+impl Later {
+    /// Waits for it. An answer that is dropped is of a write that may have been done: the client is told nothing, and its connection ends
+    /// with the server.
+    pub async fn given(self) -> Result<Reply, Problem> {
+        match self.0.await {
+            Ok(answer) => answer,
+            Err(_) => std::future::pending().await,
+        }
+    }
+}
+
+impl From<Reply> for Answered {
+    fn from(reply: Reply) -> Self {
+        Self::Now(reply)
+    }
+}
+
+impl From<Later> for Answered {
+    fn from(later: Later) -> Self {
+        Self::Later(later)
+    }
+}
+
+impl Answered {
+    /// Waits for the answer.
+    pub async fn given(self) -> Result<Reply, Problem> {
+        match self {
+            Self::Now(reply) => Ok(reply),
+            Self::Later(later) => later.given().await,
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! [`SqliteStore`]: the database of one server, and the one thread that writes it.
+//!
+//! ```text
+//! create, delete --> queue --> thread: all that wait, in one transaction --> ring --> done
+//! resource, resources --> a connection for reading; no reader waits for a writer, and no writer for a reader
+//! ```
+//!
+//! | file | what |
+//! |---|---|
+//! | `schema`, `1.sql` | the tables, and how earlier versions become this one |
+//! | `open` | which files are opened, made and refused |
+//! | `resources` | resources and removals as rows |
+//! | `commit` | one batch of writes: the transaction, then the ring |
+//! | `thread` | the queue, and what follows a commit that failed |
+//!
+//! Tests: `tests/python/integration/test_serve_resources.py`.
+
+pub mod schema;
+pub mod open;
+pub mod resources;
+pub mod commit;
+pub mod thread;

@@ -1,0 +1,445 @@
+//! [`Database`]: the open database, checked, and of this version.
+//!
+//! ```text
+//! only the log is left --> refused   SQLite would write it into a new file
+//! there is no file     --> made under another name, brought to the disk, then given its name
+//! another's file       --> refused   the first 100 bytes are read; SQLite does not open it
+//! a newer version      --> refused   SQLite reads it, but leaves its log as it is
+//! a damaged file       --> refused   it is never made anew
+//! an earlier version   --> migrated  a step a transaction (schema.rs)
+//! ```
+//! Refused files are as they were, byte for byte. A server that is killed anywhere leaves a file that the next one opens.
+//!
+//! SQLite keeps what was written last in a log beside the file (`-wal`). So the version in the file itself may be an earlier one.
+//!
+//! Tests: below, `tests/python/integration/test_serve_database.py`.
+
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rand::TryRng;
+use rand::rngs::SysRng;
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use super::schema::{self, APPLICATION, STEPS, VERSION};
+use crate::cell::writer::Replica;
+use crate::time::clock::SteadyClock;
+
+/// How long another process may hold the lock of a writer, as the shell `sqlite3` does within a transaction.
+pub const PATIENCE: Duration = Duration::from_secs(5);
+/// How long damage is looked for when a database is opened.
+const LOOK: Duration = Duration::from_millis(500);
+/// How many instructions of SQLite pass between two looks at the clock.
+const INSTRUCTIONS: i32 = 10_000;
+/// How a database file begins.
+const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+
+/// The open database.
+#[derive(Debug)]
+pub struct Database {
+    pub connection: Connection,
+    path: PathBuf,
+}
+
+/// Why a database cannot be used. It is as it was.
+#[derive(Debug)]
+pub enum OpenError {
+    /// The file is not of hitring.
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A later version of hitring wrote it.
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        version: u32,
+    },
+    /// The file is missing, and the log of what was written to it last is there.
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file belongs to another user.
+    Owner {
+        /// The file.
+        path: PathBuf,
+        /// Their number.
+        owner: u32,
+    },
+    /// Something in it cannot be.
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        why: String,
+    },
+    /// What the system or SQLite said.
+    Failed {
+        /// The file.
+        path: PathBuf,
+        /// What it said.
+        why: String,
+    },
+}
+
+impl Database {
+    /// Opens the database at `path`, which is made if there is none.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        let failed = |error: io::Error| OpenError::Failed { path: path.into(), why: error.to_string() };
+        sweep(path).map_err(failed)?;
+        match fs::symlink_metadata(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if fs::metadata(log_of(path)).is_ok_and(|log| log.len() > 0) {
+                    return Err(OpenError::Missing { path: path.into() });
+                }
+                create(path)?;
+            }
+            Err(error) => return Err(failed(error)),
+            Ok(_) => {}
+        }
+        refuse(path)?;
+        let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(error_of(path))?;
+        // Until it is clear that the file may be changed. SQLite would write its log into it at the end.
+        let config = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+        connection.set_db_config(config, true).map_err(error_of(path))?;
+        let version = schema::version(&connection).map_err(error_of(path))?;
+        if version > VERSION {
+            return Err(OpenError::Newer { path: path.into(), version });
+        }
+        look(&mut connection).map_err(error_of(path)).and_then(|damage| match damage {
+            None => Ok(()),
+            Some(why) => Err(OpenError::Damaged { path: path.into(), why }),
+        })?;
+        connection.set_db_config(config, false).map_err(error_of(path))?;
+        connection.pragma_update(None, "synchronous", "FULL").map_err(error_of(path))?;
+        schema::migrate(&mut connection, STEPS).map_err(error_of(path))?;
+        Ok(Self { connection, path: path.into() })
+    }
+
+    /// Opens it once more, for reading alone.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn reader(&self) -> Result<Connection, OpenError> {
+        connect(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(error_of(&self.path))
+    }
+
+    /// Which ring file belongs to it; `None` if none was made yet.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn ring(&self) -> Result<Option<[u8; 16]>, OpenError> {
+        let ring = self.connection.query_row("SELECT ring FROM meta", [], |row| row.get(0));
+        ring.map_err(|error| self.error(error))
+    }
+
+    /// Notes it.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn set_ring(&self, ring: [u8; 16]) -> Result<(), OpenError> {
+        let set = self.connection.execute("UPDATE meta SET ring = ?1", [ring]);
+        set.map(drop).map_err(|error| self.error(error))
+    }
+
+    /// What an error of SQLite says of this database.
+    #[must_use]
+    pub fn error(&self, error: rusqlite::Error) -> OpenError {
+        error_of(&self.path)(error)
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(PATIENCE)?;
+    Ok(connection)
+}
+
+fn error_of(path: &Path) -> impl Fn(rusqlite::Error) -> OpenError {
+    move |error| {
+        let (path, why) = (path.into(), error.to_string());
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => OpenError::Damaged { path, why },
+            // A schema that lacks what this version has, or a value that is not of its type.
+            _ if matches!(error, rusqlite::Error::SqlInputError { .. } | rusqlite::Error::QueryReturnedNoRows) => {
+                OpenError::Damaged { path, why }
+            }
+            _ => OpenError::Failed { path, why },
+        }
+    }
+}
+
+/// Refuses what is not ours to open.
+fn refuse(path: &Path) -> Result<(), OpenError> {
+    let failed = |error: io::Error| OpenError::Failed { path: path.into(), why: error.to_string() };
+    let foreign = || OpenError::Foreign { path: path.into() };
+    let data = fs::symlink_metadata(path).map_err(failed)?;
+    if !data.is_file() {
+        return Err(foreign());
+    }
+    // SAFETY: it only answers a number.
+    let own = unsafe { libc::geteuid() };
+    if data.uid() != own && data.uid() != 0 {
+        return Err(OpenError::Owner { path: path.into(), owner: data.uid() });
+    }
+    // For writing, so that a file that cannot be written is told here, in the words of the system.
+    let mut file = OpenOptions::new().read(true).write(true).open(path).map_err(failed)?;
+    let mut head = [0; 100];
+    file.read_exact(&mut head).map_err(|_| foreign())?;
+    let number = |at: usize| u32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+    let (version, application) = (number(60), number(68));
+    if &head[..16] != MAGIC || application != APPLICATION {
+        return Err(foreign());
+    }
+    if version > VERSION {
+        return Err(OpenError::Newer { path: path.into(), version });
+    }
+    Ok(())
+}
+
+/// Makes a database at `path`, where there is none.
+fn create(path: &Path) -> Result<(), OpenError> {
+    let draft = draft_of(path, std::process::id());
+    let failed = |error: io::Error| OpenError::Failed { path: path.into(), why: error.to_string() };
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft).map_err(failed)?;
+    let filled = fill(&draft).map_err(error_of(path));
+    let made = filled.and_then(|()| {
+        // SQLite has brought it to the disk. A link does not replace a file that came meanwhile.
+        File::open(&draft).and_then(|file| file.sync_all()).map_err(failed)?;
+        fs::hard_link(&draft, path).map_err(failed)?;
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
+    });
+    let _ = sweep(path);
+    made
+}
+
+fn fill(draft: &Path) -> rusqlite::Result<()> {
+    let mut connection = connect(draft, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    // It stays so, and is in the file when that gets its name.
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    schema::migrate(&mut connection, STEPS)?;
+    let (secret, ledger) = (random(), Replica::new());
+    let ledger = [ledger.process.to_be_bytes(), ledger.sequence.to_be_bytes()].concat();
+    let meta = "INSERT INTO meta (id, batch, ledger, secret, age) VALUES (1, 0, ?1, ?2, 0)";
+    connection.execute(meta, (ledger, secret))?;
+    connection.close().map_err(|(_, error)| error)
+}
+
+fn random() -> [u8; 16] {
+    let mut bytes = [0; 16];
+    if SysRng.try_fill_bytes(&mut bytes).is_err() {
+        // Old kernels without a source of random numbers: a number of this machine and moment.
+        bytes[..8].copy_from_slice(&SteadyClock.nanos(false).to_le_bytes());
+        bytes[8..12].copy_from_slice(&std::process::id().to_le_bytes());
+    }
+    bytes
+}
+
+/// Where SQLite keeps what was written last.
+fn log_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-wal");
+    name.into()
+}
+
+/// The name under which a process makes a database.
+fn draft_of(path: &Path, process: u32) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".new-{process}"));
+    name.into()
+}
+
+/// Removes what servers left that were killed while they made a database. The caller has the directory's lock.
+fn sweep(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut beginning = path.file_name().unwrap_or_default().to_owned();
+    beginning.push(".new-");
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().as_encoded_bytes().starts_with(beginning.as_encoded_bytes()) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Looks for damage, for half a second at most, and answers what it found.
+fn look(connection: &mut Connection) -> rusqlite::Result<Option<String>> {
+    let begun = SteadyClock.nanos(true);
+    let is_over = move || u128::from(SteadyClock.nanos(true).saturating_sub(begun)) > LOOK.as_nanos();
+    connection.progress_handler(INSTRUCTIONS, Some(is_over))?;
+    let found = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
+    connection.progress_handler(0, None::<fn() -> bool>)?;
+    match found {
+        Ok(found) => Ok(Some(found).filter(|found| found != "ok")),
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Foreign { path } => write!(
+                f,
+                "{} is not a database of hitring; it was not changed. Move it away, or give another directory",
+                path.display()
+            ),
+            Self::Newer { path, version } => write!(
+                f,
+                "{} was written by a later version of hitring (its format is {version}, and this program knows up to \
+                 {VERSION}); it was not changed. Update hitring",
+                path.display()
+            ),
+            Self::Missing { path } => write!(
+                f,
+                "{} is missing, but its log {} is there. Put the file back, or move the log away to begin anew",
+                path.display(),
+                log_of(path).display()
+            ),
+            Self::Owner { path, owner } => write!(
+                f,
+                "{} belongs to user {owner}; run the server as that user, or give another directory",
+                path.display()
+            ),
+            Self::Damaged { path, why } => write!(
+                f,
+                "{} is damaged ({why}); it was not changed. Put a backup of it in its place and remove hitring.db-wal, \
+                 or save what can be read with `sqlite3 hitring.db .recover`",
+                path.display()
+            ),
+            Self::Failed { path, why } => write!(f, "{}: {why}", path.display()),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A folder of the test's own.
+    fn folder(name: &str) -> PathBuf {
+        let folder = std::env::temp_dir().join(format!("hitring-open-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).expect("it can be made");
+        folder
+    }
+
+    fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
+        let entries = fs::read_dir(folder).expect("it is there").map(|entry| entry.expect("an entry"));
+        let entries = entries.filter(|entry| !entry.path().to_string_lossy().ends_with("-shm"));
+        let content = |path: &Path| fs::read(path).unwrap_or_default();
+        let mut files: Vec<_> =
+            entries.map(|entry| (entry.file_name().to_string_lossy().into_owned(), content(&entry.path()))).collect();
+        files.sort();
+        files
+    }
+
+    #[test]
+    fn a_database_is_made_once_for_its_owner_alone() {
+        let folder = folder("made");
+        let path = folder.join("hitring.db");
+        fs::write(folder.join("hitring.db.new-1"), "left by a killed server").expect("it can be written");
+        let secret = |database: &Database| -> Vec<u8> {
+            database.connection.query_row("SELECT secret FROM meta", [], |row| row.get(0)).expect("one row")
+        };
+        let database = Database::open(&path).expect("it can be made");
+        let first = secret(&database);
+        assert_eq!((first.len(), fs::metadata(&path).expect("it is there").mode() & 0o777), (16, 0o600));
+        drop(database);
+        let names = |files: Vec<(String, Vec<u8>)>| files.into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+        assert_eq!(names(files(&folder)), ["hitring.db"]);
+        assert_eq!(secret(&Database::open(&path).expect("it is there")), first);
+        fs::remove_dir_all(folder).expect("it is ours");
+    }
+
+    #[test]
+    fn what_is_refused_stays_as_it_was() {
+        let folder = folder("refused");
+        let path = folder.join("hitring.db");
+        let refused = |what: &str, is_right: fn(&OpenError) -> bool| {
+            let before = files(&folder);
+            let error = Database::open(&path).expect_err(what);
+            assert!(is_right(&error), "{what}: {error:?}");
+            assert!(error.to_string().contains("hitring.db"), "{error}");
+            assert!(files(&folder) == before, "{what} was changed");
+        };
+        let is_foreign = |error: &OpenError| matches!(error, OpenError::Foreign { .. });
+        fs::write(&path, "").expect("it can be written");
+        refused("an empty file", is_foreign);
+        fs::write(&path, "x".repeat(4_096)).expect("it can be written");
+        refused("a text", is_foreign);
+        fs::remove_file(&path).expect("it is there");
+        let other = Connection::open(&path).expect("it can be made");
+        other.execute_batch("PRAGMA journal_mode=WAL; CREATE TABLE theirs (a)").expect("it can be written");
+        refused("another's database, open", is_foreign);
+        drop(other);
+        refused("another's database", is_foreign);
+        fs::remove_file(&path).expect("it is there");
+        fs::create_dir(&path).expect("it can be made");
+        refused("a folder", is_foreign);
+        fs::remove_dir(&path).expect("it is there");
+
+        let is_newer = |error: &OpenError| matches!(error, OpenError::Newer { version: 99, .. });
+        let database = Database::open(&path).expect("it can be made");
+        database.connection.pragma_update(None, "user_version", 99).expect("it can be written");
+        // Its version is in the log alone, as a server leaves it that is killed right after it has migrated.
+        let config = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+        database.connection.set_db_config(config, true).expect("a known setting");
+        drop(database);
+        assert_eq!(files(&folder).len(), 2, "the file and its log");
+        refused("a newer version in the log", is_newer);
+        fs::rename(&path, folder.join("away")).expect("it is there");
+        refused("a log without its file", |error| matches!(error, OpenError::Missing { .. }));
+        fs::rename(folder.join("away"), &path).expect("it is there");
+        Connection::open(&path).expect("it opens").execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").expect("it fits");
+        refused("a newer version", is_newer);
+        fs::remove_dir_all(folder).expect("it is ours");
+    }
+
+    #[test]
+    fn a_damaged_file_is_named_and_stays_as_it_was() {
+        let folder = folder("damaged");
+        let path = folder.join("hitring.db");
+        let database = Database::open(&path).expect("it can be made");
+        let insert = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)
+            INSERT INTO resource SELECT printf('%05d', i), 'name', i FROM n";
+        database.connection.execute(insert, []).expect("it fits");
+        drop(database);
+        let whole = fs::read(&path).expect("it is there");
+        assert!(whole.len() > 20 * 4_096);
+        let cut = |bytes: &mut Vec<u8>| bytes.truncate(5 * 4_096);
+        let scribbled = |bytes: &mut Vec<u8>| bytes[4_096 * 3..4_096 * 4].fill(0x5a);
+        let without_schema = |bytes: &mut Vec<u8>| bytes[100..4_096].fill(0);
+        for damage in [cut, scribbled, without_schema] as [fn(&mut Vec<u8>); 3] {
+            let mut bytes = whole.clone();
+            damage(&mut bytes);
+            fs::write(&path, &bytes).expect("it can be written");
+            let error = Database::open(&path).expect_err("it is damaged");
+            assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
+            assert!(fs::read(&path).expect("it is there") == bytes, "it was changed");
+        }
+        fs::write(&path, &whole).expect("it can be written");
+        assert!(Database::open(&path).is_ok());
+        fs::remove_dir_all(folder).expect("it is ours");
+    }
+}

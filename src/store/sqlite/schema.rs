@@ -1,0 +1,73 @@
+//! What the database looks like, and how one of an earlier version becomes one of this.
+//!
+//! `application_id` tells a database of hitring from any other, `user_version` its version. Version N is made from N - 1 by the
+//! Nth of [`STEPS`], in one transaction with the number, so a process that is killed leaves the one or the other.
+//!
+//! Tests: below.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+/// `application_id`: "HITR".
+pub const APPLICATION: u32 = 0x4849_5452;
+
+/// What makes each version from the one before. A step is never changed once it is released.
+pub const STEPS: &[&str] = &[include_str!("1.sql")];
+
+/// The version that this program writes.
+pub const VERSION: u32 = STEPS.len() as u32;
+
+/// The version of an open database.
+pub fn version(connection: &Connection) -> rusqlite::Result<u32> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+/// Takes the database to the last of `steps`.
+pub fn migrate(connection: &mut Connection, steps: &[&str]) -> rusqlite::Result<()> {
+    let done = version(connection)? as usize;
+    for (number, step) in steps.iter().enumerate().skip(done) {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute_batch(step)?;
+        transaction.pragma_update(None, "application_id", APPLICATION)?;
+        transaction.pragma_update(None, "user_version", number as u32 + 1)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_that_fails_leaves_the_version_before() {
+        let mut database = Connection::open_in_memory().expect("memory");
+        let steps = ["CREATE TABLE one (a) STRICT", "CREATE TABLE two (a INTEGER) STRICT; INSERT INTO none VALUES (1)"];
+        migrate(&mut database, &steps).expect_err("a column without a type, in a strict table");
+        assert_eq!(version(&database), Ok(0));
+        let steps = ["CREATE TABLE one (a INTEGER) STRICT; INSERT INTO one VALUES (7)", steps[1]];
+        migrate(&mut database, &steps).expect_err("there is no table none");
+        assert_eq!(version(&database), Ok(1));
+        let tables = "SELECT count(*) FROM sqlite_schema";
+        assert_eq!(database.query_row(tables, [], |row| row.get(0)), Ok(1));
+        // The mended step goes on from there, and once.
+        let steps = [steps[0], "ALTER TABLE one ADD b INTEGER NOT NULL DEFAULT 5", "UPDATE one SET a = a + b"];
+        migrate(&mut database, &steps).expect("it fits");
+        migrate(&mut database, &steps).expect("nothing is left to do");
+        assert_eq!(version(&database), Ok(3));
+        assert_eq!(database.query_row("SELECT a, b FROM one", [], |row| Ok((row.get(0)?, row.get(1)?))), Ok((12, 5)));
+    }
+
+    #[test]
+    fn every_column_has_its_comment_in_the_database() {
+        let mut database = Connection::open_in_memory().expect("memory");
+        migrate(&mut database, STEPS).expect("it fits");
+        let mut tables = database.prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL").expect("a query");
+        let tables = tables.query_map([], |row| row.get::<_, String>(0)).expect("rows");
+        let tables: Vec<String> = tables.collect::<rusqlite::Result<_>>().expect("rows");
+        assert_eq!(tables.len(), 8);
+        for table in tables {
+            assert!(table.lines().nth(1).is_some_and(|line| line.trim().starts_with("--")), "{table}");
+            assert!(table.ends_with("STRICT") || table.ends_with("STRICT, WITHOUT ROWID"), "{table}");
+        }
+    }
+}

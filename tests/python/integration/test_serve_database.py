@@ -1,0 +1,203 @@
+"""Starting beside a database: what is refused stays as it was, and what a kill left is made good."""
+
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+
+import pytest
+
+from serving import PROGRAM, serving
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the server needs Linux")
+
+
+def files(folder):
+    """Return what is in the files of a folder, without empty logs and without the index that SQLite makes anew."""
+    found = (path for path in folder.iterdir() if not path.name.endswith("-shm") and path.name != "lock")
+    return {path.name: path.read_bytes() for path in found if path.name != "hitring.db-wal" or path.stat().st_size}
+
+
+def complaint(folder):
+    """Start a server that cannot start, and return its only line."""
+    command = [PROGRAM, "serve", "--listen", "127.0.0.1:0", "--data", folder, "--max-endpoints", "16"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stdout) == (1, ""), done
+    assert done.stderr.count("\n") == 1 and done.stderr.startswith("hitring"), done.stderr
+    return done.stderr
+
+
+def refused(folder):
+    """Return the complaint of a server that leaves all files as they were."""
+    before = files(folder)
+    line = complaint(folder)
+    assert files(folder) == before, line
+    return line
+
+
+@pytest.fixture
+def data(tmp_path):
+    """The directory of a server that was killed, with a resource and a hit."""
+    with serving(tmp_path, "--max-endpoints", "16") as server:
+        made = server.post("/resources", {"name": "a page"}, 201)
+        server.post("/hits", {"resource_id": made["resource_id"]}, 202)
+        server.stop(signal.SIGKILL)
+    return tmp_path / "data"
+
+
+def counted(folder, *options):
+    """Start a server, and return the hits of each resource."""
+    with serving(folder, "--max-endpoints", "16", *options) as server:
+        made = server.get("/resources")["resources"]
+        return [server.get(f"/hits/{one['resource_id']}")["count"] for one in made]
+
+
+def test_a_newer_database_is_refused(tmp_path, data):
+    database = sqlite3.connect(data / "hitring.db")
+    database.execute("PRAGMA user_version = 99")
+    # Its log is left beside it, as a kill leaves it.
+    line = refused(data)
+    assert "hitring.db" in line and "99" in line and "not changed" in line
+    database.close()
+    assert "99" in refused(data)
+    database = sqlite3.connect(data / "hitring.db")
+    database.execute("PRAGMA user_version = 1")
+    database.close()
+    assert counted(tmp_path) == [1]
+
+
+def test_a_foreign_database_is_refused(data):
+    database = sqlite3.connect(data / "hitring.db")
+    database.execute("PRAGMA application_id = 1")
+    database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    database.close()
+    assert "not a database of hitring" in refused(data)
+    (data / "hitring.db").write_bytes(b"")
+    assert "not a database of hitring" in refused(data)
+    (data / "hitring.db").write_text("a text\n" * 100)
+    assert "not a database of hitring" in refused(data)
+
+
+def test_a_damaged_database_is_named(tmp_path, data):
+    database = sqlite3.connect(data / "hitring.db")
+    database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    database.close()
+    whole = (data / "hitring.db").read_bytes()
+    page = 4096
+    assert len(whole) >= 8 * page
+    for damaged in (whole[: 3 * page], whole[:page] + bytes(page) + whole[2 * page :], whole[:200] + whole[300:]):
+        (data / "hitring.db").write_bytes(damaged)
+        line = refused(data)
+        assert "hitring.db is damaged" in line and "not changed" in line
+    (data / "hitring.db").write_bytes(whole)
+    assert counted(tmp_path) == [1]
+
+
+def test_a_log_without_its_database_is_refused(tmp_path, data):
+    assert (data / "hitring.db-wal").stat().st_size > 0
+    (data / "hitring.db").rename(tmp_path / "away")
+    assert "hitring.db-wal" in refused(data)
+    (tmp_path / "away").rename(data / "hitring.db")
+    assert counted(tmp_path) == [1]
+
+
+def test_a_ring_that_is_missing_is_not_made_silently(tmp_path, data):
+    (data / "hits.ring").rename(tmp_path / "away")
+    line = complaint(data)
+    assert "hits.ring is missing" in line and "--new-ring" in line
+    assert not (data / "hits.ring").exists()
+    (tmp_path / "away").rename(data / "hits.ring")
+    assert counted(tmp_path) == [1]
+    # Another one in its place.
+    (data / "hits.ring").rename(tmp_path / "away")
+    (tmp_path / "other").mkdir()
+    with serving(tmp_path / "other", "--max-endpoints", "16") as server:
+        assert server.stop() == 0
+    (tmp_path / "other" / "data" / "hits.ring").rename(data / "hits.ring")
+    assert "is not the ring" in complaint(data)
+    (data / "hits.ring").unlink()
+    assert counted(tmp_path, "--new-ring") == [0]
+    assert counted(tmp_path) == [0]
+
+
+def test_a_larger_ring_is_the_same_ring(tmp_path, data):
+    larger = tmp_path / "larger.ring"
+    subprocess.run([PROGRAM, "compact", data / "hits.ring", larger, "--max-endpoints", "32"], check=True, timeout=30)
+    larger.rename(data / "hits.ring")
+    with serving(tmp_path) as server:
+        made = server.get("/resources")["resources"]
+        assert [server.get(f"/hits/{one['resource_id']}")["count"] for one in made] == [1]
+
+
+def test_a_directory_without_a_database_gets_one(tmp_path, data):
+    for name in ("hitring.db", "hitring.db-wal", "hitring.db-shm"):
+        (data / name).unlink(missing_ok=True)
+    # Its resources are known by their hits.
+    assert counted(tmp_path) == [1]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files to other users")
+def test_a_database_of_another_user_is_refused(tmp_path, data):
+    os.chown(data / "hitring.db", 12_345, -1)
+    assert "belongs to user 12345" in refused(data)
+    os.chown(data / "hitring.db", 0, -1)
+    assert counted(tmp_path) == [1]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts a directory")
+def test_a_directory_that_cannot_be_written_is_told(data):
+    mounted = subprocess.run(["mount", "--bind", "-o", "ro", data, data], capture_output=True, text=True)
+    if mounted.returncode:
+        pytest.skip(f"a directory cannot be mounted here: {mounted.stderr.strip()}")
+    try:
+        assert "Read-only file system" in refused(data)
+    finally:
+        subprocess.run(["umount", data], check=True)
+
+
+def test_a_server_that_is_killed_while_it_starts_harms_nothing(tmp_path):
+    seed = random.randrange(1 << 32)
+    draw = random.Random(seed)
+    for number in range(20):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        for _ in range(2):
+            command = [PROGRAM, "serve", "--listen", "127.0.0.1:0", "--data", folder / "data", "--max-endpoints", "16"]
+            process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            # A start takes some milliseconds, most of them to load the program.
+            time.sleep(draw.uniform(0.01, 0.08))
+            process.kill()
+            assert process.wait(30) == -signal.SIGKILL, seed
+        with serving(folder, "--max-endpoints", "16") as server:
+            server.post("/resources", {"name": "x"}, 201)
+            assert len(server.get("/resources")["resources"]) == 1
+            server.stop()
+        assert sorted(path.name for path in (folder / "data").iterdir()) == ["hitring.db", "hits.ring", "lock"], seed
+
+
+def test_a_lock_is_free_after_a_kill(tmp_path):
+    with serving(tmp_path, "--max-endpoints", "16") as server:
+        line = refused(tmp_path / "data")
+        assert f"process {server.process.pid} at http://{server.address}" in line
+        server.stop(signal.SIGKILL)
+    assert counted(tmp_path) == []
+
+
+def test_a_start_that_takes_long_says_what_it_does(data):
+    # The lock of a writer that another process holds: a start waits for it, as it notes the ring.
+    locker = sqlite3.connect(data / "hitring.db", isolation_level=None)
+    locker.execute("UPDATE meta SET ring = NULL")
+    locker.execute("BEGIN EXCLUSIVE")
+    command = [PROGRAM, "serve", "--listen", "127.0.0.1:0", "--data", data, "--max-endpoints", "16"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    time.sleep(2)
+    locker.execute("ROLLBACK")
+    locker.close()
+    assert process.stdout.readline().startswith("hitring: listening on")
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert "hitring.db takes longer than a second" in said
