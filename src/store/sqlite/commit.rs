@@ -14,7 +14,7 @@
 //!
 //! The removal is noted first, because the ring does not remember removals for ever: a compaction forgets old ones.
 //!
-//! Tests: in thread.rs, `tests/python/integration/test_serve_resources.py`.
+//! Tests: `tests/python/integration/test_serve_resources.py`.
 
 use std::sync::Arc;
 

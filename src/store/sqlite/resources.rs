@@ -1,6 +1,6 @@
 //! Resources and removals as rows of the database.
 //!
-//! Tests: `tests/python/integration/test_serve_resources.py`, and in thread.rs.
+//! Tests: `tests/python/integration/test_serve_resources.py`.
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
