@@ -107,6 +107,14 @@ impl<'a> Book<'a> {
         })
     }
 
+    /// All hits that were ever counted in `life`, or decided on for it by a ledger.
+    pub fn total(self, life: Life<'a>) -> u64 {
+        if life.merged().load(Ordering::Relaxed) == 0 {
+            return life.total();
+        }
+        self.merged(life).map(Life::total).fold(life.total(), u64::saturating_add)
+    }
+
     /// The writer of a life's own hits.
     pub fn own(self, life: Life<'_>) -> Writer {
         Writer { replica: self.header.replica, generation: life.index() as u64 + 1 }

@@ -120,7 +120,7 @@ impl SharedRegistry {
     #[must_use]
     pub fn totals_ever(&self) -> Vec<(String, u64)> {
         let core = self.core();
-        core.book().alive().filter_map(|life| Some((core.name_of(life)?, life.total()))).collect()
+        core.book().alive().filter_map(|life| Some((core.name_of(life)?, core.book().total(life)))).collect()
     }
 }
 

@@ -520,7 +520,7 @@ impl Core {
     }
 }
 
-fn check_name(name: &str) -> Result<(), EndpointError> {
+pub fn check_name(name: &str) -> Result<(), EndpointError> {
     if (1..=MAX_NAME).contains(&name.len()) { Ok(()) } else { Err(EndpointError::Name { length: name.len() }) }
 }
 

@@ -137,7 +137,7 @@ impl SharedHandle {
     /// The hits that were ever counted here.
     #[must_use]
     pub fn total_ever(&self) -> u64 {
-        if self.is_removed() { 0 } else { self.life.total() }
+        if self.is_removed() { 0 } else { self.core.book().total(self.life) }
     }
 
     /// Whether the endpoint was removed.

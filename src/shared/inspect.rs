@@ -115,7 +115,7 @@ impl Inspection {
             Some(Line {
                 endpoint: book.name_of(life)?,
                 count: (reading.exact && known).then(|| Hits::exact(reading.count)),
-                total: life.total(),
+                total: book.total(life),
                 visitors: book.sections.visitors.ever(life, parts).ok(),
             })
         };

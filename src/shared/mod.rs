@@ -80,6 +80,7 @@ mod builder;
 mod limits;
 mod watch;
 mod changed;
+mod ledger;
 mod inspect;
 
 pub use self::{
@@ -87,6 +88,7 @@ pub use self::{
     changed::{Changed, Marks},
     handle::SharedHandle,
     inspect::{Inspection, Line, Report},
+    ledger::{LedgerEntry, SharedLedger},
     limits::SharedLimiter,
     metrics::SharedRoom,
     registry::SharedRegistry,

@@ -227,7 +227,8 @@ impl SharedRegistry {
     /// endpoint. Merged and restored hits are not among them.
     #[must_use]
     pub fn total_ever(&self, endpoint: &str) -> u64 {
-        self.core().alive(endpoint).map_or(0, |life| life.total())
+        let core = self.core();
+        core.alive(endpoint).map_or(0, |life| core.book().total(life))
     }
 
     /// About how many different visitors `endpoint` had in the `last` up to now, and in up to a sixteenth of the window

@@ -123,7 +123,8 @@ fn is_tidy(book: Book<'_>) -> bool {
     let expired = ring_before(newest(book), &book.header.layout.geometry);
     let mut left = 0;
     for life in going_on(book) {
-        let is_left = if life.is_merged() { book.row(life).all(|cell| cell.tick < expired) } else { !life.is_alive() };
+        let is_over = |life: Life<'_>| life.total() == 0 && book.row(life).all(|cell| cell.tick < expired);
+        let is_left = if life.is_merged() { is_over(life) } else { !life.is_alive() };
         left += usize::from(is_left);
     }
     left * 4 <= book.sections.lives.begun()

@@ -311,14 +311,17 @@ pub fn copy(
         let others: Vec<Life<'_>> = from.merged(life).collect();
         for other in others.into_iter().rev() {
             let Some(writer) = other.writer() else { continue };
-            // Hits that have left the window leave their place to others.
-            if from.row(other).all(|cell| cell.tick < expired) {
+            // Hits that have left the window leave their place to others, unless a ledger counts them all.
+            let total = other.total();
+            if total == 0 && from.row(other).all(|cell| cell.tick < expired) {
                 continue;
             }
             let copied = to.sections.lives.begin_merged(name).map_err(|_| full())?;
             new.link(copied, writer, other.epoch());
             copied.void_before(other.from().min(Tick(last_tick.0 + 1)));
             copy_row(from, other, to, copied);
+            left_behind = left_behind.saturating_sub(total);
+            copied.lane(0).store(total, Ordering::Relaxed);
         }
         if let Some(shares) = frozen.get(&life.index()).filter(|shares| !shares.is_empty()) {
             moved.insert(new.index(), shares.clone());

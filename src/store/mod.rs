@@ -59,6 +59,9 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// [`StoreError::Unsettled`].
     fn check(&self) -> Result<(), StoreError>;
 
+    /// How many writes wait.
+    fn waiting(&self) -> usize;
+
     /// Does the writes that wait, and takes none afterwards.
     fn close(&self);
 }

@@ -126,6 +126,8 @@ pub enum Mutant {
     LifeEndsByStore,
     /// Whoever closes a file leaves the first free place to a process that is about to take it.
     CloseLeavesAPlace,
+    /// Raising a slot to a number adds it.
+    RaiseAdds,
     /// A name begins a life in a place that is kept for a merge.
     KeptPlacesTaken,
     /// A merge takes the places that it keeps for its own, though one may have been taken.

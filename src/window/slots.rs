@@ -271,12 +271,25 @@ impl<'a> Row<'a> {
         }
     }
 
+    /// What [`add`](Self::add) would answer.
+    pub fn would(self, geometry: &Geometry, tick: Tick, amount: u64) -> Outcome {
+        let place = geometry.place(tick);
+        match next(geometry, place, self.at(place.index).load(Ordering::Acquire), amount) {
+            Next::Not(outcome) => outcome,
+            Next::Word { .. } => Outcome::Counted,
+        }
+    }
+
     /// Raises the count of `cell`'s tick to its count: a copy of another writer's slot, which only grows. An older tick
     /// than the slot's is gone.
     pub fn raise(self, geometry: &Geometry, cell: Cell) {
         let place = geometry.place(cell.tick);
         let slot = self.at(place.index);
         let word = place.base | cell.count.min(geometry.max_count());
+        if mutated!(RaiseAdds) {
+            slot.fetch_add(cell.count, Ordering::AcqRel);
+            return;
+        }
         // Of two words of one slot the larger is of the later lap, or of the same with more hits.
         slot.fetch_max(word, Ordering::AcqRel);
     }

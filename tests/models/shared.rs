@@ -2,6 +2,7 @@
 //!
 //! A process that is killed is a thread that takes no further step: models begin where one stopped.
 
+use hitring::cell::form::Cell;
 use hitring::shared::format::layout::LIFE;
 use hitring::shared::format::lives::{Life, Lives};
 use hitring::shared::format::names::{Full, Name, Names};
@@ -333,6 +334,32 @@ fn kept_places() {
     assert_eq!(lives.begun(), 1 + usize::from(merged), "{ROOM}");
     // What was kept is free again: a place is left for this name, or it has a life.
     assert!(!lives.are_kept() && file.record("m", 1), "{ROOM}");
+}
+
+/// A slot is raised from 3 to 5, twice, beside a reader.
+fn raised() {
+    let file = Arc::new(File::new(1));
+    assert!(file.record("a", 1));
+    let row = |file: &File, count: u64| {
+        let geometry = &file.geometry;
+        life(file).row().raise(geometry, Cell { tick: NOW, count });
+    };
+    row(&file, 3);
+    both(
+        &file,
+        move |file| (0..2).for_each(|_| row(file, 5)),
+        |file| {
+            let counts = [0, 1].map(|_| life(file).row().sum(&file.geometry, span(3, 4)).count);
+            assert!([[3, 3], [3, 5], [5, 5]].contains(&counts), "{SPLIT}: {counts:?}");
+        },
+    );
+    assert_eq!(life(&file).row().sum(&file.geometry, span(3, 4)).count, 5, "{SPLIT}");
+}
+
+#[test]
+fn a_raise_is_seen_whole_and_twice_is_once() {
+    check(raised);
+    fails(Mutant::RaiseAdds, SPLIT, raised);
 }
 
 #[test]

@@ -12,6 +12,7 @@
 //! * [`flips`]: each bit flipped once;
 //! * [`files`]: what is foreign, cut, newer, damaged or not allowed is refused and left as it was;
 //! * [`kills`]: processes that are killed while they make, restore, compact, renew and merge files;
+//! * [`ledger`]: hits that a database decides on;
 //! * [`limits`]: limits over boots and damage;
 //! * [`many`]: very many processes, and forks among threads;
 //! * [`processes`]: forked processes that count, are killed and stopped.
@@ -27,6 +28,7 @@ mod flips;
 #[cfg(feature = "cli")]
 mod inspect;
 mod kills;
+mod ledger;
 mod limits;
 mod many;
 mod oracle;

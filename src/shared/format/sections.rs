@@ -90,7 +90,8 @@ impl<'a> Sections<'a> {
     pub fn outcomes(self) -> Outcomes {
         // The tally first: what moves from lives to it never does while others count.
         let mut outcomes = Outcomes::from_array(std::array::from_fn(|row| self.tally()[row].load(Ordering::Acquire)));
-        for life in self.lives.iter().filter(|life| !life.is_merged()) {
+        // Merged hits of other registries have no total here; those of a ledger have.
+        for life in self.lives.iter() {
             outcomes.add(Outcome::Counted, life.total());
         }
         outcomes

@@ -70,4 +70,59 @@ mod tests {
             assert!(table.ends_with("STRICT") || table.ends_with("STRICT, WITHOUT ROWID"), "{table}");
         }
     }
+
+    /// Version 1 has 20,000 rows, and version 2 changes each of them.
+    const MANY: [&str; 2] = [
+        "CREATE TABLE many (a INTEGER, b TEXT) STRICT;
+        WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
+        INSERT INTO many SELECT i, hex(zeroblob(100)) FROM n;",
+        "ALTER TABLE many ADD c INTEGER NOT NULL DEFAULT 0; UPDATE many SET c = a + 1, b = b || 'x';",
+    ];
+
+    #[test]
+    fn a_migration_that_is_killed_leaves_the_version_before_or_the_next() {
+        let folder = std::env::temp_dir().join(format!("hitring-migrate-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder).expect("it can be made");
+        let mut found = [0, 0];
+        for round in 0..40u64 {
+            let path = folder.join(format!("{round}.db"));
+            let mut database = Connection::open(&path).expect("it can be made");
+            database.pragma_update(None, "journal_mode", "WAL").expect("it is known");
+            migrate(&mut database, &MANY[..1]).expect("it fits");
+            drop(database);
+            // SAFETY: the child uses nothing of the other threads, and leaves by `_exit`.
+            let child = unsafe { libc::fork() };
+            assert!(child >= 0, "fork failed");
+            if child == 0 {
+                let migrated = Connection::open(&path).and_then(|mut database| {
+                    migrate(&mut database, &MANY)?;
+                    // Killed right afterwards, without an orderly end.
+                    std::mem::forget(database);
+                    Ok(())
+                });
+                // SAFETY: always allowed.
+                unsafe { libc::_exit(i32::from(migrated.is_err())) };
+            }
+            std::thread::sleep(std::time::Duration::from_millis(round));
+            let mut status = 0;
+            // SAFETY: the child is ours, and has not been waited for.
+            unsafe {
+                libc::kill(child, libc::SIGKILL);
+                assert_eq!(libc::waitpid(child, &raw mut status, 0), child);
+            }
+            assert!(libc::WIFSIGNALED(status) || libc::WEXITSTATUS(status) == 0);
+            let mut database = Connection::open(&path).expect("it is whole");
+            let version = version(&database).expect("it is whole");
+            found[version as usize - 1] += 1;
+            migrate(&mut database, &MANY).expect("it goes on from there");
+            let sums = "SELECT count(*), sum(c - a), sum(length(b)) FROM many";
+            let sums = database.query_row(sums, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
+            assert_eq!(sums, Ok((20_000, 20_000, 201 * 20_000)), "version {version}");
+            let check = database.query_row("PRAGMA integrity_check", [], |row| row.get::<_, String>(0));
+            assert_eq!(check, Ok("ok".to_owned()));
+        }
+        assert!(found[0] > 0 && found[1] > 0, "{found:?}");
+        std::fs::remove_dir_all(folder).expect("it is ours");
+    }
 }

@@ -122,6 +122,10 @@ impl Store for SqliteStore {
         if self.unsettled.load(Ordering::Relaxed) == 0 { Ok(()) } else { Err(StoreError::Unsettled) }
     }
 
+    fn waiting(&self) -> usize {
+        self.open.lock().as_ref().map_or(0, |open| open.queue.len())
+    }
+
     fn close(&self) {
         let Some(Open { queue, ending, thread }) = self.open.lock().take() else { return };
         // Before the thread's: the last connection takes the log into the file, and this one may not write.

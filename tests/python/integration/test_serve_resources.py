@@ -1,10 +1,13 @@
 """Resources: made, listed, hit and removed; what a kill leaves of them; a queue that is full."""
 
+import contextlib
 import datetime
 import json
+import os
 import random
 import signal
 import sqlite3
+import subprocess
 import sys
 import threading
 import time
@@ -214,6 +217,40 @@ def test_another_process_with_the_lock_is_told(tmp_path):
         locker.execute("ROLLBACK")
         make(server)
         locker.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts a disk")
+def test_a_full_disk_is_told_and_nothing_is_made(tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", data], capture_output=True, text=True)
+    if mounted.returncode:
+        pytest.skip(f"a disk cannot be mounted here: {mounted.stderr.strip()}")
+    filler = (data / "filler").open("wb")
+    try:
+        with serving(tmp_path, "--max-endpoints", "100") as server:
+            made = make(server)
+            with contextlib.suppress(OSError):
+                while filler.write(bytes(1 << 12)):
+                    filler.flush()
+            assert problem(server, "POST", "/resources", {"name": "x"}) == (507, "disk")
+            assert problem(server, "DELETE", f"/resources/{made}") == (507, "disk")
+            # Hits need no room.
+            for path in ("/visits/home", "/v1/counter/a/b/increment"):
+                server.post(path)
+            server.post("/hits", {"resource_id": made}, 202)
+            os.truncate(data / "filler", 0)
+            more = make(server)
+            assert set(listed(server)) == {made, more}
+            os.truncate(data / "filler", 1 << 12)
+            server.stop(signal.SIGKILL)
+        with serving(tmp_path, "--max-endpoints", "100") as server:
+            assert set(listed(server)) == {made, more}
+            assert (server.get(f"/hits/{made}")["count"], server.get(f"/hits/{more}")["count"]) == (1, 0)
+            server.stop()
+    finally:
+        filler.close()
+        subprocess.run(["umount", data], check=True)
 
 
 class Maker(threading.Thread):
