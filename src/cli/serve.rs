@@ -36,7 +36,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "N", env = "HITRING_MAX_ENDPOINTS", value_parser = clap::value_parser!(u32).range(1..))]
     max_endpoints: Option<u32>,
     /// Whether the first hit of a resource makes it. If not, POST /resources does, and hits of others are refused
-    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set, env = "HITRING_AUTO_CREATE")]
+    #[arg(long, value_name = "BOOL", default_value = "true", action = clap::ArgAction::Set, env = "HITRING_AUTO_CREATE",
+          value_parser = clap::builder::BoolishValueParser::new())]
     auto_create: bool,
     /// Start although hits.ring is missing, or is not the one that belongs to hitring.db. All counts of the former are lost
     #[arg(long)]
@@ -66,6 +67,9 @@ fn said(says: Says) {
     match says {
         Says::Listens(address) => started(address),
         Says::Takes(step) => eprintln!("hitring: {step} takes longer than a second; the server listens afterwards"),
+        Says::NewDatabase => eprintln!(
+            "hitring: there is a ring and no hitring.db, so one is made; resources that were in a former one have no names"
+        ),
         Says::WithoutRoom(resources) => {
             eprintln!("hitring: the ring has no room for {resources} resources; {LARGER}");
         }

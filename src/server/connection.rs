@@ -42,11 +42,11 @@ const QUEUE: u32 = 4_096;
 /// How long the server waits after it could not accept a connection, for want of descriptors say.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// A socket that listens at `address`.
+/// A socket that has `address`, and does not listen yet.
 ///
 /// # Errors
 /// What the system says.
-pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+pub fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     // As a server that is started again soon needs it: connections of the former one may not be forgotten yet.
     socket.set_reuseaddr(true)?;
@@ -54,6 +54,14 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_send_buffer_size(KERNEL)?;
     socket.set_recv_buffer_size(KERNEL)?;
     socket.bind(address)?;
+    Ok(socket)
+}
+
+/// Lets it listen.
+///
+/// # Errors
+/// What the system says.
+pub fn listen(socket: TcpSocket) -> io::Result<TcpListener> {
     socket.listen(QUEUE)
 }
 

@@ -2,7 +2,7 @@
 //!
 //! | step | if it fails |
 //! |---|---|
-//! | the address is bound | nothing was touched |
+//! | the address is bound, so that no other server gets it | nothing was touched |
 //! | the data directory is taken (`store/data.rs`) | another server has it, and is named |
 //! | the database is made, or checked, opened and migrated (`store/sqlite`) | it is as it was |
 //! | the ring file is made or opened; it is the one that the database knows | both are as they were |
@@ -109,6 +109,8 @@ pub enum Says {
     Listens(SocketAddr),
     /// This step of its start takes longer than a second.
     Takes(&'static str),
+    /// There is a ring and no database, so a new one is made.
+    NewDatabase,
     /// So many resources have no place in the ring, and their hits are refused.
     WithoutRoom(usize),
 }
@@ -128,32 +130,38 @@ pub fn run(settings: &Settings, says: impl Fn(Says) + Sync) -> Result<(), Server
 
 async fn serve(settings: &Settings, says: &(impl Fn(Says) + Sync)) -> Result<(), ServerError> {
     let address = settings.listen;
-    let listener = connection::listen(address).map_err(|error| ServerError::Listen { address, error })?;
-    let address = listener.local_addr().map_err(ServerError::System)?;
-    let mut data = DataDirectory::take(&settings.data).map_err(ServerError::Data)?;
+    let in_use = |error| ServerError::Listen { address, error };
+    let socket = connection::bind(address).map_err(in_use)?;
+    let bound = socket.local_addr().map_err(ServerError::System)?;
+    let data = DataDirectory::take(&settings.data, &bound.to_string()).map_err(ServerError::Data)?;
     let service = start::open(settings, &data, says)?;
     let tally = http::tally().expect("no two routes are one, and names of metrics are as Prometheus wants them");
     let context = Arc::new(Context::new(service, tally, http::document()));
-    data.sign(&address.to_string()).map_err(ServerError::System)?;
     let listen_to = |kind| signal(kind).map_err(ServerError::System);
     let (mut terminate, mut interrupt) = (listen_to(SignalKind::terminate())?, listen_to(SignalKind::interrupt())?);
     let connections =
         connection::Connections::new(http::router(Arc::clone(&context)), context.tally.connections.clone());
     connection::raise_limit();
+    let listener = connection::listen(socket).map_err(in_use)?;
     tokio::spawn(looking(Arc::clone(&context)));
-    says(Says::Listens(address));
+    says(Says::Listens(bound));
     tokio::select! {
         () = connections.accept(listener) => {}
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
     context.end();
+    let last = Arc::clone(&context);
+    let ended = async {
+        connections.drain(DRAIN).await;
+        // What waits for the disk is done, but not for longer: its connections are closed.
+        let _ = tokio::task::spawn_blocking(move || last.service.store().close()).await;
+    };
     tokio::select! {
-        () = connections.drain(DRAIN) => {}
+        _ = tokio::time::timeout(DRAIN, ended) => {}
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    context.service.store().close();
     Ok(())
 }
 
@@ -176,6 +184,7 @@ impl fmt::Display for ServerError {
                 write!(f, "{address} cannot be listened on: {error}; give another address (--listen)")
             }
             Self::Data(DataError::Taken { path, by }) => {
+                let by = if by.is_empty() { "it is just starting" } else { by };
                 write!(f, "{}: another server has this directory ({by}); give another one (--data)", path.display())
             }
             Self::Data(DataError::Io { path, doing, error }) => {

@@ -12,10 +12,11 @@ use crossbeam_channel::{RecvTimeoutError, bounded};
 
 use super::{Says, ServerError, Settings};
 use crate::service::Service;
-use crate::service::resources::endpoint_of;
-use crate::shared::SharedRegistry;
+use crate::service::resources::{endpoint_of, is_made};
+use crate::shared::{Inspection, SharedRegistry};
 use crate::store::data::DataDirectory;
-use crate::store::sqlite::commit::recover;
+use crate::store::sqlite::commit::Committer;
+use crate::store::sqlite::keys::Limits;
 use crate::store::sqlite::open::Database;
 use crate::store::sqlite::thread::{QUEUE, SqliteStore};
 
@@ -28,39 +29,48 @@ const LONG: Duration = Duration::from_secs(1);
 /// [`ServerError`].
 pub fn open(settings: &Settings, data: &DataDirectory, says: &(impl Fn(Says) + Sync)) -> Result<Service, ServerError> {
     let path = data.database();
+    let is_new = !path.exists() && data.ring().exists();
     let mut database = step("opening hitring.db", says, || Database::open(&path)).map_err(ServerError::Database)?;
     let known = database.ring().map_err(ServerError::Database)?;
     let ring = step("opening hits.ring", says, || ring(settings, data, known))?;
-    let recovered = step("completing hitring.db", says, || {
+    if is_new {
+        says(Says::NewDatabase);
+    }
+    let ring = Arc::new(ring);
+    let completed = step("completing hitring.db", says, || {
         if known != Some(ring.lineage()) {
             database.set_ring(ring.lineage())?;
         }
-        recover(&mut database, &ring, |id| endpoint_of(id).ok())
+        let mut committer = Committer::new(database, Arc::clone(&ring), Limits::default())?;
+        let recovered = committer.recover(|id| endpoint_of(id).ok(), is_made)?;
+        Ok((committer, recovered))
     });
-    let recovered = recovered.map_err(ServerError::Database)?;
+    let (committer, recovered) = completed.map_err(ServerError::Database)?;
     if recovered.without_room > 0 {
         says(Says::WithoutRoom(recovered.without_room));
     }
-    let ring = Arc::new(ring);
-    let store = SqliteStore::start(database, Arc::clone(&ring), QUEUE).map_err(ServerError::Database)?;
+    let store = SqliteStore::start(committer, QUEUE).map_err(ServerError::Database)?;
     Ok(Service::new(ring, Box::new(store), settings.auto_create))
 }
 
 /// The ring, which is made if there is none. `known` is the one that the database belongs to.
 fn ring(settings: &Settings, data: &DataDirectory, known: Option<[u8; 16]>) -> Result<SharedRegistry, ServerError> {
     let path = data.ring();
-    if known.is_some() && !settings.new_ring && !path.exists() {
-        return Err(ServerError::RingMissing { path });
+    if known.is_some() && !settings.new_ring {
+        if !path.exists() {
+            return Err(ServerError::RingMissing { path });
+        }
+        // Before it is opened for writing, which may begin a new writer in it.
+        let found = Inspection::open(&path).map_err(ServerError::Ring)?;
+        if known != Some(found.lineage()) {
+            return Err(ServerError::OtherRing { path });
+        }
     }
     let mut ring = SharedRegistry::builder().window(settings.window);
     if let Some(max_endpoints) = settings.max_endpoints {
         ring = ring.max_endpoints(max_endpoints);
     }
-    let ring = ring.create(&path).map_err(ServerError::Ring)?;
-    if known.is_some_and(|known| known != ring.lineage()) && !settings.new_ring {
-        return Err(ServerError::OtherRing { path });
-    }
-    Ok(ring)
+    ring.create(&path).map_err(ServerError::Ring)
 }
 
 /// Does `work`, and says what it is if it takes long.

@@ -25,11 +25,12 @@ use std::sync::Arc;
 use self::last::Last;
 use self::name::Name;
 use self::range::{Counted, Range};
+use self::resources::Ids;
 use crate::cell::outcome::{Outcome, Outcomes};
 use crate::error::{EndpointError, QueryError};
 use crate::shared::{SharedRegistry, SharedRoom};
 use crate::sketch::hyperloglog::precision::Precision;
-use crate::store::{Store, StoreError};
+use crate::store::{Answered, Order, Store, StoreError};
 use crate::sync::{AtomicU32, Ordering};
 use crate::time::{Resolution, Timestamp};
 
@@ -102,6 +103,7 @@ pub struct Service {
     store: Box<dyn Store>,
     /// Whether the first hit of a resource makes it.
     auto_create: bool,
+    ids: Ids,
     /// Whether another file has the ring's path, as of the last look: 0 or 1. To look takes two calls of the system, too long
     /// for every request.
     replaced: AtomicU32,
@@ -111,7 +113,7 @@ impl Service {
     /// The use cases over `ring` and `store`. If `auto_create`, the first hit of a resource makes it.
     #[must_use]
     pub fn new(ring: Arc<SharedRegistry>, store: Box<dyn Store>, auto_create: bool) -> Self {
-        Self { ring, store, auto_create, replaced: AtomicU32::new(0) }
+        Self { ring, store, auto_create, ids: Ids::new(), replaced: AtomicU32::new(0) }
     }
 
     /// What has to be exact after a power failure.
@@ -120,8 +122,32 @@ impl Service {
         &*self.store
     }
 
-    /// Looks whether the ring file was removed or replaced, and remembers it. Hits of before the look are in the former file.
+    /// Hands an order to the store. `done` is told what became of it.
+    ///
+    /// # Errors
+    /// [`Refusal::Lost`], and then `done` is not called.
+    pub fn order(
+        &self,
+        order: Order,
+        done: impl FnOnce(Result<Answered, Refusal>) + Send + 'static,
+    ) -> Result<(), Refusal> {
+        self.check()?;
+        let ring = Arc::clone(&self.ring);
+        let refusal = move |error| match error {
+            StoreError::Unknown => Refusal::Unknown,
+            StoreError::Refused(Outcome::Late) => Refusal::Late,
+            StoreError::Refused(Outcome::Future) => Refusal::Future,
+            StoreError::Refused(_) => Refusal::Saturated,
+            StoreError::NoRoom => Refusal::Full { room: ring.room() },
+            error => Refusal::Store(error),
+        };
+        self.store.submit(order, Box::new(move |answered| done(answered.map_err(refusal))));
+        Ok(())
+    }
+
+    /// Looks whether the files were removed or replaced, and remembers it. Hits of before the look are in the former ring.
     pub fn look(&self) {
+        self.store.look();
         self.replaced.store(u32::from(!self.ring.is_current()), Ordering::Relaxed);
     }
 

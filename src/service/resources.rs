@@ -2,21 +2,21 @@
 //!
 //! | | in the database | in the ring |
 //! |---|---|---|
-//! | made by a request | id, name, time | the endpoint `hits/ID`, from the same moment on |
+//! | made by a request | id, name, time | the endpoint `hits/ID`, from before the answer on |
 //! | made by its first hit | | the endpoint |
 //! | removed | | |
 //!
-//! So a hit looks into the ring alone to know whether there is such a resource.
+//! So a hit looks into the ring alone to know whether there is such a resource. While one is being made or removed, it is in one of the
+//! two; readers leave it out then.
 //!
 //! Tests: `tests/python/integration/test_serve_resources.py`.
 
-use std::sync::Arc;
-
-use uuid::{NoContext, Uuid};
+use uuid::{ContextV7, Uuid};
 
 use super::name::{Name, NameError};
 use super::{Refusal, Service};
-use crate::store::{Resource, StoreError};
+use crate::store::{Act, Answer, Answered, Key, Order, Resource};
+use crate::sync::Mutex;
 use crate::time::Timestamp;
 
 /// A resource, however it was made.
@@ -30,91 +30,112 @@ pub struct Listed {
     pub created: Option<Timestamp>,
 }
 
+/// Makes ids: UUIDs of version 7, each higher than those before it, also where the clock is set back.
+#[derive(Debug)]
+pub struct Ids(Mutex<(Timestamp, ContextV7)>);
+
+impl Ids {
+    /// No id was made yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Mutex::new((Timestamp::ZERO, ContextV7::new())))
+    }
+
+    /// The next one, at `now`.
+    fn next(&self, now: Timestamp) -> String {
+        let (latest, context) = &mut *self.0.lock();
+        *latest = now.max(*latest);
+        let time = uuid::Timestamp::from_unix(&*context, latest.secs(), latest.subsec_nanos());
+        Uuid::new_v7(time).to_string()
+    }
+}
+
 impl Service {
-    /// Makes a resource that is called `name`, and tells `done` of it.
+    /// Makes a resource that is called `name`. `answer` makes the answer of it, and `done` is told.
     ///
     /// # Errors
-    /// [`Refusal::Lost`], and then `done` is not called.
+    /// [`Refusal::Lost`], [`Refusal::Failed`], and then neither is called.
     pub fn create_resource(
         &self,
         name: String,
-        done: impl FnOnce(Result<Listed, Refusal>) + Send + 'static,
+        key: Option<Key>,
+        answer: impl FnOnce(Listed) -> Answer + Send + 'static,
+        done: impl FnOnce(Result<Answered, Refusal>) + Send + 'static,
     ) -> Result<(), Refusal> {
-        self.check()?;
         let now = self.ring.clock().now();
         let micros = now.subsec_nanos() / 1_000;
         let created = Timestamp::new(now.secs(), micros * 1_000).unwrap_or(now);
-        // Ids of later resources come later in a list.
-        let id = Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, now.secs(), now.subsec_nanos())).to_string();
-        let endpoint = Name::resource(&id).map_err(|error| Refusal::Failed { why: error.to_string() })?;
+        let id = self.ids.next(now);
+        let endpoint = endpoint_of(&id).map_err(|error| Refusal::Failed { why: error.to_string() })?;
         let listed = Listed { id: id.clone(), name: name.clone(), created: Some(created) };
-        let ring = Arc::clone(&self.ring);
-        let told = move |created: Result<(), StoreError>| {
-            done(match created {
-                Ok(()) => Ok(listed),
-                Err(StoreError::NoRoom) => Err(Refusal::Full { room: ring.room() }),
-                Err(error) => Err(Refusal::Store(error)),
-            });
-        };
-        self.store.create(Resource { id, name, created }, endpoint.endpoint().to_owned(), Box::new(told));
-        Ok(())
+        let act = Act::Create { resource: Resource { id, name, created }, endpoint };
+        self.order(Order { act, key, is_disk: true, answer: Box::new(move |_| answer(listed)) }, done)
     }
 
-    /// Removes the resource `id` with all its hits, and tells `done`.
+    /// Removes the resource `id`, whose hits are those of `name`, with all of them.
     ///
     /// # Errors
-    /// [`Refusal::Lost`], and then `done` is not called.
+    /// As [`create_resource`](Self::create_resource).
     pub fn delete_resource(
         &self,
         id: &str,
         name: &Name,
-        done: impl FnOnce(Result<(), Refusal>) + Send + 'static,
+        key: Option<Key>,
+        answer: impl FnOnce() -> Answer + Send + 'static,
+        done: impl FnOnce(Result<Answered, Refusal>) + Send + 'static,
     ) -> Result<(), Refusal> {
-        self.check()?;
-        let told = |deleted: Result<bool, StoreError>| {
-            done(match deleted {
-                Ok(true) => Ok(()),
-                Ok(false) => Err(Refusal::Unknown),
-                Err(error) => Err(Refusal::Store(error)),
-            });
-        };
-        self.store.delete(id.to_owned(), name.endpoint().to_owned(), Box::new(told));
-        Ok(())
+        let act = Act::Delete { id: id.to_owned(), endpoint: name.endpoint().to_owned() };
+        self.order(Order { act, key, is_disk: true, answer: Box::new(move |_| answer()) }, done)
     }
 
     /// The resource `id`, whose hits are those of `name`.
     ///
     /// # Errors
-    /// [`Refusal::Unknown`] if there is no such resource.
+    /// [`Refusal::Unknown`] if there is no such resource; [`Refusal::Lost`], [`Refusal::Store`].
     pub fn resource(&self, id: &str, name: &Name) -> Result<Listed, Refusal> {
         self.check()?;
+        let is_in_ring = self.ring.contains(name.endpoint());
         if let Some(resource) = self.store.resource(id).map_err(Refusal::Store)? {
             return Ok(resource.into());
         }
-        if self.ring.contains(name.endpoint()) { Ok(made_by_a_hit(id)) } else { Err(Refusal::Unknown) }
+        let made_by_a_hit = if is_in_ring { self.made_by_a_hit(id, name.endpoint())? } else { None };
+        made_by_a_hit.ok_or(Refusal::Unknown)
     }
 
     /// The first `most` resources whose ids come after `after`, in the order of their ids. It reads the names of all endpoints.
     ///
     /// # Errors
-    /// [`Refusal::Lost`].
+    /// [`Refusal::Lost`], [`Refusal::Store`].
     pub fn resources(&self, after: &str, most: usize) -> Result<Vec<Listed>, Refusal> {
         self.check()?;
-        // Before the database: a resource that is made meanwhile is in the answer once, with its name.
         let endpoints = self.ring.endpoints();
-        let ids = endpoints.iter().filter_map(|endpoint| Name::resource_of(endpoint));
         let made = self.store.resources(after, most).map_err(Refusal::Store)?;
         let mut all: Vec<Listed> = made.into_iter().map(Listed::from).collect();
         let mut others = Vec::new();
-        for id in ids.filter(|&id| id > after).take(most + all.len()) {
+        // Endpoints are in the order of their names.
+        let ids = endpoints.iter().filter_map(|endpoint| Some((Name::resource_of(endpoint)?, endpoint)));
+        for (id, endpoint) in ids.filter(|&(id, _)| id > after).take(most + all.len()) {
             if all.binary_search_by(|listed| listed.id.as_str().cmp(id)).is_err() {
-                others.push(made_by_a_hit(id));
+                others.extend(self.made_by_a_hit(id, endpoint)?);
             }
         }
         all.append(&mut others);
         all.sort_by(|one, other| one.id.cmp(&other.id));
         all.truncate(most);
         Ok(all)
+    }
+
+    /// The resource `id`, which the ring had and the database had not when they were looked at, one after the other.
+    fn made_by_a_hit(&self, id: &str, endpoint: &str) -> Result<Option<Listed>, Refusal> {
+        if self.store.is_under_way(endpoint) {
+            return Ok(None);
+        }
+        // It may have been made or removed since then.
+        if let Some(resource) = self.store.resource(id).map_err(Refusal::Store)? {
+            return Ok(Some(resource.into()));
+        }
+        let listed = Listed { id: id.to_owned(), name: id.to_owned(), created: None };
+        Ok(Some(listed).filter(|_| self.ring.contains(endpoint)))
     }
 }
 
@@ -126,8 +147,11 @@ pub fn endpoint_of(id: &str) -> Result<String, NameError> {
     Name::resource(id).map(|name| name.endpoint().to_owned())
 }
 
-fn made_by_a_hit(id: &str) -> Listed {
-    Listed { id: id.to_owned(), name: id.to_owned(), created: None }
+/// Whether `endpoint` is that of a resource whose id was made here.
+#[must_use]
+pub fn is_made(endpoint: &str) -> bool {
+    let id = Name::resource_of(endpoint).and_then(|id| Uuid::try_parse(id).ok());
+    id.is_some_and(|id| id.get_version_num() == 7)
 }
 
 impl From<Resource> for Listed {

@@ -99,7 +99,7 @@ impl SharedRegistry {
     /// Which file it is: compacting, copying and restoring it leave this as it is. Another file has another.
     #[cfg(feature = "server")]
     pub(crate) fn lineage(&self) -> [u8; 16] {
-        bytemuck::cast(self.core().header.key.map(u64::to_le_bytes))
+        self.core().header.lineage()
     }
 
     /// Who counts the hits of `endpoint` here, now; `None` if there is no such endpoint.

@@ -94,6 +94,12 @@ impl Inspection {
         Book { sections: Sections::new(self.file.words(), &self.header.layout), header: &self.header }
     }
 
+    /// As [`SharedRegistry::lineage`](crate::SharedRegistry).
+    #[cfg(feature = "server")]
+    pub(crate) fn lineage(&self) -> [u8; 16] {
+        self.header.lineage()
+    }
+
     /// What the file holds, as of `now` or the system's clock.
     ///
     /// # Errors

@@ -40,6 +40,7 @@ use crate::cell::form::Cell;
 use crate::cell::outcome::Outcome;
 use crate::cell::writer::Writer;
 use crate::error::{EndpointError, SharedError};
+use crate::sketch::hyperloglog::hash::murmur;
 use crate::sync::Ordering;
 use crate::time::{Tick, Timestamp};
 
@@ -140,6 +141,30 @@ impl SharedLedger {
     #[must_use]
     pub fn total(&self, entry: LedgerEntry) -> u64 {
         self.life(entry.ledger).map_or(0, Life::total)
+    }
+
+    /// Notes `visitor` of hits at `tick`, which count.
+    pub fn note_visitor(&self, entry: LedgerEntry, visitor: &[u8], tick: Tick) {
+        if let Some(life) = self.life(entry.own) {
+            self.core.see(life, tick, murmur(visitor));
+        }
+    }
+
+    /// Whether a hit at `at` lies further ahead of the clock than is believed.
+    #[must_use]
+    pub fn is_future(&self, at: Timestamp) -> bool {
+        self.core.times.at(at).is_future()
+    }
+
+    /// In which epoch the hits of `endpoint` count, or those of its next life if it has none.
+    #[must_use]
+    pub fn epoch_of(&self, endpoint: &str) -> u64 {
+        let lives = self.core.lives();
+        let Some(name) = self.core.find(endpoint) else { return 0 };
+        match lives.last(name) {
+            Some(life) if life.is_alive() => life.epoch(),
+            last => name.ended().max(last.map_or(0, Life::removed)),
+        }
     }
 
     /// In which epoch the hits count.

@@ -11,9 +11,11 @@
 //!
 //! Tests: below, `tests/python/integration/test_serve.py`.
 
+use std::ffi::CString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -46,11 +48,11 @@ pub enum DataError {
 }
 
 impl DataDirectory {
-    /// Takes the directory at `path`, which is made if there is none, for its owner alone.
+    /// Takes the directory at `path`, which is made if there is none, for its owner alone. The server is at `address`.
     ///
     /// # Errors
     /// [`DataError`].
-    pub fn take(path: &Path) -> Result<Self, DataError> {
+    pub fn take(path: &Path, address: &str) -> Result<Self, DataError> {
         let failed = |path: &Path, doing, error| DataError::Io { path: path.into(), doing, error };
         if !path.is_dir() {
             let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
@@ -59,13 +61,22 @@ impl DataDirectory {
         let file = path.join("lock");
         let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&file);
         let mut lock = opened.map_err(|error| failed(&file, "it cannot be opened for writing", error))?;
-        if !locked(&lock).map_err(|error| failed(&file, "it cannot be locked", error))? {
-            let mut by = String::new();
-            // Who it is matters less than that there is one.
-            let _ = lock.read_to_string(&mut by);
+        let is_ours = locked(&lock).map_err(|error| failed(&file, "it cannot be locked", error))?;
+        let mut by = String::new();
+        // Who it is matters less than that there is one.
+        let _ = lock.read_to_string(&mut by);
+        if !is_ours {
             return Err(DataError::Taken { path: path.into(), by: by.trim().to_owned() });
         }
-        Ok(Self { path: path.into(), lock })
+        if !by.is_empty() && !by.starts_with("process ") {
+            let error = io::Error::other("it is not the lock of a server; move it away");
+            return Err(failed(&file, "it cannot be used", error));
+        }
+        let mut taken = Self { path: path.into(), lock };
+        taken.sign(address).map_err(|error| failed(&file, "it cannot be written", error))?;
+        // So that it is said here, and not by each that makes a file in it.
+        may_write(path).map_err(|error| failed(path, "no file can be made in it", error))?;
+        Ok(taken)
     }
 
     /// The file of all counts.
@@ -81,13 +92,20 @@ impl DataDirectory {
     }
 
     /// Writes into the lock who has it.
-    ///
-    /// # Errors
-    /// What the system says.
-    pub fn sign(&mut self, address: &str) -> io::Result<()> {
+    fn sign(&mut self, address: &str) -> io::Result<()> {
         self.lock.set_len(0)?;
         self.lock.rewind()?;
         writeln!(self.lock, "process {} at http://{address}", std::process::id())
+    }
+}
+
+/// Whether files can be made in a directory.
+fn may_write(path: &Path) -> io::Result<()> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    // SAFETY: `path` ends with a zero, and lives through the call.
+    match unsafe { libc::faccessat(libc::AT_FDCWD, path.as_ptr(), libc::W_OK | libc::X_OK, libc::AT_EACCESS) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
     }
 }
 
@@ -123,19 +141,23 @@ mod tests {
     fn one_server_has_a_directory() {
         let path = std::env::temp_dir().join(format!("hitring-data-{}", std::process::id()));
         let _ = fs::remove_dir_all(&path);
-        let mut first = DataDirectory::take(&path.join("deep")).expect("it can be made");
-        first.sign("127.0.0.1:8000").expect("it can be written");
-        match DataDirectory::take(&path.join("deep")) {
+        let take = |path: &Path| DataDirectory::take(path, "127.0.0.1:8000");
+        let first = take(&path.join("deep")).expect("it can be made");
+        match take(&path.join("deep")) {
             Err(DataError::Taken { by, .. }) => {
                 assert_eq!(by, format!("process {} at http://127.0.0.1:8000", std::process::id()));
             }
             other => panic!("{other:?}"),
         }
         drop(first);
-        assert!(DataDirectory::take(&path.join("deep")).is_ok());
+        assert!(take(&path.join("deep")).is_ok());
+        let text = path.join("deep/lock");
+        fs::write(&text, "somebody's text").expect("it can be written");
+        assert!(take(&path.join("deep")).is_err());
+        assert_eq!(fs::read_to_string(&text).expect("it is there"), "somebody's text");
         let file = path.join("file");
         fs::write(&file, "no directory").expect("it can be written");
-        assert!(matches!(DataDirectory::take(&file), Err(DataError::Io { .. })));
+        assert!(matches!(take(&file), Err(DataError::Io { .. })));
         fs::remove_dir_all(&path).expect("it is ours");
     }
 }

@@ -5,17 +5,18 @@
 //! | `data` | the directory: which server has it, and the names of its files |
 //! | `sqlite` | the database |
 //!
-//! Hits go into the ring and never wait for the database. The database decides on what has to be exact after a power failure, too.
-//! Such a write is handed to a [`Store`], which calls back when it is on the disk. So this floor has no async code: the caller
-//! chooses what to wait on.
+//! Most hits go into the ring and never wait for the database. An [`Order`] does: a resource that is made or removed, a hit that has to
+//! survive a power failure, and any write that has to be done once however often it is sent. It is handed to a [`Store`], which calls
+//! back when it is done. So this floor has no async code: the caller chooses what to wait on.
 //!
-//! Tests: `tests/python/integration/test_serve_resources.py`.
+//! Tests: `tests/store`, `tests/python/integration/test_serve_resources.py`.
 
 pub mod data;
 pub mod sqlite;
 
 use std::fmt;
 
+use crate::cell::outcome::Outcome;
 use crate::time::Timestamp;
 
 /// A resource that was made, not one that its first hit made.
@@ -29,17 +30,101 @@ pub struct Resource {
     pub created: Timestamp,
 }
 
-/// Called once, from another thread, when a write is done.
-pub type Done<T> = Box<dyn FnOnce(Result<T, StoreError>) + Send>;
+/// A write that the database decides on.
+pub struct Order {
+    /// What is to be done.
+    pub act: Act,
+    /// With a key it is done once, however often it is sent.
+    pub key: Option<Key>,
+    /// Whether it is on the disk before it is answered.
+    pub is_disk: bool,
+    /// Makes the answer to what was done.
+    pub answer: Box<dyn FnOnce(Effect) -> Answer + Send>,
+}
 
-/// Keeps what has to be exact after a power failure. Functions that write return at once.
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// Make `resource`, whose hits are those of `endpoint`.
+    Create {
+        /// It.
+        resource: Resource,
+        /// Where its hits are.
+        endpoint: String,
+    },
+    /// Remove the resource `id` and all hits of `endpoint`.
+    Delete {
+        /// Its id.
+        id: String,
+        /// Where its hits are.
+        endpoint: String,
+    },
+    /// Count hits of `endpoint`.
+    #[cfg_attr(not(test), expect(dead_code, reason = "no route asks for it yet"))]
+    Hit {
+        /// Where they count.
+        endpoint: String,
+        /// How many.
+        count: u64,
+        /// When; `None` is now.
+        at: Option<Timestamp>,
+        /// By whom, if that is told.
+        visitor: Option<String>,
+        /// Whether the endpoint is made if there is none.
+        creates: bool,
+    },
+}
+
+/// Names a write that is to be done once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// The key.
+    pub key: String,
+    /// What is asked for. The same key with another request is refused.
+    pub request: Vec<u8>,
+}
+
+/// What was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// The resource is made.
+    Created,
+    /// The resource is gone.
+    Deleted,
+    /// The hits count.
+    Counted {
+        /// All hits of the endpoint, these included.
+        total: u64,
+    },
+}
+
+/// An answer that is kept under its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The headers that belong to it.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// What became of an order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// The answer.
+    pub answer: Answer,
+    /// Whether the order was done before, and this is the answer of that time.
+    pub is_replay: bool,
+}
+
+/// Called once, from another thread, when an order is done.
+pub type Done = Box<dyn FnOnce(Result<Answered, StoreError>) + Send>;
+
+/// Does orders. Nothing waits in these functions.
 pub trait Store: fmt::Debug + Send + Sync {
-    /// Makes `resource`, whose hits are those of `endpoint`. It is on the disk when `done` is called.
-    fn create(&self, resource: Resource, endpoint: String, done: Done<()>);
-
-    /// Removes the resource `id` and all hits of `endpoint`. Both are gone from the disk when `done` is called, which is told whether
-    /// there was such a resource, or such an endpoint.
-    fn delete(&self, id: String, endpoint: String, done: Done<bool>);
+    /// Hands over an order.
+    fn submit(&self, order: Order, done: Done);
 
     /// The resource `id`, if it was made.
     ///
@@ -53,35 +138,57 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// [`StoreError::Failed`].
     fn resources(&self, after: &str, most: usize) -> Result<Vec<Resource>, StoreError>;
 
-    /// Whether writes are taken.
+    /// Whether an order about `endpoint` is under way: the ring and the database need not agree on it.
+    fn is_under_way(&self, endpoint: &str) -> bool;
+
+    /// Whether orders are taken, and the last one did not fail because of the disk.
     ///
     /// # Errors
-    /// [`StoreError::Unsettled`].
+    /// [`StoreError::Unsettled`], [`StoreError::Lost`]; what the last one was refused for: [`StoreError::Disk`],
+    /// [`StoreError::Locked`], [`StoreError::Failed`].
     fn check(&self) -> Result<(), StoreError>;
 
-    /// How many writes wait.
+    /// Looks whether the database was removed or replaced. If so, no orders are taken until it is back.
+    fn look(&self);
+
+    /// How many orders wait.
     fn waiting(&self) -> usize;
 
-    /// Does the writes that wait, and takes none afterwards.
+    /// Does the orders that wait, and takes none afterwards.
     fn close(&self);
 }
 
-/// Why a write was not done. Nothing of it was.
+/// Why an order was not done. Nothing of it was, but for [`Later`](Self::Later).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreError {
-    /// Too many writes wait.
+    /// There is no such resource or endpoint.
+    Unknown,
+    /// The ring does not take the hit: late, future or saturated.
+    Refused(Outcome),
+    /// The key was used for another request.
+    KeyReused,
+    /// Too many orders wait.
     Busy,
     /// Another process holds the lock of the database.
     Locked,
     /// The ring has no room for another endpoint.
     NoRoom,
-    /// The disk is full, or does not write.
+    /// The disk is full.
+    Full,
+    /// The disk does not write.
     Disk {
         /// What it said.
         why: String,
     },
-    /// It is not known yet what became of an earlier write, because the disk does not answer.
+    /// The database was removed or replaced while it was open.
+    Lost,
+    /// It is not known yet what became of an earlier order, because the disk does not answer.
     Unsettled,
+    /// A removal is committed, but could not be shown in the ring. The next start does it.
+    Later {
+        /// What the ring said.
+        why: String,
+    },
     /// The ring file or the database could not be used.
     Failed {
         /// What it said.
@@ -89,18 +196,41 @@ pub enum StoreError {
     },
 }
 
+impl fmt::Debug for Order {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { act, key, is_disk, answer: _ } = self;
+        f.debug_struct("Order").field("act", act).field("key", key).field("is_disk", is_disk).finish_non_exhaustive()
+    }
+}
+
+impl Act {
+    /// The endpoint whose hits it is about.
+    #[must_use]
+    pub fn endpoint(&self) -> &str {
+        match self {
+            Self::Create { endpoint, .. } | Self::Delete { endpoint, .. } | Self::Hit { endpoint, .. } => endpoint,
+        }
+    }
+}
+
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Unknown => f.write_str("there is no such resource"),
+            Self::Refused(outcome) => write!(f, "the ring does not take the hit: {}", outcome.as_str()),
+            Self::KeyReused => f.write_str("the key was used for another request; give each request a key of its own"),
             Self::Busy => f.write_str("too many writes wait for the disk; try again later"),
             Self::Locked => f.write_str(
                 "another process holds the lock of hitring.db, as `sqlite3` does within a transaction; end that, and try again",
             ),
             Self::NoRoom => f.write_str("the ring file has no room for another name"),
-            Self::Disk { why } => write!(f, "the disk does not take the write ({why}); make room on it"),
+            Self::Full => f.write_str("the disk is full; make room on it"),
+            Self::Disk { why } => write!(f, "the disk does not take the write: {why}"),
+            Self::Lost => f.write_str("hitring.db was removed or replaced; put it back, or restart the server"),
             Self::Unsettled => f.write_str(
                 "the disk does not answer, so it is not known what became of an earlier write; the server tries again each second",
             ),
+            Self::Later { why } => write!(f, "the resource is removed, but its hits go at the next start of the server: {why}"),
             Self::Failed { why } => write!(f, "the database could not be used: {why}"),
         }
     }

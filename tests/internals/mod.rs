@@ -8,6 +8,9 @@ mod limit;
 #[cfg(all(feature = "server", target_os = "linux"))]
 #[path = "../service/mod.rs"]
 mod service;
+#[cfg(all(feature = "server", target_os = "linux"))]
+#[path = "../store/mod.rs"]
+mod store;
 #[path = "../sketch/mod.rs"]
 mod sketch;
 #[path = "../threads/mod.rs"]

@@ -6,6 +6,8 @@ use std::time::Duration;
 use hitring::service::name::Name;
 use hitring::service::range::Range;
 use hitring::service::{Hit, Refusal, Service};
+use hitring::store::sqlite::commit::Committer;
+use hitring::store::sqlite::keys::Limits;
 use hitring::store::sqlite::open::Database;
 use hitring::store::sqlite::thread::SqliteStore;
 use hitring::{ManualClock, SharedRegistry, Timestamp};
@@ -45,7 +47,8 @@ proptest! {
         let ring = SharedRegistry::builder().window(Duration::from_secs(WINDOW)).slack(4).max_endpoints(2);
         let ring = Arc::new(ring.clock(clock.clone()).create(&path).expect("it can be made"));
         let database = Database::open(&folder.join("hitring.db")).expect("it is whole");
-        let store = SqliteStore::start(database, Arc::clone(&ring), 9).expect("it starts");
+        let committer = Committer::new(database, Arc::clone(&ring), Limits::default()).expect("it is whole");
+        let store = SqliteStore::start(committer, 9).expect("it starts");
         let service = Service::new(ring, Box::new(store), true);
         let name = Name::resource("home").expect("a name");
         let mut list: Vec<(u64, u64)> = Vec::new();

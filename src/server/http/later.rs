@@ -6,6 +6,8 @@ use tokio::sync::oneshot;
 
 use super::problem::Problem;
 use super::reply::Reply;
+use crate::service::Refusal;
+use crate::store;
 
 /// Gives an answer.
 pub struct Answer(oneshot::Sender<Result<Reply, Problem>>);
@@ -29,9 +31,9 @@ pub fn later() -> (Answer, Later) {
 
 impl Answer {
     /// Gives it.
-    pub fn give(self, answer: Result<Reply, impl Into<Problem>>) {
+    pub fn give(self, done: Result<store::Answered, Refusal>) {
         // A client that has gone is not waiting any more.
-        let _ = self.0.send(answer.map_err(Into::into));
+        let _ = self.0.send(done.map(|done| Reply::of_kept(done.answer)).map_err(Problem::from));
     }
 }
 

@@ -308,6 +308,8 @@ mod tests {
     use tower::ServiceExt;
 
     use super::*;
+    use crate::store::sqlite::commit::Committer;
+    use crate::store::sqlite::keys::Limits;
     use crate::store::sqlite::open::Database;
     use crate::store::sqlite::thread::SqliteStore;
 
@@ -318,7 +320,8 @@ mod tests {
         let ring = crate::SharedRegistry::builder().max_endpoints(10).create(folder.join("hits.ring"));
         let ring = Arc::new(ring.expect("it can be made"));
         let database = Database::open(&folder.join("hitring.db")).expect("it can be made");
-        let store = SqliteStore::start(database, Arc::clone(&ring), 9).expect("it starts");
+        let committer = Committer::new(database, Arc::clone(&ring), Limits::default()).expect("it is whole");
+        let store = SqliteStore::start(committer, 9).expect("it starts");
         let service = Service::new(ring, Box::new(store), true);
         let context = Context::new(service, tally().expect("names that fit"), document());
         let router = router(Arc::new(context));

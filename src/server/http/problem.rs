@@ -35,6 +35,7 @@ impl Kind {
     pub const FUTURE: Self = Self("future", "The hit lies in the future", 409);
     pub const SATURATED: Self = Self("saturated", "The second is full", 409);
     pub const TOO_LARGE: Self = Self("too-large", "The body is too large", 413);
+    pub const KEY_REUSED: Self = Self("key-reused", "The key was used for another request", 422);
     pub const MEDIA_TYPE: Self = Self("media-type", "The body is not JSON", 415);
     pub const FAILED: Self = Self("failed", "The server failed", 500);
     pub const BUSY: Self = Self("busy", "The server is busy", 503);
@@ -100,10 +101,11 @@ impl From<Refusal> for Problem {
             Refusal::Saturated => Kind::SATURATED,
             Refusal::Full { .. } | Refusal::VisitorsFull => Kind::FULL,
             Refusal::Lost => Kind::LOST,
-            Refusal::Store(StoreError::Busy | StoreError::Locked | StoreError::Unsettled) => Kind::BUSY,
-            Refusal::Store(StoreError::Disk { .. }) => Kind::DISK,
-            Refusal::Store(StoreError::NoRoom) => Kind::FULL,
-            Refusal::Store(StoreError::Failed { .. }) => Kind::FAILED,
+            Refusal::Store(StoreError::Full | StoreError::Disk { .. }) => Kind::DISK,
+            Refusal::Store(StoreError::Lost) => Kind::LOST,
+            Refusal::Store(StoreError::KeyReused) => Kind::KEY_REUSED,
+            Refusal::Store(StoreError::Failed { .. } | StoreError::Later { .. }) => Kind::FAILED,
+            Refusal::Store(_) => Kind::BUSY,
             Refusal::Failed { .. } => Kind::FAILED,
         };
         Self::new(kind, refusal.to_string())

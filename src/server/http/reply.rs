@@ -4,6 +4,8 @@
 
 use serde::Serialize;
 
+use crate::store::Answer;
+
 /// What goes back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
@@ -29,6 +31,19 @@ impl Reply {
     /// A body of `media_type`.
     pub fn of(status: u16, media_type: &'static str, body: Vec<u8>) -> Self {
         Self { status, media_type: Some(media_type), body, close: false, retry_after: None, location: None }
+    }
+
+    /// The same, for a store to keep.
+    pub fn kept(self) -> Answer {
+        let headers = self.location.map(|location| ("location".to_owned(), location));
+        Answer { status: self.status, headers: headers.into_iter().collect(), body: self.body }
+    }
+
+    /// What a store kept. A body is JSON.
+    pub fn of_kept(Answer { status, headers, body }: Answer) -> Self {
+        let location = headers.into_iter().find(|(name, _)| name == "location").map(|(_, location)| location);
+        let media_type = (!body.is_empty()).then_some("application/json");
+        Self { status, media_type, body, close: false, retry_after: None, location }
     }
 
     /// An answer without a body.

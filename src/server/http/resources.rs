@@ -61,12 +61,11 @@ pub fn create(ask: Ask<'_>) -> Result<Later, Problem> {
     let [] = ask.query([])?;
     let NewResource { name: Called(name) } = ask.body()?;
     let (answer, later) = later();
-    ask.service().create_resource(name, move |made| {
-        answer.give(made.map(|listed| {
-            let location = Some(format!("/resources/{}", listed.id));
-            Reply { location, ..Reply::json(201, &Resource::from(listed)) }
-        }));
-    })?;
+    let made = |listed: Listed| {
+        let location = Some(format!("/resources/{}", listed.id));
+        Reply { location, ..Reply::json(201, &Resource::from(listed)) }.kept()
+    };
+    ask.service().create_resource(name, None, made, |done| answer.give(done))?;
     Ok(later)
 }
 
@@ -115,7 +114,7 @@ pub fn delete(ask: Ask<'_>) -> Result<Later, Problem> {
     let [] = ask.query([])?;
     let id = ask.path[0];
     let (answer, later) = later();
-    ask.service()
-        .delete_resource(id, &Name::resource(id)?, move |gone| answer.give(gone.map(|()| Reply::empty(204))))?;
+    let name = Name::resource(id)?;
+    ask.service().delete_resource(id, &name, None, || Reply::empty(204).kept(), |done| answer.give(done))?;
     Ok(later)
 }

@@ -81,6 +81,12 @@ pub struct LimitTime {
 }
 
 impl Header {
+    /// Which file it is, and those that were made of it.
+    #[cfg(feature = "server")]
+    pub fn lineage(&self) -> [u8; 16] {
+        bytemuck::cast(self.key.map(u64::to_le_bytes))
+    }
+
     /// The words.
     pub fn encode(&self) -> [u64; WORDS] {
         let Self { layout, key, replica, origin, made, limits, began } = self;

@@ -1,11 +1,13 @@
-//! One batch of writes: a transaction of the database, then the ring.
+//! One batch of orders: a transaction of the database, then the ring.
 //!
 //! | step | what a start finds if the server was killed after it |
 //! |---|---|
-//! | create: its row is committed | the row: the start begins the endpoint |
-//! | create: the endpoint begins in the ring | both |
+//! | create: the endpoint begins in the ring | an endpoint without hits whose id is one of ours: the start removes it |
+//! | create: its row is committed | both; if the ring was not on the disk and the machine failed, the row: the start begins the endpoint |
 //! | delete: the row is gone and the removal is noted, in one commit | the removal: the start ends it |
 //! | delete: the endpoint is out of the ring, and the ring is on the disk | the removal: nothing is left to do |
+//! | hit: its numbers and its answer are committed | the numbers: the start raises them (ledger.rs) |
+//! | hit: the ring is raised | nothing is left to do |
 //! | the client is answered | |
 //! | delete: the note goes, with the next batch | nothing |
 //!
@@ -14,54 +16,48 @@
 //!
 //! The removal is noted first, because the ring does not remember removals for ever: a compaction forgets old ones.
 //!
-//! Tests: `tests/python/integration/test_serve_resources.py`.
+//! Tests: `tests/store`.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use rusqlite::{ErrorCode, Transaction, TransactionBehavior};
 
+use super::keys::{Keys, Known, Limits};
+use super::ledger::{Hit, Ledger};
 use super::open::{Database, OpenError};
 use super::resources;
+use crate::cell::writer::Writer;
 use crate::error::EndpointError;
 use crate::shared::SharedRegistry;
-use crate::store::{Done, Resource, StoreError};
+use crate::store::{Act, Answer, Answered, Done, Effect, Order, StoreError};
+use crate::sync::Mutex;
 
-/// A write that waits.
-pub enum Write {
-    /// A resource to make.
-    Create {
-        /// It.
-        resource: Resource,
-        /// Where its hits are.
-        endpoint: String,
-        /// Who waits.
-        done: Done<()>,
-    },
-    /// A resource to take away, with its hits.
-    Delete {
-        /// Its id.
-        id: String,
-        /// Where its hits are.
-        endpoint: String,
-        /// Who waits.
-        done: Done<bool>,
-    },
+/// An order that waits, and who waits for it.
+pub struct Waiting {
+    pub order: Order,
+    pub done: Done,
 }
 
-/// What the transaction made of a write.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
-    /// A resource has its row.
-    Created,
-    /// The ring has no room for its endpoint.
-    NoRoom,
-    /// A resource has lost its row, and the hits of this epoch are noted.
-    Removed {
-        /// The epoch, if the ring has the endpoint.
-        epoch: Option<u64>,
-    },
-    /// There is neither a resource nor an endpoint.
-    Unknown,
+/// What the transaction made of an order.
+pub enum Plan {
+    /// It is done; this is left to do in the ring.
+    Done(Answer, Show),
+    /// It was done before.
+    Replay(Answer),
+    /// Nothing of it is done.
+    Refused(StoreError),
+}
+
+/// What is left to do in the ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Show {
+    /// Nothing.
+    Nothing,
+    /// The endpoint goes, with the hits of this epoch, if the ring has it.
+    Remove(Option<u64>),
+    /// Hits are shown with the ledger.
+    Hit(Hit),
 }
 
 /// Why a transaction was not done.
@@ -78,119 +74,272 @@ pub enum Failure {
 pub struct Committer {
     pub database: Database,
     ring: Arc<SharedRegistry>,
+    ledger: Ledger,
+    keys: Keys,
     /// Removals that have ended, and whose notes are still there.
     ended: Vec<(String, u64)>,
+    /// What a batch makes or removes.
+    pub under_way: UnderWay,
+}
+
+/// Endpoints that a batch makes or removes: the ring and the database do not agree on them until it is done.
+#[derive(Clone, Debug)]
+pub struct UnderWay(Arc<Mutex<HashSet<String>>>);
+
+impl UnderWay {
+    /// Whether `endpoint` is one of them.
+    pub fn has(&self, endpoint: &str) -> bool {
+        self.0.lock().contains(endpoint)
+    }
+
+    fn add(&self, endpoint: &str) {
+        self.0.lock().insert(endpoint.to_owned());
+    }
 }
 
 impl Committer {
-    pub fn new(database: Database, ring: Arc<SharedRegistry>) -> Self {
-        Self { database, ring, ended: Vec::new() }
+    /// The ledger of `ring`. What the database has is not shown yet: see [`recover`](Self::recover).
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn new(database: Database, ring: Arc<SharedRegistry>, limits: Limits) -> Result<Self, OpenError> {
+        let writer = Writer { replica: database.ledger()?, generation: 0 };
+        let failed = |why: String| OpenError::Failed { path: database.path().into(), why };
+        let shared = ring.ledger(writer).map_err(|error| failed(error.to_string()))?;
+        let keys = Keys::new(&database.connection, limits).map_err(|error| database.error(error))?;
+        let ledger = Ledger::new(shared, &ring);
+        let under_way = UnderWay(Arc::new(Mutex::new(HashSet::new())));
+        Ok(Self { database, ring, ledger, keys, ended: Vec::new(), under_way })
     }
 
-    /// Does `writes` and answers each. If the transaction failed, they are given back.
-    pub fn run(&mut self, writes: Vec<Write>) -> Result<(), (Failure, Vec<Write>)> {
-        match self.transact(&writes) {
-            Ok(outcomes) => {
-                self.show(writes, outcomes);
+    /// How many of `waiting` go into one batch: an order about an endpoint that one before it removes goes into the next.
+    pub fn batch(waiting: &[Waiting]) -> usize {
+        let mut removed = HashSet::new();
+        for (number, Waiting { order, .. }) in waiting.iter().enumerate() {
+            let endpoint = order.act.endpoint();
+            if removed.contains(endpoint) {
+                return number;
+            }
+            if matches!(order.act, Act::Delete { .. }) {
+                removed.insert(endpoint);
+            }
+        }
+        waiting.len()
+    }
+
+    /// Does a batch and answers each order. If the transaction failed, they are given back.
+    pub fn run(&mut self, mut batch: Vec<Waiting>) -> Result<(), (Failure, Vec<Waiting>)> {
+        let ran = match self.transact(&mut batch) {
+            Ok(plans) => {
+                self.show(batch, plans);
                 Ok(())
             }
-            Err(failure) => Err((failure, writes)),
-        }
+            Err(failure) => {
+                self.ledger.forget();
+                for Waiting { order, .. } in &batch {
+                    // What it began in the ring has no row. Nobody knows its id.
+                    if let Act::Create { endpoint, .. } = &order.act {
+                        let _ = self.ring.remove(endpoint);
+                    }
+                }
+                Err((failure, batch))
+            }
+        };
+        self.under_way.0.lock().clear();
+        ran
     }
 
     /// Writes all of them into the database.
-    pub(super) fn transact(&mut self, writes: &[Write]) -> Result<Vec<Outcome>, Failure> {
+    pub fn transact(&mut self, batch: &mut [Waiting]) -> Result<Vec<Plan>, Failure> {
         let undone = |error: rusqlite::Error| Failure::Undone(store_error(&error));
-        let room = self.ring.room();
-        let mut places = room.max_endpoints.saturating_sub(room.lives);
+        let is_disk = batch.iter().any(|Waiting { order, .. }| order.is_disk);
+        let level = if is_disk { "FULL" } else { "NORMAL" };
+        self.database.connection.pragma_update(None, "synchronous", level).map_err(undone)?;
+        let Self { database, ring, ledger, keys, ended, under_way, .. } = self;
         let behavior = TransactionBehavior::Immediate;
-        let transaction = self.database.connection.transaction_with_behavior(behavior).map_err(undone)?;
-        for (endpoint, epoch) in &self.ended {
+        let transaction = database.connection.transaction_with_behavior(behavior).map_err(undone)?;
+        for (endpoint, epoch) in &*ended {
             resources::removed(&transaction, endpoint, *epoch).map_err(undone)?;
         }
-        let outcomes = writes.iter().map(|write| apply(&transaction, &self.ring, write, &mut places));
-        let outcomes = outcomes.collect::<rusqlite::Result<Vec<Outcome>>>().map_err(undone)?;
-        let changes = |outcome: &Outcome| matches!(outcome, Outcome::Created | Outcome::Removed { .. });
-        if !outcomes.iter().any(changes) {
-            return transaction.rollback().map_err(undone).map(|()| outcomes);
+        let plans = batch.iter_mut().map(|waiting| plan(&transaction, ring, ledger, keys, waiting, under_way));
+        let plans = plans.collect::<rusqlite::Result<Vec<Plan>>>().map_err(undone)?;
+        if !plans.iter().any(|plan| matches!(plan, Plan::Done(..))) {
+            transaction.rollback().map_err(undone)?;
+            // Rows that it made are not there.
+            ledger.forget();
+            return Ok(plans);
         }
-        transaction.execute("UPDATE meta SET batch = batch + 1", []).map_err(undone)?;
+        ledger.write(&transaction).map_err(undone)?;
+        transaction.execute("UPDATE meta SET batch = batch + 1, age = ?1", [keys.age()]).map_err(undone)?;
         transaction.commit().map_err(|error| {
             let why = store_error(&error);
             // A frame did not fit, so the last one, which makes a transaction of them, was not written.
             let is_undone = matches!(error.sqlite_error_code(), Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy));
             if is_undone { Failure::Undone(why) } else { Failure::Unsettled(why) }
         })?;
-        self.ended.clear();
-        Ok(outcomes)
+        ended.clear();
+        Ok(plans)
     }
 
     /// Takes what is committed to the ring, and answers.
-    fn show(&mut self, writes: Vec<Write>, outcomes: Vec<Outcome>) {
-        let failed = |error: &dyn std::fmt::Display| StoreError::Failed { why: error.to_string() };
+    fn show(&mut self, batch: Vec<Waiting>, plans: Vec<Plan>) {
+        let later = |error: &dyn std::fmt::Display| StoreError::Later { why: error.to_string() };
+        self.ledger.show();
         let mut removed = Vec::new();
-        for (write, outcome) in writes.into_iter().zip(outcomes) {
-            match (write, outcome) {
-                (Write::Create { done, .. }, Outcome::NoRoom) => done(Err(StoreError::NoRoom)),
-                (Write::Create { resource, endpoint, done }, _) => match self.ring.counter(&endpoint) {
-                    Ok(_) => done(Ok(())),
-                    // Other processes have taken the last places since.
-                    Err(EndpointError::Full { .. }) => {
-                        let undone = resources::delete(&self.database.connection, &resource.id);
-                        done(Err(undone.map_or_else(|error| store_error(&error), |_| StoreError::NoRoom)));
-                    }
-                    Err(error) => done(Err(failed(&error))),
-                },
-                (Write::Delete { done, .. }, Outcome::Removed { epoch: None }) => done(Ok(true)),
-                (Write::Delete { endpoint, done, .. }, Outcome::Removed { epoch: Some(epoch) }) => {
-                    match self.ring.remove(&endpoint) {
-                        Ok(_) => removed.push((endpoint, epoch, done)),
-                        Err(error) => done(Err(failed(&error))),
-                    }
+        for (Waiting { order, done }, plan) in batch.into_iter().zip(plans) {
+            let (answer, show) = match plan {
+                Plan::Refused(error) => {
+                    done(Err(error));
+                    continue;
                 }
-                (Write::Delete { done, .. }, _) => done(Ok(false)),
-            }
+                Plan::Replay(answer) => {
+                    done(Ok(Answered { answer, is_replay: true }));
+                    continue;
+                }
+                Plan::Done(answer, show) => (answer, show),
+            };
+            let shown = match (&order.act, show) {
+                (Act::Delete { endpoint, .. }, Show::Remove(Some(epoch))) => match self.ring.remove(endpoint) {
+                    Ok(_) => {
+                        removed.push((endpoint.clone(), epoch, answer, done));
+                        continue;
+                    }
+                    Err(error) => Err(later(&error)),
+                },
+                (Act::Hit { visitor, count, .. }, Show::Hit(hit)) => {
+                    if let Some(visitor) = visitor.as_ref().filter(|_| *count > 0) {
+                        self.ledger.note_visitor(hit, visitor);
+                    }
+                    Ok(())
+                }
+                _ => Ok(()),
+            };
+            done(shown.map(|()| Answered { answer, is_replay: false }));
         }
         if removed.is_empty() {
             return;
         }
-        let synced = self.ring.sync().map_err(|error| failed(&error));
-        for (endpoint, epoch, done) in removed {
+        let synced = self.ring.sync().map_err(|error| later(&error));
+        for (endpoint, epoch, answer, done) in removed {
             if synced.is_ok() {
                 self.ended.push((endpoint, epoch));
             }
-            done(synced.clone().map(|()| true));
+            done(synced.clone().map(|()| Answered { answer, is_replay: false }));
         }
     }
 
     /// Makes sure that a transaction whose commit failed is never found: commits another one in its place.
     pub fn settle(&mut self) -> rusqlite::Result<()> {
-        self.database.connection.execute("UPDATE meta SET age = age", []).map(drop)
+        self.database.connection.pragma_update(None, "synchronous", "FULL")?;
+        // It must change something: SQLite commits nothing otherwise, and overwrites nothing in its log.
+        self.database.connection.execute("UPDATE meta SET batch = batch + 1", []).map(drop)
+    }
+
+    /// Does what a killed server left: ends removals, shows the ledger, and begins the endpoints of resources that have none.
+    /// `endpoint_of` says where the hits of a resource are, and `is_made` whether an endpoint is of an id that a server made.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn recover(
+        &mut self,
+        endpoint_of: impl Fn(&str) -> Option<String>,
+        is_made: impl Fn(&str) -> bool,
+    ) -> Result<Recovered, OpenError> {
+        let Self { database, ring, ledger, .. } = self;
+        let in_ring = |error: &dyn std::fmt::Display| OpenError::Failed {
+            path: database.path().into(),
+            why: format!("a removal could not be ended in the ring: {error}"),
+        };
+        let mut recovered = Recovered::default();
+        let removals = resources::removals(&database.connection).map_err(|error| database.error(error))?;
+        for (endpoint, epoch) in &removals {
+            if ring.contains(endpoint) && ring.epoch(endpoint) <= *epoch {
+                ring.remove(endpoint).map_err(|error| in_ring(&error))?;
+                recovered.removals += 1;
+            }
+        }
+        if recovered.removals > 0 {
+            ring.sync().map_err(|error| in_ring(&error))?;
+        }
+        if !removals.is_empty() {
+            database.connection.execute("DELETE FROM removal", []).map_err(|error| database.error(error))?;
+        }
+        recovered.without_room = ledger.show_all(&database.connection).map_err(|error| database.error(error))?;
+        let mut endpoints = HashSet::new();
+        let begin = |id: &str| {
+            let Some(endpoint) = endpoint_of(id) else { return };
+            if !ring.contains(&endpoint) {
+                let begun = ring.counter(&endpoint);
+                recovered.begun += usize::from(begun.is_ok());
+                recovered.without_room += usize::from(begun.is_err());
+            }
+            endpoints.insert(endpoint);
+        };
+        resources::each_id(&database.connection, begin).map_err(|error| database.error(error))?;
+        for endpoint in ring.endpoints() {
+            if is_made(&endpoint) && !endpoints.contains(&endpoint) && ring.total_ever(&endpoint) == 0 {
+                ring.remove(&endpoint).map_err(|error| in_ring(&error))?;
+                recovered.uncommitted += 1;
+            }
+        }
+        Ok(recovered)
     }
 }
 
-/// Writes one of them; `places` is how many endpoints the ring still has room for.
-fn apply(
+/// Does an order within a transaction.
+fn plan(
     transaction: &Transaction<'_>,
     ring: &SharedRegistry,
-    write: &Write,
-    places: &mut u64,
-) -> rusqlite::Result<Outcome> {
-    match write {
-        Write::Create { .. } if *places == 0 => Ok(Outcome::NoRoom),
-        Write::Create { resource, .. } => {
-            *places -= 1;
-            resources::insert(transaction, resource).map(|()| Outcome::Created)
+    ledger: &mut Ledger,
+    keys: &Keys,
+    waiting: &mut Waiting,
+    under_way: &UnderWay,
+) -> rusqlite::Result<Plan> {
+    let Order { act, key, answer, .. } = &mut waiting.order;
+    if let Some(key) = key {
+        match keys.find(transaction, key)? {
+            Known::No => {}
+            Known::Done(answer) => return Ok(Plan::Replay(answer)),
+            Known::Other => return Ok(Plan::Refused(StoreError::KeyReused)),
         }
-        Write::Delete { id, endpoint, .. } => {
+    }
+    let (effect, show) = match act {
+        Act::Create { resource, endpoint } => {
+            under_way.add(endpoint);
+            match ring.counter(endpoint) {
+                Ok(_) => {}
+                Err(EndpointError::Full { .. }) => return Ok(Plan::Refused(StoreError::NoRoom)),
+                Err(error) => return Ok(Plan::Refused(StoreError::Failed { why: error.to_string() })),
+            }
+            resources::insert(transaction, resource)?;
+            (Effect::Created, Show::Nothing)
+        }
+        Act::Delete { id, endpoint } => {
+            under_way.add(endpoint);
             let has_row = resources::delete(transaction, id)?;
+            ledger.remove(transaction, endpoint)?;
             let epoch = ring.contains(endpoint).then(|| ring.epoch(endpoint));
+            if !has_row && epoch.is_none() {
+                return Ok(Plan::Refused(StoreError::Unknown));
+            }
             if let Some(epoch) = epoch {
                 resources::remove(transaction, endpoint, epoch)?;
             }
-            Ok(if has_row || epoch.is_some() { Outcome::Removed { epoch } } else { Outcome::Unknown })
+            (Effect::Deleted, Show::Remove(epoch))
         }
+        Act::Hit { endpoint, creates: false, .. } if !ring.contains(endpoint) => {
+            return Ok(Plan::Refused(StoreError::Unknown));
+        }
+        Act::Hit { endpoint, count, at, .. } => match ledger.hit(transaction, ring, endpoint, *count, *at)? {
+            Ok(hit) => (Effect::Counted { total: hit.total }, Show::Hit(hit)),
+            Err(error) => return Ok(Plan::Refused(error)),
+        },
+    };
+    let answer = std::mem::replace(answer, Box::new(|_| unreachable!("an order is answered once")))(effect);
+    if let Some(key) = key {
+        keys.keep(transaction, key, &answer)?;
     }
+    Ok(Plan::Done(answer, show))
 }
 
 /// What an error of SQLite is to the caller of a write.
@@ -198,9 +347,8 @@ pub fn store_error(error: &rusqlite::Error) -> StoreError {
     let why = error.to_string();
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Locked,
-        Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure | ErrorCode::ReadOnly | ErrorCode::CannotOpen) => {
-            StoreError::Disk { why }
-        }
+        Some(ErrorCode::DiskFull) => StoreError::Full,
+        Some(ErrorCode::SystemIoFailure | ErrorCode::ReadOnly | ErrorCode::CannotOpen) => StoreError::Disk { why },
         _ => StoreError::Failed { why },
     }
 }
@@ -212,46 +360,8 @@ pub struct Recovered {
     pub removals: usize,
     /// Resources whose endpoints it began.
     pub begun: usize,
-    /// Resources that the ring has no room for.
+    /// Endpoints that it removed, as the making of their resources was not committed.
+    pub uncommitted: usize,
+    /// Resources and endpoints of the ledger that the ring has no room for.
     pub without_room: usize,
-}
-
-/// Does what a killed server left: ends removals, and begins the endpoints of resources that have none. `endpoint_of` says where the
-/// hits of a resource are.
-///
-/// # Errors
-/// [`OpenError`].
-pub fn recover(
-    database: &mut Database,
-    ring: &SharedRegistry,
-    endpoint_of: impl Fn(&str) -> Option<String>,
-) -> Result<Recovered, OpenError> {
-    let in_ring = |database: &Database, error: &dyn std::fmt::Display| OpenError::Failed {
-        path: database.path().into(),
-        why: format!("a removal could not be ended in the ring: {error}"),
-    };
-    let mut recovered = Recovered::default();
-    let removals = resources::removals(&database.connection).map_err(|error| database.error(error))?;
-    for (endpoint, epoch) in &removals {
-        if ring.contains(endpoint) && ring.epoch(endpoint) <= *epoch {
-            ring.remove(endpoint).map_err(|error| in_ring(database, &error))?;
-            recovered.removals += 1;
-        }
-    }
-    if recovered.removals > 0 {
-        ring.sync().map_err(|error| in_ring(database, &error))?;
-    }
-    if !removals.is_empty() {
-        database.connection.execute("DELETE FROM removal", []).map_err(|error| database.error(error))?;
-    }
-    let begin = |id: &str| {
-        let Some(endpoint) = endpoint_of(id) else { return };
-        if !ring.contains(&endpoint) {
-            let begun = ring.counter(&endpoint);
-            recovered.begun += usize::from(begun.is_ok());
-            recovered.without_room += usize::from(begun.is_err());
-        }
-    };
-    resources::each_id(&database.connection, begin).map_err(|error| database.error(error))?;
-    Ok(recovered)
 }

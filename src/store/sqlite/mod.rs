@@ -10,6 +10,8 @@
 //! | `schema`, `1.sql` | the tables, and how earlier versions become this one |
 //! | `open` | which files are opened, made and refused |
 //! | `resources` | resources and removals as rows |
+//! | `keys` | what writes with a key were answered |
+//! | `ledger` | hits that the database decides on |
 //! | `commit` | one batch of writes: the transaction, then the ring |
 //! | `thread` | the queue, and what follows a commit that failed |
 //!
@@ -18,5 +20,7 @@
 pub mod schema;
 pub mod open;
 pub mod resources;
+pub mod keys;
+pub mod ledger;
 pub mod commit;
 pub mod thread;

@@ -32,6 +32,8 @@ use crate::time::clock::SteadyClock;
 
 /// How long another process may hold the lock of a writer, as the shell `sqlite3` does within a transaction.
 pub const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a reader waits, on a thread that answers requests.
+const MOMENT: Duration = Duration::from_millis(20);
 /// How long damage is looked for when a database is opened.
 const LOOK: Duration = Duration::from_millis(500);
 /// How many instructions of SQLite pass between two looks at the clock.
@@ -63,6 +65,11 @@ pub enum OpenError {
     },
     /// The file is missing, and the log of what was written to it last is there.
     Missing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Another process holds the lock of a writer.
+    Locked {
         /// The file.
         path: PathBuf,
     },
@@ -108,30 +115,64 @@ impl Database {
             Ok(_) => {}
         }
         refuse(path)?;
+        // From here on this process does not open the file itself: to close it would give back the locks that SQLite has.
         let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(error_of(path))?;
         // Until it is clear that the file may be changed. SQLite would write its log into it at the end.
         let config = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
         connection.set_db_config(config, true).map_err(error_of(path))?;
-        let version = schema::version(&connection).map_err(error_of(path))?;
-        if version > VERSION {
-            return Err(OpenError::Newer { path: path.into(), version });
+        // Once more, as the log may have other numbers.
+        let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+        let application = number("application_id").map_err(error_of(path))?;
+        let version = number("user_version").map_err(error_of(path))?;
+        accept(path, application, version)?;
+        let damage = look(&mut connection).and_then(|damage| match damage {
+            None if version == i64::from(VERSION) => schema::differs(&connection),
+            damage => Ok(damage),
+        });
+        if let Some(why) = damage.map_err(error_of(path))? {
+            return Err(OpenError::Damaged { path: path.into(), why });
         }
-        look(&mut connection).map_err(error_of(path)).and_then(|damage| match damage {
-            None => Ok(()),
-            Some(why) => Err(OpenError::Damaged { path: path.into(), why }),
-        })?;
         connection.set_db_config(config, false).map_err(error_of(path))?;
+        // A copy that was made by `VACUUM INTO` has another: its writers wait for readers.
+        let mode = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0));
+        let mode = mode.map_err(error_of(path))?;
+        if mode != "wal" {
+            return Err(OpenError::Failed {
+                path: path.into(),
+                why: format!("its journal mode stays {mode}, not WAL"),
+            });
+        }
         connection.pragma_update(None, "synchronous", "FULL").map_err(error_of(path))?;
         schema::migrate(&mut connection, STEPS).map_err(error_of(path))?;
         Ok(Self { connection, path: path.into() })
     }
 
-    /// Opens it once more, for reading alone.
+    /// Opens it once more, for reading alone. In a log for writers ahead a reader waits for nothing, so it does not wait for long.
     ///
     /// # Errors
     /// [`OpenError`].
     pub fn reader(&self) -> Result<Connection, OpenError> {
-        connect(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(error_of(&self.path))
+        let reader = connect(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(error_of(&self.path))?;
+        reader.busy_timeout(MOMENT).map_err(error_of(&self.path))?;
+        Ok(reader)
+    }
+
+    /// Opens it once more, for writing.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn again(&self) -> rusqlite::Result<Connection> {
+        connect(&self.path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+    }
+
+    /// Under which replica the ring shows the hits of the ledger.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn ledger(&self) -> Result<Replica, OpenError> {
+        let ledger = self.connection.query_row("SELECT ledger FROM meta", [], |row| row.get::<_, [u8; 16]>(0));
+        let number = u128::from_be_bytes(ledger.map_err(|error| self.error(error))?);
+        Ok(Replica { process: (number >> 64) as u64, sequence: number as u64 })
     }
 
     /// Which ring file belongs to it; `None` if none was made yet.
@@ -143,13 +184,17 @@ impl Database {
         ring.map_err(|error| self.error(error))
     }
 
-    /// Notes it.
+    /// Notes it. Removals of another ring are of no use in this one: they name its epochs.
     ///
     /// # Errors
     /// [`OpenError`].
-    pub fn set_ring(&self, ring: [u8; 16]) -> Result<(), OpenError> {
-        let set = self.connection.execute("UPDATE meta SET ring = ?1", [ring]);
-        set.map(drop).map_err(|error| self.error(error))
+    pub fn set_ring(&mut self, ring: [u8; 16]) -> Result<(), OpenError> {
+        let set = self.connection.transaction().and_then(|transaction| {
+            transaction.execute("DELETE FROM removal WHERE (SELECT ring FROM meta) IS NOT NULL", [])?;
+            transaction.execute("UPDATE meta SET ring = ?1", [ring])?;
+            transaction.commit()
+        });
+        set.map_err(|error| self.error(error))
     }
 
     /// What an error of SQLite says of this database.
@@ -173,15 +218,32 @@ fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
 
 fn error_of(path: &Path) -> impl Fn(rusqlite::Error) -> OpenError {
     move |error| {
-        let (path, why) = (path.into(), error.to_string());
+        let why = match &error {
+            rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),
+            error => error.to_string(),
+        };
+        let path = path.into();
         match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => OpenError::Damaged { path, why },
             // A schema that lacks what this version has, or a value that is not of its type.
             _ if matches!(error, rusqlite::Error::SqlInputError { .. } | rusqlite::Error::QueryReturnedNoRows) => {
                 OpenError::Damaged { path, why }
             }
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => OpenError::Locked { path },
             _ => OpenError::Failed { path, why },
         }
+    }
+}
+
+/// Refuses the numbers of another program, or of a later version.
+fn accept(path: &Path, application: i64, version: i64) -> Result<(), OpenError> {
+    if application != i64::from(APPLICATION) {
+        return Err(OpenError::Foreign { path: path.into() });
+    }
+    match u32::try_from(version) {
+        Ok(1..=VERSION) => Ok(()),
+        Ok(version) if version > VERSION => Err(OpenError::Newer { path: path.into(), version }),
+        _ => Err(OpenError::Damaged { path: path.into(), why: format!("its version is {version}") }),
     }
 }
 
@@ -190,6 +252,12 @@ fn refuse(path: &Path) -> Result<(), OpenError> {
     let failed = |error: io::Error| OpenError::Failed { path: path.into(), why: error.to_string() };
     let foreign = || OpenError::Foreign { path: path.into() };
     let data = fs::symlink_metadata(path).map_err(failed)?;
+    if data.is_symlink() {
+        return Err(OpenError::Failed {
+            path: path.into(),
+            why: "it is a link; give the directory that has the file".to_owned(),
+        });
+    }
     if !data.is_file() {
         return Err(foreign());
     }
@@ -203,14 +271,10 @@ fn refuse(path: &Path) -> Result<(), OpenError> {
     let mut head = [0; 100];
     file.read_exact(&mut head).map_err(|_| foreign())?;
     let number = |at: usize| u32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
-    let (version, application) = (number(60), number(68));
-    if &head[..16] != MAGIC || application != APPLICATION {
+    if &head[..16] != MAGIC {
         return Err(foreign());
     }
-    if version > VERSION {
-        return Err(OpenError::Newer { path: path.into(), version });
-    }
-    Ok(())
+    accept(path, number(68).into(), i64::from(number(60).cast_signed()))
 }
 
 /// Makes a database at `path`, where there is none.
@@ -273,7 +337,10 @@ fn sweep(path: &Path) -> io::Result<()> {
     beginning.push(".new-");
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        if entry.file_name().as_encoded_bytes().starts_with(beginning.as_encoded_bytes()) {
+        let name = entry.file_name();
+        let rest = name.as_encoded_bytes().strip_prefix(beginning.as_encoded_bytes()).unwrap_or_default();
+        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        if digits > 0 && [&b""[..], b"-wal", b"-shm", b"-journal"].contains(&&rest[digits..]) {
             fs::remove_file(entry.path())?;
         }
     }
@@ -313,6 +380,11 @@ impl fmt::Display for OpenError {
                 "{} is missing, but its log {} is there. Put the file back, or move the log away to begin anew",
                 path.display(),
                 log_of(path).display()
+            ),
+            Self::Locked { path } => write!(
+                f,
+                "{}: another process holds its lock, as `sqlite3` does within a transaction; end that, and start again",
+                path.display()
             ),
             Self::Owner { path, owner } => write!(
                 f,

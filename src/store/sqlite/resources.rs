@@ -1,6 +1,6 @@
 //! Resources and removals as rows of the database.
 //!
-//! Tests: `tests/python/integration/test_serve_resources.py`.
+//! Tests: `tests/store`.
 
 use rusqlite::{Connection, OptionalExtension, Row};
 

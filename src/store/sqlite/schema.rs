@@ -5,7 +5,7 @@
 //!
 //! Tests: below.
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
 /// `application_id`: "HITR".
 pub const APPLICATION: u32 = 0x4849_5452;
@@ -32,6 +32,25 @@ pub fn migrate(connection: &mut Connection, steps: &[&str]) -> rusqlite::Result<
         transaction.commit()?;
     }
     Ok(())
+}
+
+/// What is not as this version makes it, if anything is not. Others may have added tables and indices of their own.
+pub fn differs(connection: &Connection) -> rusqlite::Result<Option<String>> {
+    let mut right = Connection::open_in_memory()?;
+    migrate(&mut right, STEPS)?;
+    let mut tables = right.prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'table'")?;
+    let mut tables = tables.query([])?;
+    while let Some(table) = tables.next()? {
+        let (name, sql): (String, String) = (table.get(0)?, table.get(1)?);
+        let mut found =
+            connection.prepare_cached("SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ?1")?;
+        let found: Option<String> = found.query_row([&name], |row| row.get(0)).optional()?;
+        if found != Some(sql) {
+            return Ok(Some(format!("its table {name} is not the one of version {VERSION}")));
+        }
+    }
+    let rows: i64 = connection.query_row("SELECT count(*) FROM meta", [], |row| row.get(0))?;
+    Ok((rows != 1).then(|| format!("its table meta has {rows} rows")))
 }
 
 #[cfg(test)]

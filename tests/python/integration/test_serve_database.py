@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -10,7 +11,7 @@ import time
 
 import pytest
 
-from serving import PROGRAM, serving
+from serving import PROGRAM, serving, until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the server needs Linux")
 
@@ -96,6 +97,196 @@ def test_a_damaged_database_is_named(tmp_path, data):
     assert counted(tmp_path) == [1]
 
 
+def test_a_database_that_is_not_as_it_was_made_is_named(data):
+    database = sqlite3.connect(data / "hitring.db", isolation_level=None)
+    database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    whole = (data / "hitring.db").read_bytes()
+    for change, said in [
+        ("DROP TABLE removal", "removal"),
+        ("DELETE FROM meta", "meta"),
+        ("PRAGMA user_version = 0", "version is 0"),
+        ("PRAGMA user_version = -1", "version is -1"),
+        ("ALTER TABLE resource ADD COLUMN more TEXT", "resource"),
+    ]:
+        database.execute(change)
+        # In the log, and then in the file.
+        for _ in range(2):
+            line = refused(data)
+            assert "is damaged" in line and said in line and len(line) < 400, line
+            database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        database.close()
+        (data / "hitring.db").write_bytes(whole)
+        database = sqlite3.connect(data / "hitring.db", isolation_level=None)
+    # Tables of others are theirs.
+    database.execute("CREATE TABLE notes (a)")
+    database.close()
+    assert counted(data.parent) == [1]
+
+
+def test_a_copy_that_waits_for_readers_becomes_one_that_does_not(tmp_path, data):
+    database = sqlite3.connect(data / "hitring.db", isolation_level=None)
+    database.execute(f"VACUUM INTO '{tmp_path / 'copy'}'")
+    database.close()
+    for name in ("hitring.db-wal", "hitring.db-shm"):
+        (data / name).unlink(missing_ok=True)
+    (tmp_path / "copy").replace(data / "hitring.db")
+    os.chmod(data / "hitring.db", 0o600)
+    with serving(tmp_path, "--max-endpoints", "16") as server:
+        reader = sqlite3.connect(data / "hitring.db", isolation_level=None)
+        reader.execute("BEGIN")
+        assert reader.execute("SELECT count(*) FROM resource").fetchone() == (1,)
+        server.post("/resources", {"name": "more"}, 201)
+        reader.close()
+
+
+def test_a_link_is_not_followed(tmp_path, data):
+    (data / "hitring.db").rename(tmp_path / "away")
+    (data / "hitring.db").symlink_to(tmp_path / "away")
+    assert "is a link" in complaint(data)
+    assert (tmp_path / "away").stat().st_size > 0
+
+
+def test_files_of_others_are_left_alone(tmp_path, data):
+    (data / "hitring.db.new-backup").write_text("mine")
+    (data / "hitring.db.new-thoughts").mkdir()
+    (data / "hitring.db.new-123").write_text("of a server that was killed")
+    assert counted(tmp_path) == [1]
+    assert (data / "hitring.db.new-backup").read_text() == "mine" and not (data / "hitring.db.new-123").exists()
+    (data / "lock").write_text("my text\n")
+    assert "lock" in complaint(data) and (data / "lock").read_text() == "my text\n"
+
+
+def test_a_removal_of_a_former_ring_takes_nothing_from_another(tmp_path):
+    with serving(tmp_path, "--max-endpoints", "16") as server:
+        server.post("/hits", {"resource_id": "x"}, 202)
+        assert server.ask("DELETE", "/resources/x")[0] == 204
+        server.stop()
+    (tmp_path / "other").mkdir()
+    with serving(tmp_path / "other", "--max-endpoints", "16") as server:
+        server.post("/hits", {"resource_id": "x", "count": 500}, 202)
+        server.stop()
+    (tmp_path / "other" / "data" / "hits.ring").replace(tmp_path / "data" / "hits.ring")
+    with serving(tmp_path, "--max-endpoints", "16", "--new-ring") as server:
+        assert server.get("/hits/x")["count"] == 500
+
+
+def test_a_database_that_is_gone_takes_nothing(tmp_path):
+    with serving(tmp_path, "--max-endpoints", "16") as server:
+        server.post("/resources", {"name": "a"}, 201)
+        (tmp_path / "data" / "hitring.db").rename(tmp_path / "away")
+        assert until(lambda: server.get("/ready")["status"] == "degraded")
+        code, _, document = server.ask("POST", "/resources", '{"name": "b"}')
+        assert (code, document["type"]) == (503, "urn:hitring:problem:lost") and "hitring.db" in document["detail"]
+        assert server.post("/visits/home")["visits"] == 1
+        (tmp_path / "away").rename(tmp_path / "data" / "hitring.db")
+        assert until(lambda: server.get("/ready")["status"] == "ready")
+        server.post("/resources", {"name": "b"}, 201)
+        assert server.stop() == 0
+
+
+# A sync of the log that fails as often as the file $HITRING_FAILS says.
+FAILING_SYNC = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static int fails(int descriptor) {
+    char link[64], path[4096];
+    const char *counter = getenv("HITRING_FAILS");
+    snprintf(link, sizeof link, "/proc/self/fd/%d", descriptor);
+    ssize_t length = readlink(link, path, sizeof path - 1);
+    if (counter == NULL || length < 4 || strncmp(path + length - 4, "-wal", 4) != 0)
+        return 0;
+    int left = 0;
+    FILE *file = fopen(counter, "r+");
+    if (file == NULL)
+        return 0;
+    if (fscanf(file, "%d", &left) == 1 && left > 0) {
+        rewind(file);
+        fprintf(file, "%d     ", left - 1);
+    }
+    fclose(file);
+    return left > 0;
+}
+
+#define FAILING(name)                                                   \
+    int name(int descriptor) {                                          \
+        static int (*real)(int);                                        \
+        if (real == NULL)                                               \
+            real = (int (*)(int))dlsym(RTLD_NEXT, #name);               \
+        if (fails(descriptor)) {                                        \
+            errno = EIO;                                                \
+            return -1;                                                  \
+        }                                                               \
+        return real(descriptor);                                        \
+    }
+
+FAILING(fsync)
+FAILING(fdatasync)
+"""
+
+
+@pytest.fixture(scope="module")
+def failing_sync(tmp_path_factory):
+    """The environment of a server whose syncs fail, and the file that says how often."""
+    folder = tmp_path_factory.mktemp("failing")
+    (folder / "failing.c").write_text(FAILING_SYNC)
+    library = folder / "failing.so"
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, folder / "failing.c", "-ldl"], check=True, timeout=60)
+    fails = folder / "fails"
+    fails.write_text("0     ")
+    return {"LD_PRELOAD": str(library), "HITRING_FAILS": str(fails)}, fails
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_what_was_refused_after_a_sync_failed_never_comes(tmp_path, failing_sync, times):
+    environment, fails = failing_sync
+    options = ("--max-endpoints", "100")
+    with serving(tmp_path, *options, environment=environment) as server:
+        kept = server.post("/resources", {"name": "kept"}, 201)["resource_id"]
+        fails.write_text(f"{times}     ")
+        code, _, document = server.ask("POST", "/resources", '{"name": "refused"}')
+        assert (code, document["type"]) == (507, "urn:hitring:problem:disk"), document
+        assert fails.read_text().strip() == "0"
+        fails.write_text(f"{times}     ")
+        assert server.ask("DELETE", f"/resources/{kept}")[0] == 507
+        server.post("/hits", {"resource_id": kept, "count": 100}, 202)
+        # Another process looks, as `sqlite3` does.
+        database = sqlite3.connect(tmp_path / "data" / "hitring.db")
+        assert database.execute("SELECT name FROM resource").fetchall() == [("kept",)]
+        database.close()
+        later = [server.post("/resources", {"name": "later"}, 201)["resource_id"] for _ in range(3)]
+        assert server.get("/ready")["status"] == "ready"
+        server.stop(signal.SIGKILL)
+    with serving(tmp_path, *options) as server:
+        resources = server.get("/resources")["resources"]
+        assert [one["name"] for one in resources] == ["kept", "later", "later", "later"]
+        assert [one["resource_id"] for one in resources] == [kept, *later]
+        assert server.get(f"/hits/{kept}")["count"] == 100
+
+
+def test_a_server_that_waits_for_a_lock_ends_in_time(tmp_path):
+    with serving(tmp_path, "--max-endpoints", "8000") as server:
+        locker = sqlite3.connect(tmp_path / "data" / "hitring.db", isolation_level=None)
+        locker.execute("BEGIN IMMEDIATE")
+        head = b"POST /resources HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+        request = head + b'content-length: 12\r\n\r\n{"name":"x"}'
+        opened = [server.open() for _ in range(2_000)]
+        for one in opened:
+            one.sendall(request)
+        begun = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - begun < 11
+        for one in opened:
+            one.close()
+        locker.execute("ROLLBACK")
+        locker.close()
+
+
 def test_a_log_without_its_database_is_refused(tmp_path, data):
     assert (data / "hitring.db-wal").stat().st_size > 0
     (data / "hitring.db").rename(tmp_path / "away")
@@ -117,7 +308,11 @@ def test_a_ring_that_is_missing_is_not_made_silently(tmp_path, data):
     with serving(tmp_path / "other", "--max-endpoints", "16") as server:
         assert server.stop() == 0
     (tmp_path / "other" / "data" / "hits.ring").rename(data / "hits.ring")
-    assert "is not the ring" in complaint(data)
+    assert "is not the ring" in refused(data)
+    # A copy is another writer's, so it would be changed if it were opened for writing.
+    shutil.copy(data / "hits.ring", tmp_path / "copy")
+    (tmp_path / "copy").replace(data / "hits.ring")
+    assert "is not the ring" in refused(data)
     (data / "hits.ring").unlink()
     assert counted(tmp_path, "--new-ring") == [0]
     assert counted(tmp_path) == [0]
@@ -137,6 +332,7 @@ def test_a_directory_without_a_database_gets_one(tmp_path, data):
         (data / name).unlink(missing_ok=True)
     # Its resources are known by their hits.
     assert counted(tmp_path) == [1]
+    assert "no hitring.db" in (tmp_path / "server.log").read_text()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files to other users")

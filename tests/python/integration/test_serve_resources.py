@@ -156,6 +156,35 @@ def test_a_hit_beside_a_removal_makes_nothing(tmp_path):
         assert listed(server) == {}
 
 
+def test_a_resource_is_seen_whole_or_not_at_all(tmp_path):
+    """Whoever looks while resources are made and removed finds no nameless ones."""
+    with serving(tmp_path, "--max-endpoints", "6000", "--auto-create", "false") as server:
+        ended, made, wrong = threading.Event(), [make(server)], []
+
+        def look():
+            while not ended.is_set():
+                current = made[-1]
+                code, _, found = server.ask("GET", f"/resources/{current}")
+                wrong.extend([found] if code == 200 and found["name"] != "a page" else [])
+
+        def read():
+            while not ended.is_set():
+                wrong.extend(one for one in server.get("/resources")["resources"] if one["created_at"] is None)
+
+        readers = [threading.Thread(target=work) for work in (look, read)]
+        for reader in readers:
+            reader.start()
+        for _ in range(500):
+            assert server.ask("DELETE", f"/resources/{made[-1]}")[0] == 204
+            made.append(make(server))
+        ended.set()
+        for reader in readers:
+            reader.join(30)
+        assert wrong == []
+        # Later ones have higher ids.
+        assert made == sorted(made)
+
+
 def test_a_ring_without_room_makes_no_resource(tmp_path):
     with serving(tmp_path, "--max-endpoints", "2") as server:
         made = [make(server), make(server)]
@@ -235,6 +264,8 @@ def test_a_full_disk_is_told_and_nothing_is_made(tmp_path):
                     filler.flush()
             assert problem(server, "POST", "/resources", {"name": "x"}) == (507, "disk")
             assert problem(server, "DELETE", f"/resources/{made}") == (507, "disk")
+            ready = server.get("/ready")
+            assert ready["status"] == "degraded" and "disk is full" in ready["reasons"][0]
             # Hits need no room.
             for path in ("/visits/home", "/v1/counter/a/b/increment"):
                 server.post(path)
