@@ -5,7 +5,6 @@
 //! | a resource | `hits/ID` | `ID`: 1 to 1,000 bytes |
 //! | a page | `visits/PAGE` | `PAGE`: 1 to 1,000 bytes |
 //! | a counter | `counter/TYPE/ID` | `TYPE`: 1 to 64 of `A-Z a-z 0-9 _ . -`; `ID`: 1 to 900 bytes |
-//!
 //! | any of them, and those of other processes | itself | 1 to 1,024 bytes |
 //!
 //! A type has no slash, so the second slash ends it, and an id may have any characters. Two different requests never mean the

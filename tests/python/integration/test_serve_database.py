@@ -246,27 +246,41 @@ def failing_sync(tmp_path_factory):
 def test_what_was_refused_after_a_sync_failed_never_comes(tmp_path, failing_sync, times):
     environment, fails = failing_sync
     options = ("--max-endpoints", "100")
-    with serving(tmp_path, *options, environment=environment) as server:
-        kept = server.post("/resources", {"name": "kept"}, 201)["resource_id"]
+
+    def refused(server, method, path, body=None):
         fails.write_text(f"{times}     ")
-        code, _, document = server.ask("POST", "/resources", '{"name": "refused"}')
+        code, _, document = server.ask(method, path, body)
         assert (code, document["type"]) == (507, "urn:hitring:problem:disk"), document
         assert fails.read_text().strip() == "0"
-        fails.write_text(f"{times}     ")
-        assert server.ask("DELETE", f"/resources/{kept}")[0] == 507
+
+    def names(server):
+        return [one["name"] for one in server.get("/resources")["resources"]]
+
+    with serving(tmp_path, *options, environment=environment) as server:
+        kept = server.post("/resources", {"name": "kept"}, 201)["resource_id"]
+        refused(server, "POST", "/resources", '{"name": "refused"}')
+        server.stop(signal.SIGKILL)
+    with serving(tmp_path, *options, environment=environment) as server:
+        assert names(server) == ["kept"]
+        refused(server, "DELETE", f"/resources/{kept}")
         server.post("/hits", {"resource_id": kept, "count": 100}, 202)
-        # Another process looks, as `sqlite3` does.
-        database = sqlite3.connect(tmp_path / "data" / "hitring.db")
-        assert database.execute("SELECT name FROM resource").fetchall() == [("kept",)]
-        database.close()
-        later = [server.post("/resources", {"name": "later"}, 201)["resource_id"] for _ in range(3)]
+        server.stop(signal.SIGKILL)
+    with serving(tmp_path, *options, environment=environment) as server:
+        assert (names(server), server.get(f"/hits/{kept}")["count"]) == (["kept"], 100)
+        refused(server, "POST", "/resources", '{"name": "refused"}')
+        assert server.get("/ready")["status"] == "degraded"
+        # Another process looks, as `sqlite3` does. When it ends, it must find that the server has the database.
+        look = (
+            "import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute('SELECT name FROM resource').fetchall())"
+        )
+        command = [sys.executable, "-c", look, tmp_path / "data" / "hitring.db"]
+        assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "[('kept',)]\n"
+        for _ in range(3):
+            server.post("/resources", {"name": "later"}, 201)
         assert server.get("/ready")["status"] == "ready"
         server.stop(signal.SIGKILL)
     with serving(tmp_path, *options) as server:
-        resources = server.get("/resources")["resources"]
-        assert [one["name"] for one in resources] == ["kept", "later", "later", "later"]
-        assert [one["resource_id"] for one in resources] == [kept, *later]
-        assert server.get(f"/hits/{kept}")["count"] == 100
+        assert names(server) == ["kept", "later", "later", "later"]
 
 
 def test_a_server_that_waits_for_a_lock_ends_in_time(tmp_path):
