@@ -6,6 +6,7 @@
 //! | `time` | times as requests write them |
 //! | `last` | how far back a question looks |
 //! | `range` | which seconds are asked for, and what the ring knows of them |
+//! | `ids` | ids of resources |
 //! | `resources` | resources that are made, listed and removed |
 //!
 //! A hit is in the ring file before its function returns: the slot first, then the total. The file's pages belong to the kernel,
@@ -17,15 +18,16 @@ pub mod name;
 pub mod time;
 pub mod last;
 pub mod range;
+pub mod ids;
 pub mod resources;
 
 use std::fmt;
 use std::sync::Arc;
 
+use self::ids::Ids;
 use self::last::Last;
 use self::name::Name;
 use self::range::{Counted, Range};
-use self::resources::Ids;
 use crate::cell::outcome::{Outcome, Outcomes};
 use crate::error::{EndpointError, QueryError};
 use crate::shared::{SharedRegistry, SharedRoom};

@@ -11,12 +11,11 @@
 //!
 //! Tests: `tests/python/integration/test_serve_resources.py`.
 
-use uuid::{ContextV7, Uuid};
+use uuid::Uuid;
 
 use super::name::{Name, NameError};
 use super::{Refusal, Service};
 use crate::store::{Act, Answer, Answered, Key, Order, Resource};
-use crate::sync::Mutex;
 use crate::time::Timestamp;
 
 /// A resource, however it was made.
@@ -28,26 +27,6 @@ pub struct Listed {
     pub name: String,
     /// When it was made; `None` if its first hit made it.
     pub created: Option<Timestamp>,
-}
-
-/// Makes ids: UUIDs of version 7, each higher than those before it, also where the clock is set back.
-#[derive(Debug)]
-pub struct Ids(Mutex<(Timestamp, ContextV7)>);
-
-impl Ids {
-    /// No id was made yet.
-    #[must_use]
-    pub fn new() -> Self {
-        Self(Mutex::new((Timestamp::ZERO, ContextV7::new())))
-    }
-
-    /// The next one, at `now`.
-    fn next(&self, now: Timestamp) -> String {
-        let (latest, context) = &mut *self.0.lock();
-        *latest = now.max(*latest);
-        let time = uuid::Timestamp::from_unix(&*context, latest.secs(), latest.subsec_nanos());
-        Uuid::new_v7(time).to_string()
-    }
 }
 
 impl Service {
