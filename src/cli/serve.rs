@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::escape::shown;
 use super::failure::{Failure, told};
-use crate::server::{self, Says, ServerError, Settings};
+use crate::server::{self, Durability, Limits, Says, ServerError, Settings};
 use crate::service::LARGER;
 
 /// Count hits over HTTP. Counts survive kill -9 and restarts.
@@ -32,13 +32,25 @@ pub(super) struct Args {
     #[arg(long, value_name = "SECONDS", default_value = "300", env = "HITRING_WINDOW",
           value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
     window: u32,
-    /// How many names there is room for, when the file is made [default: 10000]
+    /// How many places for names the file is made with [default: 20000]. A name takes one, and another one if it has hits on the
+    /// disk or with a key
     #[arg(long, value_name = "N", env = "HITRING_MAX_ENDPOINTS", value_parser = clap::value_parser!(u32).range(1..))]
     max_endpoints: Option<u32>,
     /// Whether the first hit of a resource makes it. If not, POST /resources does, and hits of others are refused
     #[arg(long, value_name = "BOOL", default_value = "true", action = clap::ArgAction::Set, env = "HITRING_AUTO_CREATE",
           value_parser = clap::builder::BoolishValueParser::new())]
     auto_create: bool,
+    /// What a write survives before it is answered, unless it says so itself (Prefer: durability=...)
+    #[arg(long, value_name = "LEVEL", default_value = "process", env = "HITRING_DURABILITY",
+          value_parser = ["process", "disk"])]
+    durability: String,
+    /// For how many seconds of a running server a write with a key is answered as the first time
+    #[arg(long, value_name = "SECONDS", default_value = "86400", env = "HITRING_KEY_AGE")]
+    key_age: u32,
+    /// Of how many writes with a key the answers are kept
+    #[arg(long, value_name = "N", default_value = "1000000", env = "HITRING_MAX_KEYS",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    max_keys: u32,
     /// Start although hits.ring is missing, or is not the one that belongs to hitring.db. All counts of the former are lost
     #[arg(long)]
     new_ring: bool,
@@ -54,6 +66,8 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
         window: Duration::from_secs(args.window.into()),
         max_endpoints: args.max_endpoints,
         auto_create: args.auto_create,
+        durability: if args.durability == "disk" { Durability::Disk } else { Durability::Process },
+        keys: Limits { age: Duration::from_secs(args.key_age.into()), most: args.max_keys.into() },
         new_ring: args.new_ring,
     };
     server::run(&settings, said).map_err(|error| match error {

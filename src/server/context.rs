@@ -5,6 +5,7 @@
 use std::sync::OnceLock;
 
 use super::aside::Aside;
+use super::durability::Durability;
 use super::sending::Sending;
 use super::tally::Tally;
 use crate::service::Service;
@@ -22,6 +23,8 @@ pub struct Context {
     pub scrapes: Aside,
     /// Large answers on their way.
     pub sending: Sending,
+    /// What writes survive that do not ask for a durability themselves.
+    pub durability: Durability,
     /// The OpenAPI document.
     pub document: Vec<u8>,
     ending: OnceLock<()>,
@@ -29,13 +32,14 @@ pub struct Context {
 
 impl Context {
     /// A server that is not ending.
-    pub fn new(service: Service, tally: Tally, document: Vec<u8>) -> Self {
+    pub fn new(service: Service, tally: Tally, document: Vec<u8>, durability: Durability) -> Self {
         Self {
             service,
             tally,
             aside: Aside::new(),
             scrapes: Aside::new(),
             sending: Sending::new(),
+            durability,
             document,
             ending: OnceLock::new(),
         }

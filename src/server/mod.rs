@@ -18,6 +18,7 @@
 //! | `http` | the routes |
 //! | `aside` | answers that take long |
 //! | `sending` | answers that are large |
+//! | `durability` | what writes survive |
 //! | `tally` | what was done, for `GET /metrics` |
 //! | `context` | all of that together, for the routes |
 //!
@@ -28,6 +29,7 @@
 pub mod aside;
 pub mod sending;
 pub mod tally;
+pub mod durability;
 pub mod context;
 pub mod http;
 mod start;
@@ -43,8 +45,10 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::context::Context;
+pub use self::durability::Durability;
 use crate::error::SharedError;
 use crate::store::data::{DataDirectory, DataError};
+pub use crate::store::sqlite::keys::Limits;
 use crate::store::sqlite::open::OpenError;
 
 /// How long requests under way may take after the first signal.
@@ -64,10 +68,15 @@ pub struct Settings {
     pub workers: usize,
     /// The window of the ring.
     pub window: Duration,
-    /// How many names the ring has room for; `None` is 10,000, or as many as the file has that is there.
+    /// How many places the ring has for names; `None` is 20,000, or as many as the file has that is there. A name takes one, and another
+    /// one if it has hits on the disk or with a key.
     pub max_endpoints: Option<u32>,
     /// Whether the first hit of a resource makes it.
     pub auto_create: bool,
+    /// What writes survive that do not ask for a durability themselves.
+    pub durability: Durability,
+    /// How long the answers to writes with a key are kept, and how many.
+    pub keys: Limits,
     /// Whether a ring that the database knows may be missing, or be another one.
     pub new_ring: bool,
 }
@@ -136,7 +145,7 @@ async fn serve(settings: &Settings, says: &(impl Fn(Says) + Sync)) -> Result<(),
     let data = DataDirectory::take(&settings.data, &bound.to_string()).map_err(ServerError::Data)?;
     let service = start::open(settings, &data, says)?;
     let tally = http::tally().expect("no two routes are one, and names of metrics are as Prometheus wants them");
-    let context = Arc::new(Context::new(service, tally, http::document()));
+    let context = Arc::new(Context::new(service, tally, http::document(), settings.durability));
     let listen_to = |kind| signal(kind).map_err(ServerError::System);
     let (mut terminate, mut interrupt) = (listen_to(SignalKind::terminate())?, listen_to(SignalKind::interrupt())?);
     let connections =

@@ -16,10 +16,11 @@ use crate::service::resources::{endpoint_of, is_made};
 use crate::shared::{Inspection, SharedRegistry};
 use crate::store::data::DataDirectory;
 use crate::store::sqlite::commit::Committer;
-use crate::store::sqlite::keys::Limits;
 use crate::store::sqlite::open::Database;
 use crate::store::sqlite::thread::{QUEUE, SqliteStore};
 
+/// The places of a new ring, for 10,000 names that also have hits of the ledger.
+const PLACES: u32 = 20_000;
 /// After which time a step is told.
 const LONG: Duration = Duration::from_secs(1);
 
@@ -41,7 +42,7 @@ pub fn open(settings: &Settings, data: &DataDirectory, says: &(impl Fn(Says) + S
         if known != Some(ring.lineage()) {
             database.set_ring(ring.lineage())?;
         }
-        let mut committer = Committer::new(database, Arc::clone(&ring), Limits::default())?;
+        let mut committer = Committer::new(database, Arc::clone(&ring), settings.keys)?;
         let recovered = committer.recover(|id| endpoint_of(id).ok(), is_made)?;
         Ok((committer, recovered))
     });
@@ -67,7 +68,7 @@ fn ring(settings: &Settings, data: &DataDirectory, known: Option<[u8; 16]>) -> R
         }
     }
     let mut ring = SharedRegistry::builder().window(settings.window);
-    if let Some(max_endpoints) = settings.max_endpoints {
+    if let Some(max_endpoints) = settings.max_endpoints.or_else(|| (!path.exists()).then_some(PLACES)) {
         ring = ring.max_endpoints(max_endpoints);
     }
     ring.create(&path).map_err(ServerError::Ring)

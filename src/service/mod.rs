@@ -186,14 +186,8 @@ impl Service {
         self.said(recorded)
     }
 
-    /// Counts hits of the resource `name`, which are made by their first hit if the server is to do so.
-    ///
-    /// # Errors
-    /// As [`record`](Self::record); [`Refusal::Unknown`] if there is no such resource.
-    pub fn hit(&self, name: &Name, hit: &Hit<'_>) -> Result<(), Refusal> {
-        if self.auto_create {
-            return self.record(name, hit);
-        }
+    /// The same, if there is such a name.
+    fn record_known(&self, name: &Name, hit: &Hit<'_>) -> Result<(), Refusal> {
         self.check()?;
         let visitor = hit.visitor.map(str::as_bytes);
         match self.ring.record_known(name.endpoint(), visitor, hit.at, hit.count) {
@@ -221,12 +215,22 @@ impl Service {
         Refusal::Full { room: self.ring.room() }
     }
 
-    /// Counts hits under `name`, and answers how many it has had ever.
+    /// Whether the first hit of a resource makes it.
+    #[must_use]
+    pub fn creates(&self) -> bool {
+        self.auto_create
+    }
+
+    /// Counts hits under `name`, and answers how many it has had ever. A name that there is none of is made if it `creates`.
     ///
     /// # Errors
-    /// As [`record`](Self::record).
-    pub fn increment(&self, name: &Name, hit: &Hit<'_>) -> Result<u64, Refusal> {
-        self.record(name, hit)?;
+    /// As [`record`](Self::record); [`Refusal::Unknown`] if there is no such name and none is made.
+    pub fn increment(&self, name: &Name, hit: &Hit<'_>, creates: bool) -> Result<u64, Refusal> {
+        if creates {
+            self.record(name, hit)?;
+        } else {
+            self.record_known(name, hit)?;
+        }
         Ok(self.ring.total_ever(name.endpoint()))
     }
 

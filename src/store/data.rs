@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `lock` | the server that runs | a write lock for as long as the server lives; its text is the process id and the address |
 //! | `hits.ring` | the kernel's page cache | all counts; other processes may have it open, too |
-//! | `hitring.db`, and `-wal` and `-shm` beside it | the thread that commits | resources, and removals that are under way |
+//! | `hitring.db`, and `-wal` and `-shm` beside it | the thread that commits | resources, hits that it decides on, keys, and removals that are under way |
 //!
 //! The lock is of the open file (`F_OFD_SETLK`), so it ends with the process, however that ends, and no other file of the
 //! process that is closed gives it back.

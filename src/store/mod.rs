@@ -60,7 +60,6 @@ pub enum Act {
         endpoint: String,
     },
     /// Count hits of `endpoint`.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no route asks for it yet"))]
     Hit {
         /// Where they count.
         endpoint: String,

@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use axum::http::{HeaderMap, Method};
 use percent_encoding::percent_decode_str;
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 
@@ -34,6 +35,10 @@ pub struct Ask<'a> {
     /// What the path has in the places of names, decoded.
     pub path: &'a [&'a str],
     pub query: &'a str,
+    pub method: &'a Method,
+    /// The path as it was sent.
+    pub target: &'a str,
+    pub headers: &'a HeaderMap,
     pub media_type: Option<&'a [u8]>,
     pub body: &'a [u8],
 }

@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::ask::{Ask, By, Hits, Time, some};
+use super::later::Answered;
 use super::problem::Problem;
 use super::reply::Reply;
-use super::schema;
+use super::{schema, write};
 use crate::service::Hit;
 use crate::service::name::Name;
 
@@ -53,14 +54,28 @@ pub struct Unique<'a> {
     request_body(content = Option<Increment>, description = "Without a body 1 is added."),
     responses((status = 200, description = "The amount is added.", body = Value)),
 )]
-pub fn increment(ask: Ask<'_>) -> Result<Reply, Problem> {
+pub fn increment(ask: Ask<'_>) -> Result<Answered, Problem> {
     let [] = ask.query([])?;
     let Increment { amount: Hits(count), visitor, timestamp } = ask.body_or_default()?;
     let [kind, id] = [ask.path[0], ask.path[1]];
     let name = Name::counter(kind, id)?;
     let visitor = visitor.as_ref().map(|By(visitor)| &**visitor);
-    let value = ask.service().increment(&name, &Hit { count, at: timestamp.map(|Time(at)| at), visitor })?;
-    Ok(Reply::json(200, &Value { r#type: kind, id, value }))
+    let hit = Hit { count, at: timestamp.map(|Time(at)| at), visitor };
+    write::hit(
+        ask,
+        &name,
+        &hit,
+        true,
+        |value| counted(kind, id, value),
+        || {
+            let (kind, id) = (kind.to_owned(), id.to_owned());
+            move |value| counted(&kind, &id, value)
+        },
+    )
+}
+
+fn counted(kind: &str, id: &str, value: u64) -> Reply {
+    Reply::json(200, &Value { r#type: kind, id, value })
 }
 
 /// All that was ever added to a counter.
@@ -72,8 +87,7 @@ pub fn increment(ask: Ask<'_>) -> Result<Reply, Problem> {
 pub fn value(ask: Ask<'_>) -> Result<Reply, Problem> {
     let [] = ask.query([])?;
     let [kind, id] = [ask.path[0], ask.path[1]];
-    let value = ask.service().total(&Name::counter(kind, id)?)?;
-    Ok(Reply::json(200, &Value { r#type: kind, id, value }))
+    Ok(counted(kind, id, ask.service().total(&Name::counter(kind, id)?)?))
 }
 
 /// About how many different visitors a counter had.

@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::ask::{Ask, By, Hits, Time, some};
+use super::later::Answered;
 use super::problem::Problem;
 use super::reply::Reply;
-use super::schema;
+use super::{schema, write};
 use crate::service::Hit;
 use crate::service::name::Name;
 use crate::service::range::Range;
@@ -70,13 +71,24 @@ pub struct Period {
     request_body = NewHits,
     responses((status = 202, description = "The hits are counted.", body = Accepted)),
 )]
-pub fn record(ask: Ask<'_>) -> Result<Reply, Problem> {
+pub fn record(ask: Ask<'_>) -> Result<Answered, Problem> {
     let [] = ask.query([])?;
     let NewHits { resource_id, count: Hits(count), timestamp, visitor } = ask.body()?;
     let name = Name::resource(&resource_id)?;
     let visitor = visitor.as_ref().map(|By(visitor)| &**visitor);
-    ask.service().hit(&name, &Hit { count, at: timestamp.map(|Time(at)| at), visitor })?;
-    Ok(Reply::json(202, &Accepted { resource_id: &resource_id, accepted: count }))
+    let hit = Hit { count, at: timestamp.map(|Time(at)| at), visitor };
+    let accepted = move |id: &str| Reply::json(202, &Accepted { resource_id: id, accepted: count });
+    write::hit(
+        ask,
+        &name,
+        &hit,
+        ask.service().creates(),
+        |_| accepted(&resource_id),
+        || {
+            let id = resource_id.clone().into_owned();
+            move |_| accepted(&id)
+        },
+    )
 }
 
 /// How many hits a resource had in a period.

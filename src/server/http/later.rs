@@ -6,11 +6,15 @@ use tokio::sync::oneshot;
 
 use super::problem::Problem;
 use super::reply::Reply;
+use crate::server::durability::Durability;
 use crate::service::Refusal;
 use crate::store;
 
 /// Gives an answer.
-pub struct Answer(oneshot::Sender<Result<Reply, Problem>>);
+pub struct Answer {
+    sender: oneshot::Sender<Result<Reply, Problem>>,
+    asked: Option<Durability>,
+}
 
 /// The answer that is waited for.
 pub struct Later(oneshot::Receiver<Result<Reply, Problem>>);
@@ -23,17 +27,20 @@ pub enum Answered {
     Later(Later),
 }
 
-/// An answer that is not given yet, from both sides.
-pub fn later() -> (Answer, Later) {
+/// An answer that is not given yet, from both sides, to a write that asked for a durability.
+pub fn later(asked: Option<Durability>) -> (Answer, Later) {
     let (sender, receiver) = oneshot::channel();
-    (Answer(sender), Later(receiver))
+    (Answer { sender, asked }, Later(receiver))
 }
 
 impl Answer {
     /// Gives it.
     pub fn give(self, done: Result<store::Answered, Refusal>) {
         // A client that has gone is not waiting any more.
-        let _ = self.0.send(done.map(|done| Reply::of_kept(done.answer)).map_err(Problem::from));
+        let Self { sender, asked } = self;
+        let reply =
+            |store::Answered { answer, is_replay }| Reply { applied: asked, is_replay, ..Reply::of_kept(answer) };
+        let _ = sender.send(done.map(reply).map_err(Problem::from));
     }
 }
 

@@ -11,6 +11,7 @@
 //! | `reply`, `problem` | answers, and why there is none |
 //! | `ask` | a request, read and checked |
 //! | `later` | answers that wait for the disk |
+//! | `write` | how sure a write has to be, and its key |
 //! | `hits`, `resources`, `counters`, `visits`, `queries`, `health` | the handlers |
 //! | `schema`, `openapi` | what the handlers say of themselves |
 //!
@@ -23,6 +24,7 @@ pub mod reply;
 pub mod problem;
 pub mod ask;
 mod later;
+mod write;
 mod schema;
 mod hits;
 mod resources;
@@ -55,6 +57,7 @@ use self::problem::{Kind, Problem};
 use self::reply::Reply;
 use super::aside::{Busy, WAITING};
 use super::context::Context;
+use super::durability::Durability;
 use super::sending::NoRoom;
 use super::tally::Tally;
 use crate::service::Service;
@@ -226,7 +229,8 @@ fn answer(
     let path: Vec<&str> = path.iter().map(|(_, value)| value).collect();
     let media_type = parts.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
     let query = parts.uri.query().unwrap_or_default();
-    let ask = Ask { context, path: &path, query, media_type, body };
+    let (method, target, headers) = (&parts.method, parts.uri.path(), &parts.headers);
+    let ask = Ask { context, path: &path, query, method, target, headers, media_type, body };
     // A fault of the server ends a request, not the connection.
     catch_unwind(AssertUnwindSafe(|| handler(ask))).unwrap_or_else(|_| Err(failed()))
 }
@@ -296,6 +300,16 @@ fn response(reply: Reply, body: Body) -> Response {
     if let Some(seconds) = reply.retry_after {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
+    if let Some(durability) = reply.applied {
+        let applied = match durability {
+            Durability::Process => "durability=process",
+            Durability::Disk => "durability=disk",
+        };
+        response.headers_mut().insert("preference-applied", HeaderValue::from_static(applied));
+    }
+    if reply.is_replay {
+        response.headers_mut().insert("idempotency-replayed", HeaderValue::from_static("true"));
+    }
     // Paths are percent-encoded.
     if let Some(Ok(location)) = reply.location.map(HeaderValue::try_from) {
         response.headers_mut().insert(LOCATION, location);
@@ -323,7 +337,7 @@ mod tests {
         let committer = Committer::new(database, Arc::clone(&ring), Limits::default()).expect("it is whole");
         let store = SqliteStore::start(committer, 9).expect("it starts");
         let service = Service::new(ring, Box::new(store), true);
-        let context = Context::new(service, tally().expect("names that fit"), document());
+        let context = Context::new(service, tally().expect("names that fit"), document(), Durability::Process);
         let router = router(Arc::new(context));
         let document: serde_json::Value = serde_json::from_slice(&document()).expect("it is JSON");
         let paths = document["paths"].as_object().expect("paths");

@@ -14,7 +14,7 @@ use super::schema;
 const REFUSAL: &str = "Nothing was done, and `detail` says what to change. 400: the request does not fit this document, or its \
     range ends before it begins. 404: there is no such name. 405: the route has no such method. 408: the body did not come in 10 \
     seconds. 409: the request fits, but not this server's clock or counts. 413: the body has more than 65,536 bytes. 415: the \
-    body is not application/json. 500: the server failed. 503: the server is busy, and the header Retry-After says for how \
+    body is not application/json. 422: the Idempotency-Key was used for another request. 500: the server failed. 503: the server is busy, and the header Retry-After says for how \
     many seconds; or the ring file is lost. 507: the file has no room for another name, or some visitors found none.";
 
 /// What the handlers say, with what is true of all.
@@ -22,7 +22,11 @@ pub fn completed(mut document: OpenApi) -> OpenApi {
     document.info = InfoBuilder::new()
         .title("hitring")
         .version(env!("CARGO_PKG_VERSION"))
-        .description(Some("Counts hits, and answers how many there were in the last seconds."))
+        .description(Some(
+            "Counts hits, and answers how many there were in the last seconds.\n\nEvery write takes `Prefer: durability=process|disk` \
+             (RFC 7240), which is answered by `Preference-Applied`, and `Idempotency-Key`: with a key it is done once, a replay is \
+             answered as the first time with `Idempotency-Replayed: true`, and another request under the key is refused with 422.",
+        ))
         .license(Some(LicenseBuilder::new().name("MIT OR Apache-2.0").identifier(Some("MIT OR Apache-2.0")).build()))
         .build();
     let seconds = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1));

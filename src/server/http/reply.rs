@@ -4,6 +4,7 @@
 
 use serde::Serialize;
 
+use crate::server::durability::Durability;
 use crate::store::Answer;
 
 /// What goes back.
@@ -19,6 +20,10 @@ pub struct Reply {
     pub retry_after: Option<u32>,
     /// The path of what was made.
     pub location: Option<String>,
+    /// The durability that was asked for, and is reached.
+    pub applied: Option<Durability>,
+    /// Whether it is the answer of an earlier request with the same key.
+    pub is_replay: bool,
 }
 
 impl Reply {
@@ -30,7 +35,16 @@ impl Reply {
 
     /// A body of `media_type`.
     pub fn of(status: u16, media_type: &'static str, body: Vec<u8>) -> Self {
-        Self { status, media_type: Some(media_type), body, close: false, retry_after: None, location: None }
+        Self {
+            status,
+            media_type: Some(media_type),
+            body,
+            close: false,
+            retry_after: None,
+            location: None,
+            applied: None,
+            is_replay: false,
+        }
     }
 
     /// The same, for a store to keep.
@@ -43,7 +57,7 @@ impl Reply {
     pub fn of_kept(Answer { status, headers, body }: Answer) -> Self {
         let location = headers.into_iter().find(|(name, _)| name == "location").map(|(_, location)| location);
         let media_type = (!body.is_empty()).then_some("application/json");
-        Self { status, media_type, body, close: false, retry_after: None, location }
+        Self { media_type, location, ..Self::of(status, "", body) }
     }
 
     /// An answer without a body.

@@ -10,6 +10,7 @@ use super::later::{Later, later};
 use super::problem::Problem;
 use super::reply::Reply;
 use super::schema;
+use super::write::Wants;
 use crate::service::name::Name;
 use crate::service::resources::Listed;
 use crate::service::time;
@@ -60,12 +61,13 @@ impl From<Listed> for Resource {
 pub fn create(ask: Ask<'_>) -> Result<Later, Problem> {
     let [] = ask.query([])?;
     let NewResource { name: Called(name) } = ask.body()?;
-    let (answer, later) = later();
+    let Wants { key, asked, .. } = ask.wants()?;
+    let (answer, later) = later(asked);
     let made = |listed: Listed| {
         let location = Some(format!("/resources/{}", listed.id));
         Reply { location, ..Reply::json(201, &Resource::from(listed)) }.kept()
     };
-    ask.service().create_resource(name, None, made, |done| answer.give(done))?;
+    ask.service().create_resource(name, key, made, |done| answer.give(done))?;
     Ok(later)
 }
 
@@ -113,8 +115,9 @@ pub fn find(ask: Ask<'_>) -> Result<Reply, Problem> {
 pub fn delete(ask: Ask<'_>) -> Result<Later, Problem> {
     let [] = ask.query([])?;
     let id = ask.path[0];
-    let (answer, later) = later();
     let name = Name::resource(id)?;
-    ask.service().delete_resource(id, &name, None, || Reply::empty(204).kept(), |done| answer.give(done))?;
+    let Wants { key, asked, .. } = ask.wants()?;
+    let (answer, later) = later(asked);
+    ask.service().delete_resource(id, &name, key, || Reply::empty(204).kept(), |done| answer.give(done))?;
     Ok(later)
 }

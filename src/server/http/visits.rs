@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::ask::{Ask, By, some};
+use super::later::Answered;
 use super::problem::Problem;
 use super::reply::Reply;
-use super::schema;
+use super::{schema, write};
 use crate::service::Hit;
 use crate::service::name::Name;
 
@@ -40,12 +41,12 @@ fn answer(visits: u64) -> Reply {
     request_body(content = Option<Visit>, description = "Without a body the visitor is not known."),
     responses((status = 200, description = "The visit is counted.", body = Visits)),
 )]
-pub fn visit(ask: Ask<'_>) -> Result<Reply, Problem> {
+pub fn visit(ask: Ask<'_>) -> Result<Answered, Problem> {
     let [] = ask.query([])?;
     let Visit { visitor } = ask.body_or_default()?;
     let visitor = visitor.as_ref().map(|By(visitor)| &**visitor);
     let name = Name::page(ask.path[0])?;
-    Ok(answer(ask.service().increment(&name, &Hit { count: 1, at: None, visitor })?))
+    write::hit(ask, &name, &Hit { count: 1, at: None, visitor }, true, answer, || answer)
 }
 
 /// All visits of a page ever; 0 for one that has had none.

@@ -17,7 +17,7 @@ use axum::body::Body;
 use axum::http::Request;
 use hitring::SharedRegistry;
 use hitring::server::context::Context;
-use hitring::server::http;
+use hitring::server::{Durability, http};
 use hitring::service::Service;
 use hitring::store::sqlite::commit::Committer;
 use hitring::store::sqlite::keys::Limits;
@@ -69,7 +69,7 @@ fn place() -> &'static Place {
         let committer = Committer::new(database, Arc::clone(&ring), Limits::default()).expect("it is whole");
         let store = SqliteStore::start(committer, 9).expect("it starts");
         let service = Service::new(ring, Box::new(store), true);
-        let context = Context::new(service, http::tally().expect("names that fit"), http::document());
+        let context = Context::new(service, http::tally().expect("names that fit"), http::document(), Durability::Process);
         let context = Arc::new(context);
         let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime");
         Place { runtime, router: http::router(Arc::clone(&context)), context }
