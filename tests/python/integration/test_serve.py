@@ -348,7 +348,7 @@ def test_what_cannot_start_says_so_in_one_line(tmp_path):
         assert f"process {server.process.pid} at http://{server.address}" in line
     code, line = failed(*anywhere, "--data", tmp_path / "data", "--max-endpoints", "30000")
     assert code == 1 and line.count("\n") == 1, line
-    assert "max_endpoints 10000, not 20000" in line and "hitring compact" in line and "leave the option out" in line, (
+    assert "max_endpoints 20000, not 30000" in line and "hitring compact" in line and "leave the option out" in line, (
         line
     )
     code, line = failed(*anywhere, "--data", tmp_path / "data", "--window", "60")
