@@ -289,6 +289,22 @@ fn hits_of_the_ledger_are_counted_once_and_refused_as_others() {
         Act::Hit { endpoint: endpoint("v"), count: 1, at: None, visitor: Some("ann".to_owned()), creates: true };
     assert_eq!(done(&mut committer, visit, None), Ok(("1".to_owned(), false)));
     assert_eq!(ring.uniques_ever(&endpoint("v")), Ok(1));
+    // A replay notes the visitor again, and counts nothing.
+    let visit = |visitor: &str| Act::Hit {
+        endpoint: endpoint("v"),
+        count: 1,
+        at: None,
+        visitor: Some(visitor.to_owned()),
+        creates: true,
+    };
+    let mut batch = vec![waiting(visit("ben"), key("v", "")).0];
+    assert!(committer.transact(&mut batch).is_ok());
+    drop(committer);
+    let mut committer = folder.committer(&ring);
+    recovered(&mut committer);
+    assert_eq!((counted(&ring, "v"), ring.uniques_ever(&endpoint("v"))), ((2, 2), Ok(1)));
+    assert_eq!(done(&mut committer, visit("ben"), key("v", "")), Ok(("2".to_owned(), true)));
+    assert_eq!((counted(&ring, "v"), ring.uniques_ever(&endpoint("v"))), ((2, 2), Ok(2)));
 }
 
 #[test]

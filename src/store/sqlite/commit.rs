@@ -193,6 +193,10 @@ impl Committer {
                     continue;
                 }
                 Plan::Replay(answer) => {
+                    // A kill after the commit may have kept it from being noted. Twice is as good as once.
+                    if let Act::Hit { endpoint, visitor: Some(visitor), at, .. } = &order.act {
+                        self.ledger.note_again(&self.ring, endpoint, visitor, *at);
+                    }
                     done(Ok(Answered { answer, is_replay: true }));
                     continue;
                 }

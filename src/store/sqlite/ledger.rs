@@ -170,6 +170,16 @@ impl Ledger {
         self.shared.note_visitor(hit.entry, visitor.as_bytes(), hit.tick);
     }
 
+    /// The same for hits of `endpoint` at `at`, or now, that were shown before.
+    pub fn note_again(&self, ring: &SharedRegistry, endpoint: &str, visitor: &str, at: Option<Timestamp>) {
+        if ring.contains(endpoint)
+            && let Ok(entry) = self.shared.entry(endpoint)
+            && let Ok(tick) = self.shared.check(entry, at, 0, |_| 0)
+        {
+            self.shared.note_visitor(entry, visitor.as_bytes(), tick);
+        }
+    }
+
     /// The batch is not committed: rows that it made are not there.
     pub fn forget(&mut self) {
         self.pending.clear();

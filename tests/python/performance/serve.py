@@ -1,0 +1,152 @@
+"""What the server's disk costs: writes that are on the disk, writes with a key, hits beside them, and starts.
+
+    python tests/python/performance/serve.py [--seconds 5] [--rounds 5]
+
+Needs ``wrk`` (Debian: wrk) and a machine that does nothing else. 64 connections write to 1,000 names, each level in
+turn; the figures are medians of the rounds. Then a server is started beside 100,000 resources, and beside 100,000
+endpoints whose hits the database decided on: with the ring that shows them, and with a new one. It asserts nothing:
+figures depend on the machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+import platform
+import re
+import signal
+import sqlite3
+import statistics
+import subprocess
+import sysconfig
+import tempfile
+import threading
+import time
+
+PROGRAM = pathlib.Path(sysconfig.get_path("scripts"), "hitring")
+UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
+
+LUA = """
+math.randomseed(os.time())
+local disk, keyed = %s, %s
+local run, n = tostring(math.random(1000000000)), 0
+request = function()
+  n = n + 1
+  local headers = {["Host"] = "x"}
+  if disk then headers["Prefer"] = "durability=disk" end
+  if keyed then headers["Idempotency-Key"] = run .. "-" .. n end
+  return wrk.format("POST", "/v1/counter/bench/" .. math.random(1000) .. "/increment", headers)
+end
+"""
+
+LEVELS = {
+    "process": (False, False),
+    "disk": (True, False),
+    "key": (False, True),
+    "key and disk": (True, True),
+}
+
+
+class Server:
+    """A server with one worker, and the time that it took to start."""
+
+    def __init__(self, data, *options):
+        command = [PROGRAM, "serve", "--listen", "127.0.0.1:0", "--workers", "1", "--data", data, *options]
+        begun = time.perf_counter()
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE)
+        line = self.process.stdout.readline().decode()
+        self.took = time.perf_counter() - begun
+        self.address = line.split()[-1]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(60)
+        self.process.stdout.close()
+
+
+def load(folder, address, level, seconds, connections=64):
+    """Return requests a second, and the milliseconds that 99 of 100 took at most."""
+    script = folder / f"{level.replace(' ', '-')}.lua"
+    script.write_text(LUA % tuple(str(flag).lower() for flag in LEVELS[level]))
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", script, address]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "Non-2xx" not in text, text
+    number, unit = re.search(r"99%\s+([\d.]+)(us|ms|s)", text).groups()
+    return float(re.search(r"Requests/sec:\s+([\d.]+)", text)[1]), float(number) * UNITS[unit]
+
+
+def writes(folder, seconds, rounds):
+    print(f"{'64 connections, 1,000 names':<34} {'writes/s':>10} {'p99 ms':>8}")
+    with Server(folder / "writes") as server:
+        load(folder, server.address, "process", 1)
+        found = {level: [] for level in LEVELS}
+        for _ in range(rounds):
+            for level, rows in found.items():
+                rows.append(load(folder, server.address, level, seconds))
+        for level, rows in found.items():
+            rate, p99 = (statistics.median(column) for column in zip(*rows))
+            print(f"{level:<34} {rate:>10,.0f} {p99:>8.2f}")
+        beside, alone = [], []
+        for _ in range(rounds):
+            alone.append(load(folder, server.address, "process", seconds, connections=4)[1])
+            other = threading.Thread(target=load, args=(folder, server.address, "disk", seconds + 1))
+            other.start()
+            time.sleep(0.5)
+            beside.append(load(folder, server.address, "process", seconds, connections=4)[1])
+            other.join()
+        print(f"{'process, 4 connections, alone':<34} {'':>10} {statistics.median(alone):>8.2f}")
+        print(f"{'the same beside 64 of disk':<34} {'':>10} {statistics.median(beside):>8.2f}")
+
+
+def started(data, *options):
+    """Return the seconds that a server takes to listen."""
+    with Server(data, *options) as server:
+        return server.took
+
+
+def starts(folder, rounds):
+    many = 100_000
+    options = ("--max-endpoints", str(2 * many))
+    resources = folder / "resources"
+    made = started(resources, *options)
+    print(f"a start with a new ring of {2 * many:,} places: {made:.2f} s")
+    numbers = f"WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {many})"
+    with sqlite3.connect(resources / "hitring.db") as database:
+        database.execute(f"{numbers} INSERT INTO resource SELECT printf('%032d', i), 'name ' || i, i FROM n")
+    database.close()
+    first = started(resources)
+    again = statistics.median(started(resources) for _ in range(rounds))
+    print(f"{many:,} resources: {first:.2f} s once, as their endpoints begin; then {again:.2f} s")
+    ledger = folder / "ledger"
+    started(ledger, *options)
+    now = int(time.time())
+    with sqlite3.connect(ledger / "hitring.db") as database:
+        database.execute(f"{numbers} INSERT INTO endpoint SELECT i, 'counter/bench/' || i, 0, 3 FROM n")
+        database.execute(
+            f"{numbers} INSERT INTO cell SELECT i, 0, 0, 0, 0, {now} - s.t, 1 FROM n,"
+            " (SELECT 1 AS t UNION SELECT 2 UNION SELECT 3) AS s"
+        )
+    database.close()
+    first = started(ledger)
+    again = statistics.median(started(ledger) for _ in range(rounds))
+    print(
+        f"{many:,} endpoints of the ledger, 300,000 cells: {first:.2f} s once, as their lives begin; then {again:.2f} s"
+    )
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    print(f"{platform.platform()}, Python {platform.python_version()}")
+    with tempfile.TemporaryDirectory(prefix="hitring-serve-") as folder:
+        writes(pathlib.Path(folder), options.seconds, options.rounds)
+        starts(pathlib.Path(folder), options.rounds)
+
+
+if __name__ == "__main__":
+    main()
