@@ -214,6 +214,7 @@ def test_a_full_queue_refuses_with_a_time_and_does_nothing(tmp_path):
     with serving(tmp_path, "--max-endpoints", "8000") as server:
         locker = sqlite3.connect(tmp_path / "data" / "hitring.db", isolation_level=None)
         locker.execute("BEGIN IMMEDIATE")
+        begun = time.monotonic()
         body = json.dumps({"name": "x"}).encode()
         request = (
             b"POST /resources HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\n"
@@ -225,14 +226,16 @@ def test_a_full_queue_refuses_with_a_time_and_does_nothing(tmp_path):
         # Hits do not wait for the database.
         assert server.post("/visits/home")["visits"] == 1
         locker.execute("ROLLBACK")
+        took = time.monotonic() - begun
         answers = [rest(one) for one in opened]
         for one in opened:
             one.close()
         made = sum(status(answer) == 201 for answer in answers)
         refused = [answer for answer in answers if status(answer) != 201]
         assert all(status(answer) == 503 and b"\r\nretry-after: 1\r\n" in answer for answer in refused)
-        # What the queue holds, and the one or the thousand that the thread had taken.
-        assert 4_096 < made <= 4_096 + 1_024 and made + len(refused) == many
+        # What the queue holds, and the one or the thousand that the thread had taken. After 5 seconds it gives up.
+        assert made <= 4_096 + 1_024 and made + len(refused) == many
+        assert made > 4_096 or took > 4
         assert locker.execute("SELECT count(*) FROM resource").fetchone() == (made,)
         locker.close()
 
