@@ -7,6 +7,7 @@ use std::time::Duration;
 use hitring::shared::{Inspection, LedgerEntry, SharedLedger, Wanted, compact};
 use hitring::{EndpointError, ManualClock, Outcome, Registry, Replica, SharedRegistry, Tick, Writer};
 
+use super::exchange::alone;
 use super::processes::{fork, random, signal, wait};
 use super::{Folder, MINUTE, Made, START, at, made, small};
 
@@ -117,6 +118,10 @@ fn opened(made: &Made, path: &Path) -> SharedRegistry {
 
 #[test]
 fn files_that_follow_have_them() {
+    alone(carried);
+}
+
+fn carried() {
     let made = made();
     let (folder, ring) = (&made.folder, made.path());
     {
