@@ -23,8 +23,8 @@
 //!
 //! One process at a time has the ledger of a file; its caller sees to that. Other processes count in the file meanwhile.
 //!
-//! **Progress.** `check`, `count`, `total` and `raise` are wait-free. `entry` is lock-free for an endpoint that the ledger has; for
-//! another it waits for merges.
+//! **Progress.** `check`, `count`, `total` and `raise` are wait-free. `entry` is wait-free for an endpoint that the ledger has; for
+//! another it takes the lock of merges, and does not wait for it.
 //!
 //! Tests: `tests/shared/ledger.rs`, `tests/models/shared.rs`.
 
@@ -40,6 +40,7 @@ use crate::cell::form::Cell;
 use crate::cell::outcome::Outcome;
 use crate::cell::writer::Writer;
 use crate::error::{EndpointError, SharedError};
+use crate::events::{Event, EventKind};
 use crate::sketch::hyperloglog::hash::murmur;
 use crate::sync::Ordering;
 use crate::time::{Tick, Timestamp};
@@ -49,6 +50,22 @@ use crate::time::{Tick, Timestamp};
 pub struct SharedLedger {
     core: Arc<Core>,
     writer: Writer,
+}
+
+/// Why an endpoint has no entry.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum NoEntry {
+    /// The endpoint cannot be made.
+    Endpoint(EndpointError),
+    /// Another process has the lock of the file.
+    InUse,
+}
+
+impl From<EndpointError> for NoEntry {
+    fn from(error: EndpointError) -> Self {
+        Self::Endpoint(error)
+    }
 }
 
 /// An endpoint in a ledger.
@@ -74,28 +91,49 @@ impl SharedRegistry {
 }
 
 impl SharedLedger {
-    /// The entry of `endpoint`. Both are made if they are not there.
+    /// The entry of `endpoint`. Both lives are made if they are not there, or none of them.
     ///
     /// # Errors
-    /// [`EndpointError`] if the name is not possible, or there is no room for two lives.
-    pub fn entry(&self, endpoint: &str) -> Result<LedgerEntry, EndpointError> {
+    /// [`NoEntry::Endpoint`] if the name is not possible, or there is no room; [`NoEntry::InUse`] if another process has the file's
+    /// lock, as one that merges.
+    pub fn entry(&self, endpoint: &str) -> Result<LedgerEntry, NoEntry> {
         let (core, lives) = (&*self.core, self.core.lives());
-        let own = core.begin(endpoint)?;
-        let found = || core.book().merged(own).find(|other| other.writer() == Some(self.writer));
-        let entry = |ledger: Life<'_>| LedgerEntry { own: own.index(), ledger: ledger.index() };
-        if let Some(ledger) = found() {
-            return Ok(entry(ledger));
+        super::core::check_name(endpoint)?;
+        let entry = |own: Life<'_>, ledger: Life<'_>| LedgerEntry { own: own.index(), ledger: ledger.index() };
+        if let Some(own) = core.alive(endpoint)
+            && let Some(ledger) = self.found(own)
+        {
+            return Ok(entry(own, ledger));
         }
-        // Without the lock, which a merge has for long, nothing is made.
-        let full = || EndpointError::Full { max_endpoints: lives.capacity() };
-        let Ok(Some(_changing)) = core.file.change() else { return Err(full()) };
-        if let Some(ledger) = found() {
-            return Ok(entry(ledger));
+        let full = || NoEntry::Endpoint(EndpointError::Full { max_endpoints: lives.capacity() });
+        let Ok(Some(_changing)) = core.file.change_now() else { return Err(NoEntry::InUse) };
+        let own = core.alive(endpoint);
+        if let Some(own) = own
+            && let Some(ledger) = self.found(own)
+        {
+            return Ok(entry(own, ledger));
         }
-        let name = lives.names.get(own.name()).ok_or_else(full)?;
-        let ledger = lives.begin_merged(name).map_err(|Full| full())?;
+        // Both places, before either is taken.
+        let wanted = 1 + usize::from(own.is_none());
+        let mut kept = lives.tail.keep(wanted, lives.capacity()).ok_or_else(full)?;
+        let name = lives.names.find_or_insert(core.hash(endpoint), endpoint).map_err(|Full| full())?;
+        let ledger = lives.begin_merged_kept(name, &mut kept).map_err(|Full| full())?;
+        let own = lives.begin_kept(name, &mut kept).map_err(|Full| full())?;
         own.link(ledger, self.writer, own.epoch());
-        Ok(entry(ledger))
+        if wanted > 1 {
+            core.watch.emit(EventKind::EndpointCreated, || Event::EndpointCreated { endpoint: endpoint.into() });
+        }
+        Ok(entry(own, ledger))
+    }
+
+    fn found<'a>(&'a self, own: Life<'a>) -> Option<Life<'a>> {
+        self.core.book().merged(own).find(|other| other.writer() == Some(self.writer))
+    }
+
+    /// How many ticks a ring has: two ticks so far apart have one slot.
+    #[must_use]
+    pub fn slots(&self) -> u64 {
+        self.core.geometry().slots() as u64
     }
 
     /// What would become of `amount` hits at `at`, or now: the tick in which they count, or why they do not. `pending` says how many

@@ -88,7 +88,7 @@ pub use self::{
     changed::{Changed, Marks},
     handle::SharedHandle,
     inspect::{Inspection, Line, Report},
-    ledger::{LedgerEntry, SharedLedger},
+    ledger::{LedgerEntry, NoEntry, SharedLedger},
     limits::SharedLimiter,
     metrics::SharedRoom,
     registry::SharedRegistry,

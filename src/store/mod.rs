@@ -170,6 +170,8 @@ pub enum StoreError {
     Busy,
     /// Another process holds the lock of the database.
     Locked,
+    /// Another process holds the lock of the ring file.
+    RingLocked,
     /// The ring has no room for another endpoint.
     NoRoom,
     /// The disk is full.
@@ -221,6 +223,9 @@ impl fmt::Display for StoreError {
             Self::Busy => f.write_str("too many writes wait for the disk; try again later"),
             Self::Locked => f.write_str(
                 "another process holds the lock of hitring.db, as `sqlite3` does within a transaction; end that, and try again",
+            ),
+            Self::RingLocked => f.write_str(
+                "another process holds the lock of hits.ring, as one that merges into it, so a new name cannot be made; try again",
             ),
             Self::NoRoom => f.write_str("the ring file has no room for another name"),
             Self::Full => f.write_str("the disk is full; make room on it"),

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use hitring::shared::{Inspection, LedgerEntry, SharedLedger, Wanted, compact};
+use hitring::shared::{Inspection, LedgerEntry, NoEntry, SharedLedger, Wanted, compact};
 use hitring::{EndpointError, ManualClock, Outcome, Registry, Replica, SharedRegistry, Tick, Writer};
 
 use super::exchange::alone;
@@ -213,9 +213,12 @@ fn without_room_nothing_is_shown() {
     let registry = small().max_endpoints(3).create(folder.file("hits.ring")).expect("it can be made");
     let ledger = ledger(&registry);
     raised(&ledger, "/a", 5);
-    assert_eq!(ledger.entry("/b"), Err(EndpointError::Full { max_endpoints: 3 }));
+    assert_eq!(ledger.entry("/b"), Err(NoEntry::Endpoint(EndpointError::Full { max_endpoints: 3 })));
     assert_eq!(["/a", "/b"].map(|name| registry.total_ever(name)), [5, 0]);
-    assert_eq!(ledger.entry(""), Err(EndpointError::Name { length: 0 }));
+    // The last place is left to a name that needs no other.
+    assert!(!registry.contains("/b"));
+    assert_eq!(registry.record_hit("/c", 1), Ok(Outcome::Counted));
+    assert_eq!(ledger.entry(""), Err(NoEntry::Endpoint(EndpointError::Name { length: 0 })));
 }
 
 #[test]

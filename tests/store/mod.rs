@@ -308,6 +308,80 @@ fn hits_of_the_ledger_are_counted_once_and_refused_as_others() {
 }
 
 #[test]
+fn no_hits_are_no_cells_however_far_ahead() {
+    let folder = Folder::new();
+    let ring = folder.ring(20);
+    let mut committer = folder.committer(&ring);
+    done(&mut committer, hit("a", 5), None).expect("it counts");
+    for second in (0..100).chain([8_300_000_000]) {
+        let none =
+            Act::Hit { endpoint: endpoint("a"), count: 0, at: Some(at(START + second)), visitor: None, creates: true };
+        assert_eq!(done(&mut committer, none, None), Ok(("5".to_owned(), false)));
+    }
+    assert_eq!(done(&mut committer, hit("a", 1), None), Ok(("6".to_owned(), false)));
+    assert_eq!(done(&mut committer, hit("none", 0), None), Ok(("0".to_owned(), false)));
+    assert!(ring.contains(&endpoint("none")), "its name is made");
+    let cells = "SELECT count(*) FROM cell";
+    let cells: i64 = committer.database.connection.query_row(cells, [], |row| row.get(0)).expect("a number");
+    drop(committer);
+    folder.recover(&ring);
+    assert_eq!((cells, counted(&ring, "a")), (1, (6, 6)));
+}
+
+/// Holds the lock of those who merge into a ring, as one that is stopped in the middle of it.
+fn merging(ring: &SharedRegistry) -> std::fs::File {
+    use std::os::fd::AsRawFd;
+    let file = std::fs::OpenOptions::new().read(true).write(true).open(ring.path()).expect("it is there");
+    // SAFETY: zeroes are a valid `flock`, which is plain numbers; the descriptor is open.
+    let locked = unsafe {
+        let mut lock: libc::flock = std::mem::zeroed();
+        lock.l_type = libc::F_WRLCK as libc::c_short;
+        (lock.l_start, lock.l_len) = (1, 1);
+        libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw const lock)
+    };
+    assert_eq!(locked, 0);
+    file
+}
+
+#[test]
+fn a_process_that_merges_for_long_holds_up_new_names_alone() {
+    let folder = Folder::new();
+    let ring = folder.ring(60);
+    let mut committer = folder.committer(&ring);
+    done(&mut committer, hit("known", 1), None).expect("it counts");
+    let lock = merging(&ring);
+    let names: Vec<String> = (0..20).map(|number| number.to_string()).collect();
+    let (mut batch, told): (Vec<Waiting>, Vec<Told>) = names.iter().map(|name| waiting(hit(name, 1), None)).unzip();
+    let (last, last_told) = waiting(hit("known", 1), None);
+    batch.push(last);
+    assert!(committer.run(batch).is_ok());
+    assert_eq!(end(&last_told), Ok(200));
+    for (name, told) in names.iter().zip(&told) {
+        assert_eq!((end(told), ring.contains(&endpoint(name))), (Err(StoreError::RingLocked), false));
+    }
+    drop(lock);
+    assert_eq!(done(&mut committer, hit("0", 1), None), Ok(("1".to_owned(), false)));
+}
+
+#[test]
+fn a_replay_that_asks_for_the_disk_gets_it() {
+    let folder = Folder::new();
+    let ring = folder.ring(20);
+    let mut committer = folder.committer(&ring);
+    let commits = |committer: &Committer| -> i64 {
+        committer.database.connection.query_row("SELECT batch FROM meta", [], |row| row.get(0)).expect("a number")
+    };
+    done(&mut committer, hit("a", 1), key("k", "")).expect("it counts");
+    let before = commits(&committer);
+    let (mut waiting, told) = waiting(hit("a", 1), key("k", ""));
+    waiting.order.is_disk = false;
+    assert!(committer.run(vec![waiting]).is_ok() && end(&told) == Ok(200));
+    assert_eq!(commits(&committer), before);
+    done(&mut committer, hit("a", 1), key("k", "")).expect("it was done");
+    assert_eq!((commits(&committer), counted(&ring, "a")), (before + 1, (1, 1)));
+}
+
+#[test]
 fn a_name_that_another_process_removed_begins_anew() {
     let folder = Folder::new();
     let ring = folder.ring(20);
@@ -410,6 +484,7 @@ fn a_commit_that_failed_is_settled_before_anything_is_answered() {
     committer.database.connection.commit_hook(Some(fails)).expect("a hook");
     let store = SqliteStore::start(committer, 9).expect("it starts");
     let told = sent(&store, create("a"));
+    let hits = sent(&store, hit("hit", 1));
     while store.check() != Err(StoreError::Unsettled) {
         std::thread::sleep(Duration::from_millis(1));
     }
@@ -418,7 +493,9 @@ fn a_commit_that_failed_is_settled_before_anything_is_answered() {
     assert!(matches!(end(&told), Err(StoreError::Failed { .. })));
     assert_eq!((left.load(Ordering::Relaxed), end(&sent(&store, create("c")))), (0, Ok(201)));
     assert_eq!(store.resources("", 9), Ok(vec![resource("c")]));
+    let _ = end(&hits);
     assert!(!ring.contains(&endpoint("a")));
+    assert_eq!(ring.contains(&endpoint("hit")), counted(&ring, "hit") == (1, 1), "a refused name is not made");
 }
 
 #[derive(Clone, Debug)]
@@ -429,7 +506,8 @@ enum Step {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let ago = prop_oneof![3 => Just(0), 1 => 0..100u64];
+    // A ring of a minute has 80 slots.
+    let ago = prop_oneof![6 => Just(0), 2 => 0..200u64, 1 => Just(80), 1 => Just(160)];
     let hit = (0..4u8, 0..9u64, ago, proptest::option::of(0..6u8), any::<bool>())
         .prop_map(|(id, count, ago, key, creates)| Step::Hit { id, count, ago, key, creates });
     let step = prop_oneof![1 => (0..4u8).prop_map(Step::Create), 1 => (0..4u8).prop_map(Step::Delete), 6 => hit];

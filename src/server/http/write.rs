@@ -82,14 +82,21 @@ pub fn hit<K: FnOnce(u64) -> Reply + Send + 'static>(
 /// The durability that is preferred. Of two the first counts.
 fn preferred(headers: &HeaderMap) -> Option<Durability> {
     let lines = headers.get_all("prefer").into_iter().filter_map(|line| line.to_str().ok());
-    for preference in lines.flat_map(|line| line.split(',')) {
+    // What is in quotes is cut nowhere.
+    let mut is_quoted = false;
+    let mut ends = move |letter: char| {
+        is_quoted ^= letter == '"';
+        letter == ',' && !is_quoted
+    };
+    for preference in lines.flat_map(|line| line.split(&mut ends).collect::<Vec<_>>()) {
         // What follows a semicolon says more of the preference, and none of this one is known.
         let (name, value) =
             preference.split(';').next().unwrap_or_default().split_once('=').unwrap_or((preference, ""));
         if !name.trim().eq_ignore_ascii_case("durability") {
             continue;
         }
-        let value = value.trim().trim_matches('"');
+        let value = value.trim();
+        let value = value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value);
         return Durability::ALL.into_iter().find(|durability| durability.as_str() == value);
     }
     None
@@ -133,6 +140,8 @@ mod tests {
             (&["respond-async, Durability = \"disk\"; more=1, wait=10"], Some(Durability::Disk)),
             (&["wait=10", "durability=process", "durability=disk"], Some(Durability::Process)),
             (&["durability=tape"], None),
+            (&["foo=\"a, durability=disk\""], None),
+            (&["durability=\"\"disk\"\""], None),
             (&["durability"], None),
             (&["x-durability=disk", "return=minimal"], None),
             (&[], None),

@@ -135,7 +135,7 @@ impl Committer {
                 Ok(())
             }
             Err(failure) => {
-                self.ledger.forget();
+                self.ledger.forget(&self.ring);
                 for Waiting { order, .. } in &batch {
                     // What it began in the ring has no row. Nobody knows its id.
                     if let Act::Create { endpoint, .. } = &order.act {
@@ -158,15 +158,19 @@ impl Committer {
         let Self { database, ring, ledger, keys, ended, under_way, .. } = self;
         let behavior = TransactionBehavior::Immediate;
         let transaction = database.connection.transaction_with_behavior(behavior).map_err(undone)?;
+        ledger.begin();
         for (endpoint, epoch) in &*ended {
             resources::removed(&transaction, endpoint, *epoch).map_err(undone)?;
         }
         let plans = batch.iter_mut().map(|waiting| plan(&transaction, ring, ledger, keys, waiting, under_way));
         let plans = plans.collect::<rusqlite::Result<Vec<Plan>>>().map_err(undone)?;
-        if !plans.iter().any(|plan| matches!(plan, Plan::Done(..))) {
+        // A replay that asks for the disk may be of a write that did not.
+        let is_to_commit = |(plan, Waiting { order, .. }): (&Plan, &Waiting)| {
+            matches!(plan, Plan::Done(..)) || matches!(plan, Plan::Replay(_)) && order.is_disk
+        };
+        if !plans.iter().zip(&*batch).any(is_to_commit) {
             transaction.rollback().map_err(undone)?;
-            // Rows that it made are not there.
-            ledger.forget();
+            ledger.roll_back(ring);
             return Ok(plans);
         }
         ledger.write(&transaction).map_err(undone)?;
@@ -232,11 +236,22 @@ impl Committer {
         }
     }
 
+    /// What is kept of a write that was done, if `order` is one.
+    pub fn replay(&self, order: &Order) -> Option<Answer> {
+        match self.keys.find(&self.database.connection, order.key.as_ref()?) {
+            Ok(Known::Done(answer)) => Some(answer),
+            _ => None,
+        }
+    }
+
     /// Makes sure that a transaction whose commit failed is never found: commits another one in its place.
     pub fn settle(&mut self) -> rusqlite::Result<()> {
         self.database.connection.pragma_update(None, "synchronous", "FULL")?;
         // It must change something: SQLite commits nothing otherwise, and overwrites nothing in its log.
-        self.database.connection.execute("UPDATE meta SET batch = batch + 1", []).map(drop)
+        self.database.connection.execute("UPDATE meta SET batch = batch + 1", [])?;
+        // A sync that failed may have left what lies before it in the log off the disk, too. It waits for no reader.
+        let _ = self.database.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+        Ok(())
     }
 
     /// Does what a killed server left: ends removals, shows the ledger, and begins the endpoints of resources that have none.
@@ -268,7 +283,7 @@ impl Committer {
         if !removals.is_empty() {
             database.connection.execute("DELETE FROM removal", []).map_err(|error| database.error(error))?;
         }
-        recovered.without_room = ledger.show_all(&database.connection).map_err(|error| database.error(error))?;
+        recovered.without_room = ledger.show_all(&database.connection, ring).map_err(|error| database.error(error))?;
         let mut endpoints = HashSet::new();
         let begin = |id: &str| {
             let Some(endpoint) = endpoint_of(id) else { return };
@@ -334,6 +349,12 @@ fn plan(
         Act::Hit { endpoint, creates: false, .. } if !ring.contains(endpoint) => {
             return Ok(Plan::Refused(StoreError::Unknown));
         }
+        // Nothing is counted, so nothing is kept; but the name is made.
+        Act::Hit { endpoint, count: 0, .. } => match ring.counter(endpoint) {
+            Ok(_) => (Effect::Counted { total: ledger.total(ring, endpoint) }, Show::Nothing),
+            Err(EndpointError::Full { .. }) => return Ok(Plan::Refused(StoreError::NoRoom)),
+            Err(error) => return Ok(Plan::Refused(StoreError::Failed { why: error.to_string() })),
+        },
         Act::Hit { endpoint, count, at, .. } => match ledger.hit(transaction, ring, endpoint, *count, *at)? {
             Ok(hit) => (Effect::Counted { total: hit.total }, Show::Hit(hit)),
             Err(error) => return Ok(Plan::Refused(error)),

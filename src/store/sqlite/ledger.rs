@@ -20,17 +20,21 @@
 //! Tests: `tests/store`.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::cell::outcome::Outcome;
 use crate::error::EndpointError;
-use crate::shared::{LedgerEntry, SharedLedger, SharedRegistry};
+use crate::shared::{LedgerEntry, NoEntry, SharedLedger, SharedRegistry};
 use crate::store::StoreError;
 use crate::time::{Tick, Timestamp};
 
 /// For how many ticks the database keeps the hits of a tick, at least.
 const KEPT: u64 = 3_600;
+
+/// How often the lock of the ring is tried: with growing pauses, for 190 ms.
+const TRIES: u64 = 20;
 
 /// The ledger, in the thread that writes it.
 #[derive(Debug)]
@@ -40,6 +44,11 @@ pub struct Ledger {
     rows: HashMap<String, Row>,
     /// What the batch adds.
     pending: HashMap<String, Pending>,
+    /// Endpoints that the batch began in the ring.
+    begun: Vec<String>,
+    /// Whether the batch made rows, or found the lock of the ring taken.
+    made_rows: bool,
+    is_locked: bool,
     /// The ticks of a ring.
     span: u64,
 }
@@ -86,7 +95,44 @@ type Taken<T> = rusqlite::Result<Result<T, StoreError>>;
 impl Ledger {
     pub fn new(shared: SharedLedger, ring: &SharedRegistry) -> Self {
         let span = (ring.window().as_nanos() / ring.resolution().as_nanos().max(1)) as u64 + u64::from(ring.slack());
-        Self { shared, rows: HashMap::new(), pending: HashMap::new(), span }
+        let (rows, pending, begun) = (HashMap::new(), HashMap::new(), Vec::new());
+        Self { shared, rows, pending, begun, made_rows: false, is_locked: false, span }
+    }
+
+    /// A batch begins.
+    pub fn begin(&mut self) {
+        self.pending.clear();
+        self.begun.clear();
+        (self.made_rows, self.is_locked) = (false, false);
+    }
+
+    /// The batch is rolled back, and nothing of it failed.
+    pub fn roll_back(&mut self, ring: &SharedRegistry) {
+        if self.made_rows {
+            self.forget(ring);
+        }
+        self.pending.clear();
+    }
+
+    /// The entry of `endpoint` in the ring. For the lock of merges it waits a moment, once a batch.
+    fn entry(&mut self, ring: &SharedRegistry, endpoint: &str) -> Result<LedgerEntry, StoreError> {
+        let is_new = !ring.contains(endpoint);
+        for pause in 0..TRIES {
+            match self.shared.entry(endpoint) {
+                Ok(entry) => {
+                    if is_new {
+                        self.begun.push(endpoint.to_owned());
+                    }
+                    return Ok(entry);
+                }
+                Err(NoEntry::Endpoint(EndpointError::Full { .. })) => return Err(StoreError::NoRoom),
+                Err(NoEntry::InUse) if self.is_locked => break,
+                Err(NoEntry::InUse) => std::thread::sleep(Duration::from_millis(pause)),
+                Err(error) => return Err(StoreError::Failed { why: format!("{error:?}") }),
+            }
+        }
+        self.is_locked = true;
+        Err(StoreError::RingLocked)
     }
 
     /// Adds `count` hits of `endpoint` at `at`, or now, to the batch. The transaction is that of `connection`.
@@ -102,7 +148,7 @@ impl Ledger {
         if count > 0 && at.is_some_and(|at| self.shared.is_future(at)) {
             return Ok(Err(StoreError::Refused(Outcome::Future)));
         }
-        let row = match self.row(connection, endpoint)? {
+        let row = match self.row(connection, ring, endpoint)? {
             Ok(row) => row,
             Err(error) => return Ok(Err(error)),
         };
@@ -119,10 +165,23 @@ impl Ledger {
             Err(Outcome::Refused) => return Ok(Err(StoreError::Unknown)),
             Err(outcome) => return Ok(Err(StoreError::Refused(outcome))),
         };
+        // A later tick of the batch has its slot.
+        let has_its_slot = |later: Tick| later > tick && (later.0 - tick.0).is_multiple_of(shared.slots());
+        if pending.cells.keys().any(|&later| has_its_slot(later)) {
+            return Ok(Err(StoreError::Refused(Outcome::Late)));
+        }
         *pending.cells.entry(tick).or_insert_with(|| shared.count(row.entry, tick)) += count;
         pending.total = pending.total.saturating_add(count);
         let others = ring.total_ever(endpoint).saturating_sub(shared.total(row.entry));
         Ok(Ok(Hit { entry: row.entry, tick, total: others.saturating_add(pending.total) }))
+    }
+
+    /// All hits of `endpoint`, those of the batch included.
+    pub fn total(&self, ring: &SharedRegistry, endpoint: &str) -> u64 {
+        let shown = ring.total_ever(endpoint);
+        self.pending.get(endpoint).map_or(shown, |pending| {
+            shown.saturating_sub(self.shared.total(pending.row.entry)).saturating_add(pending.total)
+        })
     }
 
     /// Writes what the batch adds.
@@ -180,10 +239,15 @@ impl Ledger {
         }
     }
 
-    /// The batch is not committed: rows that it made are not there.
-    pub fn forget(&mut self) {
+    /// The batch is not committed: rows that it made are not there, and names that it began are of nothing.
+    pub fn forget(&mut self, ring: &SharedRegistry) {
         self.pending.clear();
         self.rows.clear();
+        for endpoint in self.begun.drain(..) {
+            if ring.total_ever(&endpoint) == 0 {
+                let _ = ring.remove(&endpoint);
+            }
+        }
     }
 
     /// Takes the rows of `endpoint` away, within a batch.
@@ -201,7 +265,7 @@ impl Ledger {
     }
 
     /// The row of `endpoint`, which agrees with the ring from then on.
-    fn row(&mut self, connection: &Connection, endpoint: &str) -> Taken<Row> {
+    fn row(&mut self, connection: &Connection, ring: &SharedRegistry, endpoint: &str) -> Taken<Row> {
         if let Some(row) = self.rows.get(endpoint).filter(|row| self.shared.is_alive(row.entry)) {
             return Ok(Ok(*row));
         }
@@ -211,17 +275,20 @@ impl Ledger {
         let found = find.query_row([endpoint], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)));
         let found: Option<(i64, i64, i64)> = found.optional()?;
         let agreed = match found {
-            Some((id, epoch, committed)) => self.agree(connection, endpoint, id, epoch as u64, committed as u64)?,
+            Some((id, epoch, committed)) => {
+                self.agree(connection, ring, endpoint, id, epoch as u64, committed as u64)?
+            }
             None => Agreed::Dead,
         };
         let (id, entry) = match agreed {
             Agreed::Shown(id, entry) => (id, entry),
             Agreed::NoEntry(error) => return Ok(Err(error)),
             Agreed::Dead => {
-                let entry = match self.shared.entry(endpoint) {
+                let entry = match self.entry(ring, endpoint) {
                     Ok(entry) => entry,
-                    Err(error) => return Ok(Err(no_entry(&error))),
+                    Err(error) => return Ok(Err(error)),
                 };
+                self.made_rows = true;
                 let epoch = self.shared.epoch(entry) as i64;
                 let mut insert = connection.prepare_cached(
                     "INSERT INTO endpoint (name, epoch, committed) VALUES (?1, ?2, 0)
@@ -237,8 +304,9 @@ impl Ledger {
 
     /// Raises the ring to a row, or takes the cells of a row away that is of no use.
     fn agree(
-        &self,
+        &mut self,
         connection: &Connection,
+        ring: &SharedRegistry,
         endpoint: &str,
         id: i64,
         epoch: u64,
@@ -248,10 +316,14 @@ impl Ledger {
             connection.prepare_cached("DELETE FROM cell WHERE endpoint = ?1 AND writer = 0")?.execute([id])?;
             return Ok(Agreed::Dead);
         }
-        let begun = self.shared.begin_epoch(endpoint, epoch);
-        let entry = match begun.and_then(|()| self.shared.entry(endpoint)) {
+        if let Err(error) = self.shared.begin_epoch(endpoint, epoch) {
+            let why = error.to_string();
+            let is_full = matches!(error, EndpointError::Full { .. });
+            return Ok(Agreed::NoEntry(if is_full { StoreError::NoRoom } else { StoreError::Failed { why } }));
+        }
+        let entry = match self.entry(ring, endpoint) {
             Ok(entry) => entry,
-            Err(error) => return Ok(Agreed::NoEntry(no_entry(&error))),
+            Err(error) => return Ok(Agreed::NoEntry(error)),
         };
         let mut cells = connection.prepare_cached(
             "SELECT start, count FROM cell WHERE endpoint = ?1 AND epoch = ?2 AND writer = 0 AND generation = 0 AND level = 0",
@@ -265,29 +337,23 @@ impl Ledger {
     }
 
     /// Raises the ring to all that the database has. Answers how many endpoints the ring has no room for.
-    pub fn show_all(&mut self, connection: &Connection) -> rusqlite::Result<usize> {
+    pub fn show_all(&mut self, connection: &Connection, ring: &SharedRegistry) -> rusqlite::Result<usize> {
         let mut all = connection.prepare("SELECT id, name, epoch, committed FROM endpoint WHERE committed > 0")?;
         let mut rows = all.query([])?;
         let (mut without_room, mut dead) = (0, Vec::new());
         while let Some(row) = rows.next()? {
             let (id, epoch, committed) = (row.get(0)?, row.get::<_, i64>(2)? as u64, row.get::<_, i64>(3)? as u64);
             let endpoint = row.get_ref(1)?.as_str()?;
-            match self.agree(connection, endpoint, id, epoch, committed)? {
+            match self.agree(connection, ring, endpoint, id, epoch, committed)? {
                 Agreed::Shown(id, entry) => _ = self.rows.insert(endpoint.to_owned(), Row { id, entry, kept: 0 }),
                 Agreed::NoEntry(_) => without_room += 1,
                 Agreed::Dead => dead.push(id),
             }
         }
+        self.begun.clear();
         for id in dead {
             connection.prepare_cached("UPDATE endpoint SET committed = 0 WHERE id = ?1")?.execute([id])?;
         }
         Ok(without_room)
-    }
-}
-
-fn no_entry(error: &EndpointError) -> StoreError {
-    match error {
-        EndpointError::Full { .. } => StoreError::NoRoom,
-        error => StoreError::Failed { why: error.to_string() },
     }
 }

@@ -27,7 +27,7 @@ use rusqlite::Connection;
 use super::commit::{Committer, Failure, UnderWay, Waiting, store_error};
 use super::open::OpenError;
 use super::resources;
-use crate::store::{Done, Order, Resource, Store, StoreError};
+use crate::store::{Answered, Done, Order, Resource, Store, StoreError};
 use crate::sync::{AtomicU32, Mutex, Ordering};
 
 /// How many orders may wait.
@@ -192,6 +192,14 @@ fn work(committer: &mut Committer, orders: &Receiver<Waiting>, is_ending: &Recei
             waiting.push(first);
         }
         waiting.extend(orders.try_iter().take(BATCH.saturating_sub(waiting.len())));
+        // A disk that refused the last batch is asked first: a batch that is refused may take places of the ring.
+        if matches!(*state.failure.lock(), Some(StoreError::Full | StoreError::Disk { .. }))
+            && let Err(error) = committer.settle()
+        {
+            let error = store_error(&error);
+            refuse(committer, std::mem::take(&mut waiting), &error);
+            continue;
+        }
         let later = waiting.split_off(Committer::batch(&waiting));
         let batch = std::mem::replace(&mut waiting, later);
         let (error, batch) = match committer.run(batch) {
@@ -217,7 +225,17 @@ fn work(committer: &mut Committer, orders: &Receiver<Waiting>, is_ending: &Recei
             }
         };
         *state.failure.lock() = Some(error.clone());
-        batch.into_iter().for_each(|Waiting { done, .. }| done(Err(error.clone())));
+        refuse(committer, batch, &error);
+    }
+}
+
+/// Refuses orders, but for those that were done before: they are answered as the first time.
+fn refuse(committer: &Committer, batch: Vec<Waiting>, error: &StoreError) {
+    for Waiting { order, done } in batch {
+        done(match committer.replay(&order) {
+            Some(answer) if !order.is_disk => Ok(Answered { answer, is_replay: true }),
+            _ => Err(error.clone()),
+        });
     }
 }
 

@@ -281,6 +281,12 @@ def test_a_full_disk_refuses_orders_and_counts_the_rest(tmp_path):
                 assert (code, document["type"]) == (507, "urn:hitring:problem:disk"), document
                 assert {code for code, _ in codes[level]} <= {200, 507}
             assert server.get("/ready")["status"] == "degraded"
+            # Refused writes of new names leave the places to hits that are counted.
+            for number in range(80):
+                refused = send(server, f"/v1/counter/refused/{number}/increment", prefer="durability=disk")
+                assert refused[0] == 507 and server.ask("GET", f"/v1/counter/refused/{number}")[0] == 404
+            for number in range(40):
+                server.post(f"/visits/{number}")
             values = {level: server.get(f"/v1/counter/full/{level}")["value"] for level in counted}
             assert values == counted
             server.stop(signal.SIGKILL)
