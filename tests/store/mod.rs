@@ -361,6 +361,21 @@ fn a_process_that_merges_for_long_holds_up_new_names_alone() {
     }
     drop(lock);
     assert_eq!(done(&mut committer, hit("0", 1), None), Ok(("1".to_owned(), false)));
+    drop(committer);
+    // A start waits for it, and does not go on with less than was acknowledged.
+    committed(&folder, &ring, vec![hit("known", 1)]);
+    assert!(ring.remove(&endpoint("0")).is_ok());
+    let ring = {
+        drop(ring);
+        std::fs::remove_file(folder.0.join("hits.ring")).expect("it is there");
+        folder.ring(60)
+    };
+    let lock = merging(&ring);
+    let mut committer = folder.committer(&ring);
+    let refused = committer.recover(|id| Some(endpoint(id)), |_| false).map_err(|error| error.to_string());
+    assert!(refused.as_ref().is_err_and(|error| error.contains("hits.ring")), "{refused:?}");
+    drop(lock);
+    assert_eq!((recovered(&mut committer).without_room, counted(&ring, "known")), (0, (3, 3)));
 }
 
 #[test]

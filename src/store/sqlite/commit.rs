@@ -265,8 +265,7 @@ impl Committer {
         is_made: impl Fn(&str) -> bool,
     ) -> Result<Recovered, OpenError> {
         let Self { database, ring, ledger, .. } = self;
-        let in_ring = |error: &dyn std::fmt::Display| OpenError::Failed {
-            path: database.path().into(),
+        let in_ring = |error: &dyn std::fmt::Display| OpenError::Ring {
             why: format!("a removal could not be ended in the ring: {error}"),
         };
         let mut recovered = Recovered::default();
@@ -283,7 +282,8 @@ impl Committer {
         if !removals.is_empty() {
             database.connection.execute("DELETE FROM removal", []).map_err(|error| database.error(error))?;
         }
-        recovered.without_room = ledger.show_all(&database.connection, ring).map_err(|error| database.error(error))?;
+        let shown = ledger.show_all(&database.connection, ring).map_err(|error| database.error(error))?;
+        recovered.without_room = shown.map_err(|error| OpenError::Ring { why: error.to_string() })?;
         let mut endpoints = HashSet::new();
         let begin = |id: &str| {
             let Some(endpoint) = endpoint_of(id) else { return };

@@ -35,6 +35,8 @@ const KEPT: u64 = 3_600;
 
 /// How often the lock of the ring is tried: with growing pauses, for 190 ms.
 const TRIES: u64 = 20;
+/// How often a start begins that anew.
+const PATIENCE: u32 = 25;
 
 /// The ledger, in the thread that writes it.
 #[derive(Debug)]
@@ -336,15 +338,26 @@ impl Ledger {
         Ok(Agreed::Shown(id, entry))
     }
 
-    /// Raises the ring to all that the database has. Answers how many endpoints the ring has no room for.
-    pub fn show_all(&mut self, connection: &Connection, ring: &SharedRegistry) -> rusqlite::Result<usize> {
+    /// Raises the ring to all that the database has. Answers how many endpoints the ring has no room for; or why it cannot be
+    /// raised at all.
+    pub fn show_all(&mut self, connection: &Connection, ring: &SharedRegistry) -> Taken<usize> {
         let mut all = connection.prepare("SELECT id, name, epoch, committed FROM endpoint WHERE committed > 0")?;
         let mut rows = all.query([])?;
         let (mut without_room, mut dead) = (0, Vec::new());
         while let Some(row) = rows.next()? {
             let (id, epoch, committed) = (row.get(0)?, row.get::<_, i64>(2)? as u64, row.get::<_, i64>(3)? as u64);
             let endpoint = row.get_ref(1)?.as_str()?;
-            match self.agree(connection, ring, endpoint, id, epoch, committed)? {
+            let mut agreed = self.agree(connection, ring, endpoint, id, epoch, committed)?;
+            // A merge of another process ends soon. Without its rows the server would answer less than was acknowledged.
+            for _ in 0..PATIENCE {
+                if !matches!(agreed, Agreed::NoEntry(StoreError::RingLocked)) {
+                    break;
+                }
+                self.is_locked = false;
+                agreed = self.agree(connection, ring, endpoint, id, epoch, committed)?;
+            }
+            match agreed {
+                Agreed::NoEntry(error @ StoreError::RingLocked) => return Ok(Err(error)),
                 Agreed::Shown(id, entry) => _ = self.rows.insert(endpoint.to_owned(), Row { id, entry, kept: 0 }),
                 Agreed::NoEntry(_) => without_room += 1,
                 Agreed::Dead => dead.push(id),
@@ -354,6 +367,6 @@ impl Ledger {
         for id in dead {
             connection.prepare_cached("UPDATE endpoint SET committed = 0 WHERE id = ?1")?.execute([id])?;
         }
-        Ok(without_room)
+        Ok(Ok(without_room))
     }
 }

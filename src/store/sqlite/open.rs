@@ -73,6 +73,11 @@ pub enum OpenError {
         /// The file.
         path: PathBuf,
     },
+    /// What the database has could not be shown in the ring.
+    Ring {
+        /// What the ring said.
+        why: String,
+    },
     /// The file belongs to another user.
     Owner {
         /// The file.
@@ -381,6 +386,7 @@ impl fmt::Display for OpenError {
                 path.display(),
                 log_of(path).display()
             ),
+            Self::Ring { why } => f.write_str(why),
             Self::Locked { path } => write!(
                 f,
                 "{}: another process holds its lock, as `sqlite3` does within a transaction; end that, and start again",
