@@ -236,7 +236,8 @@ def test_a_server_that_waits_for_a_lock_ends_in_time(tmp_path):
             one.sendall(request)
         begun = time.monotonic()
         assert server.stop() == 0
-        assert time.monotonic() - begun < 11
+        # Ten seconds, and what a busy machine adds. Without that end it would be 25.
+        assert time.monotonic() - begun < 14
         for one in opened:
             one.close()
         locker.execute("ROLLBACK")
@@ -345,11 +346,10 @@ def test_a_start_that_takes_long_says_what_it_does(data):
     locker.execute("BEGIN EXCLUSIVE")
     command = [PROGRAM, "serve", "--listen", "127.0.0.1:0", "--data", data, "--max-endpoints", "16"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    time.sleep(2)
+    assert "hitring.db takes longer than a second" in process.stderr.readline()
     locker.execute("ROLLBACK")
     locker.close()
     assert process.stdout.readline().startswith("hitring: listening on")
     process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=30)
+    process.communicate(timeout=30)
     assert process.returncode == 0
-    assert "hitring.db takes longer than a second" in said
