@@ -224,7 +224,7 @@ impl SharedRegistry {
     }
 
     /// The hits of `endpoint` that were ever counted in the file, since it was made or last removed; 0 if there is no such
-    /// endpoint. Merged and restored hits are not among them.
+    /// endpoint. Merged and restored hits are not among them; those of a [`ledger`](Self::ledger) are.
     #[must_use]
     pub fn total_ever(&self, endpoint: &str) -> u64 {
         let core = self.core();

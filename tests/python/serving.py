@@ -13,6 +13,8 @@ import sysconfig
 import threading
 import time
 
+import pytest
+
 PROGRAM = pathlib.Path(sysconfig.get_path("scripts"), "hitring")
 
 
@@ -159,6 +161,28 @@ def serving(folder, *options, **named):
         if server.process.poll() is None:
             server.stop(signal.SIGKILL)
         server.process.stdout.close()
+
+
+@contextlib.contextmanager
+def small_disk(folder, size):
+    """Mount a disk of its own in a folder, and yield a file there that can fill it up."""
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], capture_output=True, text=True
+    )
+    if mounted.returncode:
+        pytest.skip(f"a disk cannot be mounted here: {mounted.stderr.strip()}")
+    try:
+        with (folder / "filler").open("wb") as filler:
+            yield filler
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+def fill(filler):
+    """Write until nothing more fits on the disk."""
+    with contextlib.suppress(OSError):
+        while filler.write(bytes(1 << 12)):
+            filler.flush()
 
 
 class Client(threading.Thread):

@@ -1,6 +1,8 @@
 //! The database of the server: orders in batches, what a kill leaves between the database and the ring, keys, and a thread that
 //! refuses what it cannot do.
 
+mod batches;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -14,7 +16,6 @@ use hitring::store::sqlite::resources;
 use hitring::store::sqlite::thread::{QUEUE, SqliteStore};
 use hitring::store::{Act, Answer, Answered, Effect, Key, Order, Resource, Store, StoreError};
 use hitring::{ManualClock, Outcome, SharedRegistry, Timestamp};
-use proptest::prelude::*;
 
 const START: u64 = 1_700_000_000;
 const MINUTE: Duration = Duration::from_secs(60);
@@ -509,102 +510,45 @@ fn a_commit_that_failed_is_settled_before_anything_is_answered() {
     assert!(matches!(end(&told), Err(StoreError::Failed { .. })));
     assert_eq!((left.load(Ordering::Relaxed), end(&sent(&store, create("c")))), (0, Ok(201)));
     assert_eq!(store.resources("", 9), Ok(vec![resource("c")]));
-    let _ = end(&hits);
-    assert!(!ring.contains(&endpoint("a")));
-    assert_eq!(ring.contains(&endpoint("hit")), counted(&ring, "hit") == (1, 1), "a refused name is not made");
+    let expected = if end(&hits).is_ok() { (1, 1) } else { (0, 0) };
+    assert_eq!((counted(&ring, "hit"), ring.contains(&endpoint("a"))), (expected, false));
 }
 
-#[derive(Clone, Debug)]
-enum Step {
-    Create(u8),
-    Delete(u8),
-    Hit { id: u8, count: u64, ago: u64, key: Option<u8>, creates: bool },
-}
-
-fn steps() -> impl Strategy<Value = Vec<Step>> {
-    // A ring of a minute has 80 slots.
-    let ago = prop_oneof![6 => Just(0), 2 => 0..200u64, 1 => Just(80), 1 => Just(160)];
-    let hit = (0..4u8, 0..9u64, ago, proptest::option::of(0..6u8), any::<bool>())
-        .prop_map(|(id, count, ago, key, creates)| Step::Hit { id, count, ago, key, creates });
-    let step = prop_oneof![1 => (0..4u8).prop_map(Step::Create), 1 => (0..4u8).prop_map(Step::Delete), 6 => hit];
-    proptest::collection::vec(step, 1..40)
-}
-
-/// Does `steps` in batches that end where `cuts` says; answers what was answered, and what is counted at the end.
-fn run(steps: &[Step], cuts: &[bool], kills: bool) -> (Vec<Ended>, Vec<(u64, u64)>) {
+#[test]
+fn a_batch_that_fails_takes_no_hits_of_others_along() {
     let folder = Folder::new();
-    let ring = folder.ring(200);
+    let ring = folder.ring(20);
     let mut committer = folder.committer(&ring);
-    let (mut batch, mut all) = (Vec::new(), Vec::new());
-    // A resource is made once.
-    let mut made = [false; 4];
-    for (number, step) in steps.iter().enumerate() {
-        let (act, of) = match *step {
-            Step::Create(id) if std::mem::replace(&mut made[usize::from(id)], true) => continue,
-            Step::Create(id) => (create(&id.to_string()), None),
-            Step::Delete(id) => (delete(&id.to_string()), None),
-            Step::Hit { id, count, ago, key: of, creates } => {
-                let at = Some(at(START - ago));
-                let of = of.and_then(|of| key(&of.to_string(), &format!("{id} {count}")));
-                (Act::Hit { endpoint: endpoint(&id.to_string()), count, at, visitor: None, creates }, of)
-            }
-        };
-        let (one, told) = waiting(act, of);
-        batch.push(one);
-        all.push(told);
-        if cuts[number % cuts.len()] || number + 1 == steps.len() {
-            while !batch.is_empty() {
-                let rest = batch.split_off(Committer::batch(&batch));
-                assert!(committer.run(std::mem::replace(&mut batch, rest)).is_ok());
-            }
-            if kills {
-                // Everything that is not in the files is forgotten.
-                committer = folder.committer(&ring);
-                recovered(&mut committer);
-            }
-        }
-    }
-    while !batch.is_empty() {
-        let rest = batch.split_off(Committer::batch(&batch));
-        assert!(committer.run(std::mem::replace(&mut batch, rest)).is_ok());
+    let others = Arc::clone(&ring);
+    // While it is committed, another process counts under the name that it brought.
+    let fails = move || others.record_hit(&endpoint("x"), 3).is_ok();
+    committer.database.connection.commit_hook(Some(fails)).expect("a hook");
+    assert!(committer.run(vec![waiting(hit("x", 1), None).0]).is_err());
+    assert_eq!(counted(&ring, "x"), (3, 3));
+    committer.database.connection.commit_hook(None::<fn() -> bool>).expect("a hook");
+    assert_eq!(done(&mut committer, hit("x", 1), None), Ok(("4".to_owned(), false)));
+}
+
+#[test]
+fn a_row_without_hits_ends_no_life_of_a_later_ring() {
+    let folder = Folder::new();
+    let ring = folder.ring(40);
+    let mut committer = folder.committer(&ring);
+    for _ in 0..2 {
+        done(&mut committer, hit("a", 5), None).expect("it counts");
+        assert!(ring.remove(&endpoint("a")).expect("it can be written"));
     }
     drop(committer);
+    // A start finds that its hits are gone, and then the ring is lost.
     folder.recover(&ring);
-    let answers = all.iter().map(|told| told.try_recv().expect("it is told")).collect();
-    (answers, (0..4u8).map(|id| counted(&ring, &id.to_string())).collect())
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(if cfg!(debug_assertions) { 64 } else { 256 }))]
-
-    #[test]
-    fn any_split_into_batches_gives_the_same_answers(
-        steps in steps(), cuts in proptest::collection::vec(any::<bool>(), 1..8), kills in any::<bool>(),
-    ) {
-        let one_by_one = run(&steps, &[true], false);
-        prop_assert_eq!(run(&steps, &cuts, kills), one_by_one.clone());
-        // Acknowledged hits of a name that was never removed are counted, each once.
-        for id in 0..4u8 {
-            if steps.iter().any(|step| matches!(step, Step::Delete(gone) if *gone == id)) {
-                continue;
-            }
-            let mut sum = 0;
-            let mut answers = one_by_one.0.iter();
-            let mut made = [false; 4];
-            for step in &steps {
-                if let Step::Create(id) = step
-                    && std::mem::replace(&mut made[usize::from(*id)], true)
-                {
-                    continue;
-                }
-                let answer = answers.next().expect("one each");
-                if let Step::Hit { id: of, count, .. } = step {
-                    sum += if *of == id && matches!(answer, Ok(Answered { is_replay: false, .. })) { *count } else { 0 };
-                }
-            }
-            prop_assert_eq!(one_by_one.1[usize::from(id)].1, sum);
-        }
-    }
+    drop(ring);
+    std::fs::remove_file(folder.0.join("hits.ring")).expect("it is there");
+    let ring = folder.ring(40);
+    let mut committer = folder.committer(&ring);
+    recovered(&mut committer);
+    ring.record_hit(&endpoint("a"), 7).expect("a name");
+    assert_eq!(done(&mut committer, hit("a", 1), None), Ok(("8".to_owned(), false)));
+    assert_eq!(counted(&ring, "a"), (8, 8));
 }
 
 #[test]

@@ -127,10 +127,13 @@ impl Kept<'_> {
     /// One of them is used.
     pub fn used(&mut self) {
         self.left = self.left.saturating_sub(1);
-        if self.left > 0 {
-            self.tail.0.fetch_sub(ONE_KEPT, Ordering::Relaxed);
-        } else {
-            self.tail.give_back();
+        let mut word = self.tail.0.load(Ordering::Relaxed);
+        // Damage may have made it 0: it takes nothing from the bit beside it.
+        while State(word).kept() > 0 {
+            match self.tail.0.compare_exchange(word, word - ONE_KEPT, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => break,
+                Err(now) => word = now,
+            }
         }
     }
 }

@@ -135,7 +135,7 @@ impl Committer {
                 Ok(())
             }
             Err(failure) => {
-                self.ledger.forget(&self.ring);
+                self.ledger.forget();
                 for Waiting { order, .. } in &batch {
                     // What it began in the ring has no row. Nobody knows its id.
                     if let Act::Create { endpoint, .. } = &order.act {
@@ -170,7 +170,7 @@ impl Committer {
         };
         if !plans.iter().zip(&*batch).any(is_to_commit) {
             transaction.rollback().map_err(undone)?;
-            ledger.roll_back(ring);
+            ledger.roll_back();
             return Ok(plans);
         }
         ledger.write(&transaction).map_err(undone)?;
@@ -282,7 +282,7 @@ impl Committer {
         if !removals.is_empty() {
             database.connection.execute("DELETE FROM removal", []).map_err(|error| database.error(error))?;
         }
-        let shown = ledger.show_all(&database.connection, ring).map_err(|error| database.error(error))?;
+        let shown = ledger.show_all(&database.connection).map_err(|error| database.error(error))?;
         recovered.without_room = shown.map_err(|error| OpenError::Ring { why: error.to_string() })?;
         let mut endpoints = HashSet::new();
         let begin = |id: &str| {

@@ -13,6 +13,7 @@
 //!
 //! | the row's epoch is | so |
 //! |---|---|
+//! | any, but there are no hits | the row is of no use, and begins anew |
 //! | below the ring's | the name was removed from the ring: the row is of no use, and begins anew |
 //! | the ring's | the ring is raised to it |
 //! | above the ring's | the ring is an older one, or a new one: its life of the name ends, and the next one is raised |
@@ -46,8 +47,6 @@ pub struct Ledger {
     rows: HashMap<String, Row>,
     /// What the batch adds.
     pending: HashMap<String, Pending>,
-    /// Endpoints that the batch began in the ring.
-    begun: Vec<String>,
     /// Whether the batch made rows, or found the lock of the ring taken.
     made_rows: bool,
     is_locked: bool,
@@ -85,7 +84,7 @@ pub struct Hit {
 enum Agreed {
     /// The ring shows it.
     Shown(i64, LedgerEntry),
-    /// It is of an earlier epoch than the ring's.
+    /// It has no hits, or is of an earlier epoch than the ring's.
     Dead,
     /// The ring cannot show it.
     NoEntry(StoreError),
@@ -97,36 +96,28 @@ type Taken<T> = rusqlite::Result<Result<T, StoreError>>;
 impl Ledger {
     pub fn new(shared: SharedLedger, ring: &SharedRegistry) -> Self {
         let span = (ring.window().as_nanos() / ring.resolution().as_nanos().max(1)) as u64 + u64::from(ring.slack());
-        let (rows, pending, begun) = (HashMap::new(), HashMap::new(), Vec::new());
-        Self { shared, rows, pending, begun, made_rows: false, is_locked: false, span }
+        Self { shared, rows: HashMap::new(), pending: HashMap::new(), made_rows: false, is_locked: false, span }
     }
 
     /// A batch begins.
     pub fn begin(&mut self) {
         self.pending.clear();
-        self.begun.clear();
         (self.made_rows, self.is_locked) = (false, false);
     }
 
     /// The batch is rolled back, and nothing of it failed.
-    pub fn roll_back(&mut self, ring: &SharedRegistry) {
+    pub fn roll_back(&mut self) {
         if self.made_rows {
-            self.forget(ring);
+            self.forget();
         }
         self.pending.clear();
     }
 
     /// The entry of `endpoint` in the ring. For the lock of merges it waits a moment, once a batch.
-    fn entry(&mut self, ring: &SharedRegistry, endpoint: &str) -> Result<LedgerEntry, StoreError> {
-        let is_new = !ring.contains(endpoint);
+    fn entry(&mut self, endpoint: &str) -> Result<LedgerEntry, StoreError> {
         for pause in 0..TRIES {
             match self.shared.entry(endpoint) {
-                Ok(entry) => {
-                    if is_new {
-                        self.begun.push(endpoint.to_owned());
-                    }
-                    return Ok(entry);
-                }
+                Ok(entry) => return Ok(entry),
                 Err(NoEntry::Endpoint(EndpointError::Full { .. })) => return Err(StoreError::NoRoom),
                 Err(NoEntry::InUse) if self.is_locked => break,
                 Err(NoEntry::InUse) => std::thread::sleep(Duration::from_millis(pause)),
@@ -150,7 +141,7 @@ impl Ledger {
         if count > 0 && at.is_some_and(|at| self.shared.is_future(at)) {
             return Ok(Err(StoreError::Refused(Outcome::Future)));
         }
-        let row = match self.row(connection, ring, endpoint)? {
+        let row = match self.row(connection, endpoint)? {
             Ok(row) => row,
             Err(error) => return Ok(Err(error)),
         };
@@ -160,7 +151,9 @@ impl Ledger {
             cells: BTreeMap::new(),
             total: shared.total(row.entry),
         });
-        let added = |tick: Tick| pending.cells.get(&tick).map_or(0, |count| count - shared.count(row.entry, tick));
+        let added = |tick: Tick| {
+            pending.cells.get(&tick).map_or(0, |count| count.saturating_sub(shared.count(row.entry, tick)))
+        };
         let tick = match shared.check(row.entry, at, count, added) {
             Ok(tick) => tick,
             // Another process has removed it since.
@@ -241,15 +234,11 @@ impl Ledger {
         }
     }
 
-    /// The batch is not committed: rows that it made are not there, and names that it began are of nothing.
-    pub fn forget(&mut self, ring: &SharedRegistry) {
+    /// The batch is not committed: rows that it made are not there. Names that it began in the ring stay: others may have counted under
+    /// them since.
+    pub fn forget(&mut self) {
         self.pending.clear();
         self.rows.clear();
-        for endpoint in self.begun.drain(..) {
-            if ring.total_ever(&endpoint) == 0 {
-                let _ = ring.remove(&endpoint);
-            }
-        }
     }
 
     /// Takes the rows of `endpoint` away, within a batch.
@@ -267,7 +256,7 @@ impl Ledger {
     }
 
     /// The row of `endpoint`, which agrees with the ring from then on.
-    fn row(&mut self, connection: &Connection, ring: &SharedRegistry, endpoint: &str) -> Taken<Row> {
+    fn row(&mut self, connection: &Connection, endpoint: &str) -> Taken<Row> {
         if let Some(row) = self.rows.get(endpoint).filter(|row| self.shared.is_alive(row.entry)) {
             return Ok(Ok(*row));
         }
@@ -277,16 +266,14 @@ impl Ledger {
         let found = find.query_row([endpoint], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)));
         let found: Option<(i64, i64, i64)> = found.optional()?;
         let agreed = match found {
-            Some((id, epoch, committed)) => {
-                self.agree(connection, ring, endpoint, id, epoch as u64, committed as u64)?
-            }
+            Some((id, epoch, committed)) => self.agree(connection, endpoint, id, epoch as u64, committed as u64)?,
             None => Agreed::Dead,
         };
         let (id, entry) = match agreed {
             Agreed::Shown(id, entry) => (id, entry),
             Agreed::NoEntry(error) => return Ok(Err(error)),
             Agreed::Dead => {
-                let entry = match self.entry(ring, endpoint) {
+                let entry = match self.entry(endpoint) {
                     Ok(entry) => entry,
                     Err(error) => return Ok(Err(error)),
                 };
@@ -308,13 +295,13 @@ impl Ledger {
     fn agree(
         &mut self,
         connection: &Connection,
-        ring: &SharedRegistry,
         endpoint: &str,
         id: i64,
         epoch: u64,
         committed: u64,
     ) -> rusqlite::Result<Agreed> {
-        if epoch < self.shared.epoch_of(endpoint) {
+        // Without hits it is of no use, and must end no life of the ring.
+        if committed == 0 || epoch < self.shared.epoch_of(endpoint) {
             connection.prepare_cached("DELETE FROM cell WHERE endpoint = ?1 AND writer = 0")?.execute([id])?;
             return Ok(Agreed::Dead);
         }
@@ -323,7 +310,7 @@ impl Ledger {
             let is_full = matches!(error, EndpointError::Full { .. });
             return Ok(Agreed::NoEntry(if is_full { StoreError::NoRoom } else { StoreError::Failed { why } }));
         }
-        let entry = match self.entry(ring, endpoint) {
+        let entry = match self.entry(endpoint) {
             Ok(entry) => entry,
             Err(error) => return Ok(Agreed::NoEntry(error)),
         };
@@ -340,21 +327,21 @@ impl Ledger {
 
     /// Raises the ring to all that the database has. Answers how many endpoints the ring has no room for; or why it cannot be
     /// raised at all.
-    pub fn show_all(&mut self, connection: &Connection, ring: &SharedRegistry) -> Taken<usize> {
+    pub fn show_all(&mut self, connection: &Connection) -> Taken<usize> {
         let mut all = connection.prepare("SELECT id, name, epoch, committed FROM endpoint WHERE committed > 0")?;
         let mut rows = all.query([])?;
         let (mut without_room, mut dead) = (0, Vec::new());
         while let Some(row) = rows.next()? {
             let (id, epoch, committed) = (row.get(0)?, row.get::<_, i64>(2)? as u64, row.get::<_, i64>(3)? as u64);
             let endpoint = row.get_ref(1)?.as_str()?;
-            let mut agreed = self.agree(connection, ring, endpoint, id, epoch, committed)?;
+            let mut agreed = self.agree(connection, endpoint, id, epoch, committed)?;
             // A merge of another process ends soon. Without its rows the server would answer less than was acknowledged.
             for _ in 0..PATIENCE {
                 if !matches!(agreed, Agreed::NoEntry(StoreError::RingLocked)) {
                     break;
                 }
                 self.is_locked = false;
-                agreed = self.agree(connection, ring, endpoint, id, epoch, committed)?;
+                agreed = self.agree(connection, endpoint, id, epoch, committed)?;
             }
             match agreed {
                 Agreed::NoEntry(error @ StoreError::RingLocked) => return Ok(Err(error)),
@@ -363,7 +350,6 @@ impl Ledger {
                 Agreed::Dead => dead.push(id),
             }
         }
-        self.begun.clear();
         for id in dead {
             connection.prepare_cached("UPDATE endpoint SET committed = 0 WHERE id = ?1")?.execute([id])?;
         }

@@ -48,7 +48,7 @@ pub struct Database {
     path: PathBuf,
 }
 
-/// Why a database cannot be used. It is as it was.
+/// Why a database cannot be used. One that is refused is as it was.
 #[derive(Debug)]
 pub enum OpenError {
     /// The file is not of hitring.

@@ -10,7 +10,6 @@ import os
 import pathlib
 import random
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -18,7 +17,7 @@ import uuid
 
 import pytest
 
-from serving import ask, serving, until
+from serving import ask, fill, serving, small_disk, until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the server needs Linux")
 
@@ -253,12 +252,8 @@ def test_keys_are_kept_as_long_and_as_many_as_is_said(tmp_path):
 def test_a_full_disk_refuses_orders_and_counts_the_rest(tmp_path):
     data = tmp_path / "data"
     data.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", data], capture_output=True, text=True)
-    if mounted.returncode:
-        pytest.skip(f"a disk cannot be mounted here: {mounted.stderr.strip()}")
-    filler = (data / "filler").open("wb")
     counted = dict.fromkeys(("disk", "keyed", "process"), 0)
-    try:
+    with small_disk(data, "4m") as filler:
         with serving(tmp_path, "--max-endpoints", "100") as server:
 
             def write(level):
@@ -270,9 +265,7 @@ def test_a_full_disk_refuses_orders_and_counts_the_rest(tmp_path):
             for level in counted:
                 for _ in range(20):
                     assert write(level)[0] == 200
-            with contextlib.suppress(OSError):
-                while filler.write(bytes(1 << 12)):
-                    filler.flush()
+            fill(filler)
             # The log has a page or two left at most.
             codes = {level: [write(level) for _ in range(50)] for level in counted}
             assert {code for code, _ in codes["process"]} == {200}
@@ -295,9 +288,6 @@ def test_a_full_disk_refuses_orders_and_counts_the_rest(tmp_path):
             assert {level: server.get(f"/v1/counter/full/{level}")["value"] for level in counted} == counted
             assert write("disk")[0] == write("keyed")[0] == 200
             server.stop()
-    finally:
-        filler.close()
-        subprocess.run(["umount", data], check=True)
 
 
 @pytest.mark.parametrize("level", ["disk", "keyed"])

@@ -1,13 +1,11 @@
 """Resources: made, listed, hit and removed; what a kill leaves of them; a queue that is full."""
 
-import contextlib
 import datetime
 import json
 import os
 import random
 import signal
 import sqlite3
-import subprocess
 import sys
 import threading
 import time
@@ -15,7 +13,7 @@ import urllib.parse
 
 import pytest
 
-from serving import ask, rest, serving, status, until
+from serving import ask, fill, rest, serving, small_disk, status, until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the server needs Linux")
 
@@ -255,16 +253,10 @@ def test_another_process_with_the_lock_is_told(tmp_path):
 def test_a_full_disk_is_told_and_nothing_is_made(tmp_path):
     data = tmp_path / "data"
     data.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", data], capture_output=True, text=True)
-    if mounted.returncode:
-        pytest.skip(f"a disk cannot be mounted here: {mounted.stderr.strip()}")
-    filler = (data / "filler").open("wb")
-    try:
+    with small_disk(data, "4m") as filler:
         with serving(tmp_path, "--max-endpoints", "100") as server:
             made = make(server)
-            with contextlib.suppress(OSError):
-                while filler.write(bytes(1 << 12)):
-                    filler.flush()
+            fill(filler)
             assert problem(server, "POST", "/resources", {"name": "x"}) == (507, "disk")
             assert problem(server, "DELETE", f"/resources/{made}") == (507, "disk")
             ready = server.get("/ready")
@@ -282,9 +274,6 @@ def test_a_full_disk_is_told_and_nothing_is_made(tmp_path):
             assert set(listed(server)) == {made, more}
             assert (server.get(f"/hits/{made}")["count"], server.get(f"/hits/{more}")["count"]) == (1, 0)
             server.stop()
-    finally:
-        filler.close()
-        subprocess.run(["umount", data], check=True)
 
 
 class Maker(threading.Thread):
