@@ -351,11 +351,14 @@ fn a_process_that_merges_for_long_holds_up_new_names_alone() {
     let mut committer = folder.committer(&ring);
     done(&mut committer, hit("known", 1), None).expect("it counts");
     let lock = merging(&ring);
-    let names: Vec<String> = (0..20).map(|number| number.to_string()).collect();
+    let begun = std::time::Instant::now();
+    let names: Vec<String> = (0..40).map(|number| number.to_string()).collect();
     let (mut batch, told): (Vec<Waiting>, Vec<Told>) = names.iter().map(|name| waiting(hit(name, 1), None)).unzip();
     let (last, last_told) = waiting(hit("known", 1), None);
     batch.push(last);
     assert!(committer.run(batch).is_ok());
+    // It waits a fifth of a second, once. For each name that would be 8.
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
     assert_eq!(end(&last_told), Ok(200));
     for (name, told) in names.iter().zip(&told) {
         assert_eq!((end(told), ring.contains(&endpoint(name))), (Err(StoreError::RingLocked), false));
