@@ -231,7 +231,7 @@ def test_a_server_that_waits_for_a_lock_ends_in_time(tmp_path):
         locker.execute("BEGIN IMMEDIATE")
         head = b"POST /resources HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
         request = head + b'content-length: 12\r\n\r\n{"name":"x"}'
-        opened = [server.open() for _ in range(2_000)]
+        opened = [server.open() for _ in range(4_000)]
         for one in opened:
             one.sendall(request)
         begun = time.monotonic()
