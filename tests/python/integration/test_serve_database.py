@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import shutil
 import signal
 import sqlite3
@@ -225,15 +226,25 @@ def test_what_was_refused_after_a_sync_failed_never_comes(tmp_path, failing_sync
         assert names(server) == ["kept", "later", "later", "later"]
 
 
+def request_of(method, path):
+    return f"{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".encode()
+
+
 def test_a_server_that_waits_for_a_lock_ends_in_time(tmp_path):
     with serving(tmp_path, "--max-endpoints", "8000") as server:
         locker = sqlite3.connect(tmp_path / "data" / "hitring.db", isolation_level=None)
         locker.execute("BEGIN IMMEDIATE")
         head = b"POST /resources HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
         request = head + b'content-length: 12\r\n\r\n{"name":"x"}'
-        opened = [server.open() for _ in range(4_000)]
+        opened = [server.open() for _ in range(2_600)]
         for one in opened:
             one.sendall(request)
+
+        def waiting():
+            page = server.tell(request_of("GET", "/metrics")).decode()
+            return float(re.search(r"^hitring_writes_waiting (\S+)$", page, re.MULTILINE)[1])
+
+        assert until(lambda: waiting() > 2_400)
         begun = time.monotonic()
         assert server.stop() == 0
         # Ten seconds, and what a busy machine adds. Without that end it would be 25.
