@@ -1,5 +1,6 @@
 """Resources: made, listed, hit and removed; what a kill leaves of them; a queue that is full."""
 
+import contextlib
 import datetime
 import json
 import os
@@ -209,7 +210,7 @@ def test_the_database_reads_as_a_manual(tmp_path):
 
 def test_a_full_queue_refuses_with_a_time_and_does_nothing(tmp_path):
     many = 6_000
-    with serving(tmp_path, "--max-endpoints", "8000") as server:
+    with serving(tmp_path, "--max-endpoints", "8000") as server, contextlib.ExitStack() as closes:
         locker = sqlite3.connect(tmp_path / "data" / "hitring.db", isolation_level=None)
         locker.execute("BEGIN IMMEDIATE")
         begun = time.monotonic()
@@ -218,7 +219,7 @@ def test_a_full_queue_refuses_with_a_time_and_does_nothing(tmp_path):
             b"POST /resources HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\n"
             b"content-length: %d\r\n\r\n%s" % (len(body), body)
         )
-        opened = [server.open() for _ in range(many)]
+        opened = [closes.enter_context(server.open()) for _ in range(many)]
         for one in opened:
             one.sendall(request)
         # Hits do not wait for the database.
@@ -226,8 +227,6 @@ def test_a_full_queue_refuses_with_a_time_and_does_nothing(tmp_path):
         locker.execute("ROLLBACK")
         took = time.monotonic() - begun
         answers = [rest(one) for one in opened]
-        for one in opened:
-            one.close()
         made = sum(status(answer) == 201 for answer in answers)
         refused = [answer for answer in answers if status(answer) != 201]
         assert all(status(answer) == 503 and b"\r\nretry-after: 1\r\n" in answer for answer in refused)
