@@ -52,6 +52,20 @@ impl Replica {
     }
 }
 
+#[cfg(feature = "server")]
+impl Replica {
+    /// It, as it was written by [`to_bytes`](Self::to_bytes).
+    pub(crate) fn from_bytes(bytes: [u8; 16]) -> Self {
+        let number = u128::from_be_bytes(bytes);
+        Self { process: (number >> 64) as u64, sequence: number as u64 }
+    }
+
+    /// It, as 16 bytes.
+    pub(crate) fn to_bytes(self) -> [u8; 16] {
+        (u128::from(self.process) << 64 | u128::from(self.sequence)).to_be_bytes()
+    }
+}
+
 impl Default for Replica {
     fn default() -> Self {
         Self::new()

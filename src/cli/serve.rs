@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::escape::shown;
 use super::failure::{Failure, told};
-use crate::server::{self, Durability, Limits, Says, ServerError, Settings};
+use crate::server::{self, Durability, KEEP, Limits, Says, ServerError, Settings};
 use crate::service::LARGER;
 
 /// Count hits over HTTP. Counts survive kill -9 and restarts.
@@ -51,6 +51,9 @@ pub(super) struct Args {
     #[arg(long, value_name = "N", default_value = "1000000", env = "HITRING_MAX_KEYS",
           value_parser = clap::value_parser!(u32).range(1..))]
     max_keys: u32,
+    /// For how many seconds hitring.db keeps the hits of a second; as long as the window, if that is longer
+    #[arg(long, value_name = "SECONDS", default_value_t = KEEP.as_secs() as u32, env = "HITRING_KEEP")]
+    keep: u32,
     /// Start although hits.ring is missing, or is not the one that belongs to hitring.db. All counts of the former are lost
     #[arg(long)]
     new_ring: bool,
@@ -68,6 +71,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
         auto_create: args.auto_create,
         durability: if args.durability == "disk" { Durability::Disk } else { Durability::Process },
         keys: Limits { age: Duration::from_secs(args.key_age.into()), most: args.max_keys.into() },
+        keep: Duration::from_secs(args.keep.into()),
         new_ring: args.new_ring,
     };
     server::run(&settings, said).map_err(|error| match error {

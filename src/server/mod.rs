@@ -48,6 +48,7 @@ use self::context::Context;
 pub use self::durability::Durability;
 use crate::error::SharedError;
 use crate::store::data::{DataDirectory, DataError};
+pub use crate::store::sqlite::flushed::KEEP;
 pub use crate::store::sqlite::keys::Limits;
 use crate::store::sqlite::open::OpenError;
 
@@ -77,6 +78,8 @@ pub struct Settings {
     pub durability: Durability,
     /// How long the answers to writes with a key are kept, and how many.
     pub keys: Limits,
+    /// For how long the database keeps the hits of a tick, at least. As long as the window, if that is longer.
+    pub keep: Duration,
     /// Whether a ring that the database knows may be missing, or be another one.
     pub new_ring: bool,
 }

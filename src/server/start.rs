@@ -31,7 +31,7 @@ const LONG: Duration = Duration::from_secs(1);
 pub fn open(settings: &Settings, data: &DataDirectory, says: &(impl Fn(Says) + Sync)) -> Result<Service, ServerError> {
     let path = data.database();
     let is_new = !path.exists() && data.ring().exists();
-    let mut database = step("opening hitring.db", says, || Database::open(&path)).map_err(ServerError::Database)?;
+    let database = step("opening hitring.db", says, || Database::open(&path)).map_err(ServerError::Database)?;
     let known = database.ring().map_err(ServerError::Database)?;
     let ring = step("opening hits.ring", says, || ring(settings, data, known))?;
     if is_new {
@@ -39,10 +39,7 @@ pub fn open(settings: &Settings, data: &DataDirectory, says: &(impl Fn(Says) + S
     }
     let ring = Arc::new(ring);
     let completed = step("completing hitring.db", says, || {
-        if known != Some(ring.lineage()) {
-            database.set_ring(ring.lineage())?;
-        }
-        let mut committer = Committer::new(database, Arc::clone(&ring), settings.keys)?;
+        let mut committer = Committer::new(database, Arc::clone(&ring), settings.keys, settings.keep)?;
         let recovered = committer.recover(|id| endpoint_of(id).ok(), is_made)?;
         Ok((committer, recovered))
     });

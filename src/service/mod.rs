@@ -32,7 +32,7 @@ use crate::cell::outcome::{Outcome, Outcomes};
 use crate::error::{EndpointError, QueryError};
 use crate::shared::{SharedRegistry, SharedRoom};
 use crate::sketch::hyperloglog::precision::Precision;
-use crate::store::{Answered, Order, Store, StoreError};
+use crate::store::{Act, Answer, Answered, Key, Order, Store, StoreError};
 use crate::sync::{AtomicU32, Ordering};
 use crate::time::{Resolution, Timestamp};
 
@@ -221,7 +221,7 @@ impl Service {
         self.auto_create
     }
 
-    /// Counts hits under `name`, and answers how many it has had ever. A name that there is none of is made if it `creates`.
+    /// Counts hits under `name`, and answers its value afterwards. A name that there is none of is made if it `creates`.
     ///
     /// # Errors
     /// As [`record`](Self::record); [`Refusal::Unknown`] if there is no such name and none is made.
@@ -231,19 +231,57 @@ impl Service {
         } else {
             self.record_known(name, hit)?;
         }
-        Ok(self.ring.total_ever(name.endpoint()))
+        Ok(self.value(name))
     }
 
-    /// How many hits `name` has had ever.
+    /// How many hits `name` has had ever, or what its value was set to and the hits since then.
     ///
     /// # Errors
     /// [`Refusal::Unknown`] if there was none.
     pub fn total(&self, name: &Name) -> Result<u64, Refusal> {
         self.known(name)?;
-        Ok(self.ring.total_ever(name.endpoint()))
+        Ok(self.value(name))
     }
 
-    /// The same; 0 for a name that has had none.
+    fn value(&self, name: &Name) -> u64 {
+        let endpoint = name.endpoint();
+        // The base first: hits that it is not of come on top, and none that it is of is missing.
+        let base = self.store.base(endpoint).filter(|base| base.epoch == self.ring.epoch(endpoint));
+        self.ring.total_ever(endpoint).saturating_add_signed(base.map_or(0, |base| base.base))
+    }
+
+    /// Makes the value of `name` what is given. `answer` makes the answer, and `done` is told.
+    ///
+    /// # Errors
+    /// [`Refusal::Lost`], and then neither is called.
+    pub fn set(
+        &self,
+        name: &Name,
+        value: u64,
+        key: Option<Key>,
+        answer: impl FnOnce() -> Answer + Send + 'static,
+        done: impl FnOnce(Result<Answered, Refusal>) + Send + 'static,
+    ) -> Result<(), Refusal> {
+        let act = Act::Set { endpoint: name.endpoint().to_owned(), value };
+        self.order(Order { act, key, is_disk: true, answer: Box::new(move |_| answer()) }, done)
+    }
+
+    /// Removes `name` with all its hits.
+    ///
+    /// # Errors
+    /// As [`set`](Self::set).
+    pub fn delete(
+        &self,
+        name: &Name,
+        key: Option<Key>,
+        answer: impl FnOnce() -> Answer + Send + 'static,
+        done: impl FnOnce(Result<Answered, Refusal>) + Send + 'static,
+    ) -> Result<(), Refusal> {
+        let act = Act::Delete { id: None, endpoint: name.endpoint().to_owned() };
+        self.order(Order { act, key, is_disk: true, answer: Box::new(move |_| answer()) }, done)
+    }
+
+    /// How many hits `name` has had ever; 0 for a name that has had none.
     ///
     /// # Errors
     /// [`Refusal::Lost`].

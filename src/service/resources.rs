@@ -63,7 +63,7 @@ impl Service {
         answer: impl FnOnce() -> Answer + Send + 'static,
         done: impl FnOnce(Result<Answered, Refusal>) + Send + 'static,
     ) -> Result<(), Refusal> {
-        let act = Act::Delete { id: id.to_owned(), endpoint: name.endpoint().to_owned() };
+        let act = Act::Delete { id: Some(id.to_owned()), endpoint: name.endpoint().to_owned() };
         self.order(Order { act, key, is_disk: true, answer: Box::new(move |_| answer()) }, done)
     }
 

@@ -181,6 +181,19 @@ impl SharedLedger {
         self.life(entry.ledger).map_or(0, Life::total)
     }
 
+    /// All hits of `endpoint` that are not the ledger's.
+    #[cfg(feature = "server")]
+    pub(crate) fn counted(&self, endpoint: &str) -> u64 {
+        self.core.alive(endpoint).map_or(0, |life| self.counted_in(life))
+    }
+
+    /// All hits of a life that are not the ledger's.
+    #[cfg(feature = "server")]
+    pub(super) fn counted_in(&self, life: Life<'_>) -> u64 {
+        let others = self.core.book().merged(life).filter(|other| other.writer() != Some(self.writer));
+        others.map(Life::total).fold(life.total(), u64::saturating_add)
+    }
+
     /// Notes `visitor` of hits at `tick`, which count.
     pub fn note_visitor(&self, entry: LedgerEntry, visitor: &[u8], tick: Tick) {
         if let Some(life) = self.life(entry.own) {

@@ -81,6 +81,8 @@ mod limits;
 mod watch;
 mod changed;
 mod ledger;
+#[cfg(feature = "server")]
+mod take_back;
 mod inspect;
 
 pub use self::{
@@ -94,3 +96,5 @@ pub use self::{
     registry::SharedRegistry,
     rewrite::{Wanted, compact},
 };
+#[cfg(feature = "server")]
+pub(crate) use self::{format::origin::Origin, take_back::Told};

@@ -52,12 +52,19 @@ pub enum Act {
         /// Where its hits are.
         endpoint: String,
     },
-    /// Remove the resource `id` and all hits of `endpoint`.
+    /// Remove all hits of `endpoint`, and the resource `id` whose hits they are, if they are of one.
     Delete {
         /// Its id.
-        id: String,
+        id: Option<String>,
         /// Where its hits are.
         endpoint: String,
+    },
+    /// Make the value of `endpoint` what is given. Its hits stay.
+    Set {
+        /// Whose value it is.
+        endpoint: String,
+        /// The value, at most 2^53 - 1.
+        value: u64,
     },
     /// Count hits of `endpoint`.
     Hit {
@@ -88,12 +95,14 @@ pub struct Key {
 pub enum Effect {
     /// The resource is made.
     Created,
-    /// The resource is gone.
+    /// The hits are gone.
     Deleted,
+    /// The value is what was given.
+    Set,
     /// The hits count.
     Counted {
-        /// All hits of the endpoint, these included.
-        total: u64,
+        /// The value of the endpoint: all its hits, these included, and what [`Act::Set`] made it differ by.
+        value: u64,
     },
 }
 
@@ -115,6 +124,15 @@ pub struct Answered {
     pub answer: Answer,
     /// Whether the order was done before, and this is the answer of that time.
     pub is_replay: bool,
+}
+
+/// What a value that was set differs from the hits by. The hits go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Base {
+    /// In which epoch of the endpoint: it does not count after a removal.
+    pub epoch: u64,
+    /// The difference.
+    pub base: i64,
 }
 
 /// Called once, from another thread, when an order is done.
@@ -140,6 +158,9 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Whether an order about `endpoint` is under way: the ring and the database need not agree on it.
     fn is_under_way(&self, endpoint: &str) -> bool;
 
+    /// What the value of `endpoint` differs from its hits by, if one was set.
+    fn base(&self, endpoint: &str) -> Option<Base>;
+
     /// Whether orders are taken, and the last one did not fail because of the disk.
     ///
     /// # Errors
@@ -160,7 +181,7 @@ pub trait Store: fmt::Debug + Send + Sync {
 /// Why an order was not done. Nothing of it was, but for [`Later`](Self::Later).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreError {
-    /// There is no such resource or endpoint.
+    /// There is no such endpoint.
     Unknown,
     /// The ring does not take the hit: late, future or saturated.
     Refused(Outcome),
@@ -209,7 +230,10 @@ impl Act {
     #[must_use]
     pub fn endpoint(&self) -> &str {
         match self {
-            Self::Create { endpoint, .. } | Self::Delete { endpoint, .. } | Self::Hit { endpoint, .. } => endpoint,
+            Self::Create { endpoint, .. }
+            | Self::Delete { endpoint, .. }
+            | Self::Set { endpoint, .. }
+            | Self::Hit { endpoint, .. } => endpoint,
         }
     }
 }
@@ -217,7 +241,7 @@ impl Act {
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unknown => f.write_str("there is no such resource"),
+            Self::Unknown => f.write_str("there is no such name"),
             Self::Refused(outcome) => write!(f, "the ring does not take the hit: {}", outcome.as_str()),
             Self::KeyReused => f.write_str("the key was used for another request; give each request a key of its own"),
             Self::Busy => f.write_str("too many writes wait for the disk; try again later"),

@@ -7,6 +7,7 @@ use hitring::service::name::Name;
 use hitring::service::range::Range;
 use hitring::service::{Hit, Refusal, Service};
 use hitring::store::sqlite::commit::Committer;
+use hitring::store::sqlite::flushed::KEEP;
 use hitring::store::sqlite::keys::Limits;
 use hitring::store::sqlite::open::Database;
 use hitring::store::sqlite::thread::SqliteStore;
@@ -47,7 +48,7 @@ proptest! {
         let ring = SharedRegistry::builder().window(Duration::from_secs(WINDOW)).slack(4).max_endpoints(2);
         let ring = Arc::new(ring.clock(clock.clone()).create(&path).expect("it can be made"));
         let database = Database::open(&folder.join("hitring.db")).expect("it is whole");
-        let committer = Committer::new(database, Arc::clone(&ring), Limits::default()).expect("it is whole");
+        let committer = Committer::new(database, Arc::clone(&ring), Limits::default(), KEEP).expect("it is whole");
         let store = SqliteStore::start(committer, 9).expect("it starts");
         let service = Service::new(ring, Box::new(store), true);
         let name = Name::resource("home").expect("a name");

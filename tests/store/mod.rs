@@ -2,6 +2,7 @@
 //! refuses what it cannot do.
 
 mod batches;
+mod values;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,9 +10,11 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, bounded};
-use hitring::store::sqlite::commit::{Committer, Recovered, Waiting};
+use hitring::store::sqlite::commit::{Committer, Waiting};
+use hitring::store::sqlite::flushed::KEEP;
 use hitring::store::sqlite::keys::Limits;
 use hitring::store::sqlite::open::Database;
+use hitring::store::sqlite::recover::Recovered;
 use hitring::store::sqlite::resources;
 use hitring::store::sqlite::thread::{QUEUE, SqliteStore};
 use hitring::store::{Act, Answer, Answered, Effect, Key, Order, Resource, Store, StoreError};
@@ -49,7 +52,7 @@ impl Folder {
     }
 
     fn committer(&self, ring: &Arc<SharedRegistry>) -> Committer {
-        Committer::new(self.database(), Arc::clone(ring), Limits::default()).expect("it is whole")
+        Committer::new(self.database(), Arc::clone(ring), Limits::default(), KEEP).expect("it is whole")
     }
 
     fn store(&self, ring: &Arc<SharedRegistry>, most: usize) -> SqliteStore {
@@ -88,7 +91,11 @@ fn create(id: &str) -> Act {
 }
 
 fn delete(id: &str) -> Act {
-    Act::Delete { id: id.to_owned(), endpoint: endpoint(id) }
+    Act::Delete { id: Some(id.to_owned()), endpoint: endpoint(id) }
+}
+
+fn set(id: &str, value: u64) -> Act {
+    Act::Set { endpoint: endpoint(id), value }
 }
 
 fn hit(id: &str, count: u64) -> Act {
@@ -105,7 +112,8 @@ fn order(act: Act, key: Option<Key>) -> Order {
         let (status, body) = match effect {
             Effect::Created => (201, String::new()),
             Effect::Deleted => (204, String::new()),
-            Effect::Counted { total } => (200, total.to_string()),
+            Effect::Set => (200, String::new()),
+            Effect::Counted { value } => (200, value.to_string()),
         };
         Answer { status, headers: vec![("location".to_owned(), "/here".to_owned())], body: body.into_bytes() }
     };
@@ -151,6 +159,15 @@ fn committed(folder: &Folder, ring: &Arc<SharedRegistry>, acts: Vec<Act>) {
 
 fn counted(ring: &SharedRegistry, id: &str) -> (u64, u64) {
     (ring.query_hits(&endpoint(id), MINUTE).expect("exact").count, ring.total_ever(&endpoint(id)))
+}
+
+/// The value of an endpoint, as the server answers it; 0 if there is none.
+fn value(committer: &Committer, ring: &SharedRegistry, id: &str) -> u64 {
+    if !ring.contains(&endpoint(id)) {
+        return 0;
+    }
+    let base = committer.bases.find(&endpoint(id)).filter(|base| base.epoch == ring.epoch(&endpoint(id)));
+    ring.total_ever(&endpoint(id)).saturating_add_signed(base.map_or(0, |base| base.base))
 }
 
 #[test]
@@ -410,7 +427,7 @@ fn a_name_that_another_process_removed_begins_anew() {
     assert_eq!(done(&mut committer, hit("a", 1), None), Ok(("1".to_owned(), false)));
     assert!(ring.remove(&endpoint("a")).expect("it can be written"));
     drop(committer);
-    assert_eq!(folder.recover(&ring), Recovered::default());
+    assert_eq!(folder.recover(&ring), Recovered { dead: 1, ..Recovered::default() });
     assert_eq!((counted(&ring, "a"), ring.contains(&endpoint("a"))), ((0, 0), false));
 }
 
@@ -419,7 +436,7 @@ fn old_answers_are_forgotten() {
     let folder = Folder::new();
     let ring = folder.ring(20);
     let limits = Limits { age: Duration::from_secs(1_000), most: 250 };
-    let mut committer = Committer::new(folder.database(), Arc::clone(&ring), limits).expect("it is whole");
+    let mut committer = Committer::new(folder.database(), Arc::clone(&ring), limits, KEEP).expect("it is whole");
     for number in 0..1_000 {
         done(&mut committer, hit("a", 1), key(&number.to_string(), "")).expect("it counts");
     }
@@ -434,7 +451,7 @@ fn old_answers_are_forgotten() {
     let later = "UPDATE meta SET age = age + 1001";
     committer.database.connection.execute(later, []).expect("a number");
     drop(committer);
-    let mut committer = Committer::new(folder.database(), Arc::clone(&ring), limits).expect("it is whole");
+    let mut committer = Committer::new(folder.database(), Arc::clone(&ring), limits, KEEP).expect("it is whole");
     recovered(&mut committer);
     assert_eq!(done(&mut committer, hit("a", 1), key("999", "")), Ok(("1002".to_owned(), false)));
 }

@@ -17,6 +17,8 @@ use crate::time::Timestamp;
 
 /// The most hits that one request brings.
 pub const MOST_HITS: u64 = 1_000_000;
+/// The largest value that a counter is set to: a number that every reader of JSON has exactly.
+pub const MOST_OF_VALUE: u64 = (1 << 53) - 1;
 /// The most endpoints of an answer, and how many there are if none are asked for.
 pub const MOST_OF_TOP: usize = 1_000;
 pub const TOP: usize = 10;
@@ -128,6 +130,10 @@ impl Default for Hits {
     }
 }
 
+/// What a counter is set to: a JSON number without a fraction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted(pub u64);
+
 /// A time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Time(pub Timestamp);
@@ -142,14 +148,27 @@ pub struct By<'a>(pub Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for Hits {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let number = serde_json::Number::deserialize(deserializer)?;
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "looked at before")]
-        let whole = |number: f64| (number.fract() == 0.0 && (0.0..1e15).contains(&number)).then_some(number as u64);
-        let hits = number.as_u64().or_else(|| number.as_f64().and_then(whole));
-        hits.filter(|&hits| hits <= MOST_HITS)
-            .map(Self)
-            .ok_or_else(|| de::Error::custom(format!("{number} is no whole number from 0 to {MOST_HITS}")))
+        whole(deserializer, MOST_HITS).map(Self)
     }
+}
+
+impl<'de> Deserialize<'de> for Wanted {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        whole(deserializer, MOST_OF_VALUE).map(Self)
+    }
+}
+
+/// A whole number up to `most`, however it is written.
+fn whole<'de, D: Deserializer<'de>>(deserializer: D, most: u64) -> Result<u64, D::Error> {
+    let number = serde_json::Number::deserialize(deserializer)?;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "looked at before")]
+    let whole = |number: f64| {
+        (number.fract() == 0.0 && (0.0..=MOST_OF_VALUE as f64).contains(&number)).then_some(number as u64)
+    };
+    let found = number.as_u64().or_else(|| number.as_f64().and_then(whole));
+    found
+        .filter(|&found| found <= most)
+        .ok_or_else(|| de::Error::custom(format!("{number} is no whole number from 0 to {most}")))
 }
 
 impl<'de> Deserialize<'de> for Called {
@@ -243,6 +262,22 @@ mod tests {
         }
         for text in ["668.5", "-1", "1000001", "1e300", "99999999999999999999", "\"1\"", "null", "true", "[]"] {
             assert_eq!(hits(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn values_are_whole_and_exact() {
+        let value = |text: &str| serde_json::from_str::<Wanted>(text).ok().map(|wanted| wanted.0);
+        for (text, number) in [
+            ("0", 0),
+            ("9007199254740991", MOST_OF_VALUE),
+            ("9007199254740991.0", MOST_OF_VALUE),
+            ("1e15", 10u64.pow(15)),
+        ] {
+            assert_eq!(value(text), Some(number), "{text}");
+        }
+        for text in ["9007199254740992", "9007199254740992.0", "-1", "0.5", "\"1\""] {
+            assert_eq!(value(text), None, "{text}");
         }
     }
 

@@ -127,6 +127,8 @@ routes! {
     resources::delete, __path_delete, Here;
     counters::increment, __path_increment, Here;
     counters::value, __path_value, Here;
+    counters::set, __path_set, Here;
+    counters::remove, __path_remove, Here;
     counters::unique, __path_unique, Here;
     visits::visit, __path_visit, Here;
     visits::visits, __path_visits, Here;
@@ -194,7 +196,7 @@ async fn serve(context: &Arc<Context>, request: Request, handler: Handler, runs:
             Problem::schema("a name in the path is not UTF-8 when decoded; percent-encode the bytes of its UTF-8")
         })?;
         let media_type = parts.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
-        if parts.method == Method::POST && body.size_hint().lower() > 0 && !is_json(media_type) {
+        if matches!(parts.method, Method::POST | Method::PUT) && body.size_hint().lower() > 0 && !is_json(media_type) {
             return Err(not_json(media_type));
         }
         let body = whole(body).await?;
@@ -323,6 +325,7 @@ mod tests {
 
     use super::*;
     use crate::store::sqlite::commit::Committer;
+    use crate::store::sqlite::flushed::KEEP;
     use crate::store::sqlite::keys::Limits;
     use crate::store::sqlite::open::Database;
     use crate::store::sqlite::thread::SqliteStore;
@@ -334,7 +337,7 @@ mod tests {
         let ring = crate::SharedRegistry::builder().max_endpoints(10).create(folder.join("hits.ring"));
         let ring = Arc::new(ring.expect("it can be made"));
         let database = Database::open(&folder.join("hitring.db")).expect("it can be made");
-        let committer = Committer::new(database, Arc::clone(&ring), Limits::default()).expect("it is whole");
+        let committer = Committer::new(database, Arc::clone(&ring), Limits::default(), KEEP).expect("it is whole");
         let store = SqliteStore::start(committer, 9).expect("it starts");
         let service = Service::new(ring, Box::new(store), true);
         let context = Context::new(service, tally().expect("names that fit"), document(), Durability::Process);

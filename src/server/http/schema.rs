@@ -9,7 +9,9 @@ use utoipa::openapi::schema::{AnyOfBuilder, KnownFormat, Object, ObjectBuilder, 
 use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::ask::{MOST_HITS, MOST_OF_NAME, MOST_OF_RESOURCES, MOST_OF_TOP, MOST_OF_VISITOR, RESOURCES, TOP};
+use super::ask::{
+    MOST_HITS, MOST_OF_NAME, MOST_OF_RESOURCES, MOST_OF_TOP, MOST_OF_VALUE, MOST_OF_VISITOR, RESOURCES, TOP,
+};
 use crate::service::last::Last as Span;
 use crate::service::name::{MOST, MOST_OF_COUNTER, MOST_OF_ENDPOINT, MOST_OF_TYPE};
 use crate::time::Timestamp;
@@ -39,6 +41,7 @@ schemas! {
         counter/TYPE/ID, or what another process counts under.");
     Visitor: text(MOST_OF_VISITOR, "Who it was. Different visitors are estimated, not stored.");
     Amount: number(0, MOST_HITS, "How many hits.").default(Some(1.into()));
+    Wanted: number(0, MOST_OF_VALUE, "The value from now on, up to 2^53 - 1.");
     Last: ObjectBuilder::new()
         .schema_type(Type::String)
         .pattern(Some(Span::PATTERN))

@@ -6,8 +6,8 @@
 //! | `Prefer: durability=disk` | on the disk before it is answered: survives a power failure | the same |
 //! | `Idempotency-Key: KEY` | done once, however often it is sent; another request under the key is refused | `Idempotency-Replayed: true`, if it was done before |
 //!
-//! A hit without a key that has to survive a kill alone goes straight into the ring. Every other write is an order to the store. Resources
-//! are always on the disk. Other preferences are ignored, as RFC 7240 has it.
+//! A hit without a key that has to survive a kill alone goes straight into the ring. Every other write is an order to the store. Resources,
+//! and what sets or removes a counter, are always on the disk. Other preferences are ignored, as RFC 7240 has it.
 //!
 //! Tests: below, `tests/python/integration/test_serve_ledger.py`.
 
@@ -70,8 +70,8 @@ pub fn hit<K: FnOnce(u64) -> Reply + Send + 'static>(
     let act = Act::Hit { endpoint, count, at, visitor, creates };
     let kept = kept();
     let answer = move |effect| match effect {
-        Effect::Counted { total } => kept(total).kept(),
-        Effect::Created | Effect::Deleted => unreachable!("hits are counted"),
+        Effect::Counted { value } => kept(value).kept(),
+        Effect::Created | Effect::Deleted | Effect::Set => unreachable!("hits are counted"),
     };
     let (told, answered) = later(asked);
     let order = Order { act, key, is_disk: durability == Durability::Disk, answer: Box::new(answer) };

@@ -5,6 +5,8 @@ CREATE TABLE meta (
     id      INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
     batch   INTEGER NOT NULL, -- How many batches of writes were committed.
     ring    BLOB,             -- Which hits.ring belongs to this database (its key, 16 bytes). NULL: none was made yet.
+    writer  BLOB,             -- Under which replica that ring counted when it was last written down (16 bytes).
+    origin  BLOB,             -- Which file this is (inode and time of birth, 16 bytes). A copy is another one.
     ledger  BLOB    NOT NULL, -- Under which replica the ring shows the hits of the ledger (16 bytes).
     secret  BLOB    NOT NULL, -- The key of the digests in answer.print (16 bytes).
     age     INTEGER NOT NULL  -- How long servers have run on this database, in seconds. The clock of answer.age.
@@ -24,17 +26,19 @@ CREATE TABLE removal (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE endpoint (
-    -- The endpoints whose hits are in this database, and the ledger: hits with an Idempotency-Key or with durability=disk, which
-    -- the database decides on and the ring shows.
+    -- The endpoints of the ring. The value of each is counted + committed + base.
     id        INTEGER NOT NULL PRIMARY KEY,
     name      TEXT    NOT NULL UNIQUE, -- The endpoint in the ring.
-    epoch     INTEGER NOT NULL,        -- In which epoch of the endpoint the ledger's hits count. Those of earlier ones were removed.
-    committed INTEGER NOT NULL         -- All hits of the ledger in that epoch.
+    epoch     INTEGER NOT NULL,        -- In which epoch of the endpoint these hits count. Those of earlier ones were removed.
+    counted   INTEGER NOT NULL,        -- All hits that were counted in the ring, when it was last written down.
+    committed INTEGER NOT NULL,        -- All hits of the ledger: those with an Idempotency-Key or with durability=disk, which the
+                                       -- database decides on and the ring shows.
+    base      INTEGER NOT NULL         -- What PUT added to the hits, or took from them, to make the value what it was given.
 ) STRICT;
 
 CREATE TABLE writer (
-    -- The ring files and replicas that cells and totals are of.
-    id       INTEGER NOT NULL PRIMARY KEY, -- 0 is the ledger.
+    -- Who counted the hits of cells: replicas of the ring file.
+    id       INTEGER NOT NULL PRIMARY KEY, -- From 1 on.
     process  INTEGER NOT NULL,
     sequence INTEGER NOT NULL,
     UNIQUE (process, sequence)
@@ -43,23 +47,12 @@ CREATE TABLE writer (
 CREATE TABLE cell (
     -- Hits of an endpoint that one writer counted in one span of time. Counts are absolute: writing one again changes nothing.
     endpoint   INTEGER NOT NULL, -- endpoint.id
-    epoch      INTEGER NOT NULL, -- As endpoint.epoch.
-    writer     INTEGER NOT NULL, -- writer.id
+    writer     INTEGER NOT NULL, -- writer.id, or 0 for the ledger
     generation INTEGER NOT NULL, -- Which life of the endpoint in that ring. 0 for the ledger.
     level      INTEGER NOT NULL, -- How long the span is. 0 is a tick of the ring.
     start      INTEGER NOT NULL, -- The number of the span: how many of its length lie between 1970 and its begin.
     count      INTEGER NOT NULL, -- The hits.
-    PRIMARY KEY (endpoint, epoch, writer, generation, level, start)
-) STRICT, WITHOUT ROWID;
-
-CREATE TABLE total (
-    -- All hits of an endpoint that one writer counted, absolute as in cell.
-    endpoint   INTEGER NOT NULL,
-    epoch      INTEGER NOT NULL,
-    writer     INTEGER NOT NULL,
-    generation INTEGER NOT NULL,
-    total      INTEGER NOT NULL,
-    PRIMARY KEY (endpoint, epoch, writer, generation)
+    PRIMARY KEY (endpoint, writer, generation, level, start)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE answer (

@@ -4,8 +4,10 @@
 //! |---|---|
 //! | create: the endpoint begins in the ring | an endpoint without hits whose id is one of ours: the start removes it |
 //! | create: its row is committed | both; if the ring was not on the disk and the machine failed, the row: the start begins the endpoint |
-//! | delete: the row is gone and the removal is noted, in one commit | the removal: the start ends it |
+//! | delete: the rows are gone and the removal is noted, in one commit | the removal: the start ends it |
 //! | delete: the endpoint is out of the ring, and the ring is on the disk | the removal: nothing is left to do |
+//! | set: the endpoint begins in the ring | an endpoint without hits |
+//! | set: the base is committed | the base: the start takes it up |
 //! | hit: its numbers and its answer are committed | the numbers: the start raises them (ledger.rs) |
 //! | hit: the ring is raised | nothing is left to do |
 //! | the client is answered | |
@@ -14,23 +16,27 @@
 //! A removal names the epoch of the life that goes. An endpoint that begins after the removal is of a later epoch, so a removal that is
 //! ended late takes none of its hits. (Clients may count under the name again, and so may other processes while the server is down.)
 //!
+//! A set changes no hits. It notes what the value differs from them by: `base = value - hits`. A hit that was acknowledged before is in these
+//! hits, one that is acknowledged after the set is not. Whoever asks for a value reads the base first, then the hits.
+//!
 //! The removal is noted first, because the ring does not remember removals for ever: a compaction forgets old ones.
 //!
 //! Tests: `tests/store`.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rusqlite::{ErrorCode, Transaction, TransactionBehavior};
 
 use super::keys::{Keys, Known, Limits};
 use super::ledger::{Hit, Ledger};
 use super::open::{Database, OpenError};
-use super::resources;
+use super::{endpoints, resources};
 use crate::cell::writer::Writer;
 use crate::error::EndpointError;
 use crate::shared::SharedRegistry;
-use crate::store::{Act, Answer, Answered, Done, Effect, Order, StoreError};
+use crate::store::{Act, Answer, Answered, Base, Done, Effect, Order, StoreError};
 use crate::sync::Mutex;
 
 /// An order that waits, and who waits for it.
@@ -58,6 +64,8 @@ pub enum Show {
     Remove(Option<u64>),
     /// Hits are shown with the ledger.
     Hit(Hit),
+    /// The value differs from the hits from now on.
+    Set(Base),
 }
 
 /// Why a transaction was not done.
@@ -73,13 +81,34 @@ pub enum Failure {
 #[derive(Debug)]
 pub struct Committer {
     pub database: Database,
-    ring: Arc<SharedRegistry>,
-    ledger: Ledger,
+    pub(super) ring: Arc<SharedRegistry>,
+    pub(super) ledger: Ledger,
     keys: Keys,
     /// Removals that have ended, and whose notes are still there.
     ended: Vec<(String, u64)>,
     /// What a batch makes or removes.
     pub under_way: UnderWay,
+    /// Of endpoints whose value was set.
+    pub bases: Bases,
+}
+
+/// What values that were set differ from the hits by.
+#[derive(Clone, Debug)]
+pub struct Bases(Arc<Mutex<HashMap<String, Base>>>);
+
+impl Bases {
+    /// That of `endpoint`.
+    pub fn find(&self, endpoint: &str) -> Option<Base> {
+        self.0.lock().get(endpoint).copied()
+    }
+
+    pub(super) fn set(&self, endpoint: &str, base: Base) {
+        self.0.lock().insert(endpoint.to_owned(), base);
+    }
+
+    fn remove(&self, endpoint: &str) {
+        self.0.lock().remove(endpoint);
+    }
 }
 
 /// Endpoints that a batch makes or removes: the ring and the database do not agree on them until it is done.
@@ -98,30 +127,45 @@ impl UnderWay {
 }
 
 impl Committer {
-    /// The ledger of `ring`. What the database has is not shown yet: see [`recover`](Self::recover).
+    /// The database of `ring`. It keeps the hits of a tick for as long as `keep`, and as long as the ring does. What it has is not shown
+    /// yet: see [`recover`](Self::recover).
     ///
     /// # Errors
     /// [`OpenError`].
-    pub fn new(database: Database, ring: Arc<SharedRegistry>, limits: Limits) -> Result<Self, OpenError> {
+    pub fn new(
+        database: Database,
+        ring: Arc<SharedRegistry>,
+        limits: Limits,
+        keep: Duration,
+    ) -> Result<Self, OpenError> {
         let writer = Writer { replica: database.ledger()?, generation: 0 };
         let failed = |why: String| OpenError::Failed { path: database.path().into(), why };
         let shared = ring.ledger(writer).map_err(|error| failed(error.to_string()))?;
         let keys = Keys::new(&database.connection, limits).map_err(|error| database.error(error))?;
-        let ledger = Ledger::new(shared, &ring);
+        let ticks = |time: Duration| (time.as_nanos() / ring.resolution().as_nanos().max(1)) as u64;
+        let ledger = Ledger::new(shared, ticks(keep).max(ticks(ring.window()) + u64::from(ring.slack())));
         let under_way = UnderWay(Arc::new(Mutex::new(HashSet::new())));
-        Ok(Self { database, ring, ledger, keys, ended: Vec::new(), under_way })
+        Ok(Self {
+            database,
+            ring,
+            ledger,
+            keys,
+            ended: Vec::new(),
+            under_way,
+            bases: Bases(Arc::new(Mutex::new(HashMap::new()))),
+        })
     }
 
-    /// How many of `waiting` go into one batch: an order about an endpoint that one before it removes goes into the next.
+    /// How many of `waiting` go into one batch: an order about an endpoint that one before it removes or sets goes into the next.
     pub fn batch(waiting: &[Waiting]) -> usize {
-        let mut removed = HashSet::new();
+        let mut changed = HashSet::new();
         for (number, Waiting { order, .. }) in waiting.iter().enumerate() {
             let endpoint = order.act.endpoint();
-            if removed.contains(endpoint) {
+            if changed.contains(endpoint) {
                 return number;
             }
-            if matches!(order.act, Act::Delete { .. }) {
-                removed.insert(endpoint);
+            if matches!(order.act, Act::Delete { .. } | Act::Set { .. }) {
+                changed.insert(endpoint);
             }
         }
         waiting.len()
@@ -155,14 +199,14 @@ impl Committer {
         let is_disk = batch.iter().any(|Waiting { order, .. }| order.is_disk);
         let level = if is_disk { "FULL" } else { "NORMAL" };
         self.database.connection.pragma_update(None, "synchronous", level).map_err(undone)?;
-        let Self { database, ring, ledger, keys, ended, under_way, .. } = self;
+        let Self { database, ring, ledger, keys, ended, under_way, bases } = self;
         let behavior = TransactionBehavior::Immediate;
         let transaction = database.connection.transaction_with_behavior(behavior).map_err(undone)?;
         ledger.begin();
         for (endpoint, epoch) in &*ended {
             resources::removed(&transaction, endpoint, *epoch).map_err(undone)?;
         }
-        let plans = batch.iter_mut().map(|waiting| plan(&transaction, ring, ledger, keys, waiting, under_way));
+        let plans = batch.iter_mut().map(|waiting| plan(&transaction, ring, ledger, keys, waiting, under_way, bases));
         let plans = plans.collect::<rusqlite::Result<Vec<Plan>>>().map_err(undone)?;
         // A replay that asks for the disk may be of a write that did not.
         let is_to_commit = |(plan, Waiting { order, .. }): (&Plan, &Waiting)| {
@@ -170,7 +214,6 @@ impl Committer {
         };
         if !plans.iter().zip(&*batch).any(is_to_commit) {
             transaction.rollback().map_err(undone)?;
-            ledger.roll_back();
             return Ok(plans);
         }
         ledger.write(&transaction).map_err(undone)?;
@@ -207,8 +250,13 @@ impl Committer {
                 Plan::Done(answer, show) => (answer, show),
             };
             let shown = match (&order.act, show) {
+                (Act::Set { endpoint, .. }, Show::Set(base)) => {
+                    self.bases.set(endpoint, base);
+                    Ok(())
+                }
                 (Act::Delete { endpoint, .. }, Show::Remove(Some(epoch))) => match self.ring.remove(endpoint) {
                     Ok(_) => {
+                        self.bases.remove(endpoint);
                         removed.push((endpoint.clone(), epoch, answer, done));
                         continue;
                     }
@@ -253,56 +301,6 @@ impl Committer {
         let _ = self.database.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
         Ok(())
     }
-
-    /// Does what a killed server left: ends removals, shows the ledger, and begins the endpoints of resources that have none.
-    /// `endpoint_of` says where the hits of a resource are, and `is_made` whether an endpoint is of an id that a server made.
-    ///
-    /// # Errors
-    /// [`OpenError`].
-    pub fn recover(
-        &mut self,
-        endpoint_of: impl Fn(&str) -> Option<String>,
-        is_made: impl Fn(&str) -> bool,
-    ) -> Result<Recovered, OpenError> {
-        let Self { database, ring, ledger, .. } = self;
-        let in_ring = |error: &dyn std::fmt::Display| OpenError::Ring {
-            why: format!("a removal could not be ended in the ring: {error}"),
-        };
-        let mut recovered = Recovered::default();
-        let removals = resources::removals(&database.connection).map_err(|error| database.error(error))?;
-        for (endpoint, epoch) in &removals {
-            if ring.contains(endpoint) && ring.epoch(endpoint) <= *epoch {
-                ring.remove(endpoint).map_err(|error| in_ring(&error))?;
-                recovered.removals += 1;
-            }
-        }
-        if recovered.removals > 0 {
-            ring.sync().map_err(|error| in_ring(&error))?;
-        }
-        if !removals.is_empty() {
-            database.connection.execute("DELETE FROM removal", []).map_err(|error| database.error(error))?;
-        }
-        let shown = ledger.show_all(&database.connection).map_err(|error| database.error(error))?;
-        recovered.without_room = shown.map_err(|error| OpenError::Ring { why: error.to_string() })?;
-        let mut endpoints = HashSet::new();
-        let begin = |id: &str| {
-            let Some(endpoint) = endpoint_of(id) else { return };
-            if !ring.contains(&endpoint) {
-                let begun = ring.counter(&endpoint);
-                recovered.begun += usize::from(begun.is_ok());
-                recovered.without_room += usize::from(begun.is_err());
-            }
-            endpoints.insert(endpoint);
-        };
-        resources::each_id(&database.connection, begin).map_err(|error| database.error(error))?;
-        for endpoint in ring.endpoints() {
-            if is_made(&endpoint) && !endpoints.contains(&endpoint) && ring.total_ever(&endpoint) == 0 {
-                ring.remove(&endpoint).map_err(|error| in_ring(&error))?;
-                recovered.uncommitted += 1;
-            }
-        }
-        Ok(recovered)
-    }
 }
 
 /// Does an order within a transaction.
@@ -313,6 +311,7 @@ fn plan(
     keys: &Keys,
     waiting: &mut Waiting,
     under_way: &UnderWay,
+    bases: &Bases,
 ) -> rusqlite::Result<Plan> {
     let Order { act, key, answer, .. } = &mut waiting.order;
     if let Some(key) = key {
@@ -322,21 +321,33 @@ fn plan(
             Known::Other => return Ok(Plan::Refused(StoreError::KeyReused)),
         }
     }
+    let begin = |endpoint: &str| match ring.counter(endpoint) {
+        Ok(_) => Ok(()),
+        Err(EndpointError::Full { .. }) => Err(StoreError::NoRoom),
+        Err(error) => Err(StoreError::Failed { why: error.to_string() }),
+    };
+    // Of an epoch that has ended since it says nothing.
+    let value = |endpoint: &str, total: u64| match bases.find(endpoint) {
+        Some(Base { epoch, base }) if epoch == ring.epoch(endpoint) => total.saturating_add_signed(base),
+        _ => total,
+    };
     let (effect, show) = match act {
         Act::Create { resource, endpoint } => {
             under_way.add(endpoint);
-            match ring.counter(endpoint) {
-                Ok(_) => {}
-                Err(EndpointError::Full { .. }) => return Ok(Plan::Refused(StoreError::NoRoom)),
-                Err(error) => return Ok(Plan::Refused(StoreError::Failed { why: error.to_string() })),
+            if let Err(error) = begin(endpoint) {
+                return Ok(Plan::Refused(error));
             }
             resources::insert(transaction, resource)?;
             (Effect::Created, Show::Nothing)
         }
         Act::Delete { id, endpoint } => {
             under_way.add(endpoint);
-            let has_row = resources::delete(transaction, id)?;
-            ledger.remove(transaction, endpoint)?;
+            let has_row = match id {
+                Some(id) => resources::delete(transaction, id)?,
+                None => false,
+            };
+            ledger.remove(endpoint);
+            endpoints::remove(transaction, endpoint, u64::MAX)?;
             let epoch = ring.contains(endpoint).then(|| ring.epoch(endpoint));
             if !has_row && epoch.is_none() {
                 return Ok(Plan::Refused(StoreError::Unknown));
@@ -349,14 +360,26 @@ fn plan(
         Act::Hit { endpoint, creates: false, .. } if !ring.contains(endpoint) => {
             return Ok(Plan::Refused(StoreError::Unknown));
         }
+        Act::Set { endpoint, value } => {
+            if let Err(error) = begin(endpoint) {
+                return Ok(Plan::Refused(error));
+            }
+            let epoch = ring.epoch(endpoint);
+            let total = ledger.total(ring, endpoint);
+            let base = (*value).cast_signed().saturating_sub(total.cast_signed());
+            let id = endpoints::enter(transaction, endpoint, epoch)?;
+            endpoints::set(transaction, id, base)?;
+            // After a failure of the machine the ring may have fewer hits than the base is of.
+            endpoints::count(transaction, id, ledger.counted(endpoint))?;
+            (Effect::Set, Show::Set(Base { epoch, base }))
+        }
         // Nothing is counted, so nothing is kept; but the name is made.
-        Act::Hit { endpoint, count: 0, .. } => match ring.counter(endpoint) {
-            Ok(_) => (Effect::Counted { total: ledger.total(ring, endpoint) }, Show::Nothing),
-            Err(EndpointError::Full { .. }) => return Ok(Plan::Refused(StoreError::NoRoom)),
-            Err(error) => return Ok(Plan::Refused(StoreError::Failed { why: error.to_string() })),
+        Act::Hit { endpoint, count: 0, .. } => match begin(endpoint) {
+            Ok(()) => (Effect::Counted { value: value(endpoint, ledger.total(ring, endpoint)) }, Show::Nothing),
+            Err(error) => return Ok(Plan::Refused(error)),
         },
         Act::Hit { endpoint, count, at, .. } => match ledger.hit(transaction, ring, endpoint, *count, *at)? {
-            Ok(hit) => (Effect::Counted { total: hit.total }, Show::Hit(hit)),
+            Ok(hit) => (Effect::Counted { value: value(endpoint, hit.total) }, Show::Hit(hit)),
             Err(error) => return Ok(Plan::Refused(error)),
         },
     };
@@ -376,17 +399,4 @@ pub fn store_error(error: &rusqlite::Error) -> StoreError {
         Some(ErrorCode::SystemIoFailure | ErrorCode::ReadOnly | ErrorCode::CannotOpen) => StoreError::Disk { why },
         _ => StoreError::Failed { why },
     }
-}
-
-/// What a start found left to do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Recovered {
-    /// Removals that it ended.
-    pub removals: usize,
-    /// Resources whose endpoints it began.
-    pub begun: usize,
-    /// Endpoints that it removed, as the making of their resources was not committed.
-    pub uncommitted: usize,
-    /// Resources and endpoints of the ledger that the ring has no room for.
-    pub without_room: usize,
 }

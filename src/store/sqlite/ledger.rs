@@ -13,26 +13,23 @@
 //!
 //! | the row's epoch is | so |
 //! |---|---|
-//! | any, but there are no hits | the row is of no use, and begins anew |
-//! | below the ring's | the name was removed from the ring: the row is of no use, and begins anew |
+//! | below the ring's | the name was removed from the ring: the row begins anew with the next hit |
 //! | the ring's | the ring is raised to it |
-//! | above the ring's | the ring is an older one, or a new one: its life of the name ends, and the next one is raised |
+//! | above the ring's | the ring is an older one: its life of the name ends, and the next one is raised |
 //!
 //! Tests: `tests/store`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
+use super::endpoints::{self, Found};
 use crate::cell::outcome::Outcome;
 use crate::error::EndpointError;
 use crate::shared::{LedgerEntry, NoEntry, SharedLedger, SharedRegistry};
 use crate::store::StoreError;
 use crate::time::{Tick, Timestamp};
-
-/// For how many ticks the database keeps the hits of a tick, at least.
-const KEPT: u64 = 3_600;
 
 /// How often the lock of the ring is tried: with growing pauses, for 190 ms.
 const TRIES: u64 = 20;
@@ -47,16 +44,16 @@ pub struct Ledger {
     rows: HashMap<String, Row>,
     /// What the batch adds.
     pending: HashMap<String, Pending>,
-    /// Whether the batch made rows, or found the lock of the ring taken.
-    made_rows: bool,
+    /// Whether the batch found the lock of the ring taken.
     is_locked: bool,
-    /// The ticks of a ring.
-    span: u64,
+    /// For how many ticks the database keeps the hits of a tick, at least.
+    keep: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Row {
-    id: i64,
+    /// `None` until it is written.
+    id: Option<i64>,
     entry: LedgerEntry,
     /// The cells before this tick are gone.
     kept: u64,
@@ -80,37 +77,19 @@ pub struct Hit {
     pub total: u64,
 }
 
-/// What a row of the database is to the ring.
-enum Agreed {
-    /// The ring shows it.
-    Shown(i64, LedgerEntry),
-    /// It has no hits, or is of an earlier epoch than the ring's.
-    Dead,
-    /// The ring cannot show it.
-    NoEntry(StoreError),
-}
-
 /// Why hits do not count, or the error of SQLite.
 type Taken<T> = rusqlite::Result<Result<T, StoreError>>;
 
 impl Ledger {
-    pub fn new(shared: SharedLedger, ring: &SharedRegistry) -> Self {
-        let span = (ring.window().as_nanos() / ring.resolution().as_nanos().max(1)) as u64 + u64::from(ring.slack());
-        Self { shared, rows: HashMap::new(), pending: HashMap::new(), made_rows: false, is_locked: false, span }
+    /// The ledger of a ring. Its cells are kept for `keep` ticks.
+    pub fn new(shared: SharedLedger, keep: u64) -> Self {
+        Self { shared, rows: HashMap::new(), pending: HashMap::new(), is_locked: false, keep }
     }
 
     /// A batch begins.
     pub fn begin(&mut self) {
         self.pending.clear();
-        (self.made_rows, self.is_locked) = (false, false);
-    }
-
-    /// The batch is rolled back, and nothing of it failed.
-    pub fn roll_back(&mut self) {
-        if self.made_rows {
-            self.forget();
-        }
-        self.pending.clear();
+        self.is_locked = false;
     }
 
     /// The entry of `endpoint` in the ring. For the lock of merges it waits a moment, once a batch.
@@ -182,28 +161,31 @@ impl Ledger {
     /// Writes what the batch adds.
     pub fn write(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         for (endpoint, Pending { row, cells, total }) in &self.pending {
+            let id = match row.id {
+                Some(id) => id,
+                None => endpoints::enter(connection, endpoint, self.shared.epoch(row.entry))?,
+            };
             let mut cell = connection.prepare_cached(
-                "INSERT INTO cell (endpoint, epoch, writer, generation, level, start, count)
-                 VALUES (?1, ?2, 0, 0, 0, ?3, ?4)
+                "INSERT INTO cell (endpoint, writer, generation, level, start, count)
+                 VALUES (?1, 0, 0, 0, ?2, ?3)
                  ON CONFLICT DO UPDATE SET count = excluded.count",
             )?;
-            let epoch = self.shared.epoch(row.entry) as i64;
             for (tick, count) in cells {
-                cell.execute((row.id, epoch, tick.0 as i64, *count as i64))?;
+                cell.execute((id, tick.0 as i64, *count as i64))?;
             }
             let mut committed = connection.prepare_cached("UPDATE endpoint SET committed = ?2 WHERE id = ?1")?;
-            committed.execute((row.id, *total as i64))?;
+            committed.execute((id, *total as i64))?;
+            let Some(row) = self.rows.get_mut(endpoint) else { continue };
+            row.id = Some(id);
             // Now and then, so that a name that is hit for years has no more rows than it needs.
             let newest = cells.last_key_value().map_or(0, |(tick, _)| tick.0);
-            let kept = newest.saturating_sub(KEPT.max(self.span));
-            if kept > row.kept.saturating_add(KEPT) {
+            let kept = newest.saturating_sub(self.keep);
+            if kept > row.kept.saturating_add(self.keep) {
                 let mut old = connection.prepare_cached(
                     "DELETE FROM cell WHERE endpoint = ?1 AND writer = 0 AND level = 0 AND start < ?2",
                 )?;
-                old.execute((row.id, kept as i64))?;
-                if let Some(row) = self.rows.get_mut(endpoint) {
-                    row.kept = kept;
-                }
+                old.execute((id, kept as i64))?;
+                row.kept = kept;
             }
         }
         Ok(())
@@ -234,25 +216,17 @@ impl Ledger {
         }
     }
 
-    /// The batch is not committed: rows that it made are not there. Names that it began in the ring stay: others may have counted under
+    /// The batch is not committed: rows that it wrote are not there. Names that it began in the ring stay: others may have counted under
     /// them since.
     pub fn forget(&mut self) {
         self.pending.clear();
         self.rows.clear();
     }
 
-    /// Takes the rows of `endpoint` away, within a batch.
-    pub fn remove(&mut self, connection: &Connection, endpoint: &str) -> rusqlite::Result<()> {
+    /// The row of `endpoint` goes, within a batch.
+    pub fn remove(&mut self, endpoint: &str) {
         self.pending.remove(endpoint);
         self.rows.remove(endpoint);
-        for delete in [
-            "DELETE FROM cell WHERE endpoint = (SELECT id FROM endpoint WHERE name = ?1)",
-            "DELETE FROM total WHERE endpoint = (SELECT id FROM endpoint WHERE name = ?1)",
-            "DELETE FROM endpoint WHERE name = ?1",
-        ] {
-            connection.prepare_cached(delete)?.execute([endpoint])?;
-        }
-        Ok(())
     }
 
     /// The row of `endpoint`, which agrees with the ring from then on.
@@ -262,97 +236,65 @@ impl Ledger {
         }
         // What the batch added to a life that has ended since is gone with it.
         self.pending.remove(endpoint);
-        let mut find = connection.prepare_cached("SELECT id, epoch, committed FROM endpoint WHERE name = ?1")?;
-        let found = find.query_row([endpoint], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)));
-        let found: Option<(i64, i64, i64)> = found.optional()?;
-        let agreed = match found {
-            Some((id, epoch, committed)) => self.agree(connection, endpoint, id, epoch as u64, committed as u64)?,
-            None => Agreed::Dead,
-        };
-        let (id, entry) = match agreed {
-            Agreed::Shown(id, entry) => (id, entry),
-            Agreed::NoEntry(error) => return Ok(Err(error)),
-            Agreed::Dead => {
-                let entry = match self.entry(endpoint) {
-                    Ok(entry) => entry,
-                    Err(error) => return Ok(Err(error)),
-                };
-                self.made_rows = true;
-                let epoch = self.shared.epoch(entry) as i64;
-                let mut insert = connection.prepare_cached(
-                    "INSERT INTO endpoint (name, epoch, committed) VALUES (?1, ?2, 0)
-                     ON CONFLICT DO UPDATE SET epoch = excluded.epoch, committed = 0 RETURNING id",
-                )?;
-                (insert.query_row((endpoint, epoch), |row| row.get(0))?, entry)
-            }
-        };
-        let row = Row { id, entry, kept: 0 };
-        self.rows.insert(endpoint.to_owned(), row);
-        Ok(Ok(row))
+        let found = endpoints::find(connection, endpoint)?;
+        match found.filter(|found| found.epoch >= self.shared.epoch_of(endpoint)) {
+            Some(found) => self.take_up(connection, endpoint, found),
+            None => Ok(self.entry(endpoint).map(|entry| self.keep_row(endpoint, None, entry))),
+        }
     }
 
-    /// Raises the ring to a row, or takes the cells of a row away that is of no use.
-    fn agree(
-        &mut self,
-        connection: &Connection,
-        endpoint: &str,
-        id: i64,
-        epoch: u64,
-        committed: u64,
-    ) -> rusqlite::Result<Agreed> {
-        // Without hits it is of no use, and must end no life of the ring.
-        if committed == 0 || epoch < self.shared.epoch_of(endpoint) {
-            connection.prepare_cached("DELETE FROM cell WHERE endpoint = ?1 AND writer = 0")?.execute([id])?;
-            return Ok(Agreed::Dead);
-        }
-        if let Err(error) = self.shared.begin_epoch(endpoint, epoch) {
-            let why = error.to_string();
-            let is_full = matches!(error, EndpointError::Full { .. });
-            return Ok(Agreed::NoEntry(if is_full { StoreError::NoRoom } else { StoreError::Failed { why } }));
-        }
-        let entry = match self.entry(endpoint) {
+    fn keep_row(&mut self, endpoint: &str, id: Option<i64>, entry: LedgerEntry) -> Row {
+        let row = Row { id, entry, kept: 0 };
+        self.rows.insert(endpoint.to_owned(), row);
+        row
+    }
+
+    /// Raises the ring to a row that counts.
+    fn take_up(&mut self, connection: &Connection, endpoint: &str, found: Found) -> Taken<Row> {
+        let begun = self.begin_epoch(endpoint, found.epoch);
+        let entry = match begun.and_then(|()| self.entry(endpoint)) {
             Ok(entry) => entry,
-            Err(error) => return Ok(Agreed::NoEntry(error)),
+            Err(error) => return Ok(Err(error)),
         };
         let mut cells = connection.prepare_cached(
-            "SELECT start, count FROM cell WHERE endpoint = ?1 AND epoch = ?2 AND writer = 0 AND generation = 0 AND level = 0",
+            "SELECT start, count FROM cell WHERE endpoint = ?1 AND writer = 0 AND generation = 0 AND level = 0",
         )?;
-        let mut rows = cells.query((id, epoch as i64))?;
+        let mut rows = cells.query([found.id])?;
         while let Some(row) = rows.next()? {
             self.shared.raise(entry, Tick(row.get::<_, i64>(0)? as u64), row.get::<_, i64>(1)? as u64);
         }
-        self.shared.raise_total(entry, committed);
-        Ok(Agreed::Shown(id, entry))
+        self.shared.raise_total(entry, found.committed);
+        Ok(Ok(self.keep_row(endpoint, Some(found.id), entry)))
     }
 
-    /// Raises the ring to all that the database has. Answers how many endpoints the ring has no room for; or why it cannot be
-    /// raised at all.
-    pub fn show_all(&mut self, connection: &Connection) -> Taken<usize> {
-        let mut all = connection.prepare("SELECT id, name, epoch, committed FROM endpoint WHERE committed > 0")?;
-        let mut rows = all.query([])?;
-        let (mut without_room, mut dead) = (0, Vec::new());
-        while let Some(row) = rows.next()? {
-            let (id, epoch, committed) = (row.get(0)?, row.get::<_, i64>(2)? as u64, row.get::<_, i64>(3)? as u64);
-            let endpoint = row.get_ref(1)?.as_str()?;
-            let mut agreed = self.agree(connection, endpoint, id, epoch, committed)?;
-            // A merge of another process ends soon. Without its rows the server would answer less than was acknowledged.
-            for _ in 0..PATIENCE {
-                if !matches!(agreed, Agreed::NoEntry(StoreError::RingLocked)) {
-                    break;
-                }
-                self.is_locked = false;
-                agreed = self.agree(connection, endpoint, id, epoch, committed)?;
-            }
-            match agreed {
-                Agreed::NoEntry(error @ StoreError::RingLocked) => return Ok(Err(error)),
-                Agreed::Shown(id, entry) => _ = self.rows.insert(endpoint.to_owned(), Row { id, entry, kept: 0 }),
-                Agreed::NoEntry(_) => without_room += 1,
-                Agreed::Dead => dead.push(id),
+    /// Ends the life of `endpoint` in the ring if it is of an epoch before `epoch`.
+    pub fn begin_epoch(&self, endpoint: &str, epoch: u64) -> Result<(), StoreError> {
+        self.shared.begin_epoch(endpoint, epoch).map_err(|error| match error {
+            EndpointError::Full { .. } => StoreError::NoRoom,
+            error => StoreError::Failed { why: error.to_string() },
+        })
+    }
+
+    /// Raises the ring to a row that counts, at the start. It waits longer for the lock of the ring: a merge of another process ends
+    /// soon, and without its rows the server would answer less than was acknowledged.
+    pub fn show_row(&mut self, connection: &Connection, endpoint: &str, found: Found) -> Taken<()> {
+        for _ in 0..PATIENCE {
+            self.is_locked = false;
+            match self.take_up(connection, endpoint, found)? {
+                Err(StoreError::RingLocked) => {}
+                shown => return Ok(shown.map(drop)),
             }
         }
-        for id in dead {
-            connection.prepare_cached("UPDATE endpoint SET committed = 0 WHERE id = ?1")?.execute([id])?;
-        }
-        Ok(Ok(without_room))
+        Ok(Err(StoreError::RingLocked))
+    }
+
+    /// All hits of `endpoint` in the ring that are not the ledger's.
+    pub fn counted(&self, endpoint: &str) -> u64 {
+        self.shared.counted(endpoint)
+    }
+
+    /// In which epoch the hits of `endpoint` count in the ring, or those of its next life if it has none.
+    pub fn epoch_of(&self, endpoint: &str) -> u64 {
+        self.shared.epoch_of(endpoint)
     }
 }

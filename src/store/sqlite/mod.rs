@@ -1,7 +1,7 @@
 //! [`SqliteStore`]: the database of one server, and the one thread that writes it.
 //!
 //! ```text
-//! create, delete --> queue --> thread: all that wait, in one transaction --> ring --> done
+//! create, delete, set, hit --> queue --> thread: all that wait, in one transaction --> ring --> done
 //! resource, resources --> a connection for reading; no reader waits for a writer, and no writer for a reader
 //! ```
 //!
@@ -11,16 +11,22 @@
 //! | `open` | which files are opened, made and refused |
 //! | `resources` | resources and removals as rows |
 //! | `keys` | what writes with a key were answered |
+//! | `endpoints` | in which epoch the hits of a name count, and how many there are |
 //! | `ledger` | hits that the database decides on |
+//! | `flushed` | the cells of the ring, as it was written down |
 //! | `commit` | one batch of writes: the transaction, then the ring |
+//! | `recover` | what a start makes good |
 //! | `thread` | the queue, and what follows a commit that failed |
 //!
 //! Tests: `tests/python/integration/test_serve_resources.py`.
 
 pub mod schema;
+pub mod flushed;
 pub mod open;
 pub mod resources;
 pub mod keys;
+pub mod endpoints;
 pub mod ledger;
 pub mod commit;
+pub mod recover;
 pub mod thread;

@@ -10,6 +10,9 @@
 //! ```
 //! Refused files are as they were, byte for byte. A server that is killed anywhere leaves a file that the next one opens.
 //!
+//! A copy is another database: both may go on, and what each decides on is not the other's. So a file notes which one it is, and whoever
+//! finds it in another begins a new ledger in it ([`flushed`]).
+//!
 //! SQLite keeps what was written last in a log beside the file (`-wal`). So the version in the file itself may be an earlier one.
 //!
 //! Tests: below, `tests/python/integration/test_serve_database.py`.
@@ -26,8 +29,10 @@ use rand::rngs::SysRng;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use super::flushed;
 use super::schema::{self, APPLICATION, STEPS, VERSION};
 use crate::cell::writer::Replica;
+use crate::shared::Origin;
 use crate::time::clock::SteadyClock;
 
 /// How long another process may hold the lock of a writer, as the shell `sqlite3` does within a transaction.
@@ -119,7 +124,7 @@ impl Database {
             Err(error) => return Err(failed(error)),
             Ok(_) => {}
         }
-        refuse(path)?;
+        let origin = refuse(path)?;
         // From here on this process does not open the file itself: to close it would give back the locks that SQLite has.
         let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(error_of(path))?;
         // Until it is clear that the file may be changed. SQLite would write its log into it at the end.
@@ -149,6 +154,7 @@ impl Database {
         }
         connection.pragma_update(None, "synchronous", "FULL").map_err(error_of(path))?;
         schema::migrate(&mut connection, STEPS).map_err(error_of(path))?;
+        flushed::own(&mut connection, origin).map_err(error_of(path))?;
         Ok(Self { connection, path: path.into() })
     }
 
@@ -175,9 +181,8 @@ impl Database {
     /// # Errors
     /// [`OpenError`].
     pub fn ledger(&self) -> Result<Replica, OpenError> {
-        let ledger = self.connection.query_row("SELECT ledger FROM meta", [], |row| row.get::<_, [u8; 16]>(0));
-        let number = u128::from_be_bytes(ledger.map_err(|error| self.error(error))?);
-        Ok(Replica { process: (number >> 64) as u64, sequence: number as u64 })
+        let ledger = self.connection.query_row("SELECT ledger FROM meta", [], |row| row.get(0));
+        ledger.map(Replica::from_bytes).map_err(|error| self.error(error))
     }
 
     /// Which ring file belongs to it; `None` if none was made yet.
@@ -189,17 +194,12 @@ impl Database {
         ring.map_err(|error| self.error(error))
     }
 
-    /// Notes it. Removals of another ring are of no use in this one: they name its epochs.
+    /// Under which replica that counted when it was last written down; `None` if it never was.
     ///
     /// # Errors
     /// [`OpenError`].
-    pub fn set_ring(&mut self, ring: [u8; 16]) -> Result<(), OpenError> {
-        let set = self.connection.transaction().and_then(|transaction| {
-            transaction.execute("DELETE FROM removal WHERE (SELECT ring FROM meta) IS NOT NULL", [])?;
-            transaction.execute("UPDATE meta SET ring = ?1", [ring])?;
-            transaction.commit()
-        });
-        set.map_err(|error| self.error(error))
+    pub fn writer(&self) -> Result<Option<Replica>, OpenError> {
+        flushed::writer(&self.connection).map_err(|error| self.error(error))
     }
 
     /// What an error of SQLite says of this database.
@@ -252,8 +252,8 @@ fn accept(path: &Path, application: i64, version: i64) -> Result<(), OpenError> 
     }
 }
 
-/// Refuses what is not ours to open.
-fn refuse(path: &Path) -> Result<(), OpenError> {
+/// Refuses what is not ours to open; answers which file it is.
+fn refuse(path: &Path) -> Result<[u8; 16], OpenError> {
     let failed = |error: io::Error| OpenError::Failed { path: path.into(), why: error.to_string() };
     let foreign = || OpenError::Foreign { path: path.into() };
     let data = fs::symlink_metadata(path).map_err(failed)?;
@@ -279,7 +279,10 @@ fn refuse(path: &Path) -> Result<(), OpenError> {
     if &head[..16] != MAGIC {
         return Err(foreign());
     }
-    accept(path, number(68).into(), i64::from(number(60).cast_signed()))
+    accept(path, number(68).into(), i64::from(number(60).cast_signed()))?;
+    // Not of the boot: the database does not depend on what the kernel had in its memory.
+    let Origin { inode, birth, .. } = Origin::of(&file).map_err(failed)?;
+    Ok((u128::from(inode) << 64 | u128::from(birth)).to_be_bytes())
 }
 
 /// Makes a database at `path`, where there is none.
@@ -305,7 +308,7 @@ fn fill(draft: &Path) -> rusqlite::Result<()> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     schema::migrate(&mut connection, STEPS)?;
     let (secret, ledger) = (random(), Replica::new());
-    let ledger = [ledger.process.to_be_bytes(), ledger.sequence.to_be_bytes()].concat();
+    let ledger = ledger.to_bytes();
     let meta = "INSERT INTO meta (id, batch, ledger, secret, age) VALUES (1, 0, ?1, ?2, 0)";
     connection.execute(meta, (ledger, secret))?;
     connection.close().map_err(|(_, error)| error)

@@ -83,7 +83,7 @@ mod tests {
         let mut tables = database.prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL").expect("a query");
         let tables = tables.query_map([], |row| row.get::<_, String>(0)).expect("rows");
         let tables: Vec<String> = tables.collect::<rusqlite::Result<_>>().expect("rows");
-        assert_eq!(tables.len(), 8);
+        assert_eq!(tables.len(), 7);
         for table in tables {
             assert!(table.lines().nth(1).is_some_and(|line| line.trim().starts_with("--")), "{table}");
             assert!(table.ends_with("STRICT") || table.ends_with("STRICT, WITHOUT ROWID"), "{table}");

@@ -24,10 +24,10 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 use rusqlite::Connection;
 
-use super::commit::{Committer, Failure, UnderWay, Waiting, store_error};
+use super::commit::{Bases, Committer, Failure, UnderWay, Waiting, store_error};
 use super::open::OpenError;
 use super::resources;
-use crate::store::{Answered, Done, Order, Resource, Store, StoreError};
+use crate::store::{Answered, Base, Done, Order, Resource, Store, StoreError};
 use crate::sync::{AtomicU32, Mutex, Ordering};
 
 /// How many orders may wait.
@@ -45,6 +45,7 @@ pub struct SqliteStore {
     /// The same.
     reader: Mutex<Option<Connection>>,
     under_way: UnderWay,
+    bases: Bases,
     state: Arc<State>,
 }
 
@@ -88,7 +89,7 @@ impl SqliteStore {
             unsettled: AtomicU32::new(0),
             failure: Mutex::new(None),
         });
-        let under_way = committer.under_way.clone();
+        let (under_way, bases) = (committer.under_way.clone(), committer.bases.clone());
         let body = {
             let state = Arc::clone(&state);
             move || {
@@ -98,7 +99,7 @@ impl SqliteStore {
         };
         let thread = std::thread::Builder::new().name("hitring-commit".to_owned()).spawn(body);
         let thread = thread.map_err(failed)?;
-        Ok(Self { open: Mutex::new(Some(Open { queue, ending, thread })), reader, under_way, state })
+        Ok(Self { open: Mutex::new(Some(Open { queue, ending, thread })), reader, under_way, bases, state })
     }
 
     fn read<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
@@ -132,6 +133,10 @@ impl Store for SqliteStore {
 
     fn resources(&self, after: &str, most: usize) -> Result<Vec<Resource>, StoreError> {
         self.read(|reader| resources::after(reader, after, most))
+    }
+
+    fn base(&self, endpoint: &str) -> Option<Base> {
+        self.bases.find(endpoint)
     }
 
     fn is_under_way(&self, endpoint: &str) -> bool {

@@ -20,6 +20,7 @@ use hitring::server::context::Context;
 use hitring::server::{Durability, http};
 use hitring::service::Service;
 use hitring::store::sqlite::commit::Committer;
+use hitring::store::sqlite::flushed::KEEP;
 use hitring::store::sqlite::keys::Limits;
 use hitring::store::sqlite::open::Database;
 use hitring::store::sqlite::thread::SqliteStore;
@@ -66,7 +67,7 @@ fn place() -> &'static Place {
         let ring = SharedRegistry::builder().window(Duration::from_secs(60)).max_endpoints(200).precision(4);
         let ring = Arc::new(ring.create(folder.join("hits.ring")).expect("it can be made"));
         let database = Database::open(&folder.join("hitring.db")).expect("it can be made");
-        let committer = Committer::new(database, Arc::clone(&ring), Limits::default()).expect("it is whole");
+        let committer = Committer::new(database, Arc::clone(&ring), Limits::default(), KEEP).expect("it is whole");
         let store = SqliteStore::start(committer, 9).expect("it starts");
         let service = Service::new(ring, Box::new(store), true);
         let context = Context::new(service, http::tally().expect("names that fit"), http::document(), Durability::Process);

@@ -200,7 +200,7 @@ def test_the_database_reads_as_a_manual(tmp_path):
         assert database.execute("SELECT id, name FROM resource").fetchall() == [(made, "My page")]
         assert database.execute("PRAGMA application_id").fetchone() == (0x48495452,)
         schema = [sql for (sql,) in database.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL")]
-        assert len(schema) == 8 and all("    -- " in sql for sql in schema)
+        assert len(schema) == 7 and all("    -- " in sql for sql in schema)
         database.close()
         assert server.stop() == 0
     # The log is in the file, and gone.

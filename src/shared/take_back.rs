@@ -1,0 +1,93 @@
+//! Hits that were told of a file ([`changed`](super::changed)) and come back, as the file has lost them.
+//!
+//! They are merged as a snapshot's would be: under who counted them, each to the larger of what the file has and what it is given. So
+//! hits that it has not lost change nothing, nor does taking the same back again.
+//!
+//! Tests: `tests/store`.
+
+use std::collections::BTreeMap;
+
+use super::exchange::ring_before;
+use super::registry::SharedRegistry;
+use crate::cell::form::Cell;
+use crate::cell::writer::{Replica, Writer};
+use crate::counter::strategy::Strategy;
+use crate::error::{SharedError, SnapshotError};
+use crate::registry::snapshot::{EndpointCells, RegistrySnapshot, WriterCells};
+use crate::time::Tick;
+
+/// Hits of an endpoint that one writer counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    pub endpoint: String,
+    pub writer: Writer,
+    /// In which it counted.
+    pub epoch: u64,
+    /// Ticks ascending.
+    pub cells: Vec<(Tick, u64)>,
+}
+
+impl SharedRegistry {
+    /// The first tick for which the rings of the file have a slot.
+    pub(crate) fn oldest(&self) -> Tick {
+        let core = self.core();
+        ring_before(core.times.tick(), core.geometry())
+    }
+
+    /// Takes back what was told once, endpoint by endpoint; answers for how many endpoints there is no room.
+    ///
+    /// # Errors
+    /// As [`merge`](Self::merge).
+    pub(crate) fn take_back(&self, told: &[Told]) -> Result<usize, SharedError> {
+        let is_no_room = |error: &SharedError| {
+            matches!(error, SharedError::Snapshot(SnapshotError::NoRoom { .. } | SnapshotError::NoNameRoom { .. }))
+        };
+        match self.merge(&self.snapshot_of(told)) {
+            Err(error) if is_no_room(&error) => {}
+            merged => return merged.map(|_| 0),
+        }
+        // For some there may be room.
+        let mut without_room = 0;
+        for told in told.chunk_by(|one, next| one.endpoint == next.endpoint) {
+            match self.merge(&self.snapshot_of(told)) {
+                Err(error) if is_no_room(&error) => without_room += 1,
+                merged => _ = merged?,
+            }
+        }
+        Ok(without_room)
+    }
+
+    fn snapshot_of(&self, told: &[Told]) -> RegistrySnapshot {
+        let book = self.core().book();
+        let (layout, form) = (&book.header.layout, book.form());
+        let resolution = layout.geometry.resolution().width();
+        let mut endpoints: BTreeMap<&str, EndpointCells> = BTreeMap::new();
+        for Told { endpoint, writer, epoch, cells } in told {
+            let of = endpoints.entry(endpoint).or_insert_with(|| EndpointCells {
+                name: endpoint.as_str().into(),
+                epoch: *epoch,
+                forgotten: Tick(0),
+                strategy: Strategy::Ring.to_string(),
+                writers: Vec::new(),
+                seen: Vec::new(),
+            });
+            let cells = cells.iter().map(|&(tick, count)| Cell { tick, count }).collect();
+            of.writers.push(WriterCells { writer: *writer, epoch: *epoch, form, ever: 0, cells, dropped: Vec::new() });
+        }
+        RegistrySnapshot {
+            resolution,
+            window: resolution * layout.geometry.window(),
+            slack: layout.geometry.slack(),
+            strategy: Strategy::Ring.to_string(),
+            epoch: told.iter().map(|told| told.epoch).max().unwrap_or(0),
+            // Nobody's, as the hits are of many.
+            origin: Replica::new(),
+            inherited: Vec::new(),
+            forgotten: Tick(0),
+            precision: layout.precision,
+            endpoints: endpoints.into_values().collect(),
+            removed: Vec::new(),
+            totals: BTreeMap::new(),
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! What the ring was when it was last written down: cells by endpoint, writer and tick.
+//!
+//! Tests: `tests/store`.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension};
+
+use crate::cell::writer::{Replica, Writer};
+use crate::shared::Told;
+use crate::time::Tick;
+
+/// For how long cells are kept, unless something else is wanted.
+pub const KEEP: Duration = Duration::from_secs(60 * 60);
+
+/// Notes that the database is the file `origin`. If it was another one, it is a copy, and that one's ledger is not its own: what it
+/// decided on is from then on what others have counted, and a new ledger begins. What the ring does not show of the former is taken back.
+pub fn own(connection: &mut Connection, origin: [u8; 16]) -> rusqlite::Result<()> {
+    let found = connection.query_row("SELECT origin, ledger FROM meta", [], |row| Ok((row.get(0)?, row.get(1)?)));
+    let (known, ledger): (Option<[u8; 16]>, [u8; 16]) = found?;
+    if known == Some(origin) {
+        return Ok(());
+    }
+    let transaction = connection.transaction()?;
+    if known.is_some() {
+        let former = writer_id(&transaction, Replica::from_bytes(ledger))?;
+        transaction.execute("UPDATE cell SET writer = ?1 WHERE writer = 0", [former])?;
+        transaction.execute("UPDATE endpoint SET counted = counted + committed, committed = 0", [])?;
+        // The replica of no ring: what is missing in the ring is looked for.
+        let meta = "UPDATE meta SET ledger = ?1, writer = zeroblob(16)";
+        transaction.execute(meta, [Replica::new().to_bytes()])?;
+    }
+    transaction.execute("UPDATE meta SET origin = ?1", [origin])?;
+    transaction.commit()
+}
+
+/// Under which replica the ring counted then.
+pub fn writer(connection: &Connection) -> rusqlite::Result<Option<Replica>> {
+    let writer = connection.query_row("SELECT writer FROM meta", [], |row| row.get::<_, Option<[u8; 16]>>(0))?;
+    Ok(writer.map(Replica::from_bytes))
+}
+
+/// Notes it.
+pub fn set_writer(connection: &Connection, replica: Replica) -> rusqlite::Result<()> {
+    connection.execute("UPDATE meta SET writer = ?1", [replica.to_bytes()]).map(drop)
+}
+
+/// The id of `replica` in the table `writer`.
+pub fn writer_id(connection: &Connection, replica: Replica) -> rusqlite::Result<i64> {
+    let numbers = (replica.process.cast_signed(), replica.sequence.cast_signed());
+    let mut find = connection.prepare_cached("SELECT id FROM writer WHERE process = ?1 AND sequence = ?2")?;
+    if let Some(id) = find.query_row(numbers, |row| row.get(0)).optional()? {
+        return Ok(id);
+    }
+    let insert = "INSERT INTO writer (process, sequence) VALUES (?1, ?2) RETURNING id";
+    connection.query_row(insert, numbers, |row| row.get(0))
+}
+
+/// Calls `each` with the cells of every endpoint and writer from `since` on, endpoint by endpoint.
+pub fn each(connection: &Connection, since: Tick, mut each: impl FnMut(Told)) -> rusqlite::Result<()> {
+    let mut all = connection.prepare(
+        "SELECT name, endpoint.epoch, process, sequence, generation, start, count
+         FROM cell CROSS JOIN endpoint ON endpoint.id = cell.endpoint CROSS JOIN writer ON writer.id = cell.writer
+         WHERE level = 0 AND start >= ?1 ORDER BY cell.endpoint, cell.writer, generation, start",
+    )?;
+    let mut rows = all.query([since.0 as i64])?;
+    let mut told: Option<Told> = None;
+    while let Some(row) = rows.next()? {
+        let number = |column| row.get::<_, i64>(column).map(i64::cast_unsigned);
+        let endpoint = row.get_ref(0)?.as_str()?;
+        let replica = Replica { process: number(2)?, sequence: number(3)? };
+        let writer = Writer { replica, generation: number(4)? };
+        let cell = (Tick(number(5)?), number(6)?);
+        match &mut told {
+            Some(told) if told.endpoint == endpoint && told.writer == writer => told.cells.push(cell),
+            _ => {
+                let next = Told { endpoint: endpoint.to_owned(), writer, epoch: number(1)?, cells: vec![cell] };
+                if let Some(before) = told.replace(next) {
+                    each(before);
+                }
+            }
+        }
+    }
+    told.into_iter().for_each(each);
+    Ok(())
+}

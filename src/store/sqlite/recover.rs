@@ -1,0 +1,273 @@
+//! What a start makes good: the ring and the database agree before the server listens.
+//!
+//! | step | why |
+//! |---|---|
+//! | adopt the ring | it is another one than before, with epochs of its own: the rows take them over |
+//! | end removals | a server was killed in between |
+//! | take rows away whose names were removed | another process did it, while no server ran |
+//! | take back what the ring lost | it was renewed (a boot, a copy), or is another one: the database may have seen more |
+//! | show the ledger | a server was killed between a commit and the ring |
+//! | begin the endpoints of rows and resources | the same |
+//! | remove endpoints of ids that were made here, without hits and rows | a server was killed before it committed them |
+//!
+//! # What a ring can lose
+//! Its pages belong to the kernel, so only a failure of the machine loses some, or whoever removes the file. After each of these the ring
+//! counts under another replica than the one that is noted in `meta.writer`. The hits that were written down come back:
+//!
+//! * those of ticks in the window are merged, under the replica that counted them. Merging them twice changes nothing;
+//! * as many as are missing of all hits ever become hits of the ledger, in the transaction that notes the new replica. So that happens
+//!   once, and the ring shows them from then on. Hits that other processes count between these two steps may be among them, and then as
+//!   many are missing: of such a failure there is no more than a bound.
+//!
+//! Every step may be done again by the next start.
+//!
+//! Tests: `tests/store`.
+
+use std::collections::HashSet;
+
+use rusqlite::Connection;
+
+use super::commit::Committer;
+use super::endpoints::{self, Found};
+use super::open::OpenError;
+use super::{flushed, resources};
+use crate::shared::Told;
+use crate::store::{Base, StoreError};
+
+/// How many cells are taken back at once.
+const CELLS: usize = 200_000;
+
+/// What a start found left to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// Removals that it ended.
+    pub removals: usize,
+    /// Rows of names that were removed by others.
+    pub dead: usize,
+    /// Resources whose endpoints it began.
+    pub begun: usize,
+    /// Endpoints that it removed, as the making of their resources was not committed.
+    pub uncommitted: usize,
+    /// Hits that the ring had lost.
+    pub lost: u64,
+    /// Resources and endpoints of the database that the ring has no room for.
+    pub without_room: usize,
+}
+
+impl Committer {
+    /// Does what a killed server left. `endpoint_of` says where the hits of a resource are, and `is_made` whether an endpoint is of an id
+    /// that a server made.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn recover(
+        &mut self,
+        endpoint_of: impl Fn(&str) -> Option<String>,
+        is_made: impl Fn(&str) -> bool,
+    ) -> Result<Recovered, OpenError> {
+        let mut recovered = Recovered::default();
+        self.adopt()?;
+        self.end_removals(&mut recovered)?;
+        self.remove_dead_rows(&mut recovered)?;
+        self.take_back(&mut recovered)?;
+        self.show_rows(&mut recovered)?;
+        self.begin_resources(&mut recovered, endpoint_of, is_made)?;
+        Ok(recovered)
+    }
+
+    /// Lets the rows take over the epochs of another ring. Removals of the former are of no use in it.
+    fn adopt(&mut self) -> Result<(), OpenError> {
+        let (known, lineage) = (self.database.ring()?, self.ring.lineage());
+        if known == Some(lineage) {
+            return Ok(());
+        }
+        self.change(|connection, ledger| {
+            connection.execute("UPDATE meta SET ring = ?1", [lineage])?;
+            if known.is_none() {
+                // What it has is of no other.
+                return Ok(());
+            }
+            connection.execute("DELETE FROM removal", [])?;
+            let mut others = Vec::new();
+            endpoints::each(connection, |name, found| {
+                let epoch = ledger.epoch_of(name);
+                others.extend((epoch != found.epoch).then_some((found.id, epoch)));
+                Ok::<_, rusqlite::Error>(())
+            })?;
+            let mut adopt = connection.prepare("UPDATE endpoint SET epoch = ?2 WHERE id = ?1")?;
+            for (id, epoch) in others {
+                adopt.execute((id, epoch as i64))?;
+            }
+            Ok(())
+        })
+    }
+
+    fn end_removals(&mut self, recovered: &mut Recovered) -> Result<(), OpenError> {
+        let ring = &self.ring;
+        let in_ring = |error: &dyn std::fmt::Display| OpenError::Ring {
+            why: format!("a removal could not be ended in the ring: {error}"),
+        };
+        let removals = resources::removals(&self.database.connection).map_err(|error| self.database.error(error))?;
+        for (endpoint, epoch) in &removals {
+            if ring.contains(endpoint) && ring.epoch(endpoint) <= *epoch {
+                ring.remove(endpoint).map_err(|error| in_ring(&error))?;
+                recovered.removals += 1;
+            }
+        }
+        if recovered.removals > 0 {
+            ring.sync().map_err(|error| in_ring(&error))?;
+        }
+        if removals.is_empty() {
+            return Ok(());
+        }
+        self.change(|connection, _| connection.execute("DELETE FROM removal", []).map(drop))
+    }
+
+    fn remove_dead_rows(&mut self, recovered: &mut Recovered) -> Result<(), OpenError> {
+        let mut dead = Vec::new();
+        let each = endpoints::each(&self.database.connection, |name, found| {
+            if found.epoch < self.ledger.epoch_of(name) {
+                dead.push((name.to_owned(), found.epoch));
+            }
+            Ok::<_, rusqlite::Error>(())
+        });
+        each.map_err(|error| self.database.error(error))?;
+        recovered.dead = dead.len();
+        if dead.is_empty() {
+            return Ok(());
+        }
+        self.change(|connection, _| {
+            dead.iter().try_for_each(|(name, epoch)| endpoints::remove(connection, name, *epoch))
+        })
+    }
+
+    /// Takes back what the ring lost.
+    fn take_back(&mut self, recovered: &mut Recovered) -> Result<(), OpenError> {
+        let replica = self.ring.replica();
+        let former = self.database.writer()?;
+        if former == Some(replica) {
+            return Ok(());
+        }
+        if former.is_some() {
+            self.take_back_cells(recovered)?;
+            // The hits that it has are not lost a second time.
+            self.ring.sync().map_err(|error| OpenError::Ring { why: error.to_string() })?;
+        }
+        let mut lost = 0;
+        self.change(|connection, ledger| {
+            let mut all = Vec::new();
+            endpoints::each(connection, |name, Found { id, counted, .. }| {
+                let has = ledger.counted(name);
+                all.extend(counted.checked_sub(has).filter(|&missing| missing > 0).map(|missing| (id, has, missing)));
+                Ok::<_, rusqlite::Error>(())
+            })?;
+            let mut back =
+                connection.prepare("UPDATE endpoint SET counted = ?2, committed = committed + ?3 WHERE id = ?1")?;
+            for (id, has, missing) in all {
+                back.execute((id, has as i64, missing as i64))?;
+                lost += missing;
+            }
+            flushed::set_writer(connection, replica)
+        })?;
+        recovered.lost = lost;
+        Ok(())
+    }
+
+    fn take_back_cells(&mut self, recovered: &mut Recovered) -> Result<(), OpenError> {
+        let database = &self.database;
+        let mut told: Vec<Told> = Vec::new();
+        let mut cells = 0;
+        let mut give = |told: &mut Vec<Told>| {
+            let back = std::mem::take(told);
+            let without = self.ring.take_back(&back).map_err(|error| OpenError::Ring { why: error.to_string() })?;
+            recovered.without_room += without;
+            Ok::<_, OpenError>(())
+        };
+        let failed = |error| database.error(error);
+        let mut error = Ok(());
+        flushed::each(&database.connection, self.ring.oldest(), |of| {
+            cells += of.cells.len();
+            let is_next = told.last().is_none_or(|last| last.endpoint != of.endpoint);
+            if is_next && cells > CELLS && error.is_ok() {
+                error = give(&mut told);
+                cells = 0;
+            }
+            told.push(of);
+        })
+        .map_err(failed)?;
+        error?;
+        give(&mut told)
+    }
+
+    /// Shows what the database has, and begins the endpoints of rows that the ring has not.
+    fn show_rows(&mut self, recovered: &mut Recovered) -> Result<(), OpenError> {
+        let Self { database, ring, ledger, bases, .. } = self;
+        let mut rows = Vec::new();
+        let each = endpoints::each(&database.connection, |name, found| {
+            rows.push((name.to_owned(), found));
+            Ok::<_, rusqlite::Error>(())
+        });
+        each.map_err(|error| database.error(error))?;
+        for (name, found) in rows {
+            let shown = if found.committed > 0 {
+                ledger.show_row(&database.connection, &name, found).map_err(|error| database.error(error))?
+            } else {
+                let begun = ledger.begin_epoch(&name, found.epoch);
+                begun.and_then(|()| ring.counter(&name).map(drop).map_err(|_| StoreError::NoRoom))
+            };
+            match shown {
+                Ok(()) => {}
+                Err(StoreError::RingLocked) => {
+                    return Err(OpenError::Ring { why: StoreError::RingLocked.to_string() });
+                }
+                Err(_) => recovered.without_room += 1,
+            }
+            if found.base != 0 {
+                bases.set(&name, Base { epoch: ring.epoch(&name), base: found.base });
+            }
+        }
+        Ok(())
+    }
+
+    fn begin_resources(
+        &mut self,
+        recovered: &mut Recovered,
+        endpoint_of: impl Fn(&str) -> Option<String>,
+        is_made: impl Fn(&str) -> bool,
+    ) -> Result<(), OpenError> {
+        let Self { database, ring, .. } = self;
+        let mut endpoints = HashSet::new();
+        let begin = |id: &str| {
+            let Some(endpoint) = endpoint_of(id) else { return };
+            if !ring.contains(&endpoint) {
+                let begun = ring.counter(&endpoint);
+                recovered.begun += usize::from(begun.is_ok());
+                recovered.without_room += usize::from(begun.is_err());
+            }
+            endpoints.insert(endpoint);
+        };
+        resources::each_id(&database.connection, begin).map_err(|error| database.error(error))?;
+        for endpoint in ring.endpoints() {
+            if is_made(&endpoint) && !endpoints.contains(&endpoint) && ring.total_ever(&endpoint) == 0 {
+                let removed = ring.remove(&endpoint);
+                removed.map_err(|error| OpenError::Ring { why: error.to_string() })?;
+                recovered.uncommitted += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Does `change` in one transaction, which is on the disk afterwards.
+    fn change(
+        &mut self,
+        change: impl FnOnce(&Connection, &super::ledger::Ledger) -> rusqlite::Result<()>,
+    ) -> Result<(), OpenError> {
+        let Self { database, ledger, .. } = self;
+        let changed = database.connection.pragma_update(None, "synchronous", "FULL").and_then(|()| {
+            let transaction = database.connection.transaction()?;
+            change(&transaction, ledger)?;
+            transaction.commit()
+        });
+        changed.map_err(|error| database.error(error))
+    }
+}
