@@ -51,10 +51,15 @@ pub(super) struct Args {
     #[arg(long, value_name = "N", default_value = "1000000", env = "HITRING_MAX_KEYS",
           value_parser = clap::value_parser!(u32).range(1..))]
     max_keys: u32,
+    /// How often hits.ring is written down in hitring.db
+    #[arg(long, value_name = "SECONDS", default_value = "1", env = "HITRING_FLUSH_EVERY",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    flush_every: u32,
     /// For how many seconds hitring.db keeps the hits of a second; as long as the window, if that is longer
     #[arg(long, value_name = "SECONDS", default_value_t = KEEP.as_secs() as u32, env = "HITRING_KEEP")]
     keep: u32,
-    /// Start although hits.ring is missing, or is not the one that belongs to hitring.db. All counts of the former are lost
+    /// Start although hits.ring is missing, or is not the one that belongs to hitring.db. Its counts are those that hitring.db
+    /// has: all but the last second
     #[arg(long)]
     new_ring: bool,
 }
@@ -71,13 +76,21 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
         auto_create: args.auto_create,
         durability: if args.durability == "disk" { Durability::Disk } else { Durability::Process },
         keys: Limits { age: Duration::from_secs(args.key_age.into()), most: args.max_keys.into() },
+        flush_every: Duration::from_secs(args.flush_every.into()),
         keep: Duration::from_secs(args.keep.into()),
         new_ring: args.new_ring,
     };
-    server::run(&settings, said).map_err(|error| match error {
+    let unwritten = server::run(&settings, said).map_err(|error| match error {
         ServerError::Ring(error) => Failure::Message(told(&error)),
         error => Failure::Message(shown(error.to_string().as_bytes())),
-    })
+    })?;
+    if unwritten > 0 {
+        return Err(Failure::Message(format!(
+            "stopped: {unwritten} hits not flushed to hitring.db; they are in hits.ring, and the next start writes them down"
+        )));
+    }
+    eprintln!("hitring: stopped: 0 hits not flushed");
+    Ok(())
 }
 
 /// Tells what the server says.
@@ -91,6 +104,18 @@ fn said(says: Says) {
         Says::WithoutRoom(resources) => {
             eprintln!("hitring: the ring has no room for {resources} resources; {LARGER}");
         }
+        Says::GaveBack(hits) => {
+            eprintln!("hitring: hits.ring had lost {hits} hits that hitring.db has; they count again");
+        }
+        Says::WritesDown(time, endpoints) => {
+            eprintln!(
+                "hitring: writing the ring down takes {} s so far; {endpoints} endpoints are written",
+                time.as_secs()
+            );
+        }
+        Says::Ends => eprintln!(
+            "hitring: stopping takes longer than a second; requests under way are answered, and hits are flushed"
+        ),
     }
 }
 

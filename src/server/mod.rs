@@ -9,7 +9,8 @@
 //! | what a killed server left is done: removals end, resources get their endpoints | the next start does it |
 //! | it is told where the server listens, and connections are taken | |
 //! | every second it is looked whether the ring file is still there | requests are refused until it is |
-//! | SIGTERM or SIGINT: no connection is taken any more, those under way are answered, for 10 seconds at most | a second signal ends at once |
+//! | SIGTERM or SIGINT: no connection is taken any more, those under way are answered, and what the ring has is written down, for 10 seconds at most | a second signal ends at once |
+//! | it is told how many hits of the ring are not written down in the database | the next start writes them down |
 //!
 //! | file | what |
 //! |---|---|
@@ -22,7 +23,8 @@
 //! | `tally` | what was done, for `GET /metrics` |
 //! | `context` | all of that together, for the routes |
 //!
-//! Every answered hit is in the ring's pages, which belong to the kernel. So there is nothing of them to save at the end.
+//! Every answered hit is in the ring's pages, which belong to the kernel, so a server that is killed loses none. What is written down is
+//! for a machine that fails, and for `sqlite3`.
 //!
 //! Tests: `tests/python/integration/test_serve.py`.
 
@@ -58,6 +60,9 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// How often the ring file is looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// After which time it is told what takes long.
+const LONG: Duration = Duration::from_secs(1);
+
 /// What a server is started with.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -78,6 +83,8 @@ pub struct Settings {
     pub durability: Durability,
     /// How long the answers to writes with a key are kept, and how many.
     pub keys: Limits,
+    /// How often the ring is written down in the database.
+    pub flush_every: Duration,
     /// For how long the database keeps the hits of a tick, at least. As long as the window, if that is longer.
     pub keep: Duration,
     /// Whether a ring that the database knows may be missing, or be another one.
@@ -108,6 +115,13 @@ pub enum ServerError {
         /// The one that is there.
         path: PathBuf,
     },
+    /// Seconds would leave the ring before they are written down.
+    TooSeldom {
+        /// How often it would be.
+        every: Duration,
+        /// The window of the ring.
+        window: Duration,
+    },
     /// The ring file cannot be used.
     Ring(SharedError),
     /// What the system said to something that every process may do.
@@ -125,22 +139,29 @@ pub enum Says {
     NewDatabase,
     /// So many resources have no place in the ring, and their hits are refused.
     WithoutRoom(usize),
+    /// The ring had lost so many hits, which the database has given back.
+    GaveBack(u64),
+    /// The ring has been written down for so long, and so many endpoints of it are.
+    WritesDown(Duration, u64),
+    /// Its end takes longer than a second: it answers what is under way, and writes the ring down.
+    Ends,
 }
 
-/// Serves until a signal ends it. `says` is called with what there is to say.
+/// Serves until a signal ends it; answers how many hits of the ring are not written down in the database then. `says` is called with
+/// what there is to say.
 ///
 /// # Errors
 /// [`ServerError`].
-pub fn run(settings: &Settings, says: impl Fn(Says) + Sync) -> Result<(), ServerError> {
+pub fn run(settings: &Settings, says: fn(Says)) -> Result<u64, ServerError> {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.worker_threads(settings.workers.max(1)).enable_all().build().map_err(ServerError::System)?;
-    let ended = runtime.block_on(serve(settings, &says));
+    let ended = runtime.block_on(serve(settings, says));
     // Not to wait for a long answer that nobody waits for any more.
     runtime.shutdown_background();
     ended
 }
 
-async fn serve(settings: &Settings, says: &(impl Fn(Says) + Sync)) -> Result<(), ServerError> {
+async fn serve(settings: &Settings, says: fn(Says)) -> Result<u64, ServerError> {
     let address = settings.listen;
     let in_use = |error| ServerError::Listen { address, error };
     let socket = connection::bind(address).map_err(in_use)?;
@@ -155,7 +176,7 @@ async fn serve(settings: &Settings, says: &(impl Fn(Says) + Sync)) -> Result<(),
         connection::Connections::new(http::router(Arc::clone(&context)), context.tally.connections.clone());
     connection::raise_limit();
     let listener = connection::listen(socket).map_err(in_use)?;
-    tokio::spawn(looking(Arc::clone(&context)));
+    tokio::spawn(looking(Arc::clone(&context), says));
     says(Says::Listens(bound));
     tokio::select! {
         () = connections.accept(listener) => {}
@@ -169,20 +190,29 @@ async fn serve(settings: &Settings, says: &(impl Fn(Says) + Sync)) -> Result<(),
         // What waits for the disk is done, but not for longer: its connections are closed.
         let _ = tokio::task::spawn_blocking(move || last.service.store().close()).await;
     };
+    let told = async {
+        tokio::time::sleep(LONG).await;
+        says(Says::Ends);
+        std::future::pending::<()>().await;
+    };
     tokio::select! {
         _ = tokio::time::timeout(DRAIN, ended) => {}
+        () = told => {}
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    Ok(())
+    Ok(context.service.store().unwritten())
 }
 
-/// Looks at the ring file again and again.
-async fn looking(context: Arc<Context>) {
+/// Looks at the ring file again and again, and tells if writing it down takes long.
+async fn looking(context: Arc<Context>, says: fn(Says)) {
     let mut interval = tokio::time::interval(LOOK);
     loop {
         interval.tick().await;
         context.service.look();
+        if let Some((time, endpoints)) = context.service.store().pass().filter(|&(time, _)| time >= LONG) {
+            says(Says::WritesDown(time, endpoints));
+        }
     }
 }
 
@@ -212,6 +242,13 @@ impl fmt::Display for ServerError {
                 f,
                 "{} is not the ring that the database beside it belongs to; put that back, or keep this one (--new-ring)",
                 path.display()
+            ),
+            Self::TooSeldom { every, window } => write!(
+                f,
+                "the ring would be written down every {} s, and keeps {} s; give at most half of that (--flush-every {})",
+                every.as_secs(),
+                window.as_secs(),
+                (window.as_secs() / 2).max(1)
             ),
             Self::Ring(error) => error.fmt(f),
             Self::System(error) => error.fmt(f),

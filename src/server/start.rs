@@ -6,11 +6,10 @@
 //! Tests: `tests/python/integration/test_serve_database.py`.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crossbeam_channel::{RecvTimeoutError, bounded};
 
-use super::{Says, ServerError, Settings};
+use super::{LONG, Says, ServerError, Settings};
 use crate::service::Service;
 use crate::service::resources::{endpoint_of, is_made};
 use crate::shared::{Inspection, SharedRegistry};
@@ -21,14 +20,12 @@ use crate::store::sqlite::thread::{QUEUE, SqliteStore};
 
 /// The places of a new ring, for 10,000 names that also have hits of the ledger.
 const PLACES: u32 = 20_000;
-/// After which time a step is told.
-const LONG: Duration = Duration::from_secs(1);
 
 /// The use cases over what is in `data`.
 ///
 /// # Errors
 /// [`ServerError`].
-pub fn open(settings: &Settings, data: &DataDirectory, says: &(impl Fn(Says) + Sync)) -> Result<Service, ServerError> {
+pub fn open(settings: &Settings, data: &DataDirectory, says: fn(Says)) -> Result<Service, ServerError> {
     let path = data.database();
     let is_new = !path.exists() && data.ring().exists();
     let database = step("opening hitring.db", says, || Database::open(&path)).map_err(ServerError::Database)?;
@@ -38,6 +35,9 @@ pub fn open(settings: &Settings, data: &DataDirectory, says: &(impl Fn(Says) + S
         says(Says::NewDatabase);
     }
     let ring = Arc::new(ring);
+    if settings.flush_every * 2 > ring.window() && settings.flush_every > LONG {
+        return Err(ServerError::TooSeldom { every: settings.flush_every, window: ring.window() });
+    }
     let completed = step("completing hitring.db", says, || {
         let mut committer = Committer::new(database, Arc::clone(&ring), settings.keys, settings.keep)?;
         let recovered = committer.recover(|id| endpoint_of(id).ok(), is_made)?;
@@ -47,7 +47,10 @@ pub fn open(settings: &Settings, data: &DataDirectory, says: &(impl Fn(Says) + S
     if recovered.without_room > 0 {
         says(Says::WithoutRoom(recovered.without_room));
     }
-    let store = SqliteStore::start(committer, QUEUE).map_err(ServerError::Database)?;
+    if recovered.lost > 0 {
+        says(Says::GaveBack(recovered.lost));
+    }
+    let store = SqliteStore::start(committer, QUEUE, settings.flush_every).map_err(ServerError::Database)?;
     Ok(Service::new(ring, Box::new(store), settings.auto_create))
 }
 
@@ -72,7 +75,7 @@ fn ring(settings: &Settings, data: &DataDirectory, known: Option<[u8; 16]>) -> R
 }
 
 /// Does `work`, and says what it is if it takes long.
-fn step<T>(what: &'static str, says: &(impl Fn(Says) + Sync), work: impl FnOnce() -> T) -> T {
+fn step<T>(what: &'static str, says: fn(Says), work: impl FnOnce() -> T) -> T {
     std::thread::scope(|scope| {
         let (done, is_done) = bounded::<()>(0);
         scope.spawn(move || {

@@ -7,7 +7,7 @@
 //! | `hitring_connections` | |
 //! | `hitring_hits_total`, `hitring_hits_refused_total` | `reason` of the second |
 //! | `hitring_endpoints`, `hitring_ring_*` | |
-//! | `hitring_writes_waiting` | |
+//! | `hitring_writes_waiting`, `hitring_unflushed_hits`, `hitring_untimed_hits` | |
 //! | `hitring_build_info` | `version` |
 //!
 //! A route is a path of the table of routes, with the names of its parts, so that there are never more series than routes. What
@@ -129,7 +129,11 @@ fn ring(service: &Service) -> prometheus::Result<Registry> {
     add(Box::new(refused))?;
     let (ring, room) = (service.ring(), service.ring().room());
     gauge("hitring_endpoints", "Endpoints that there are.", ring.len() as u64)?;
-    gauge("hitring_writes_waiting", "Writes that wait for the disk.", service.store().waiting() as u64)?;
+    let store = service.store();
+    gauge("hitring_writes_waiting", "Writes that wait for the disk.", store.waiting() as u64)?;
+    gauge("hitring_unflushed_hits", "Hits of the ring that are not in the database yet.", store.unwritten())?;
+    let untimed = "Hits whose second left the ring before it was in the database. They are in its totals.";
+    gauge("hitring_untimed_hits", untimed, store.untimed())?;
     for (part, help, used, most) in [
         (
             "lives",

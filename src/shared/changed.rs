@@ -17,7 +17,8 @@
 
 use super::book::Book;
 use super::core::Core;
-use super::format::frozen::{self, Share};
+use super::format::frozen::{self, Share, Shares};
+use super::format::lives::Life;
 use super::registry::SharedRegistry;
 use crate::cell::writer::{Replica, Writer};
 use crate::time::Tick;
@@ -124,42 +125,70 @@ impl SharedRegistry {
     }
 }
 
+/// A life of the file's own as it is now.
+#[derive(Debug)]
+pub(super) struct Now<'a, T> {
+    pub life: Life<'a>,
+    pub endpoint: &'a str,
+    pub writer: Writer,
+    /// What was read of it first.
+    pub total: T,
+    /// Its own hits, all that the slots have, oldest first.
+    pub cells: &'a [(Tick, u64)],
+    /// What the slots have from former writers.
+    pub shares: Option<&'a Shares>,
+}
+
 impl Core {
     fn changed(&self, marks: &mut Marks, since: Tick, mut tell: impl FnMut(Changed<'_>)) -> usize {
-        let book: Book<'_> = self.book();
         let replica = self.header.replica;
         let is_new = marks.replica != Some(replica);
         if is_new {
             *marks = Marks { replica: Some(replica), totals: Vec::new() };
         }
         marks.totals.resize(marks.totals.len().max(self.lives().begun()), 0);
+        let mut told = 0;
+        let totals = std::cell::Cell::from_mut(&mut marks.totals[..]).as_slice_of_cells();
+        let wanted = |life: Life<'_>| {
+            // One that has begun since then comes next time.
+            let mark = totals.get(life.index())?.get();
+            Some(life.total()).filter(|&total| total != mark && life.is_alive())
+        };
+        self.each_life(wanted, |Now { life, endpoint, writer, total, cells, shares }| {
+            for (&writer, Share { epoch, cells: former }) in shares.into_iter().flatten().filter(|_| is_new) {
+                let cells: Vec<(Tick, u64)> = former.range(since..).map(|(&tick, &count)| (tick, count)).collect();
+                let total = cells.iter().fold(0u64, |sum, &(_, count)| sum.saturating_add(count));
+                tell(Changed { endpoint, writer, epoch: *epoch, total, cells: &cells });
+                told += 1;
+            }
+            let cells = &cells[cells.partition_point(|&(tick, _)| tick < since)..];
+            tell(Changed { endpoint, writer, epoch: life.epoch(), total, cells });
+            totals[life.index()].set(total);
+            told += 1;
+        });
+        told
+    }
+
+    /// Tells of every life of the file's own for which `wanted` answers something, a total say, with its hits, which are read after that.
+    pub(super) fn each_life<T>(&self, mut wanted: impl FnMut(Life<'_>) -> Option<T>, mut tell: impl FnMut(Now<'_, T>)) {
+        let book: Book<'_> = self.book();
         // Most files have none.
         let mut frozen = book.frozen_lives().peekable();
-        let (mut cells, mut told) = (Vec::new(), 0);
-        for (life, mark) in self.lives().iter().zip(&mut marks.totals) {
-            let total = life.total();
-            if total == *mark || !life.is_alive() || life.is_merged() {
+        let mut cells = Vec::new();
+        for life in self.lives().iter() {
+            if life.is_merged() || life.name() == 0 {
                 continue;
             }
+            let Some(total) = wanted(life) else { continue };
             let Some(name) = self.name_of(life) else { continue };
             while frozen.next_if(|&(of, _)| of < life.index()).is_some() {}
             let shares = frozen.next_if(|&(of, _)| of == life.index()).map(|(_, shares)| shares);
-            for (&writer, Share { epoch, cells: former }) in shares.iter().flatten().filter(|_| is_new) {
-                cells.clear();
-                cells.extend(former.range(since..).map(|(&tick, &count)| (tick, count)));
-                let total = cells.iter().fold(0u64, |sum, &(_, count)| sum.saturating_add(count));
-                tell(Changed { endpoint: &name, writer, epoch: *epoch, total, cells: &cells });
-                told += 1;
-            }
-            let row = book.row(life).filter(|cell| cell.tick >= since);
             cells.clear();
-            cells.extend(frozen::without(row, shares.as_ref()).into_iter().map(|cell| (cell.tick, cell.count)));
+            let own = frozen::without(book.row(life), shares.as_ref());
+            cells.extend(own.into_iter().map(|cell| (cell.tick, cell.count)));
             cells.sort_unstable();
-            let (writer, epoch) = (book.own(life), life.epoch());
-            tell(Changed { endpoint: &name, writer, epoch, total, cells: &cells });
-            *mark = total;
-            told += 1;
+            let writer = book.own(life);
+            tell(Now { life, endpoint: &name, writer, total, cells: &cells, shares: shares.as_ref() });
         }
-        told
     }
 }

@@ -46,7 +46,7 @@ use crate::sync::Ordering;
 use crate::time::{Tick, Timestamp};
 
 /// The ledger of a file.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct SharedLedger {
     core: Arc<Core>,
     writer: Writer,
@@ -268,6 +268,23 @@ impl SharedLedger {
         }
         name.raise_ended(epoch);
         Ok(())
+    }
+
+    /// The living life of `endpoint`, and its epoch.
+    #[cfg(feature = "server")]
+    pub(crate) fn living(&self, endpoint: &str) -> Option<(usize, u64)> {
+        self.core.alive(endpoint).map(|life| (life.index(), life.epoch()))
+    }
+
+    /// Whether the file was cut or replaced.
+    #[cfg(feature = "server")]
+    pub(crate) fn is_gone(&self) -> bool {
+        self.core.file.is_gone()
+    }
+
+    #[cfg(feature = "server")]
+    pub(super) fn core(&self) -> &Core {
+        &self.core
     }
 
     fn life(&self, index: usize) -> Option<Life<'_>> {

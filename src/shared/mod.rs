@@ -82,6 +82,8 @@ mod watch;
 mod changed;
 mod ledger;
 #[cfg(feature = "server")]
+mod written;
+#[cfg(feature = "server")]
 mod take_back;
 mod inspect;
 
@@ -97,4 +99,4 @@ pub use self::{
     rewrite::{Wanted, compact},
 };
 #[cfg(feature = "server")]
-pub(crate) use self::{format::origin::Origin, take_back::Told};
+pub(crate) use self::{format::origin::Origin, take_back::Told, written::Written};

@@ -15,6 +15,7 @@ pub mod data;
 pub mod sqlite;
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::cell::outcome::Outcome;
 use crate::time::Timestamp;
@@ -174,7 +175,16 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// How many orders wait.
     fn waiting(&self) -> usize;
 
-    /// Does the orders that wait, and takes none afterwards.
+    /// How many hits of the ring are not written down, now. It reads all endpoints.
+    fn unwritten(&self) -> u64;
+
+    /// How many hits were, or will be, written down without their seconds.
+    fn untimed(&self) -> u64;
+
+    /// For how long the ring is being written down, and how many endpoints are; `None` if it is not.
+    fn pass(&self) -> Option<(Duration, u64)>;
+
+    /// Does the orders that wait, writes the ring down once more, and takes no orders afterwards.
     fn close(&self);
 }
 

@@ -56,6 +56,11 @@ class Server:
         assert status == 200, document
         return document
 
+    def metric(self, name):
+        """Return the value of a series without labels."""
+        answer = self.tell(b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").decode()
+        return float(re.search(rf"^{name} (\S+)\r?$", answer, re.MULTILINE)[1])
+
     def post(self, path, document=None, status=200):
         """Return the document of an answer."""
         body = None if document is None else json.dumps(document)

@@ -49,7 +49,7 @@ proptest! {
         let ring = Arc::new(ring.clock(clock.clone()).create(&path).expect("it can be made"));
         let database = Database::open(&folder.join("hitring.db")).expect("it is whole");
         let committer = Committer::new(database, Arc::clone(&ring), Limits::default(), KEEP).expect("it is whole");
-        let store = SqliteStore::start(committer, 9).expect("it starts");
+        let store = SqliteStore::start(committer, 9, Duration::from_secs(1)).expect("it starts");
         let service = Service::new(ring, Box::new(store), true);
         let name = Name::resource("home").expect("a name");
         let mut list: Vec<(u64, u64)> = Vec::new();

@@ -2,6 +2,7 @@
 //! refuses what it cannot do.
 
 mod batches;
+mod flushes;
 mod values;
 
 use std::path::{Path, PathBuf};
@@ -43,7 +44,9 @@ impl Folder {
     }
 
     fn database(&self) -> Database {
-        Database::open(&self.0.join("hitring.db")).expect("it is whole")
+        let database = Database::open(&self.0.join("hitring.db")).expect("it is whole");
+        database.accept().expect("it is open");
+        database
     }
 
     fn ring(&self, max_endpoints: u32) -> Arc<SharedRegistry> {
@@ -58,7 +61,7 @@ impl Folder {
     fn store(&self, ring: &Arc<SharedRegistry>, most: usize) -> SqliteStore {
         let mut committer = self.committer(ring);
         recovered(&mut committer);
-        SqliteStore::start(committer, most).expect("it starts")
+        SqliteStore::start(committer, most, Duration::from_secs(1)).expect("it starts")
     }
 
     /// What a start finds left to do.
@@ -519,7 +522,7 @@ fn a_commit_that_failed_is_settled_before_anything_is_answered() {
     let counts = Arc::clone(&left);
     let fails = move || counts.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok();
     committer.database.connection.commit_hook(Some(fails)).expect("a hook");
-    let store = SqliteStore::start(committer, 9).expect("it starts");
+    let store = SqliteStore::start(committer, 9, Duration::from_secs(1)).expect("it starts");
     let told = sent(&store, create("a"));
     let hits = sent(&store, hit("hit", 1));
     while store.check() != Err(StoreError::Unsettled) {

@@ -29,12 +29,14 @@ use std::time::Duration;
 
 use rusqlite::{ErrorCode, Transaction, TransactionBehavior};
 
+use super::flush::Progress;
+use super::flushed::Rows;
 use super::keys::{Keys, Known, Limits};
 use super::ledger::{Hit, Ledger};
 use super::open::{Database, OpenError};
 use super::{endpoints, resources};
 use crate::cell::writer::Writer;
-use crate::error::EndpointError;
+use crate::error::{EndpointError, SharedError};
 use crate::shared::SharedRegistry;
 use crate::store::{Act, Answer, Answered, Base, Done, Effect, Order, StoreError};
 use crate::sync::Mutex;
@@ -90,6 +92,11 @@ pub struct Committer {
     pub under_way: UnderWay,
     /// Of endpoints whose value was set.
     pub bases: Bases,
+    /// How far the ring is written down, and into which rows.
+    pub progress: Arc<Progress>,
+    pub(super) rows: Rows,
+    /// For how many ticks cells are kept.
+    pub(super) keep: u64,
 }
 
 /// What values that were set differ from the hits by.
@@ -108,6 +115,14 @@ impl Bases {
 
     fn remove(&self, endpoint: &str) {
         self.0.lock().remove(endpoint);
+    }
+
+    /// That of `endpoint` goes, unless it is of an epoch after `last`.
+    pub(super) fn remove_before(&self, endpoint: &str, last: u64) {
+        let mut bases = self.0.lock();
+        if bases.get(endpoint).is_some_and(|base| base.epoch <= last) {
+            bases.remove(endpoint);
+        }
     }
 }
 
@@ -143,7 +158,9 @@ impl Committer {
         let shared = ring.ledger(writer).map_err(|error| failed(error.to_string()))?;
         let keys = Keys::new(&database.connection, limits).map_err(|error| database.error(error))?;
         let ticks = |time: Duration| (time.as_nanos() / ring.resolution().as_nanos().max(1)) as u64;
-        let ledger = Ledger::new(shared, ticks(keep).max(ticks(ring.window()) + u64::from(ring.slack())));
+        let keep = ticks(keep).max(ticks(ring.window()) + u64::from(ring.slack()));
+        let progress = Arc::new(Progress::new(shared.clone()));
+        let ledger = Ledger::new(shared, keep);
         let under_way = UnderWay(Arc::new(Mutex::new(HashSet::new())));
         Ok(Self {
             database,
@@ -153,6 +170,9 @@ impl Committer {
             ended: Vec::new(),
             under_way,
             bases: Bases(Arc::new(Mutex::new(HashMap::new()))),
+            progress,
+            rows: Rows::default(),
+            keep,
         })
     }
 
@@ -199,7 +219,7 @@ impl Committer {
         let is_disk = batch.iter().any(|Waiting { order, .. }| order.is_disk);
         let level = if is_disk { "FULL" } else { "NORMAL" };
         self.database.connection.pragma_update(None, "synchronous", level).map_err(undone)?;
-        let Self { database, ring, ledger, keys, ended, under_way, bases } = self;
+        let Self { database, ring, ledger, keys, ended, under_way, bases, .. } = self;
         let behavior = TransactionBehavior::Immediate;
         let transaction = database.connection.transaction_with_behavior(behavior).map_err(undone)?;
         ledger.begin();
@@ -254,7 +274,7 @@ impl Committer {
                     self.bases.set(endpoint, base);
                     Ok(())
                 }
-                (Act::Delete { endpoint, .. }, Show::Remove(Some(epoch))) => match self.ring.remove(endpoint) {
+                (Act::Delete { endpoint, .. }, Show::Remove(Some(epoch))) => match self.remove(endpoint) {
                     Ok(_) => {
                         self.bases.remove(endpoint);
                         removed.push((endpoint.clone(), epoch, answer, done));
@@ -282,6 +302,15 @@ impl Committer {
             }
             done(synced.clone().map(|()| Answered { answer, is_replay: false }));
         }
+    }
+
+    /// Removes an endpoint from the ring whose rows are gone.
+    fn remove(&mut self, endpoint: &str) -> Result<bool, SharedError> {
+        if let Some(life) = self.ledger.life(endpoint) {
+            // Also if it stays: its row is another one then.
+            self.rows.forget(life);
+        }
+        self.ring.remove(endpoint)
     }
 
     /// What is kept of a write that was done, if `order` is one.

@@ -10,6 +10,24 @@ use crate::cell::writer::{Replica, Writer};
 use crate::shared::Told;
 use crate::time::Tick;
 
+/// What the thread that commits knows of lives.
+#[derive(Debug, Default)]
+pub struct Rows {
+    /// The row of each, by its number.
+    pub ids: Vec<Option<i64>>,
+    /// The cells before this tick are gone.
+    pub kept: Vec<u64>,
+}
+
+impl Rows {
+    /// The row of a life may be another one, or none.
+    pub fn forget(&mut self, life: usize) {
+        if let Some(id) = self.ids.get_mut(life) {
+            *id = None;
+        }
+    }
+}
+
 /// For how long cells are kept, unless something else is wanted.
 pub const KEEP: Duration = Duration::from_secs(60 * 60);
 
@@ -54,6 +72,44 @@ pub fn writer_id(connection: &Connection, replica: Replica) -> rusqlite::Result<
     }
     let insert = "INSERT INTO writer (process, sequence) VALUES (?1, ?2) RETURNING id";
     connection.query_row(insert, numbers, |row| row.get(0))
+}
+
+/// Writes hits of an endpoint that `writer` counted. Those that are there are only raised.
+pub fn write(connection: &Connection, endpoint: i64, writer: Writer, cells: &[(Tick, u64)]) -> rusqlite::Result<()> {
+    if cells.is_empty() {
+        return Ok(());
+    }
+    let of = writer_id(connection, writer.replica)?;
+    let mut write = connection.prepare_cached(
+        "INSERT INTO cell (endpoint, writer, generation, level, start, count) VALUES (?1, ?2, ?3, 0, ?4, ?5)
+         ON CONFLICT DO UPDATE SET count = excluded.count WHERE excluded.count > count",
+    )?;
+    for (tick, count) in cells {
+        write.execute((endpoint, of, writer.generation as i64, tick.0 as i64, *count as i64))?;
+    }
+    Ok(())
+}
+
+/// How many of these hits are not written yet.
+pub fn missing(connection: &Connection, endpoint: i64, writer: Writer, cells: &[(Tick, u64)]) -> rusqlite::Result<u64> {
+    let of = writer_id(connection, writer.replica)?;
+    let mut find = connection.prepare_cached(
+        "SELECT count FROM cell WHERE endpoint = ?1 AND writer = ?2 AND generation = ?3 AND level = 0 AND start = ?4",
+    )?;
+    let mut missing = 0u64;
+    for (tick, count) in cells {
+        let key = (endpoint, of, writer.generation as i64, tick.0 as i64);
+        let written = find.query_row(key, |row| row.get::<_, i64>(0)).optional()?;
+        missing = missing.saturating_add(count.saturating_sub(written.unwrap_or(0) as u64));
+    }
+    Ok(missing)
+}
+
+/// Takes the cells of an endpoint away that are before `tick`, but for the ledger's.
+pub fn forget_before(connection: &Connection, endpoint: i64, tick: Tick) -> rusqlite::Result<()> {
+    let mut forget = connection
+        .prepare_cached("DELETE FROM cell WHERE endpoint = ?1 AND writer > 0 AND level = 0 AND start < ?2")?;
+    forget.execute((endpoint, tick.0 as i64)).map(drop)
 }
 
 /// Calls `each` with the cells of every endpoint and writer from `since` on, endpoint by endpoint.

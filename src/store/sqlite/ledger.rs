@@ -229,6 +229,18 @@ impl Ledger {
         self.rows.remove(endpoint);
     }
 
+    /// The row of `endpoint` is gone, unless it is of an epoch after `last`.
+    pub fn remove_before(&mut self, endpoint: &str, last: u64) {
+        if self.rows.get(endpoint).is_some_and(|row| self.shared.epoch(row.entry) <= last) {
+            self.rows.remove(endpoint);
+        }
+    }
+
+    /// The number of the life of `endpoint`.
+    pub fn life(&self, endpoint: &str) -> Option<usize> {
+        self.shared.living(endpoint).map(|(life, _)| life)
+    }
+
     /// The row of `endpoint`, which agrees with the ring from then on.
     fn row(&mut self, connection: &Connection, endpoint: &str) -> Taken<Row> {
         if let Some(row) = self.rows.get(endpoint).filter(|row| self.shared.is_alive(row.entry)) {

@@ -127,7 +127,7 @@ impl Database {
         let origin = refuse(path)?;
         // From here on this process does not open the file itself: to close it would give back the locks that SQLite has.
         let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(error_of(path))?;
-        // Until it is clear that the file may be changed. SQLite would write its log into it at the end.
+        // Until it is clear that the file may be changed (`accept`). SQLite would write its log into it at the end.
         let config = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
         connection.set_db_config(config, true).map_err(error_of(path))?;
         // Once more, as the log may have other numbers.
@@ -142,7 +142,6 @@ impl Database {
         if let Some(why) = damage.map_err(error_of(path))? {
             return Err(OpenError::Damaged { path: path.into(), why });
         }
-        connection.set_db_config(config, false).map_err(error_of(path))?;
         // A copy that was made by `VACUUM INTO` has another: its writers wait for readers.
         let mode = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0));
         let mode = mode.map_err(error_of(path))?;
@@ -156,6 +155,16 @@ impl Database {
         schema::migrate(&mut connection, STEPS).map_err(error_of(path))?;
         flushed::own(&mut connection, origin).map_err(error_of(path))?;
         Ok(Self { connection, path: path.into() })
+    }
+
+    /// From now on its log goes into the file when it is closed. Until then nothing is written into a file that a start refuses after all.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn accept(&self) -> Result<(), OpenError> {
+        let config = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+        let set = self.connection.set_db_config(config, false);
+        set.map(drop).map_err(|error| self.error(error))
     }
 
     /// Opens it once more, for reading alone. In a log for writers ahead a reader waits for nothing, so it does not wait for long.
@@ -446,6 +455,7 @@ mod tests {
         let database = Database::open(&path).expect("it can be made");
         let first = secret(&database);
         assert_eq!((first.len(), fs::metadata(&path).expect("it is there").mode() & 0o777), (16, 0o600));
+        database.accept().expect("it is open");
         drop(database);
         let names = |files: Vec<(String, Vec<u8>)>| files.into_iter().map(|(name, _)| name).collect::<Vec<_>>();
         assert_eq!(names(files(&folder)), ["hitring.db"]);
@@ -484,8 +494,6 @@ mod tests {
         let database = Database::open(&path).expect("it can be made");
         database.connection.pragma_update(None, "user_version", 99).expect("it can be written");
         // Its version is in the log alone, as a server leaves it that is killed right after it has migrated.
-        let config = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
-        database.connection.set_db_config(config, true).expect("a known setting");
         drop(database);
         assert_eq!(files(&folder).len(), 2, "the file and its log");
         refused("a newer version in the log", is_newer);
@@ -505,6 +513,7 @@ mod tests {
         let insert = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)
             INSERT INTO resource SELECT printf('%05d', i), 'name', i FROM n";
         database.connection.execute(insert, []).expect("it fits");
+        database.accept().expect("it is open");
         drop(database);
         let whole = fs::read(&path).expect("it is there");
         assert!(whole.len() > 20 * 4_096);

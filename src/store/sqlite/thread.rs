@@ -9,6 +9,9 @@
 //! committed another transaction, which lies in the same place of the log. Until then nothing is answered and nothing new is taken;
 //! the thread opens the database anew and tries again each second.
 //!
+//! Parts of the ring that are written down (flush.rs) come between batches. A part whose commit failed may lie in the log; it is true all
+//! the same, so nothing waits for it.
+//!
 //! A panic of the thread ends the process: a transaction may be committed and not shown, and a start makes that good.
 //!
 //! Tests: `tests/store`, `tests/python/integration/test_serve_resources.py`.
@@ -21,10 +24,11 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, RecvError, RecvTimeoutError, Sender, TrySendError, bounded, never, select_biased};
 use rusqlite::Connection;
 
 use super::commit::{Bases, Committer, Failure, UnderWay, Waiting, store_error};
+use super::flush::{Flusher, Handed, Progress};
 use super::open::OpenError;
 use super::resources;
 use crate::store::{Answered, Base, Done, Order, Resource, Store, StoreError};
@@ -46,6 +50,7 @@ pub struct SqliteStore {
     reader: Mutex<Option<Connection>>,
     under_way: UnderWay,
     bases: Bases,
+    progress: Arc<Progress>,
     state: Arc<State>,
 }
 
@@ -69,14 +74,18 @@ struct Open {
     /// Dropped to tell the thread that it is not to wait for the disk any more.
     ending: Sender<()>,
     thread: JoinHandle<()>,
+    /// The thread that reads the ring, and what tells it to end.
+    flusher: JoinHandle<()>,
+    last: Sender<()>,
 }
 
 impl SqliteStore {
-    /// Starts the thread. At most `most` orders wait for it.
+    /// Starts the threads. At most `most` orders wait; the ring is written down `every` so often.
     ///
     /// # Errors
     /// [`OpenError`].
-    pub fn start(mut committer: Committer, most: usize) -> Result<Self, OpenError> {
+    pub fn start(mut committer: Committer, most: usize, every: Duration) -> Result<Self, OpenError> {
+        committer.database.accept()?;
         let reader = Mutex::new(Some(committer.database.reader()?));
         let (queue, orders) = bounded(most);
         let (ending, is_ending) = bounded(0);
@@ -89,17 +98,30 @@ impl SqliteStore {
             unsettled: AtomicU32::new(0),
             failure: Mutex::new(None),
         });
+        let (handed, parts) = bounded(0);
+        let progress = Arc::clone(&committer.progress);
+        let flusher =
+            Flusher::new(&committer.ring, &committer.database.connection, Arc::clone(&progress), every, handed);
+        let flusher = flusher.map_err(|error| committer.database.error(error))?;
         let (under_way, bases) = (committer.under_way.clone(), committer.bases.clone());
         let body = {
             let state = Arc::clone(&state);
             move || {
                 let _ends = AbortOnPanic;
-                work(&mut committer, &orders, &is_ending, &state);
+                work(&mut committer, orders, parts, &is_ending, &state);
             }
         };
         let thread = std::thread::Builder::new().name("hitring-commit".to_owned()).spawn(body);
         let thread = thread.map_err(failed)?;
-        Ok(Self { open: Mutex::new(Some(Open { queue, ending, thread })), reader, under_way, bases, state })
+        let (last, is_last) = bounded(0);
+        let body = move || {
+            let _ends = AbortOnPanic;
+            flusher.run(&is_last);
+        };
+        let flusher = std::thread::Builder::new().name("hitring-flush".to_owned()).spawn(body);
+        let flusher = flusher.map_err(failed)?;
+        let open = Mutex::new(Some(Open { queue, ending, thread, flusher, last }));
+        Ok(Self { open, reader, under_way, bases, progress, state })
     }
 
     fn read<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
@@ -159,12 +181,24 @@ impl Store for SqliteStore {
     }
 
     fn close(&self) {
-        let Some(Open { queue, ending, thread }) = self.open.lock().take() else { return };
+        let Some(Open { queue, ending, thread, flusher, last }) = self.open.lock().take() else { return };
         // Before the thread's: the last connection takes the log into the file, and this one may not write.
         *self.reader.lock() = None;
-        drop((queue, ending));
-        // It panics only into an abort.
-        let _ = thread.join();
+        drop((queue, ending, last));
+        // They panic only into an abort. The flusher is the first to end: it hands over what it has.
+        let _ = (flusher.join(), thread.join());
+    }
+
+    fn unwritten(&self) -> u64 {
+        self.progress.waiting()
+    }
+
+    fn untimed(&self) -> u64 {
+        self.progress.untimed()
+    }
+
+    fn pass(&self) -> Option<(Duration, u64)> {
+        self.progress.pass()
     }
 }
 
@@ -188,13 +222,48 @@ impl Drop for SqliteStore {
     }
 }
 
-/// Does orders until there are no senders any more.
-fn work(committer: &mut Committer, orders: &Receiver<Waiting>, is_ending: &Receiver<()>, state: &State) {
-    let mut waiting = Vec::new();
-    loop {
+/// What there is to do.
+enum Next {
+    Order(Waiting),
+    Part(Handed),
+    /// Nobody hands over orders, or parts, any more.
+    NoOrders,
+    NoParts,
+}
+
+/// Waits for it. A part first: it does not come before the one before it is done.
+fn next(orders: &Receiver<Waiting>, parts: &Receiver<Handed>) -> Next {
+    select_biased! {
+        recv(parts) -> part => part.map_or_else(|RecvError| Next::NoParts, Next::Part),
+        recv(orders) -> order => order.map_or_else(|RecvError| Next::NoOrders, Next::Order),
+    }
+}
+
+/// Does orders and writes parts until there are no senders any more.
+fn work(
+    committer: &mut Committer,
+    mut orders: Receiver<Waiting>,
+    mut parts: Receiver<Handed>,
+    is_ending: &Receiver<()>,
+    state: &State,
+) {
+    let (mut waiting, mut left) = (Vec::new(), 2);
+    while left > 0 || !waiting.is_empty() {
         if waiting.is_empty() {
-            let Ok(first) = orders.recv() else { return };
-            waiting.push(first);
+            match next(&orders, &parts) {
+                Next::Order(first) => waiting.push(first),
+                Next::Part((part, told)) => {
+                    let written = committer.write_down(&part);
+                    *state.failure.lock() = written.clone().err();
+                    // The flusher waits for it.
+                    let _ = told.send(written);
+                }
+                Next::NoOrders => (orders, left) = (never(), left - 1),
+                Next::NoParts => (parts, left) = (never(), left - 1),
+            }
+        }
+        if waiting.is_empty() {
+            continue;
         }
         waiting.extend(orders.try_iter().take(BATCH.saturating_sub(waiting.len())));
         // A disk that refused the last batch is asked first: a batch that is refused may take places of the ring.

@@ -68,7 +68,7 @@ fn place() -> &'static Place {
         let ring = Arc::new(ring.create(folder.join("hits.ring")).expect("it can be made"));
         let database = Database::open(&folder.join("hitring.db")).expect("it can be made");
         let committer = Committer::new(database, Arc::clone(&ring), Limits::default(), KEEP).expect("it is whole");
-        let store = SqliteStore::start(committer, 9).expect("it starts");
+        let store = SqliteStore::start(committer, 9, Duration::from_secs(1)).expect("it starts");
         let service = Service::new(ring, Box::new(store), true);
         let context = Context::new(service, http::tally().expect("names that fit"), http::document(), Durability::Process);
         let context = Arc::new(context);

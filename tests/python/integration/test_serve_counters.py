@@ -143,7 +143,10 @@ def test_sets_and_removals_survive_kills_at_any_time(tmp_path):
             for name, value in {**known, **unsure}.items():
                 code, _, document = server.ask("GET", f"/v1/counter/kill/{name}")
                 found = document["value"] if code == 200 else None
-                assert found in (known.get(name), unsure.get(name, known.get(name))), (number, name, value)
+                possible = [known.get(name), unsure.get(name, known.get(name))]
+                # One that was to be made is in the ring before its value is in the database.
+                possible += [0] if name in unsure and known.get(name) is None else []
+                assert found in possible, (number, name, value)
                 known[name] = found
             unsure = {}
             timer = threading.Timer(random.uniform(0, 0.15), server.process.kill)

@@ -42,10 +42,11 @@ def refused(folder):
 
 @pytest.fixture
 def data(tmp_path):
-    """The directory of a server that was killed, with a resource and a hit."""
+    """The directory of a server that was killed, with a resource and a hit, which is written down."""
     with serving(tmp_path, "--max-endpoints", "16") as server:
         made = server.post("/resources", {"name": "a page"}, 201)
         server.post("/hits", {"resource_id": made["resource_id"]}, 202)
+        assert until(lambda: server.metric("hitring_unflushed_hits") == 0)
         server.stop(signal.SIGKILL)
     return tmp_path / "data"
 
@@ -188,9 +189,11 @@ def test_a_database_that_is_gone_takes_nothing(tmp_path):
 @pytest.mark.parametrize("times", [1, 2])
 def test_what_was_refused_after_a_sync_failed_never_comes(tmp_path, failing_sync, times):
     environment, fails = failing_sync
-    options = ("--max-endpoints", "100")
+    options = ("--max-endpoints", "100", "--flush-every", "150")
 
     def refused(server, method, path, body=None):
+        # Nothing but this is written.
+        assert until(lambda: server.metric("hitring_unflushed_hits") == 0)
         fails.write_text(f"{times}     ")
         code, _, document = server.ask(method, path, body)
         assert (code, document["type"]) == (507, "urn:hitring:problem:disk"), document
@@ -269,8 +272,10 @@ def test_a_ring_that_is_missing_is_not_made_silently(tmp_path, data):
     (tmp_path / "copy").replace(data / "hits.ring")
     assert "is not the ring" in refused(data)
     (data / "hits.ring").unlink()
-    assert counted(tmp_path, "--new-ring") == [0]
-    assert counted(tmp_path) == [0]
+    # What was written down comes back.
+    assert counted(tmp_path, "--new-ring") == [1]
+    assert "had lost 1 hits" in (tmp_path / "server.log").read_text()
+    assert counted(tmp_path) == [1]
 
 
 def test_a_larger_ring_is_the_same_ring(tmp_path, data):

@@ -1,0 +1,296 @@
+//! Writing the ring down: its hits, in the database, every second.
+//!
+//! ```text
+//! thread of the flusher:  reads the lives that have changed --> parts of a few thousand cells, one at a time
+//! thread that commits:    a part in one transaction, between batches of orders --> the flusher notes what is written
+//! ```
+//!
+//! | pass | of which lives | which cells |
+//! |---|---|---|
+//! | each | those with another total than is noted, and those that have ended | the ones since its last flush, and the slack before that; all of them, if these do not have all hits that came (some came late) |
+//! | every half window, and the first one | all | all, of those whose slots are not as they were noted (a process was killed between a slot and its total) |
+//!
+//! All numbers are absolute and are only raised, so a part may be written twice, or be lost with the process. What a part says of a life
+//! that has ended since is left out by the thread that commits: it removes endpoints itself, or finds that they are gone.
+//!
+//! The last part of a pass is brought to the disk, and all parts before it with it.
+//!
+//! # A disk that refuses
+//! The pass ends there, and the next one begins in a second. Hits wait in the ring. A second that leaves the ring meanwhile cannot be
+//! written any more; its hits are in the total of the endpoint all the same. They are the *untimed* ones.
+//!
+//! Tests: `tests/store/flushes.rs`, `tests/python/integration/test_serve_flush.py`.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use rusqlite::Connection;
+
+use super::endpoints;
+use crate::cell::writer::Writer;
+use crate::shared::{SharedLedger, SharedRegistry, Written};
+use crate::store::StoreError;
+use crate::sync::{AtomicU64, Ordering};
+use crate::time::Tick;
+use crate::time::clock::SteadyClock;
+
+/// How many cells, or lives, make a part. A part holds up orders for some milliseconds.
+const PART: usize = 4_096;
+
+/// What is written down of a life.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Mark {
+    pub total: u64,
+    /// When, as a tick; 0 if this server did not yet.
+    at: u64,
+    /// The hits of its ticks from the slack before that on.
+    recent: u64,
+    /// A digest of all its cells.
+    print: u64,
+    /// Whether its end is written down.
+    has_ended: bool,
+}
+
+/// A part of a pass: what is written in one transaction.
+#[derive(Debug, Default)]
+pub struct Part {
+    pub(super) lives: Vec<LifeRows>,
+    pub(super) ended: Vec<Ended>,
+    cells: usize,
+    /// Whether it is brought to the disk.
+    pub(super) is_last: bool,
+}
+
+/// A life, and what of its hits is written.
+#[derive(Debug)]
+pub(super) struct LifeRows {
+    pub life: usize,
+    pub endpoint: String,
+    pub epoch: u64,
+    pub cells: Vec<(Writer, Vec<(Tick, u64)>)>,
+    /// Whether some of its hits may not be among the cells: their ticks have left the ring.
+    pub is_unsure: bool,
+    pub mark: Mark,
+}
+
+/// A life that has ended.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub life: usize,
+    pub endpoint: String,
+    pub epoch: u64,
+}
+
+/// A part, and where it is told what became of it.
+pub type Handed = (Part, Sender<Result<(), StoreError>>);
+
+/// How far the writing down is, for everybody.
+#[derive(Debug)]
+pub struct Progress {
+    pub(super) shared: SharedLedger,
+    /// All hits of living endpoints that are written down.
+    written: AtomicU64,
+    /// Hits that are written down without their seconds, and those that will be.
+    pub(super) untimed: AtomicU64,
+    will_be_untimed: AtomicU64,
+    /// When the pass began that runs, in nanoseconds; 0 if none does.
+    begun: AtomicU64,
+    /// How many lives it has written.
+    lives: AtomicU64,
+}
+
+impl Progress {
+    pub fn new(shared: SharedLedger) -> Self {
+        let zero = || AtomicU64::new(0);
+        let (written, untimed, will_be_untimed, begun, lives) = (zero(), zero(), zero(), zero(), zero());
+        Self { shared, written, untimed, will_be_untimed, begun, lives }
+    }
+
+    /// How many hits of the ring are not written down, now.
+    pub fn waiting(&self) -> u64 {
+        let written = self.written.load(Ordering::Acquire);
+        let mut hits = 0u64;
+        self.shared.look(|_, total| hits = hits.saturating_add(total.unwrap_or(0)));
+        hits.saturating_sub(written)
+    }
+
+    /// How many hits were or will be written down without their seconds.
+    pub fn untimed(&self) -> u64 {
+        self.untimed.load(Ordering::Relaxed) + self.will_be_untimed.load(Ordering::Relaxed)
+    }
+
+    /// For how long a pass has been running, and how many endpoints it has written.
+    pub fn pass(&self) -> Option<(Duration, u64)> {
+        let begun = self.begun.load(Ordering::Relaxed);
+        let since = Duration::from_nanos(SteadyClock.nanos(true).saturating_sub(begun));
+        (begun != 0).then(|| (since, self.lives.load(Ordering::Relaxed)))
+    }
+}
+
+/// Reads the ring, in a thread of its own.
+#[derive(Debug)]
+pub struct Flusher {
+    progress: Arc<Progress>,
+    parts: Sender<Handed>,
+    /// By the number of the life.
+    marks: Vec<Mark>,
+    slack: u64,
+    slots: u64,
+    every: Duration,
+    /// How many passes there are from one of all lives to the next.
+    until_whole: u64,
+}
+
+impl Flusher {
+    /// One that writes `ring` down, and hands the parts to `parts`. It begins with what the database has.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn new(
+        ring: &SharedRegistry,
+        connection: &Connection,
+        progress: Arc<Progress>,
+        every: Duration,
+        parts: Sender<Handed>,
+    ) -> rusqlite::Result<Self> {
+        let slots = progress.shared.slots();
+        let half = ring.window().as_nanos() / 2;
+        let until_whole = (half / every.as_nanos().max(1)).max(1) as u64;
+        let mut marks = vec![Mark::default(); progress.shared.lives()];
+        endpoints::each(connection, |name, found| {
+            if let Some((life, epoch)) = progress.shared.living(name)
+                && epoch == found.epoch
+                && let Some(mark) = marks.get_mut(life)
+            {
+                mark.total = found.counted;
+                progress.written.fetch_add(found.counted, Ordering::AcqRel);
+            }
+            Ok::<_, rusqlite::Error>(())
+        })?;
+        Ok(Self { progress, parts, marks, slack: ring.slack().into(), slots, every, until_whole })
+    }
+
+    /// Writes the ring down again and again, and once more when `ending` is dropped.
+    pub fn run(mut self, ending: &Receiver<()>) {
+        let mut passes = 0u64;
+        loop {
+            if self.pass(passes.is_multiple_of(self.until_whole)).is_ok() {
+                passes += 1;
+            }
+            if ending.recv_timeout(self.every) != Err(RecvTimeoutError::Timeout) {
+                // What waits for the disk is not waited for twice.
+                let _ = self.pass(false);
+                return;
+            }
+        }
+    }
+
+    /// Writes down what has changed; looks at all cells if it is `whole`.
+    ///
+    /// # Errors
+    /// Why the disk or the database did not take it.
+    pub fn pass(&mut self, whole: bool) -> Result<(), StoreError> {
+        let Self { progress, parts, marks, slack, slots, .. } = self;
+        if progress.shared.is_gone() {
+            return Ok(());
+        }
+        progress.lives.store(0, Ordering::Relaxed);
+        progress.begun.store(SteadyClock.nanos(true), Ordering::Relaxed);
+        let now = progress.shared.now().0;
+        let oldest = Tick((now + 1).saturating_sub(*slots));
+        marks.resize(marks.len().max(progress.shared.lives()), Mark::default());
+        let marks = Cell::from_mut(&mut marks[..]).as_slice_of_cells();
+        let (mut part, mut result, mut will_be_untimed) = (Part::default(), Ok(()), 0);
+        let wanted = |life: usize, total: Option<u64>| {
+            // One that has begun since then comes next time.
+            let Some(mark) = marks.get(life).map(Cell::get) else { return false };
+            total.map_or(!mark.has_ended, |total| whole || total != mark.total)
+        };
+        progress.shared.write_down(wanted, |of| {
+            let mark = marks[of.life].get();
+            let row = match of.total {
+                None => {
+                    let endpoint = of.endpoint.to_owned();
+                    part.ended.push(Ended { life: of.life, endpoint, epoch: of.epoch });
+                    None
+                }
+                Some(total) => rows(of, total, mark, now, *slack, whole),
+            };
+            if let Some(row) = row {
+                if mark.at < oldest.0 {
+                    // All that the ring has is new.
+                    let hits = sum(of.cells);
+                    will_be_untimed += row.mark.total.saturating_sub(mark.total).saturating_sub(hits);
+                }
+                part.cells += row.cells.iter().map(|(_, cells)| cells.len()).sum::<usize>();
+                part.lives.push(row);
+            }
+            if part.cells.max(part.lives.len()).max(part.ended.len()) >= PART {
+                let full = std::mem::take(&mut part);
+                if result.is_ok() {
+                    result = hand(progress, parts, marks, full);
+                }
+            }
+        });
+        if result.is_ok() && !(part.lives.is_empty() && part.ended.is_empty()) {
+            part.is_last = true;
+            result = hand(progress, parts, marks, part);
+        }
+        let will_be_untimed = if result.is_ok() { 0 } else { will_be_untimed };
+        progress.will_be_untimed.store(will_be_untimed, Ordering::Relaxed);
+        progress.begun.store(0, Ordering::Relaxed);
+        result
+    }
+}
+
+/// What is written of a life, if anything is.
+fn rows(of: &Written<'_>, total: u64, mark: Mark, now: u64, slack: u64, whole: bool) -> Option<LifeRows> {
+    let from = |tick: u64| &of.cells[of.cells.partition_point(|&(at, _)| at.0 < tick)..];
+    let print = of.cells.iter().fold(0u64, |print, &(tick, count)| {
+        // Of two numbers that are different, the products are.
+        let mixed = (tick.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ count).wrapping_mul(0xff51_afd7_ed55_8ccd);
+        print.wrapping_add(mixed ^ mixed >> 32)
+    });
+    let is_first = mark.at == 0;
+    if total == mark.total && of.cells.is_empty() && of.former.is_empty() {
+        return None;
+    }
+    if !is_first && total == mark.total && print == mark.print {
+        return None;
+    }
+    let since = mark.at.saturating_sub(slack);
+    let recent = from(since);
+    let has_all = sum(recent).saturating_sub(mark.recent) == total.saturating_sub(mark.total);
+    let own = if whole || is_first || !has_all { of.cells } else { recent };
+    let mut cells = if is_first { of.former.clone() } else { Vec::new() };
+    cells.push((of.writer, own.to_vec()));
+    let is_unsure = total > mark.total && (is_first || !has_all);
+    let mark = Mark { total, at: now.max(1), recent: sum(from(now.saturating_sub(slack))), print, has_ended: false };
+    Some(LifeRows { life: of.life, endpoint: of.endpoint.to_owned(), epoch: of.epoch, cells, is_unsure, mark })
+}
+
+fn sum(cells: &[(Tick, u64)]) -> u64 {
+    cells.iter().fold(0, |sum, &(_, count)| sum.saturating_add(count))
+}
+
+/// Hands a part over, and notes that it is written.
+fn hand(progress: &Progress, parts: &Sender<Handed>, marks: &[Cell<Mark>], part: Part) -> Result<(), StoreError> {
+    let news: Vec<(usize, Mark)> = part.lives.iter().map(|row| (row.life, row.mark)).collect();
+    let ended: Vec<usize> = part.ended.iter().map(|ended| ended.life).collect();
+    let (told, is_done) = bounded(1);
+    let ending = || StoreError::Failed { why: "the server is ending".to_owned() };
+    parts.send((part, told)).map_err(|_| ending())?;
+    is_done.recv().map_err(|_| ending())??;
+    for (life, new) in news {
+        let old = marks[life].replace(new);
+        progress.written.fetch_add(new.total.saturating_sub(old.total), Ordering::AcqRel);
+        progress.lives.fetch_add(1, Ordering::Relaxed);
+    }
+    for life in ended {
+        let old = marks[life].replace(Mark { has_ended: true, ..Mark::default() });
+        progress.written.fetch_sub(old.total, Ordering::AcqRel);
+    }
+    Ok(())
+}

@@ -1,0 +1,89 @@
+//! Writing a part of the ring into the database, in the thread that commits.
+//!
+//! Tests: `tests/store/flushes.rs`.
+
+use rusqlite::{Transaction, TransactionBehavior};
+
+use super::commit::{Committer, store_error};
+use super::flush::{Ended, LifeRows, Part};
+use super::flushed::Rows;
+use super::{endpoints, flushed};
+use crate::store::StoreError;
+use crate::sync::Ordering;
+use crate::time::Tick;
+
+impl Committer {
+    /// Writes a part.
+    ///
+    /// # Errors
+    /// Why it is not written; a part of it never is.
+    pub fn write_down(&mut self, part: &Part) -> Result<(), StoreError> {
+        let Self { database, ledger, rows, progress, keep, bases, .. } = self;
+        let level = if part.is_last { "FULL" } else { "NORMAL" };
+        let lives = progress.shared.lives();
+        rows.ids.resize(lives.max(rows.ids.len()), None);
+        rows.kept.resize(lives.max(rows.kept.len()), 0);
+        let written = database.connection.pragma_update(None, "synchronous", level).and_then(|()| {
+            let transaction = database.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            for Ended { endpoint, epoch, .. } in &part.ended {
+                endpoints::remove(&transaction, endpoint, *epoch)?;
+            }
+            let mut untimed = 0;
+            for row in part.lives.iter().filter(|row| progress.shared.is_living(row.life)) {
+                untimed += write(&transaction, row, rows, *keep)?;
+            }
+            transaction.commit()?;
+            Ok(untimed)
+        });
+        match written {
+            Ok(untimed) => {
+                progress.untimed.fetch_add(untimed, Ordering::Relaxed);
+                for Ended { life, endpoint, epoch } in &part.ended {
+                    rows.forget(*life);
+                    ledger.remove_before(endpoint, *epoch);
+                    bases.remove_before(endpoint, *epoch);
+                }
+                Ok(())
+            }
+            Err(error) => {
+                // Rows that it made are not there.
+                rows.ids.fill(None);
+                Err(store_error(&error))
+            }
+        }
+    }
+}
+
+/// Writes the rows of a life; answers how many of its hits have no second there.
+fn write(transaction: &Transaction<'_>, row: &LifeRows, rows: &mut Rows, keep: u64) -> rusqlite::Result<u64> {
+    let id = match rows.ids[row.life] {
+        Some(id) => id,
+        None => endpoints::enter(transaction, &row.endpoint, row.epoch)?,
+    };
+    rows.ids[row.life] = Some(id);
+    let mut untimed = 0;
+    if row.is_unsure {
+        let counted = endpoints::find(transaction, &row.endpoint)?.map_or(0, |found| found.counted);
+        untimed = row.mark.total.saturating_sub(counted);
+        for (writer, cells) in &row.cells {
+            untimed = untimed.saturating_sub(flushed::missing(transaction, id, *writer, cells)?);
+        }
+    }
+    endpoints::count(transaction, id, row.mark.total)?;
+    for (writer, cells) in &row.cells {
+        flushed::write(transaction, id, *writer, cells)?;
+    }
+    // Now and then, and not of all at once.
+    let newest = row.cells.last().and_then(|(_, cells)| cells.last()).map_or(0, |(tick, _)| tick.0);
+    let until = newest.saturating_sub(keep);
+    let kept = &mut rows.kept[row.life];
+    let stagger = (row.life as u64).wrapping_mul(37) % (keep / 4).max(1);
+    if *kept == 0 {
+        *kept = until.saturating_sub(stagger).max(1);
+    }
+    if until > *kept + keep / 4 {
+        flushed::forget_before(transaction, id, Tick(until))?;
+        *kept = until;
+    }
+    Ok(untimed)
+}
