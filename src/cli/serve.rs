@@ -104,6 +104,11 @@ fn said(says: Says) {
         Says::WithoutRoom(resources) => {
             eprintln!("hitring: the ring has no room for {resources} resources; {LARGER}");
         }
+        Says::Compacted { before, after } => {
+            eprintln!(
+                "hitring: hits.ring was full of removed names; {after} of its places are taken now, {before} were"
+            );
+        }
         Says::GaveBack(hits) => {
             eprintln!("hitring: hits.ring had lost {hits} hits that hitring.db has; they count again");
         }

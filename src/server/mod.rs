@@ -6,7 +6,8 @@
 //! | the data directory is taken (`store/data.rs`) | another server has it, and is named |
 //! | the database is made, or checked, opened and migrated (`store/sqlite`) | it is as it was |
 //! | the ring file is made or opened; it is the one that the database knows | both are as they were |
-//! | what a killed server left is done: removals end, resources get their endpoints | the next start does it |
+//! | what a killed server left is done: removals end, resources get their endpoints (`store/sqlite/recover.rs`) | the next start does it |
+//! | a ring that is full of removed names is made anew | the former one is there |
 //! | it is told where the server listens, and connections are taken | |
 //! | every second it is looked whether the ring file is still there | requests are refused until it is |
 //! | SIGTERM or SIGINT: no connection is taken any more, those under way are answered, and what the ring has is written down, for 10 seconds at most | a second signal ends at once |
@@ -139,6 +140,13 @@ pub enum Says {
     NewDatabase,
     /// So many resources have no place in the ring, and their hits are refused.
     WithoutRoom(usize),
+    /// The ring was full of removed names, and a new one has taken its place.
+    Compacted {
+        /// How many places were taken.
+        before: u64,
+        /// How many are.
+        after: u64,
+    },
     /// The ring had lost so many hits, which the database has given back.
     GaveBack(u64),
     /// The ring has been written down for so long, and so many endpoints of it are.

@@ -12,7 +12,7 @@ use crossbeam_channel::{RecvTimeoutError, bounded};
 use super::{LONG, Says, ServerError, Settings};
 use crate::service::Service;
 use crate::service::resources::{endpoint_of, is_made};
-use crate::shared::{Inspection, SharedRegistry};
+use crate::shared::{Inspection, SharedRegistry, tidy};
 use crate::store::data::DataDirectory;
 use crate::store::sqlite::commit::Committer;
 use crate::store::sqlite::open::Database;
@@ -34,16 +34,31 @@ pub fn open(settings: &Settings, data: &DataDirectory, says: fn(Says)) -> Result
     if is_new {
         says(Says::NewDatabase);
     }
-    let ring = Arc::new(ring);
     if settings.flush_every * 2 > ring.window() && settings.flush_every > LONG {
         return Err(ServerError::TooSeldom { every: settings.flush_every, window: ring.window() });
     }
-    let completed = step("completing hitring.db", says, || {
-        let mut committer = Committer::new(database, Arc::clone(&ring), settings.keys, settings.keep)?;
-        let recovered = committer.recover(|id| endpoint_of(id).ok(), is_made)?;
-        Ok((committer, recovered))
-    });
-    let (committer, recovered) = completed.map_err(ServerError::Database)?;
+    let complete = |database, ring: SharedRegistry| {
+        let completed = step("completing hitring.db", says, || {
+            let mut committer = Committer::new(database, Arc::new(ring), settings.keys, settings.keep)?;
+            let recovered = committer.recover(|id| endpoint_of(id).ok(), is_made)?;
+            Ok((committer, recovered))
+        });
+        completed.map_err(ServerError::Database)
+    };
+    let (mut committer, mut recovered) = complete(database, ring)?;
+    // Now that no row is of a name that was removed: a ring that is made anew need not remember these.
+    if committer.ring().is_wasteful() {
+        let before = committer.ring().room();
+        let database = committer.into_database();
+        let is_done = step("compacting hits.ring", says, || tidy(&data.ring(), true)).map_err(ServerError::Ring)?;
+        let lost = recovered.lost;
+        (committer, recovered) = complete(database, self::ring(settings, data, known)?)?;
+        recovered.lost += lost;
+        if is_done {
+            says(Says::Compacted { before: before.lives, after: committer.ring().room().lives });
+        }
+    }
+    let ring = Arc::clone(committer.ring());
     if recovered.without_room > 0 {
         says(Says::WithoutRoom(recovered.without_room));
     }

@@ -7,7 +7,7 @@
 //! | `hitring_connections` | |
 //! | `hitring_hits_total`, `hitring_hits_refused_total` | `reason` of the second |
 //! | `hitring_endpoints`, `hitring_ring_*` | |
-//! | `hitring_writes_waiting`, `hitring_unflushed_hits`, `hitring_untimed_hits` | |
+//! | `hitring_writes_waiting`, `hitring_unflushed_hits`, `hitring_untimed_hits`, `hitring_flush_seconds` | |
 //! | `hitring_build_info` | `version` |
 //!
 //! A route is a path of the table of routes, with the names of its parts, so that there are never more series than routes. What
@@ -17,8 +17,8 @@
 
 use prometheus::core::Collector;
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 
 use crate::cell::outcome::Outcome;
@@ -134,6 +134,9 @@ fn ring(service: &Service) -> prometheus::Result<Registry> {
     gauge("hitring_unflushed_hits", "Hits of the ring that are not in the database yet.", store.unwritten())?;
     let untimed = "Hits whose second left the ring before it was in the database. They are in its totals.";
     gauge("hitring_untimed_hits", untimed, store.untimed())?;
+    let took = Gauge::new("hitring_flush_seconds", "How long the last flush of the ring to the database took.")?;
+    took.set(store.took().as_secs_f64());
+    add(Box::new(took))?;
     for (part, help, used, most) in [
         (
             "lives",

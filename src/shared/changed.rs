@@ -103,6 +103,12 @@ impl SharedRegistry {
         self.core().header.lineage()
     }
 
+    /// Whether little room is left, and a fourth of what is taken is of removed endpoints.
+    #[cfg(feature = "server")]
+    pub(crate) fn is_wasteful(&self) -> bool {
+        super::renew::is_wasteful(self.core().book())
+    }
+
     /// Who counts the hits of `endpoint` here, now; `None` if there is no such endpoint.
     #[must_use]
     pub fn writer(&self, endpoint: &str) -> Option<Writer> {

@@ -99,4 +99,4 @@ pub use self::{
     rewrite::{Wanted, compact},
 };
 #[cfg(feature = "server")]
-pub(crate) use self::{format::origin::Origin, take_back::Told, written::Written};
+pub(crate) use self::{format::origin::Origin, renew::tidy, take_back::Told, written::Written};

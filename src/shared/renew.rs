@@ -80,6 +80,59 @@ pub fn attach(
 
 /// Begins a new writer in the file that was found at `path`, a copy, or in one that takes its place.
 fn renew(path: &Path, found: &Found, catches: bool) -> Result<(), SharedError> {
+    alone(
+        path,
+        found,
+        catches,
+        |found| found.is_copy,
+        |path, found, old, book| {
+            let goes_on = || _ = book.sections.progress().fetch_add(1, Ordering::Relaxed);
+            let failed = |error| SharedError::io(path, "it cannot be locked", error);
+            let is_unread = lock::take(&found.file, Byte::Reading).map_err(failed)?;
+            if is_unread && is_tidy(book) && check::faults(book, false, goes_on).is_empty() {
+                return in_place(path, old, book);
+            }
+            replace(path, found, old, goes_on)
+        },
+    )
+}
+
+/// Puts a file of what is alive in the place of the one at `path`, if that is [`is_wasteful`] and nobody has it open for writing;
+/// answers whether it did. Steps and kills are those of a copy (rewrite.rs).
+///
+/// # Errors
+/// [`SharedError`].
+#[cfg(feature = "server")]
+pub fn tidy(path: &Path, catches: bool) -> Result<bool, SharedError> {
+    let Some(found) = find(path, Access::Write)? else { return Ok(false) };
+    let mut is_done = false;
+    let tidied = alone(
+        path,
+        &found,
+        catches,
+        |_| true,
+        |path, found, old, book| {
+            if is_wasteful(book) {
+                replace(path, found, old, || _ = book.sections.progress().fetch_add(1, Ordering::Relaxed))?;
+                is_done = true;
+            }
+            Ok(())
+        },
+    );
+    match tidied {
+        Err(SharedError::InUse { .. }) => Ok(false),
+        tidied => tidied.map(|()| is_done),
+    }
+}
+
+/// Does `work` in the file that was found at `path`, while nobody else counts in it, and if it still is what is `wanted`.
+fn alone(
+    path: &Path,
+    found: &Found,
+    catches: bool,
+    wanted: impl Fn(&Found) -> bool,
+    work: impl FnOnce(&Path, &Found, &RingFile, Book<'_>) -> Result<(), SharedError>,
+) -> Result<(), SharedError> {
     let path = &path.canonicalize().map_err(|error| SharedError::io(path, "it cannot be found", error))?;
     let failed = |error| SharedError::io(path, "it cannot be locked", error);
     let in_use = || SharedError::InUse { path: path.into() };
@@ -89,7 +142,7 @@ fn renew(path: &Path, found: &Found, catches: bool) -> Result<(), SharedError> {
     if !found.is_at(path) {
         return Ok(());
     }
-    let Some(found) = find(path, Access::Write)?.filter(|found| found.is_copy) else { return Ok(()) };
+    let Some(found) = find(path, Access::Write)?.filter(wanted) else { return Ok(()) };
     if !found.is_at(path) || !lock::take(&found.file, Byte::Present).map_err(failed)? {
         return Err(in_use());
     }
@@ -98,13 +151,13 @@ fn renew(path: &Path, found: &Found, catches: bool) -> Result<(), SharedError> {
     let (opened, words) = (found.file.try_clone().map_err(failed)?, found.header.layout.words);
     let old = RingFile::map(opened, path, Access::Write, catches, words)?;
     let book = Book { sections: Sections::new(old.words(), &found.header.layout), header: &found.header };
-    let goes_on = || _ = book.sections.progress().fetch_add(1, Ordering::Relaxed);
-    let is_unread = lock::take(&found.file, Byte::Reading).map_err(failed)?;
-    if is_unread && is_tidy(book) && check::faults(book, false, goes_on).is_empty() {
-        return in_place(path, &old, book);
-    }
-    let draft = copy(path, &old, &found.header, found.header.layout.room, None, goes_on)?;
-    draft.unnamed.belong_like(&found.file).map_err(failed)?;
+    work(path, &found, &old, book)
+}
+
+/// Puts a copy of what is alive in the place of `old`.
+fn replace(path: &Path, found: &Found, old: &RingFile, goes_on: impl Fn()) -> Result<(), SharedError> {
+    let draft = copy(path, old, &found.header, found.header.layout.room, None, goes_on)?;
+    draft.unnamed.belong_like(&found.file).map_err(|error| SharedError::io(path, "it cannot be made", error))?;
     draft.unnamed.replace(path)?;
     sync_folder(&found.file, path, "a new writer has begun, but its folder cannot be brought to the disk")
 }
@@ -116,6 +169,17 @@ impl Drop for Taken<'_> {
     fn drop(&mut self) {
         [Byte::Present, Byte::Reading].into_iter().for_each(|byte| lock::give(self.0, byte));
     }
+}
+
+/// Whether little room is left, and a fourth of the places in use are of what is not alive.
+#[cfg(feature = "server")]
+pub fn is_wasteful(book: Book<'_>) -> bool {
+    let lives = book.sections.lives;
+    let names = lives.names;
+    let is_short = |used: u64, room: usize| used.saturating_mul(4) > room as u64 * 3;
+    let is_full = is_short(lives.begun() as u64, lives.capacity())
+        || is_short(names.used.load(Ordering::Relaxed), names.arena.len());
+    is_full && !is_tidy(book)
 }
 
 /// Whether most of the places in use are of what is alive.

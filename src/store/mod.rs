@@ -181,6 +181,9 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// How many hits were, or will be, written down without their seconds.
     fn untimed(&self) -> u64;
 
+    /// How long it took to write the ring down the last time.
+    fn took(&self) -> Duration;
+
     /// For how long the ring is being written down, and how many endpoints are; `None` if it is not.
     fn pass(&self) -> Option<(Duration, u64)>;
 

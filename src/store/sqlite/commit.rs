@@ -176,6 +176,18 @@ impl Committer {
         })
     }
 
+    /// The ring.
+    #[must_use]
+    pub fn ring(&self) -> &Arc<SharedRegistry> {
+        &self.ring
+    }
+
+    /// The database alone: the ring is closed, if nobody else has it.
+    #[must_use]
+    pub fn into_database(self) -> Database {
+        self.database
+    }
+
     /// How many of `waiting` go into one batch: an order about an endpoint that one before it removes or sets goes into the next.
     pub fn batch(waiting: &[Waiting]) -> usize {
         let mut changed = HashSet::new();

@@ -99,13 +99,15 @@ pub struct Progress {
     begun: AtomicU64,
     /// How many lives it has written.
     lives: AtomicU64,
+    /// How long the last one took, in nanoseconds.
+    took: AtomicU64,
 }
 
 impl Progress {
     pub fn new(shared: SharedLedger) -> Self {
         let zero = || AtomicU64::new(0);
-        let (written, untimed, will_be_untimed, begun, lives) = (zero(), zero(), zero(), zero(), zero());
-        Self { shared, written, untimed, will_be_untimed, begun, lives }
+        let (written, untimed, will_be_untimed) = (zero(), zero(), zero());
+        Self { shared, written, untimed, will_be_untimed, begun: zero(), lives: zero(), took: zero() }
     }
 
     /// How many hits of the ring are not written down, now.
@@ -119,6 +121,11 @@ impl Progress {
     /// How many hits were or will be written down without their seconds.
     pub fn untimed(&self) -> u64 {
         self.untimed.load(Ordering::Relaxed) + self.will_be_untimed.load(Ordering::Relaxed)
+    }
+
+    /// How long the last pass took.
+    pub fn took(&self) -> Duration {
+        Duration::from_nanos(self.took.load(Ordering::Relaxed))
     }
 
     /// For how long a pass has been running, and how many endpoints it has written.
@@ -240,7 +247,8 @@ impl Flusher {
         }
         let will_be_untimed = if result.is_ok() { 0 } else { will_be_untimed };
         progress.will_be_untimed.store(will_be_untimed, Ordering::Relaxed);
-        progress.begun.store(0, Ordering::Relaxed);
+        let begun = progress.begun.swap(0, Ordering::Relaxed);
+        progress.took.store(SteadyClock.nanos(true).saturating_sub(begun), Ordering::Relaxed);
         result
     }
 }

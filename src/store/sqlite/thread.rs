@@ -197,6 +197,10 @@ impl Store for SqliteStore {
         self.progress.untimed()
     }
 
+    fn took(&self) -> Duration {
+        self.progress.took()
+    }
+
     fn pass(&self) -> Option<(Duration, u64)> {
         self.progress.pass()
     }

@@ -356,3 +356,36 @@ def test_a_start_that_takes_long_says_what_it_does(data):
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=30)
     assert process.returncode == 0
+
+
+def test_a_ring_full_of_removed_names_is_compacted_at_the_start(tmp_path):
+    disk = {"prefer": "durability=disk"}
+
+    def values(server):
+        return [server.get(f"/v1/counter/kept/{name}")["value"] for name in ("a", "b", "c")]
+
+    with serving(tmp_path, "--max-endpoints", "40") as server:
+        server.post("/v1/counter/kept/a/increment", {"amount": 3})
+        assert server.ask("POST", "/v1/counter/kept/b/increment", '{"amount": 4}', disk)[0] == 200
+        assert server.ask("PUT", "/v1/counter/kept/c", '{"value": 5}')[0] == 200
+        for number in range(40):
+            code, _, _ = server.ask("POST", f"/v1/counter/gone/{number}/increment", None, disk if number % 2 else None)
+            if code == 507:
+                break
+            assert server.ask("DELETE", f"/v1/counter/gone/{number}")[0] == 204
+        assert code == 507 and server.get("/ready")["status"] == "degraded"
+        assert values(server) == [3, 4, 5]
+        server.stop(signal.SIGKILL)
+    with serving(tmp_path) as server:
+        assert "was full of removed names; 4 of its places" in (tmp_path / "server.log").read_text()
+        assert values(server) == [3, 4, 5]
+        assert server.get("/v1/hits/counter%2Fkept%2Fb")["count"] == 4
+        assert all(server.ask("GET", f"/v1/counter/gone/{gone}")[0] == 404 for gone in range(number))
+        for name in ("a", "b", "c"):
+            server.post(f"/v1/counter/kept/{name}/increment")
+        assert (values(server), server.get("/ready")["status"]) == ([4, 5, 6], "ready")
+        assert server.stop() == 0
+    before = (tmp_path / "server.log").read_text()
+    with serving(tmp_path) as server:
+        assert values(server) == [4, 5, 6]
+    assert (tmp_path / "server.log").read_text() == before

@@ -4,13 +4,14 @@
 
 Needs ``wrk`` (Debian: wrk) and a machine that does nothing else. 64 connections write to 1,000 names, each level in
 turn; the figures are medians of the rounds. Then a server is started beside 100,000 resources, and beside 100,000
-endpoints whose hits the database decided on: with the ring that shows them, and with a new one. It asserts nothing:
-figures depend on the machine.
+endpoints whose hits the database decided on: with the ring that shows them, and with a new one. At last 100,000
+endpoints are flushed, with new hits and without. It asserts nothing: figures depend on the machine.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import pathlib
 import platform
 import re
@@ -22,6 +23,9 @@ import sysconfig
 import tempfile
 import threading
 import time
+import urllib.request
+
+import hitring
 
 PROGRAM = pathlib.Path(sysconfig.get_path("scripts"), "hitring")
 UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
@@ -124,9 +128,9 @@ def starts(folder, rounds):
     started(ledger, *options)
     now = int(time.time())
     with sqlite3.connect(ledger / "hitring.db") as database:
-        database.execute(f"{numbers} INSERT INTO endpoint SELECT i, 'counter/bench/' || i, 0, 3 FROM n")
+        database.execute(f"{numbers} INSERT INTO endpoint SELECT i, 'counter/bench/' || i, 0, 0, 3, 0 FROM n")
         database.execute(
-            f"{numbers} INSERT INTO cell SELECT i, 0, 0, 0, 0, {now} - s.t, 1 FROM n,"
+            f"{numbers} INSERT INTO cell SELECT i, 0, 0, 0, {now} - s.t, 1 FROM n,"
             " (SELECT 1 AS t UNION SELECT 2 UNION SELECT 3) AS s"
         )
     database.close()
@@ -135,6 +139,74 @@ def starts(folder, rounds):
     print(
         f"{many:,} endpoints of the ledger, 300,000 cells: {first:.2f} s once, as their lives begin; then {again:.2f} s"
     )
+
+
+def metric(server, name):
+    """Return the value of a series without labels."""
+    with urllib.request.urlopen(f"{server.address}/metrics") as page:
+        return float(re.search(rf"^{name} (\S+)$", page.read().decode(), re.MULTILINE)[1])
+
+
+def flushed(server):
+    """Wait until all hits are in the database, and return how long the last flush took."""
+    while metric(server, "hitring_unflushed_hits"):
+        time.sleep(0.05)
+    return metric(server, "hitring_flush_seconds")
+
+
+def waits(worker, calls):
+    """Return the microseconds that 99 and 999 of 1,000 hits of a worker took at most."""
+    clock, record = time.perf_counter_ns, worker.record_hit
+    took = []
+    for number in range(calls):
+        begun = clock()
+        record(names[number % len(names)])
+        took.append(clock() - begun)
+    took.sort()
+    return took[calls * 99 // 100] / 1e3, took[calls * 999 // 1000] / 1e3
+
+
+names = [f"worker/{number}" for number in range(100_000)]
+
+
+def flushes(folder, rounds):
+    many = len(names)
+    changed, quiet = [], []
+    data = folder / "flushes"
+    with Server(data, "--max-endpoints", str(many + 1_000), "--flush-every", "4") as server:
+        worker = hitring.SharedRegistry(data / "hits.ring", mode="open")
+        for _ in range(rounds):
+            for name in names:
+                worker.record_hit(name)
+            changed.append(flushed(server))
+            time.sleep(5)
+            quiet.append(metric(server, "hitring_flush_seconds"))
+    changed, quiet = (1e3 * statistics.median(rows) for rows in (changed, quiet))
+    print(f"a flush of {many:,} endpoints with new hits: {changed:.0f} ms; without: {quiet:.1f} ms")
+    with Server(data) as server:
+        worker = hitring.SharedRegistry(data / "hits.ring", mode="open")
+        flushed(server)
+        time.sleep(3)
+        status = pathlib.Path(f"/proc/{server.process.pid}/status").read_text()
+        memory = int(re.search(r"^VmRSS:\s+(\d+) kB$", status, re.MULTILINE)[1]) / 1024
+        ticks = [idle(server)]
+        time.sleep(30)
+        ticks.append(idle(server))
+        share = (ticks[1] - ticks[0]) / 30
+        print(f"idle, {many:,} endpoints: {share:.2f} % of a core, {memory:.0f} MB resident")
+        rows = [waits(worker, 1_000_000) for _ in range(rounds)]
+        beside = [statistics.median(column) for column in zip(*rows)]
+    alone = hitring.SharedRegistry(data / "hits.ring", mode="open")
+    rows = [waits(alone, 1_000_000) for _ in range(rounds)]
+    alone = [statistics.median(column) for column in zip(*rows)]
+    print(f"a hit of a worker, 99 and 99.9 %: {alone[0]:.2f} and {alone[1]:.2f} us alone,", end=" ")
+    print(f"{beside[0]:.2f} and {beside[1]:.2f} us while all its endpoints are flushed every second")
+
+
+def idle(server):
+    """Return the hundredths of a second of a processor that the server has used."""
+    fields = pathlib.Path(f"/proc/{server.process.pid}/stat").read_text().rsplit(") ", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) * 100 / os.sysconf("SC_CLK_TCK")
 
 
 def main():
@@ -146,6 +218,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="hitring-serve-") as folder:
         writes(pathlib.Path(folder), options.seconds, options.rounds)
         starts(pathlib.Path(folder), options.rounds)
+        flushes(pathlib.Path(folder), options.rounds)
 
 
 if __name__ == "__main__":
