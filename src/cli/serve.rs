@@ -51,7 +51,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "N", default_value = "1000000", env = "HITRING_MAX_KEYS",
           value_parser = clap::value_parser!(u32).range(1..))]
     max_keys: u32,
-    /// How often hits.ring is written down in hitring.db
+    /// How often hits.ring is flushed to hitring.db
     #[arg(long, value_name = "SECONDS", default_value = "1", env = "HITRING_FLUSH_EVERY",
           value_parser = clap::value_parser!(u32).range(1..))]
     flush_every: u32,
@@ -80,13 +80,13 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
         keep: Duration::from_secs(args.keep.into()),
         new_ring: args.new_ring,
     };
-    let unwritten = server::run(&settings, said).map_err(|error| match error {
+    let unflushed = server::run(&settings, said).map_err(|error| match error {
         ServerError::Ring(error) => Failure::Message(told(&error)),
         error => Failure::Message(shown(error.to_string().as_bytes())),
     })?;
-    if unwritten > 0 {
+    if unflushed > 0 {
         return Err(Failure::Message(format!(
-            "stopped: {unwritten} hits not flushed to hitring.db; they are in hits.ring, and the next start writes them down"
+            "stopped: {unflushed} hits not flushed to hitring.db; they are in hits.ring, and the next start writes them down"
         )));
     }
     eprintln!("hitring: stopped: 0 hits not flushed");
@@ -110,13 +110,10 @@ fn said(says: Says) {
             );
         }
         Says::GaveBack(hits) => {
-            eprintln!("hitring: hits.ring had lost {hits} hits that hitring.db has; they count again");
+            eprintln!("hitring: hits.ring had lost {hits} hits, which were restored from hitring.db");
         }
-        Says::WritesDown(time, endpoints) => {
-            eprintln!(
-                "hitring: writing the ring down takes {} s so far; {endpoints} endpoints are written",
-                time.as_secs()
-            );
+        Says::Flushes(time, endpoints) => {
+            eprintln!("hitring: a flush has run for {} s; {endpoints} endpoints are flushed so far", time.as_secs());
         }
         Says::Ends => eprintln!(
             "hitring: stopping takes longer than a second; requests under way are answered, and hits are flushed"

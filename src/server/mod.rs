@@ -10,8 +10,8 @@
 //! | a ring that is full of removed names is made anew | the former one is there |
 //! | it is told where the server listens, and connections are taken | |
 //! | every second it is looked whether the ring file is still there | requests are refused until it is |
-//! | SIGTERM or SIGINT: no connection is taken any more, those under way are answered, and what the ring has is written down, for 10 seconds at most | a second signal ends at once |
-//! | it is told how many hits of the ring are not written down in the database | the next start writes them down |
+//! | SIGTERM or SIGINT: no connection is taken any more, those under way are answered, and the ring is flushed, for 10 seconds at most | a second signal ends at once |
+//! | the number of hits that are not flushed to the database is printed | the next start flushes them |
 //!
 //! | file | what |
 //! |---|---|
@@ -24,8 +24,8 @@
 //! | `tally` | what was done, for `GET /metrics` |
 //! | `context` | all of that together, for the routes |
 //!
-//! Every answered hit is in the ring's pages, which belong to the kernel, so a server that is killed loses none. What is written down is
-//! for a machine that fails, and for `sqlite3`.
+//! Every answered hit is in the ring's pages, which belong to the kernel, so a killed server loses none. The flush serves machines that
+//! fail, and `sqlite3`.
 //!
 //! Tests: `tests/python/integration/test_serve.py`.
 
@@ -84,7 +84,7 @@ pub struct Settings {
     pub durability: Durability,
     /// How long the answers to writes with a key are kept, and how many.
     pub keys: Limits,
-    /// How often the ring is written down in the database.
+    /// How often the ring is flushed to the database.
     pub flush_every: Duration,
     /// For how long the database keeps the hits of a tick, at least. As long as the window, if that is longer.
     pub keep: Duration,
@@ -116,7 +116,7 @@ pub enum ServerError {
         /// The one that is there.
         path: PathBuf,
     },
-    /// Seconds would leave the ring before they are written down.
+    /// The ring would reuse slots before they are flushed.
     TooSeldom {
         /// How often it would be.
         every: Duration,
@@ -149,14 +149,14 @@ pub enum Says {
     },
     /// The ring had lost so many hits, which the database has given back.
     GaveBack(u64),
-    /// The ring has been written down for so long, and so many endpoints of it are.
-    WritesDown(Duration, u64),
-    /// Its end takes longer than a second: it answers what is under way, and writes the ring down.
+    /// A flush has run for so long, and has flushed so many endpoints.
+    Flushes(Duration, u64),
+    /// Stopping takes longer than a second.
     Ends,
 }
 
-/// Serves until a signal ends it; answers how many hits of the ring are not written down in the database then. `says` is called with
-/// what there is to say.
+/// Serves until a signal ends it; returns how many hits of the ring are not flushed to the database then. Calls `says` with messages for
+/// the user.
 ///
 /// # Errors
 /// [`ServerError`].
@@ -209,17 +209,17 @@ async fn serve(settings: &Settings, says: fn(Says)) -> Result<u64, ServerError> 
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    Ok(context.service.store().unwritten())
+    Ok(context.service.store().unflushed())
 }
 
-/// Looks at the ring file again and again, and tells if writing it down takes long.
+/// Checks the files once a second, and reports a flush that takes long.
 async fn looking(context: Arc<Context>, says: fn(Says)) {
     let mut interval = tokio::time::interval(LOOK);
     loop {
         interval.tick().await;
         context.service.look();
         if let Some((time, endpoints)) = context.service.store().pass().filter(|&(time, _)| time >= LONG) {
-            says(Says::WritesDown(time, endpoints));
+            says(Says::Flushes(time, endpoints));
         }
     }
 }
@@ -253,7 +253,7 @@ impl fmt::Display for ServerError {
             ),
             Self::TooSeldom { every, window } => write!(
                 f,
-                "the ring would be written down every {} s, and keeps {} s; give at most half of that (--flush-every {})",
+                "a flush every {} s is too rare for a window of {} s; flush at least twice a window (--flush-every {})",
                 every.as_secs(),
                 window.as_secs(),
                 (window.as_secs() / 2).max(1)

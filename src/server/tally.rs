@@ -131,7 +131,7 @@ fn ring(service: &Service) -> prometheus::Result<Registry> {
     gauge("hitring_endpoints", "Endpoints that there are.", ring.len() as u64)?;
     let store = service.store();
     gauge("hitring_writes_waiting", "Writes that wait for the disk.", store.waiting() as u64)?;
-    gauge("hitring_unflushed_hits", "Hits of the ring that are not in the database yet.", store.unwritten())?;
+    gauge("hitring_unflushed_hits", "Hits of the ring that are not in the database yet.", store.unflushed())?;
     let untimed = "Hits whose second left the ring before it was in the database. They are in its totals.";
     gauge("hitring_untimed_hits", untimed, store.untimed())?;
     let took = Gauge::new("hitring_flush_seconds", "How long the last flush of the ring to the database took.")?;

@@ -82,7 +82,7 @@ mod watch;
 mod changed;
 mod ledger;
 #[cfg(feature = "server")]
-mod written;
+mod life_cells;
 #[cfg(feature = "server")]
 mod take_back;
 mod inspect;
@@ -99,4 +99,4 @@ pub use self::{
     rewrite::{Wanted, compact},
 };
 #[cfg(feature = "server")]
-pub(crate) use self::{format::origin::Origin, renew::tidy, take_back::Told, written::Written};
+pub(crate) use self::{format::origin::Origin, life_cells::LifeCells, renew::tidy, take_back::Told};

@@ -1,7 +1,7 @@
-//! Hits that were told of a file ([`changed`](super::changed)) and come back, as the file has lost them.
+//! Takes cells back that a database has and the file has lost.
 //!
-//! They are merged as a snapshot's would be: under who counted them, each to the larger of what the file has and what it is given. So
-//! hits that it has not lost change nothing, nor does taking the same back again.
+//! The cells are merged like those of a snapshot: each under the writer that counted it, and to the larger of the two counts. So cells
+//! that are not lost change nothing, and neither does taking the same cells back twice.
 //!
 //! Tests: `tests/store`.
 
@@ -34,7 +34,7 @@ impl SharedRegistry {
         ring_before(core.times.tick(), core.geometry())
     }
 
-    /// Takes back what was told once, endpoint by endpoint; answers for how many endpoints there is no room.
+    /// Takes back cells, sorted by endpoint; returns for how many endpoints there is no room.
     ///
     /// # Errors
     /// As [`merge`](Self::merge).
@@ -46,7 +46,7 @@ impl SharedRegistry {
             Err(error) if is_no_room(&error) => {}
             merged => return merged.map(|_| 0),
         }
-        // For some there may be room.
+        // Some endpoints may fit.
         let mut without_room = 0;
         for told in told.chunk_by(|one, next| one.endpoint == next.endpoint) {
             match self.merge(&self.snapshot_of(told)) {
@@ -80,7 +80,7 @@ impl SharedRegistry {
             slack: layout.geometry.slack(),
             strategy: Strategy::Ring.to_string(),
             epoch: told.iter().map(|told| told.epoch).max().unwrap_or(0),
-            // Nobody's, as the hits are of many.
+            // A fresh replica: the cells belong to several registries.
             origin: Replica::new(),
             inherited: Vec::new(),
             forgotten: Tick(0),

@@ -60,7 +60,7 @@ pub enum Act {
         /// Where its hits are.
         endpoint: String,
     },
-    /// Make the value of `endpoint` what is given. Its hits stay.
+    /// Set the value of `endpoint`. Its hits stay.
     Set {
         /// Whose value it is.
         endpoint: String,
@@ -127,10 +127,10 @@ pub struct Answered {
     pub is_replay: bool,
 }
 
-/// What a value that was set differs from the hits by. The hits go on.
+/// The difference between a value that was set and the hits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Base {
-    /// In which epoch of the endpoint: it does not count after a removal.
+    /// The epoch of the endpoint. After a removal the base no longer counts.
     pub epoch: u64,
     /// The difference.
     pub base: i64,
@@ -159,7 +159,7 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Whether an order about `endpoint` is under way: the ring and the database need not agree on it.
     fn is_under_way(&self, endpoint: &str) -> bool;
 
-    /// What the value of `endpoint` differs from its hits by, if one was set.
+    /// The base of `endpoint`, if its value was set.
     fn base(&self, endpoint: &str) -> Option<Base>;
 
     /// Whether orders are taken, and the last one did not fail because of the disk.
@@ -175,19 +175,19 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// How many orders wait.
     fn waiting(&self) -> usize;
 
-    /// How many hits of the ring are not written down, now. It reads all endpoints.
-    fn unwritten(&self) -> u64;
+    /// How many hits of the ring are not flushed to the database now. Reads all endpoints.
+    fn unflushed(&self) -> u64;
 
-    /// How many hits were, or will be, written down without their seconds.
+    /// How many hits are, or will be, in the totals of the database without their seconds.
     fn untimed(&self) -> u64;
 
-    /// How long it took to write the ring down the last time.
+    /// How long the last flush took.
     fn took(&self) -> Duration;
 
-    /// For how long the ring is being written down, and how many endpoints are; `None` if it is not.
+    /// For how long the running flush has run, and how many endpoints it has flushed; `None` if no flush runs.
     fn pass(&self) -> Option<(Duration, u64)>;
 
-    /// Does the orders that wait, writes the ring down once more, and takes no orders afterwards.
+    /// Does the orders that wait, flushes once more, and takes no orders afterwards.
     fn close(&self);
 }
 

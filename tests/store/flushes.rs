@@ -40,7 +40,7 @@ impl Server {
                 match parts.recv_timeout(Duration::from_millis(1)) {
                     Ok((part, told)) => {
                         meanwhile(committer);
-                        told.send(committer.write_down(&part)).expect("it is waited for");
+                        told.send(committer.flush(&part)).expect("it is waited for");
                     }
                     Err(RecvTimeoutError::Timeout) if pass.is_finished() => break,
                     Err(_) => {}

@@ -1,7 +1,7 @@
 //! Rows of the table `endpoint`: in which epoch the hits of a name count, how many there are, and what its value differs by.
 //!
-//! A row is of one epoch. Hits of a later one make it begin anew, without the cells of the former. So a row never has hits of two lives,
-//! and what was removed cannot come back with it.
+//! A row belongs to one epoch. The first write of a later epoch resets the row and deletes its cells. So a row never mixes the hits of two
+//! lives, and removed hits cannot return with it.
 //!
 //! Tests: `tests/store`.
 
@@ -12,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension};
 pub struct Found {
     pub id: i64,
     pub epoch: u64,
-    /// The hits of the ring that are no hits of the ledger, as of the last flush.
+    /// The hits that were counted in the ring, as of the last flush.
     pub counted: u64,
     /// The hits of the ledger.
     pub committed: u64,
@@ -52,7 +52,7 @@ fn found(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Found> {
     })
 }
 
-/// The id of the row of `name` in `epoch`, which is made if there is none. One of an earlier epoch begins anew.
+/// The id of the row of `name` in `epoch`. Makes the row if there is none, and resets it if it is of an earlier epoch.
 pub fn enter(connection: &Connection, name: &str, epoch: u64) -> rusqlite::Result<i64> {
     let found = find(connection, name)?;
     match found {
@@ -67,19 +67,19 @@ pub fn enter(connection: &Connection, name: &str, epoch: u64) -> rusqlite::Resul
     insert.query_row((name, epoch as i64), |row| row.get(0))
 }
 
-/// Notes that the ring has `counted` hits of a row that are not the ledger's.
+/// Raises the counted hits of a row.
 pub fn count(connection: &Connection, id: i64, counted: u64) -> rusqlite::Result<()> {
     let mut count = connection.prepare_cached("UPDATE endpoint SET counted = max(counted, ?2) WHERE id = ?1")?;
     count.execute((id, counted as i64)).map(drop)
 }
 
-/// Notes what the value of a row differs from its hits by.
+/// Sets the difference between the value and the hits of a row.
 pub fn set(connection: &Connection, id: i64, base: i64) -> rusqlite::Result<()> {
     let mut set = connection.prepare_cached("UPDATE endpoint SET base = ?2 WHERE id = ?1")?;
     set.execute((id, base)).map(drop)
 }
 
-/// Takes the row of `name` away, with its cells, unless it is of a later epoch than `last`.
+/// Deletes the row of `name` and its cells, unless its epoch is later than `last`.
 pub fn remove(connection: &Connection, name: &str, last: u64) -> rusqlite::Result<()> {
     let Some(found) = find(connection, name)?.filter(|found| found.epoch <= last) else { return Ok(()) };
     clear(connection, found.id)?;

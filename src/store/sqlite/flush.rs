@@ -1,23 +1,23 @@
-//! Writing the ring down: its hits, in the database, every second.
+//! [`Flusher`]: copies the hits of the ring into the database, once a second.
 //!
 //! ```text
-//! thread of the flusher:  reads the lives that have changed --> parts of a few thousand cells, one at a time
-//! thread that commits:    a part in one transaction, between batches of orders --> the flusher notes what is written
+//! flusher thread:  reads the changed lives --> parts of at most 4,096 cells, one at a time
+//! commit thread:   commits a part between two batches of orders --> the flusher marks its lives as flushed
 //! ```
 //!
-//! | pass | of which lives | which cells |
+//! | pass | reads | writes |
 //! |---|---|---|
-//! | each | those with another total than is noted, and those that have ended | the ones since its last flush, and the slack before that; all of them, if these do not have all hits that came (some came late) |
-//! | every half window, and the first one | all | all, of those whose slots are not as they were noted (a process was killed between a slot and its total) |
+//! | every | lives whose total differs from the mark, and lives that have ended | the cells since the life's last flush and the slack before it; all cells if these do not add up to the new hits, because some came late |
+//! | the first, and one every half window | all lives | all cells of lives whose slots differ from the mark: a process was killed between a slot and its total |
 //!
-//! All numbers are absolute and are only raised, so a part may be written twice, or be lost with the process. What a part says of a life
-//! that has ended since is left out by the thread that commits: it removes endpoints itself, or finds that they are gone.
+//! All numbers are absolute, and a write only raises them. So writing a part twice changes nothing, and a part that is lost with the
+//! process is written by the next start. The commit thread skips a life that has ended since the flusher read it.
 //!
-//! The last part of a pass is brought to the disk, and all parts before it with it.
+//! The last part of a pass is synced to the disk, which also syncs the parts before it.
 //!
-//! # A disk that refuses
-//! The pass ends there, and the next one begins in a second. Hits wait in the ring. A second that leaves the ring meanwhile cannot be
-//! written any more; its hits are in the total of the endpoint all the same. They are the *untimed* ones.
+//! # A full disk
+//! A part that fails ends the pass, and the next pass begins after the usual pause. Hits wait in the ring. If the ring reuses the slot of
+//! a tick before it is flushed, the hits of the tick stay in the total alone. These hits are called *untimed*.
 //!
 //! Tests: `tests/store/flushes.rs`, `tests/python/integration/test_serve_flush.py`.
 
@@ -30,7 +30,7 @@ use rusqlite::Connection;
 
 use super::endpoints;
 use crate::cell::writer::Writer;
-use crate::shared::{SharedLedger, SharedRegistry, Written};
+use crate::shared::{LifeCells, SharedLedger, SharedRegistry};
 use crate::store::StoreError;
 use crate::sync::{AtomicU64, Ordering};
 use crate::time::Tick;
@@ -39,38 +39,38 @@ use crate::time::clock::SteadyClock;
 /// How many cells, or lives, make a part. A part holds up orders for some milliseconds.
 const PART: usize = 4_096;
 
-/// What is written down of a life.
+/// What the database has of a life.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Mark {
     pub total: u64,
-    /// When, as a tick; 0 if this server did not yet.
+    /// The tick of its last flush; 0 if this process has not flushed it.
     at: u64,
-    /// The hits of its ticks from the slack before that on.
+    /// The hits of the ticks from `at` less the slack on.
     recent: u64,
     /// A digest of all its cells.
     print: u64,
-    /// Whether its end is written down.
+    /// Whether its rows are removed.
     has_ended: bool,
 }
 
-/// A part of a pass: what is written in one transaction.
+/// A part of a pass: the rows of one transaction.
 #[derive(Debug, Default)]
 pub struct Part {
     pub(super) lives: Vec<LifeRows>,
     pub(super) ended: Vec<Ended>,
     cells: usize,
-    /// Whether it is brought to the disk.
+    /// Whether its commit is synced to the disk.
     pub(super) is_last: bool,
 }
 
-/// A life, and what of its hits is written.
+/// A life, and the cells to write.
 #[derive(Debug)]
 pub(super) struct LifeRows {
     pub life: usize,
     pub endpoint: String,
     pub epoch: u64,
     pub cells: Vec<(Writer, Vec<(Tick, u64)>)>,
-    /// Whether some of its hits may not be among the cells: their ticks have left the ring.
+    /// Whether some new hits may be missing in the cells, because their slots were reused.
     pub is_unsure: bool,
     pub mark: Mark,
 }
@@ -83,23 +83,23 @@ pub(super) struct Ended {
     pub epoch: u64,
 }
 
-/// A part, and where it is told what became of it.
+/// A part, and the channel for its result.
 pub type Handed = (Part, Sender<Result<(), StoreError>>);
 
-/// How far the writing down is, for everybody.
+/// How far the flush is. All threads read it.
 #[derive(Debug)]
 pub struct Progress {
     pub(super) shared: SharedLedger,
-    /// All hits of living endpoints that are written down.
+    /// The flushed hits of all living endpoints.
     written: AtomicU64,
-    /// Hits that are written down without their seconds, and those that will be.
+    /// Untimed hits in the database, and those that the next successful pass will add.
     pub(super) untimed: AtomicU64,
     will_be_untimed: AtomicU64,
-    /// When the pass began that runs, in nanoseconds; 0 if none does.
+    /// When the running pass began, in nanoseconds; 0 while no pass runs.
     begun: AtomicU64,
-    /// How many lives it has written.
+    /// How many lives the running pass has flushed.
     lives: AtomicU64,
-    /// How long the last one took, in nanoseconds.
+    /// How long the last pass took, in nanoseconds.
     took: AtomicU64,
 }
 
@@ -110,7 +110,7 @@ impl Progress {
         Self { shared, written, untimed, will_be_untimed, begun: zero(), lives: zero(), took: zero() }
     }
 
-    /// How many hits of the ring are not written down, now.
+    /// How many hits of the ring are not in the database now. Reads the totals of all lives.
     pub fn waiting(&self) -> u64 {
         let written = self.written.load(Ordering::Acquire);
         let mut hits = 0u64;
@@ -118,7 +118,7 @@ impl Progress {
         hits.saturating_sub(written)
     }
 
-    /// How many hits were or will be written down without their seconds.
+    /// How many hits are or will be in a total of the database alone, without their tick.
     pub fn untimed(&self) -> u64 {
         self.untimed.load(Ordering::Relaxed) + self.will_be_untimed.load(Ordering::Relaxed)
     }
@@ -128,7 +128,7 @@ impl Progress {
         Duration::from_nanos(self.took.load(Ordering::Relaxed))
     }
 
-    /// For how long a pass has been running, and how many endpoints it has written.
+    /// For how long the running pass has run, and how many endpoints it has flushed.
     pub fn pass(&self) -> Option<(Duration, u64)> {
         let begun = self.begun.load(Ordering::Relaxed);
         let since = Duration::from_nanos(SteadyClock.nanos(true).saturating_sub(begun));
@@ -136,7 +136,7 @@ impl Progress {
     }
 }
 
-/// Reads the ring, in a thread of its own.
+/// Reads the ring in a thread of its own, and hands parts to the commit thread.
 #[derive(Debug)]
 pub struct Flusher {
     progress: Arc<Progress>,
@@ -146,12 +146,12 @@ pub struct Flusher {
     slack: u64,
     slots: u64,
     every: Duration,
-    /// How many passes there are from one of all lives to the next.
+    /// Every so many passes one reads all lives.
     until_whole: u64,
 }
 
 impl Flusher {
-    /// One that writes `ring` down, and hands the parts to `parts`. It begins with what the database has.
+    /// A flusher of `ring` that hands its parts to `parts`. Its marks begin with what the database has.
     ///
     /// # Errors
     /// What SQLite says.
@@ -179,7 +179,7 @@ impl Flusher {
         Ok(Self { progress, parts, marks, slack: ring.slack().into(), slots, every, until_whole })
     }
 
-    /// Writes the ring down again and again, and once more when `ending` is dropped.
+    /// Flushes after every pause, and once more when `ending` is dropped.
     pub fn run(mut self, ending: &Receiver<()>) {
         let mut passes = 0u64;
         loop {
@@ -187,17 +187,17 @@ impl Flusher {
                 passes += 1;
             }
             if ending.recv_timeout(self.every) != Err(RecvTimeoutError::Timeout) {
-                // What waits for the disk is not waited for twice.
+                // Once: a disk that refuses is not waited for.
                 let _ = self.pass(false);
                 return;
             }
         }
     }
 
-    /// Writes down what has changed; looks at all cells if it is `whole`.
+    /// Flushes the lives that have changed; reads all lives if it is `whole`.
     ///
     /// # Errors
-    /// Why the disk or the database did not take it.
+    /// Why the database refused a part. The parts before it are flushed.
     pub fn pass(&mut self, whole: bool) -> Result<(), StoreError> {
         let Self { progress, parts, marks, slack, slots, .. } = self;
         if progress.shared.is_gone() {
@@ -211,11 +211,11 @@ impl Flusher {
         let marks = Cell::from_mut(&mut marks[..]).as_slice_of_cells();
         let (mut part, mut result, mut will_be_untimed) = (Part::default(), Ok(()), 0);
         let wanted = |life: usize, total: Option<u64>| {
-            // One that has begun since then comes next time.
+            // A life that has begun since then is flushed by the next pass.
             let Some(mark) = marks.get(life).map(Cell::get) else { return false };
             total.map_or(!mark.has_ended, |total| whole || total != mark.total)
         };
-        progress.shared.write_down(wanted, |of| {
+        progress.shared.read_lives(wanted, |of| {
             let mark = marks[of.life].get();
             let row = match of.total {
                 None => {
@@ -227,7 +227,7 @@ impl Flusher {
             };
             if let Some(row) = row {
                 if mark.at < oldest.0 {
-                    // All that the ring has is new.
+                    // No tick of the last flush is left in the ring, so all its cells are new.
                     let hits = sum(of.cells);
                     will_be_untimed += row.mark.total.saturating_sub(mark.total).saturating_sub(hits);
                 }
@@ -253,11 +253,11 @@ impl Flusher {
     }
 }
 
-/// What is written of a life, if anything is.
-fn rows(of: &Written<'_>, total: u64, mark: Mark, now: u64, slack: u64, whole: bool) -> Option<LifeRows> {
+/// The rows of a life, or `None` if the database has them already.
+fn rows(of: &LifeCells<'_>, total: u64, mark: Mark, now: u64, slack: u64, whole: bool) -> Option<LifeRows> {
     let from = |tick: u64| &of.cells[of.cells.partition_point(|&(at, _)| at.0 < tick)..];
     let print = of.cells.iter().fold(0u64, |print, &(tick, count)| {
-        // Of two numbers that are different, the products are.
+        // Odd factors: different cells give different products.
         let mixed = (tick.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ count).wrapping_mul(0xff51_afd7_ed55_8ccd);
         print.wrapping_add(mixed ^ mixed >> 32)
     });
@@ -283,7 +283,7 @@ fn sum(cells: &[(Tick, u64)]) -> u64 {
     cells.iter().fold(0, |sum, &(_, count)| sum.saturating_add(count))
 }
 
-/// Hands a part over, and notes that it is written.
+/// Hands a part to the commit thread, and marks its lives as flushed.
 fn hand(progress: &Progress, parts: &Sender<Handed>, marks: &[Cell<Mark>], part: Part) -> Result<(), StoreError> {
     let news: Vec<(usize, Mark)> = part.lives.iter().map(|row| (row.life, row.mark)).collect();
     let ended: Vec<usize> = part.ended.iter().map(|ended| ended.life).collect();

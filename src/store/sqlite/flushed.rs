@@ -1,4 +1,4 @@
-//! What the ring was when it was last written down: cells by endpoint, writer and tick.
+//! The flushed cells of the ring, by endpoint, writer and tick.
 //!
 //! Tests: `tests/store`.
 
@@ -10,17 +10,17 @@ use crate::cell::writer::{Replica, Writer};
 use crate::shared::Told;
 use crate::time::Tick;
 
-/// What the thread that commits knows of lives.
+/// The rows of the ring's lives, as the commit thread remembers them.
 #[derive(Debug, Default)]
 pub struct Rows {
-    /// The row of each, by its number.
+    /// The id of each life's row, by the number of the life.
     pub ids: Vec<Option<i64>>,
-    /// The cells before this tick are gone.
+    /// The cells of each life before this tick are deleted.
     pub kept: Vec<u64>,
 }
 
 impl Rows {
-    /// The row of a life may be another one, or none.
+    /// Forgets the row of a life, because it is deleted or made anew.
     pub fn forget(&mut self, life: usize) {
         if let Some(id) = self.ids.get_mut(life) {
             *id = None;
@@ -31,8 +31,9 @@ impl Rows {
 /// For how long cells are kept, unless something else is wanted.
 pub const KEEP: Duration = Duration::from_secs(60 * 60);
 
-/// Notes that the database is the file `origin`. If it was another one, it is a copy, and that one's ledger is not its own: what it
-/// decided on is from then on what others have counted, and a new ledger begins. What the ring does not show of the former is taken back.
+/// Notes that the database is the file `origin`. If the noted file is another one, this file is a copy, and the original may go on with the
+/// same ledger. So the copy begins a ledger of its own, and the hits of the former ledger become counted hits. The next recovery takes
+/// back those that the ring does not show.
 pub fn own(connection: &mut Connection, origin: [u8; 16]) -> rusqlite::Result<()> {
     let found = connection.query_row("SELECT origin, ledger FROM meta", [], |row| Ok((row.get(0)?, row.get(1)?)));
     let (known, ledger): (Option<[u8; 16]>, [u8; 16]) = found?;
@@ -44,7 +45,7 @@ pub fn own(connection: &mut Connection, origin: [u8; 16]) -> rusqlite::Result<()
         let former = writer_id(&transaction, Replica::from_bytes(ledger))?;
         transaction.execute("UPDATE cell SET writer = ?1 WHERE writer = 0", [former])?;
         transaction.execute("UPDATE endpoint SET counted = counted + committed, committed = 0", [])?;
-        // The replica of no ring: what is missing in the ring is looked for.
+        // No ring has this replica, so the recovery compares the ring with the database.
         let meta = "UPDATE meta SET ledger = ?1, writer = zeroblob(16)";
         transaction.execute(meta, [Replica::new().to_bytes()])?;
     }
@@ -52,13 +53,13 @@ pub fn own(connection: &mut Connection, origin: [u8; 16]) -> rusqlite::Result<()
     transaction.commit()
 }
 
-/// Under which replica the ring counted then.
+/// The replica of the ring at its last recovery.
 pub fn writer(connection: &Connection) -> rusqlite::Result<Option<Replica>> {
     let writer = connection.query_row("SELECT writer FROM meta", [], |row| row.get::<_, Option<[u8; 16]>>(0))?;
     Ok(writer.map(Replica::from_bytes))
 }
 
-/// Notes it.
+/// Notes that the ring counts under `replica`.
 pub fn set_writer(connection: &Connection, replica: Replica) -> rusqlite::Result<()> {
     connection.execute("UPDATE meta SET writer = ?1", [replica.to_bytes()]).map(drop)
 }
@@ -74,7 +75,7 @@ pub fn writer_id(connection: &Connection, replica: Replica) -> rusqlite::Result<
     connection.query_row(insert, numbers, |row| row.get(0))
 }
 
-/// Writes hits of an endpoint that `writer` counted. Those that are there are only raised.
+/// Writes cells of an endpoint that `writer` counted. A cell that exists is only raised.
 pub fn write(connection: &Connection, endpoint: i64, writer: Writer, cells: &[(Tick, u64)]) -> rusqlite::Result<()> {
     if cells.is_empty() {
         return Ok(());
@@ -90,7 +91,7 @@ pub fn write(connection: &Connection, endpoint: i64, writer: Writer, cells: &[(T
     Ok(())
 }
 
-/// How many of these hits are not written yet.
+/// How many hits of these cells are not in the database yet.
 pub fn missing(connection: &Connection, endpoint: i64, writer: Writer, cells: &[(Tick, u64)]) -> rusqlite::Result<u64> {
     let of = writer_id(connection, writer.replica)?;
     let mut find = connection.prepare_cached(
@@ -105,7 +106,7 @@ pub fn missing(connection: &Connection, endpoint: i64, writer: Writer, cells: &[
     Ok(missing)
 }
 
-/// Takes the cells of an endpoint away that are before `tick`, but for the ledger's.
+/// Deletes the cells of an endpoint before `tick`, except those of the ledger.
 pub fn forget_before(connection: &Connection, endpoint: i64, tick: Tick) -> rusqlite::Result<()> {
     let mut forget = connection
         .prepare_cached("DELETE FROM cell WHERE endpoint = ?1 AND writer > 0 AND level = 0 AND start < ?2")?;

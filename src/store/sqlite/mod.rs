@@ -15,7 +15,7 @@
 //! | `ledger` | hits that the database decides on |
 //! | `flushed` | the cells of the ring, as it was written down |
 //! | `commit` | one batch of writes: the transaction, then the ring |
-//! | `flush`, `write_down` | writing the ring down: reading it, and the transactions |
+//! | `flush`, `flush_rows` | writing the ring down: reading it, and the transactions |
 //! | `recover` | what a start makes good |
 //! | `thread` | the queue, and what follows a commit that failed |
 //!
@@ -30,6 +30,6 @@ pub mod endpoints;
 pub mod ledger;
 pub mod flush;
 pub mod commit;
-pub mod write_down;
+pub mod flush_rows;
 pub mod recover;
 pub mod thread;

@@ -1,25 +1,25 @@
-//! What a start makes good: the ring and the database agree before the server listens.
+//! Recovery: makes the ring and the database agree before the server listens.
 //!
-//! | step | why |
+//! | step | needed because |
 //! |---|---|
-//! | adopt the ring | it is another one than before, with epochs of its own: the rows take them over |
-//! | end removals | a server was killed in between |
-//! | take rows away whose names were removed | another process did it, while no server ran |
-//! | take back what the ring lost | it was renewed (a boot, a copy), or is another one: the database may have seen more |
-//! | show the ledger | a server was killed between a commit and the ring |
+//! | adopt the ring | the ring file is another one than before and has epochs of its own; the rows take them over |
+//! | end removals | the server was killed during a removal |
+//! | delete rows of removed names | another process removed the names while no server ran |
+//! | take back lost hits | the ring was renewed (after a boot, or in a copy) or is new, so the database may have more hits |
+//! | show the ledger | the server was killed between a commit and the ring |
 //! | begin the endpoints of rows and resources | the same |
-//! | remove endpoints of ids that were made here, without hits and rows | a server was killed before it committed them |
+//! | remove strays | the server was killed before it committed a resource: its endpoint has an id of ours, no hits, and no row |
 //!
 //! # What a ring can lose
-//! Its pages belong to the kernel, so only a failure of the machine loses some, or whoever removes the file. After each of these the ring
-//! counts under another replica than the one that is noted in `meta.writer`. The hits that were written down come back:
+//! The kernel owns the pages of the ring, so a killed server loses nothing. A machine that fails loses the pages that were not written
+//! back, and a file can be deleted. In both cases the ring counts under another replica than `meta.writer` names. Then:
 //!
-//! * those of ticks in the window are merged, under the replica that counted them. Merging them twice changes nothing;
-//! * as many as are missing of all hits ever become hits of the ledger, in the transaction that notes the new replica. So that happens
-//!   once, and the ring shows them from then on. Hits that other processes count between these two steps may be among them, and then as
-//!   many are missing: of such a failure there is no more than a bound.
+//! * the flushed cells inside the window are merged, each under the replica that counted it, so that merging them twice changes nothing;
+//! * the hits that the ring's totals lack become hits of the ledger, in the transaction that sets `meta.writer`. So each hit is taken back
+//!   once, and the ring shows it from then on. If another process records during the recovery, its new hits may stand in for as many lost
+//!   ones; the value is never too high.
 //!
-//! Every step may be done again by the next start.
+//! A start that is killed during any step leaves the step to the next start.
 //!
 //! Tests: `tests/store`.
 
@@ -34,7 +34,7 @@ use super::{flushed, resources};
 use crate::shared::Told;
 use crate::store::{Base, StoreError};
 
-/// How many cells are taken back at once.
+/// How many cells one merge takes back.
 const CELLS: usize = 200_000;
 
 /// What a start found left to do.
@@ -75,7 +75,7 @@ impl Committer {
         Ok(recovered)
     }
 
-    /// Lets the rows take over the epochs of another ring. Removals of the former are of no use in it.
+    /// Gives the rows the epochs of another ring. The removals name epochs of the former ring, so they are deleted.
     fn adopt(&mut self) -> Result<(), OpenError> {
         let (known, lineage) = (self.database.ring()?, self.ring.lineage());
         if known == Some(lineage) {
@@ -84,7 +84,7 @@ impl Committer {
         self.change(|connection, ledger| {
             connection.execute("UPDATE meta SET ring = ?1", [lineage])?;
             if known.is_none() {
-                // What it has is of no other.
+                // The rows belong to no other ring.
                 return Ok(());
             }
             connection.execute("DELETE FROM removal", [])?;
@@ -150,7 +150,7 @@ impl Committer {
         }
         if former.is_some() {
             self.take_back_cells(recovered)?;
-            // The hits that it has are not lost a second time.
+            // So that the totals which are read below are not lost again.
             self.ring.sync().map_err(|error| OpenError::Ring { why: error.to_string() })?;
         }
         let mut lost = 0;

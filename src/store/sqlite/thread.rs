@@ -9,8 +9,8 @@
 //! committed another transaction, which lies in the same place of the log. Until then nothing is answered and nothing new is taken;
 //! the thread opens the database anew and tries again each second.
 //!
-//! Parts of the ring that are written down (flush.rs) come between batches. A part whose commit failed may lie in the log; it is true all
-//! the same, so nothing waits for it.
+//! The parts of a flush (flush.rs) are committed between batches. A part whose commit failed may be in the log. Its numbers are right
+//! anyway, so it needs no settling.
 //!
 //! A panic of the thread ends the process: a transaction may be committed and not shown, and a start makes that good.
 //!
@@ -80,7 +80,7 @@ struct Open {
 }
 
 impl SqliteStore {
-    /// Starts the threads. At most `most` orders wait; the ring is written down `every` so often.
+    /// Starts the threads. At most `most` orders wait; the ring is flushed `every` so often.
     ///
     /// # Errors
     /// [`OpenError`].
@@ -185,11 +185,11 @@ impl Store for SqliteStore {
         // Before the thread's: the last connection takes the log into the file, and this one may not write.
         *self.reader.lock() = None;
         drop((queue, ending, last));
-        // They panic only into an abort. The flusher is the first to end: it hands over what it has.
+        // A panic in either thread aborts the process. The flusher ends first: its last pass needs the commit thread.
         let _ = (flusher.join(), thread.join());
     }
 
-    fn unwritten(&self) -> u64 {
+    fn unflushed(&self) -> u64 {
         self.progress.waiting()
     }
 
@@ -226,16 +226,16 @@ impl Drop for SqliteStore {
     }
 }
 
-/// What there is to do.
+/// The next thing to do.
 enum Next {
     Order(Waiting),
     Part(Handed),
-    /// Nobody hands over orders, or parts, any more.
+    /// The senders of orders, or of parts, are gone.
     NoOrders,
     NoParts,
 }
 
-/// Waits for it. A part first: it does not come before the one before it is done.
+/// Waits for the next order or part. Parts come first: the flusher sends one at a time.
 fn next(orders: &Receiver<Waiting>, parts: &Receiver<Handed>) -> Next {
     select_biased! {
         recv(parts) -> part => part.map_or_else(|RecvError| Next::NoParts, Next::Part),
@@ -257,9 +257,8 @@ fn work(
             match next(&orders, &parts) {
                 Next::Order(first) => waiting.push(first),
                 Next::Part((part, told)) => {
-                    let written = committer.write_down(&part);
+                    let written = committer.flush(&part);
                     *state.failure.lock() = written.clone().err();
-                    // The flusher waits for it.
                     let _ = told.send(written);
                 }
                 Next::NoOrders => (orders, left) = (never(), left - 1),

@@ -1,8 +1,10 @@
 """What the pages show of the server is what it answers."""
 
+import contextlib
 import pathlib
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 
@@ -39,6 +41,28 @@ def test_a_page_shows_what_the_server_answers(tmp_path, page, least):
             command = command.replace(ADDRESS, server.address).replace("curl ", "curl -sS ", 1)
             ran = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60, check=True)
             assert VARIES.sub("", ran.stdout).rstrip("\n") == VARIES.sub("", answer).rstrip("\n"), command
+
+
+def test_the_queries_of_the_page_answer(tmp_path):
+    page = (ROOT / "docs/server.md").read_text()
+    (block,) = re.findall(r"^```sql\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    queries = [query for query in block.split(";\n") if query.strip()]
+    assert len(queries) == 4
+    with serving(tmp_path, "--max-endpoints", "40") as server:
+        server.post("/resources", {"name": "a page"}, 201)
+        server.ask("PUT", "/v1/counter/likes/7", '{"value": 1000}', {"idempotency-key": "one"})
+        for _ in range(3):
+            server.post("/visits/home")
+        assert server.stop() == 0
+    with contextlib.closing(sqlite3.connect(tmp_path / "data" / "hitring.db")) as database:
+        answers = [database.execute(query).fetchall() for query in queries]
+    assert answers[0] == [("counter/likes/7", 1000, 0), ("visits/home", 3, 3)]
+    assert [(name, hits) for name, _, hits in answers[1]] in (
+        [("visits/home", 3)],
+        [("visits/home", 1), ("visits/home", 2)],
+    )
+    assert [name for _, name, _ in answers[2]] == ["a page"]
+    assert [(key, status) for key, status, _, _ in answers[3]] == [("one", 200)]
 
 
 def test_the_page_shows_every_route(tmp_path):

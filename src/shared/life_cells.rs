@@ -1,6 +1,6 @@
-//! What a database writes down of a file: each life of its own, with all hits of its slots.
+//! Reads the lives of a file for a flusher: the total of each life, and the counts of all its slots.
 //!
-//! As for [`changed`](super::changed), recorders do nothing for it: whoever writes remembers what it knows of each life, by its number.
+//! As for [`changed`](super::changed), recorders do no extra work. The flusher remembers what it has written of each life, by its number.
 //!
 //! Tests: `tests/store`.
 
@@ -10,9 +10,9 @@ use super::ledger::SharedLedger;
 use crate::cell::writer::Writer;
 use crate::time::Tick;
 
-/// What there is to write down of a life.
+/// The totals and cells of one life.
 #[derive(Debug)]
-pub struct Written<'a> {
+pub struct LifeCells<'a> {
     /// Its number.
     pub life: usize,
     pub endpoint: &'a str,
@@ -42,18 +42,18 @@ impl SharedLedger {
         self.core().lives().get(life).is_some_and(Life::is_alive)
     }
 
-    /// Looks at every life of the file's own: its number, and its total as in [`Written`].
+    /// Calls `each` with the number and the total, as in [`LifeCells`], of every life of the file's own.
     pub(crate) fn look(&self, mut each: impl FnMut(usize, Option<u64>)) {
         for life in self.core().lives().iter().filter(|life| !life.is_merged() && life.name() != 0) {
             each(life.index(), self.standing(life));
         }
     }
 
-    /// Tells of every life that is `wanted`, by its number and its total.
-    pub(crate) fn write_down(
+    /// Calls `tell` with every life that is `wanted`, by its number and its total.
+    pub(crate) fn read_lives(
         &self,
         mut wanted: impl FnMut(usize, Option<u64>) -> bool,
-        mut tell: impl FnMut(&Written<'_>),
+        mut tell: impl FnMut(&LifeCells<'_>),
     ) {
         let wanted = |life: Life<'_>| {
             let total = self.standing(life);
@@ -64,7 +64,7 @@ impl SharedLedger {
                 share.cells.iter().map(|(&tick, &count)| (tick, count)).collect()
             };
             let former = shares.into_iter().flatten().map(|(&writer, share)| (writer, cells_of(share))).collect();
-            tell(&Written { life: life.index(), endpoint, epoch: life.epoch(), writer, total, cells, former });
+            tell(&LifeCells { life: life.index(), endpoint, epoch: life.epoch(), writer, total, cells, former });
         });
     }
 

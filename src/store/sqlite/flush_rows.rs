@@ -1,4 +1,4 @@
-//! Writing a part of the ring into the database, in the thread that commits.
+//! The transaction of a part of a flush, in the commit thread.
 //!
 //! Tests: `tests/store/flushes.rs`.
 
@@ -13,11 +13,11 @@ use crate::sync::Ordering;
 use crate::time::Tick;
 
 impl Committer {
-    /// Writes a part.
+    /// Writes a part in one transaction.
     ///
     /// # Errors
-    /// Why it is not written; a part of it never is.
-    pub fn write_down(&mut self, part: &Part) -> Result<(), StoreError> {
+    /// Why the database refused it. None of it is written then.
+    pub fn flush(&mut self, part: &Part) -> Result<(), StoreError> {
         let Self { database, ledger, rows, progress, keep, bases, .. } = self;
         let level = if part.is_last { "FULL" } else { "NORMAL" };
         let lives = progress.shared.lives();
@@ -46,7 +46,7 @@ impl Committer {
                 Ok(())
             }
             Err(error) => {
-                // Rows that it made are not there.
+                // The rows that the transaction made do not exist.
                 rows.ids.fill(None);
                 Err(store_error(&error))
             }
@@ -54,7 +54,7 @@ impl Committer {
     }
 }
 
-/// Writes the rows of a life; answers how many of its hits have no second there.
+/// Writes the rows of a life; returns how many of its new hits are untimed.
 fn write(transaction: &Transaction<'_>, row: &LifeRows, rows: &mut Rows, keep: u64) -> rusqlite::Result<u64> {
     let id = match rows.ids[row.life] {
         Some(id) => id,
@@ -73,7 +73,7 @@ fn write(transaction: &Transaction<'_>, row: &LifeRows, rows: &mut Rows, keep: u
     for (writer, cells) in &row.cells {
         flushed::write(transaction, id, *writer, cells)?;
     }
-    // Now and then, and not of all at once.
+    // Old cells are deleted rarely, and not of all endpoints at once.
     let newest = row.cells.last().and_then(|(_, cells)| cells.last()).map_or(0, |(tick, _)| tick.0);
     let until = newest.saturating_sub(keep);
     let kept = &mut rows.kept[row.life];
