@@ -58,6 +58,9 @@ use crate::store::sqlite::open::OpenError;
 /// How long requests under way may take after the first signal.
 const DRAIN: Duration = Duration::from_secs(10);
 
+/// How long the orders that wait and the last flush may take after that.
+const FLUSH: Duration = Duration::from_secs(4);
+
 /// How often the ring file is looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -115,6 +118,13 @@ pub enum ServerError {
     OtherRing {
         /// The one that is there.
         path: PathBuf,
+    },
+    /// The ring has no room for so many names whose hits the database has.
+    TooSmall {
+        /// The ring.
+        path: PathBuf,
+        /// How many.
+        names: usize,
     },
     /// The ring would reuse slots before they are flushed.
     TooSeldom {
@@ -195,8 +205,9 @@ async fn serve(settings: &Settings, says: fn(Says)) -> Result<u64, ServerError> 
     let last = Arc::clone(&context);
     let ended = async {
         connections.drain(DRAIN).await;
-        // What waits for the disk is done, but not for longer: its connections are closed.
-        let _ = tokio::task::spawn_blocking(move || last.service.store().close()).await;
+        // Orders that wait for the disk are done, and the ring is flushed, but not for longer.
+        let closed = tokio::task::spawn_blocking(move || last.service.store().close());
+        let _ = tokio::time::timeout(FLUSH, closed).await;
     };
     let told = async {
         tokio::time::sleep(LONG).await;
@@ -204,7 +215,7 @@ async fn serve(settings: &Settings, says: fn(Says)) -> Result<u64, ServerError> 
         std::future::pending::<()>().await;
     };
     tokio::select! {
-        _ = tokio::time::timeout(DRAIN, ended) => {}
+        () = ended => {}
         () = told => {}
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
@@ -249,6 +260,12 @@ impl fmt::Display for ServerError {
             Self::OtherRing { path } => write!(
                 f,
                 "{} is not the ring that the database beside it belongs to; put that back, or keep this one (--new-ring)",
+                path.display()
+            ),
+            Self::TooSmall { path, names } => write!(
+                f,
+                "{} has no room for {names} names whose hits the database has; make a larger file with `hitring compact {0} NEW \
+                 --max-endpoints N`, and put it in its place",
                 path.display()
             ),
             Self::TooSeldom { every, window } => write!(

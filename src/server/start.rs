@@ -58,6 +58,9 @@ pub fn open(settings: &Settings, data: &DataDirectory, says: fn(Says)) -> Result
             says(Says::Compacted { before: before.lives, after: committer.ring().room().lives });
         }
     }
+    if recovered.unshown > 0 {
+        return Err(ServerError::TooSmall { path: data.ring(), names: recovered.unshown });
+    }
     let ring = Arc::clone(committer.ring());
     if recovered.without_room > 0 {
         says(Says::WithoutRoom(recovered.without_room));

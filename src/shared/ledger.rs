@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! life of the endpoint   --merged-->   life of the ledger --> lives of other registries
-//! [ slots | total ]                    [ slots | total ]      [ slots | 0 ]
+//! [ slots | total ]             [ slots | total | restored ]  [ slots | 0 ]
 //! ```
 //! | step | what | twice |
 //! |---|---|---|
@@ -16,6 +16,9 @@
 //!
 //! So after a kill between the commit and the end of `raise`, raising everything again makes it right. (Mutant `RaiseAdds`: a raise
 //! adds.) A reader beside a raise sees the old number of a slot or the new one.
+//!
+//! `restored` are hits of the file's own total that a failure of the machine took, and that the database still has. It lies in the second
+//! lane of the ledger's life, and is only raised.
 //!
 //! # Epochs
 //! Removing the endpoint ends its life, and the life of the ledger with it: nothing leads there any more. The database notes the epoch
@@ -45,11 +48,14 @@ use crate::sketch::hyperloglog::hash::murmur;
 use crate::sync::Ordering;
 use crate::time::{Tick, Timestamp};
 
+/// The lane of the ledger's life with all its hits.
+const TOTAL: usize = 0;
+
 /// The ledger of a file.
 #[derive(Clone, Debug)]
 pub struct SharedLedger {
-    core: Arc<Core>,
-    writer: Writer,
+    pub(super) core: Arc<Core>,
+    pub(super) writer: Writer,
 }
 
 /// Why an endpoint has no entry.
@@ -72,9 +78,9 @@ impl From<EndpointError> for NoEntry {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LedgerEntry {
     /// The endpoint's life.
-    own: usize,
+    pub(super) own: usize,
     /// That of its hits in the ledger.
-    ledger: usize,
+    pub(super) ledger: usize,
 }
 
 impl SharedRegistry {
@@ -178,20 +184,7 @@ impl SharedLedger {
     /// All hits of the ledger.
     #[must_use]
     pub fn total(&self, entry: LedgerEntry) -> u64 {
-        self.life(entry.ledger).map_or(0, Life::total)
-    }
-
-    /// All hits of `endpoint` that are not the ledger's.
-    #[cfg(feature = "server")]
-    pub(crate) fn counted(&self, endpoint: &str) -> u64 {
-        self.core.alive(endpoint).map_or(0, |life| self.counted_in(life))
-    }
-
-    /// All hits of a life that are not the ledger's.
-    #[cfg(feature = "server")]
-    pub(super) fn counted_in(&self, life: Life<'_>) -> u64 {
-        let others = self.core.book().merged(life).filter(|other| other.writer() != Some(self.writer));
-        others.map(Life::total).fold(life.total(), u64::saturating_add)
+        self.life(entry.ledger).map_or(0, |life| life.lane(TOTAL).load(Ordering::Acquire))
     }
 
     /// Notes `visitor` of hits at `tick`, which count.
@@ -240,7 +233,7 @@ impl SharedLedger {
     /// Raises all hits to `total`. After the slots: a total that is seen has its hits.
     pub fn raise_total(&self, entry: LedgerEntry, total: u64) {
         if let Some(life) = self.life(entry.ledger) {
-            life.lane(0).fetch_max(total, Ordering::Release);
+            life.lane(TOTAL).fetch_max(total, Ordering::Release);
         }
     }
 
@@ -270,24 +263,7 @@ impl SharedLedger {
         Ok(())
     }
 
-    /// The living life of `endpoint`, and its epoch.
-    #[cfg(feature = "server")]
-    pub(crate) fn living(&self, endpoint: &str) -> Option<(usize, u64)> {
-        self.core.alive(endpoint).map(|life| (life.index(), life.epoch()))
-    }
-
-    /// Whether the file was cut or replaced.
-    #[cfg(feature = "server")]
-    pub(crate) fn is_gone(&self) -> bool {
-        self.core.file.is_gone()
-    }
-
-    #[cfg(feature = "server")]
-    pub(super) fn core(&self) -> &Core {
-        &self.core
-    }
-
-    fn life(&self, index: usize) -> Option<Life<'_>> {
+    pub(super) fn life(&self, index: usize) -> Option<Life<'_>> {
         self.core.lives().get(index)
     }
 }

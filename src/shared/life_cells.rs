@@ -1,3 +1,5 @@
+//! What a server's database needs of a file beside the [ledger](super::ledger): the lives to flush, and totals to restore.
+//!
 //! Reads the lives of a file for a flusher: the total of each life, and the counts of all its slots.
 //!
 //! As for [`changed`](super::changed), recorders do no extra work. The flusher remembers what it has written of each life, by its number.
@@ -5,10 +7,15 @@
 //! Tests: `tests/store`.
 
 use super::changed::Now;
+use super::format::layout::LANES;
 use super::format::lives::Life;
-use super::ledger::SharedLedger;
+use super::ledger::{LedgerEntry, SharedLedger};
 use crate::cell::writer::Writer;
+use crate::sync::Ordering;
 use crate::time::Tick;
+
+/// The lane of the ledger's life with restored hits.
+const RESTORED: usize = 1;
 
 /// The totals and cells of one life.
 #[derive(Debug)]
@@ -29,22 +36,22 @@ pub struct LifeCells<'a> {
 impl SharedLedger {
     /// How many lives have begun in the file. Their numbers are below that.
     pub(crate) fn lives(&self) -> usize {
-        self.core().lives().begun()
+        self.core.lives().begun()
     }
 
     /// The tick of now.
     pub(crate) fn now(&self) -> Tick {
-        self.core().times.tick()
+        self.core.times.tick()
     }
 
     /// Whether the life takes hits.
     pub(crate) fn is_living(&self, life: usize) -> bool {
-        self.core().lives().get(life).is_some_and(Life::is_alive)
+        self.core.lives().get(life).is_some_and(Life::is_alive)
     }
 
     /// Calls `each` with the number and the total, as in [`LifeCells`], of every life of the file's own.
     pub(crate) fn look(&self, mut each: impl FnMut(usize, Option<u64>)) {
-        for life in self.core().lives().iter().filter(|life| !life.is_merged() && life.name() != 0) {
+        for life in self.core.lives().iter().filter(|life| !life.is_merged() && life.name() != 0) {
             each(life.index(), self.standing(life));
         }
     }
@@ -59,7 +66,7 @@ impl SharedLedger {
             let total = self.standing(life);
             wanted(life.index(), total).then_some(total)
         };
-        self.core().each_life(wanted, |Now { life, endpoint, writer, total, cells, shares }| {
+        self.core.each_life(wanted, |Now { life, endpoint, writer, total, cells, shares }| {
             let cells_of = |share: &super::format::frozen::Share| {
                 share.cells.iter().map(|(&tick, &count)| (tick, count)).collect()
             };
@@ -70,5 +77,55 @@ impl SharedLedger {
 
     fn standing(&self, life: Life<'_>) -> Option<u64> {
         life.is_alive().then(|| self.counted_in(life))
+    }
+
+    /// All hits of `endpoint` that are not the ledger's.
+    pub(crate) fn counted(&self, endpoint: &str) -> u64 {
+        self.core.alive(endpoint).map_or(0, |life| self.counted_in(life))
+    }
+
+    /// All hits of a life that are not the ledger's.
+    fn counted_in(&self, life: Life<'_>) -> u64 {
+        if life.merged().load(Ordering::Relaxed) == 0 {
+            return life.total();
+        }
+        let hits = self.core.book().merged(life).map(|other| match other.writer() {
+            Some(writer) if writer == self.writer => other.lane(RESTORED).load(Ordering::Acquire),
+            _ => other.total(),
+        });
+        hits.fold(life.total(), u64::saturating_add)
+    }
+
+    /// Raises the hits that are not the ledger's to `counted`, as the database has seen as many.
+    pub(crate) fn restore_total(&self, entry: LedgerEntry, counted: u64) {
+        let (Some(own), Some(ledger)) = (self.life(entry.own), self.life(entry.ledger)) else { return };
+        // A former ledger of a copied database: its hits are among `counted`. Its life is free once it has no total.
+        let others = self.core.book().merged(own).filter(|other| other.writer() != Some(self.writer));
+        if counted >= self.counted_in(own) {
+            others.for_each(|other| (0..LANES).for_each(|lane| other.lane(lane).store(0, Ordering::Release)));
+        }
+        let restored = ledger.lane(RESTORED).load(Ordering::Acquire);
+        let without = self.counted_in(own).saturating_sub(restored);
+        ledger.lane(RESTORED).fetch_max(counted.saturating_sub(without), Ordering::Release);
+    }
+
+    /// Whether the slots of the file's own lives have cells of the ledger, as after a restore from a snapshot.
+    pub(crate) fn is_frozen(&self) -> bool {
+        self.core.book().frozen_lives().any(|(_, shares)| shares.contains_key(&self.writer))
+    }
+
+    /// The first tick of which the slots of the ledger have hits.
+    pub(crate) fn oldest(&self, entry: LedgerEntry) -> Option<Tick> {
+        self.core.book().row(self.life(entry.ledger)?).map(|cell| cell.tick).min()
+    }
+
+    /// The living life of `endpoint`, and its epoch.
+    pub(crate) fn living(&self, endpoint: &str) -> Option<(usize, u64)> {
+        self.core.alive(endpoint).map(|life| (life.index(), life.epoch()))
+    }
+
+    /// Whether the file was cut or replaced.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.core.file.is_gone()
     }
 }

@@ -32,7 +32,7 @@ use super::file::{Access, RingFile, Unnamed, find};
 use super::format::finds::room_for;
 use super::format::frozen::{self, Frozen, Share, Shares};
 use super::format::header::{Header, LimitTime};
-use super::format::layout::{Hot, Layout, Room};
+use super::format::layout::{Hot, LANES, Layout, Room};
 use super::format::lives::Life;
 use super::format::names::{LAST_EPOCH, Name};
 use super::format::origin::Origin;
@@ -321,7 +321,9 @@ pub fn copy(
             copied.void_before(other.from().min(Tick(last_tick.0 + 1)));
             copy_row(from, other, to, copied);
             left_behind = left_behind.saturating_sub(total);
-            copied.lane(0).store(total, Ordering::Relaxed);
+            for lane in 0..LANES {
+                copied.lane(lane).store(other.lane(lane).load(Ordering::Acquire), Ordering::Relaxed);
+            }
         }
         if let Some(shares) = frozen.get(&life.index()).filter(|shares| !shares.is_empty()) {
             moved.insert(new.index(), shares.clone());

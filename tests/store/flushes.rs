@@ -15,14 +15,14 @@ use proptest::prelude::*;
 use super::{Folder, MINUTE, START, at, counted, delete, done, endpoint, hit, recovered, set, value};
 
 /// A server without its face: the thread that reads and the one that commits, step by step.
-struct Server {
-    committer: Committer,
+pub(super) struct Server {
+    pub committer: Committer,
     flusher: Flusher,
     parts: Receiver<Handed>,
 }
 
 impl Server {
-    fn start(folder: &Folder, ring: &Arc<SharedRegistry>) -> Self {
+    pub fn start(folder: &Folder, ring: &Arc<SharedRegistry>) -> Self {
         let mut committer = folder.committer(ring);
         recovered(&mut committer);
         let (handed, parts) = bounded(0);
@@ -32,7 +32,7 @@ impl Server {
     }
 
     /// Does a pass, and `meanwhile` before each part is written.
-    fn pass_beside(&mut self, whole: bool, mut meanwhile: impl FnMut(&mut Committer)) -> Result<(), StoreError> {
+    pub fn pass_beside(&mut self, whole: bool, mut meanwhile: impl FnMut(&mut Committer)) -> Result<(), StoreError> {
         let Self { committer, flusher, parts } = self;
         std::thread::scope(|scope| {
             let pass = scope.spawn(|| flusher.pass(whole));
@@ -50,12 +50,12 @@ impl Server {
         })
     }
 
-    fn pass(&mut self, whole: bool) {
+    pub fn pass(&mut self, whole: bool) {
         assert_eq!(self.pass_beside(whole, |_| ()), Ok(()));
     }
 
     /// The hits that the database has: of each endpoint those of seconds from `since` on, and all.
-    fn written(&self, since: u64) -> BTreeMap<String, (u64, u64)> {
+    pub fn written(&self, since: u64) -> BTreeMap<String, (u64, u64)> {
         let sql = "SELECT name, counted + committed, (SELECT coalesce(sum(count), 0) FROM cell
                    WHERE endpoint = endpoint.id AND start >= ?1) FROM endpoint";
         let mut rows = self.committer.database.connection.prepare(sql).expect("a query");
@@ -65,7 +65,7 @@ impl Server {
         rows.and_then(Iterator::collect).expect("rows")
     }
 
-    fn unwritten(&self) -> u64 {
+    pub fn unflushed(&self) -> u64 {
         self.committer.progress.waiting()
     }
 
@@ -188,7 +188,7 @@ proptest! {
         server.pass(true);
         let since = now + 1 - MINUTE.as_secs();
         prop_assert_eq!(with_hits(server.written(since)), with_hits(shown(&ring)));
-        prop_assert_eq!((server.unwritten(), server.untimed()), (0, 0));
+        prop_assert_eq!((server.unflushed(), server.untimed()), (0, 0));
         // And all of it after a kill, in a ring that was lost.
         drop((server, ring));
         std::fs::remove_file(folder.0.join("hits.ring")).expect("it is there");
@@ -209,9 +209,9 @@ fn a_pass_writes_what_has_changed_alone() {
     for (id, hits) in [("a", 3), ("b", 4)] {
         ring.record_hit(&endpoint(id), hits).expect("a name");
     }
-    assert_eq!(server.unwritten(), 7);
+    assert_eq!(server.unflushed(), 7);
     server.pass(false);
-    assert_eq!((server.unwritten(), server.written(0).len()), (0, 2));
+    assert_eq!((server.unflushed(), server.written(0).len()), (0, 2));
     let mut parts = 0;
     for whole in [false, true] {
         assert_eq!(server.pass_beside(whole, |_| parts += 1), Ok(()));
@@ -263,7 +263,6 @@ fn seconds_that_left_the_ring_unwritten_are_counted() {
     server.pass(false);
     // The disk refuses: a transaction of another process.
     let other = rusqlite::Connection::open(folder.0.join("hitring.db")).expect("it is whole");
-    server.committer.database.connection.busy_timeout(Duration::ZERO).expect("it is open");
     other.execute_batch("BEGIN IMMEDIATE").expect("the lock is free");
     for second in 0..200 {
         folder.1.set(at(START + second));
@@ -273,10 +272,10 @@ fn seconds_that_left_the_ring_unwritten_are_counted() {
         }
     }
     // A ring of a minute has 80 slots; 120 seconds are gone.
-    assert_eq!((server.unwritten(), server.untimed()), (200, 120));
+    assert_eq!((server.unflushed(), server.untimed()), (200, 120));
     other.execute_batch("ROLLBACK").expect("it has begun");
     server.pass(false);
-    assert_eq!((server.unwritten(), server.untimed()), (0, 120));
+    assert_eq!((server.unflushed(), server.untimed()), (0, 120));
     assert_eq!(server.written(0)[&endpoint("a")], (85, 205));
     assert_eq!(server.written(START + 140)[&endpoint("a")].0, counted(&ring, "a").0);
     // A server that was killed meanwhile finds the same.
@@ -286,7 +285,7 @@ fn seconds_that_left_the_ring_unwritten_are_counted() {
     }
     server = Server::start(&folder, &ring);
     server.pass(true);
-    assert_eq!((server.unwritten(), server.untimed()), (0, 120));
+    assert_eq!((server.unflushed(), server.untimed()), (0, 120));
     assert_eq!(server.written(0)[&endpoint("a")], (165, 405));
 }
 

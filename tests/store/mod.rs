@@ -3,6 +3,7 @@
 
 mod batches;
 mod flushes;
+mod losses;
 mod values;
 
 use std::path::{Path, PathBuf};

@@ -37,7 +37,7 @@ use super::open::{Database, OpenError};
 use super::{endpoints, resources};
 use crate::cell::writer::Writer;
 use crate::error::{EndpointError, SharedError};
-use crate::shared::SharedRegistry;
+use crate::shared::{SharedLedger, SharedRegistry};
 use crate::store::{Act, Answer, Answered, Base, Done, Effect, Order, StoreError};
 use crate::sync::Mutex;
 
@@ -148,14 +148,13 @@ impl Committer {
     /// # Errors
     /// [`OpenError`].
     pub fn new(
-        database: Database,
+        mut database: Database,
         ring: Arc<SharedRegistry>,
         limits: Limits,
         keep: Duration,
     ) -> Result<Self, OpenError> {
-        let writer = Writer { replica: database.ledger()?, generation: 0 };
-        let failed = |why: String| OpenError::Failed { path: database.path().into(), why };
-        let shared = ring.ledger(writer).map_err(|error| failed(error.to_string()))?;
+        database.own()?;
+        let shared = ledger_of(&database, &ring)?;
         let keys = Keys::new(&database.connection, limits).map_err(|error| database.error(error))?;
         let ticks = |time: Duration| (time.as_nanos() / ring.resolution().as_nanos().max(1)) as u64;
         let keep = ticks(keep).max(ticks(ring.window()) + u64::from(ring.slack()));
@@ -171,7 +170,7 @@ impl Committer {
             under_way,
             bases: Bases(Arc::new(Mutex::new(HashMap::new()))),
             progress,
-            rows: Rows::default(),
+            rows: Rows::new(),
             keep,
         })
     }
@@ -180,6 +179,14 @@ impl Committer {
     #[must_use]
     pub fn ring(&self) -> &Arc<SharedRegistry> {
         &self.ring
+    }
+
+    /// Takes up the ledger of the database in the ring anew, as either has another one now.
+    pub(super) fn attach(&mut self) -> Result<(), OpenError> {
+        let shared = ledger_of(&self.database, &self.ring)?;
+        self.progress = Arc::new(Progress::new(shared.clone()));
+        self.ledger = Ledger::new(shared, self.keep);
+        Ok(())
     }
 
     /// The database alone: the ring is closed, if nobody else has it.
@@ -344,6 +351,11 @@ impl Committer {
     }
 }
 
+fn ledger_of(database: &Database, ring: &SharedRegistry) -> Result<SharedLedger, OpenError> {
+    let writer = Writer { replica: database.ledger()?, generation: 0 };
+    ring.ledger(writer).map_err(|error| OpenError::Failed { path: database.path().into(), why: error.to_string() })
+}
+
 /// Does an order within a transaction.
 fn plan(
     transaction: &Transaction<'_>,
@@ -406,6 +418,7 @@ fn plan(
                 return Ok(Plan::Refused(error));
             }
             let epoch = ring.epoch(endpoint);
+            ledger.keep_epoch(endpoint, epoch);
             let total = ledger.total(ring, endpoint);
             let base = (*value).cast_signed().saturating_sub(total.cast_signed());
             let id = endpoints::enter(transaction, endpoint, epoch)?;

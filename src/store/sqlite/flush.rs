@@ -32,7 +32,7 @@ use super::endpoints;
 use crate::cell::writer::Writer;
 use crate::shared::{LifeCells, SharedLedger, SharedRegistry};
 use crate::store::StoreError;
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Mutex, Ordering};
 use crate::time::Tick;
 use crate::time::clock::SteadyClock;
 
@@ -70,6 +70,8 @@ pub(super) struct LifeRows {
     pub endpoint: String,
     pub epoch: u64,
     pub cells: Vec<(Writer, Vec<(Tick, u64)>)>,
+    /// The first tick that the slots of the life have.
+    pub oldest: Tick,
     /// Whether some new hits may be missing in the cells, because their slots were reused.
     pub is_unsure: bool,
     pub mark: Mark,
@@ -90,8 +92,8 @@ pub type Handed = (Part, Sender<Result<(), StoreError>>);
 #[derive(Debug)]
 pub struct Progress {
     pub(super) shared: SharedLedger,
-    /// The flushed hits of all living endpoints.
-    written: AtomicU64,
+    /// The flushed hits of each life, by its number.
+    flushed: Mutex<Vec<u64>>,
     /// Untimed hits in the database, and those that the next successful pass will add.
     pub(super) untimed: AtomicU64,
     will_be_untimed: AtomicU64,
@@ -106,16 +108,30 @@ pub struct Progress {
 impl Progress {
     pub fn new(shared: SharedLedger) -> Self {
         let zero = || AtomicU64::new(0);
-        let (written, untimed, will_be_untimed) = (zero(), zero(), zero());
-        Self { shared, written, untimed, will_be_untimed, begun: zero(), lives: zero(), took: zero() }
+        let (flushed, untimed, will_be_untimed) = (Mutex::new(Vec::new()), zero(), zero());
+        Self { shared, flushed, untimed, will_be_untimed, begun: zero(), lives: zero(), took: zero() }
     }
 
     /// How many hits of the ring are not in the database now. Reads the totals of all lives.
     pub fn waiting(&self) -> u64 {
-        let written = self.written.load(Ordering::Acquire);
-        let mut hits = 0u64;
-        self.shared.look(|_, total| hits = hits.saturating_add(total.unwrap_or(0)));
-        hits.saturating_sub(written)
+        let flushed = self.flushed.lock();
+        let mut waiting = 0u64;
+        self.shared.look(|life, total| {
+            let flushed = flushed.get(life).copied().unwrap_or(0);
+            waiting = waiting.saturating_add(total.unwrap_or(0).saturating_sub(flushed));
+        });
+        waiting
+    }
+
+    /// Notes how many hits of lives are flushed.
+    fn note(&self, lives: impl Iterator<Item = (usize, u64)>) {
+        let mut flushed = self.flushed.lock();
+        for (life, total) in lives {
+            if flushed.len() <= life {
+                flushed.resize(life + 1, 0);
+            }
+            flushed[life] = total;
+        }
     }
 
     /// How many hits are or will be in a total of the database alone, without their tick.
@@ -172,7 +188,7 @@ impl Flusher {
                 && let Some(mark) = marks.get_mut(life)
             {
                 mark.total = found.counted;
-                progress.written.fetch_add(found.counted, Ordering::AcqRel);
+                progress.note(std::iter::once((life, found.counted)));
             }
             Ok::<_, rusqlite::Error>(())
         })?;
@@ -216,6 +232,13 @@ impl Flusher {
             total.map_or(!mark.has_ended, |total| whole || total != mark.total)
         };
         progress.shared.read_lives(wanted, |of| {
+            // Not before another life comes: the last part of a pass is synced.
+            if part.cells.max(part.lives.len()).max(part.ended.len()) >= PART {
+                let full = std::mem::take(&mut part);
+                if result.is_ok() {
+                    result = hand(progress, parts, marks, full);
+                }
+            }
             let mark = marks[of.life].get();
             let row = match of.total {
                 None => {
@@ -233,12 +256,6 @@ impl Flusher {
                 }
                 part.cells += row.cells.iter().map(|(_, cells)| cells.len()).sum::<usize>();
                 part.lives.push(row);
-            }
-            if part.cells.max(part.lives.len()).max(part.ended.len()) >= PART {
-                let full = std::mem::take(&mut part);
-                if result.is_ok() {
-                    result = hand(progress, parts, marks, full);
-                }
             }
         });
         if result.is_ok() && !(part.lives.is_empty() && part.ended.is_empty()) {
@@ -274,9 +291,10 @@ fn rows(of: &LifeCells<'_>, total: u64, mark: Mark, now: u64, slack: u64, whole:
     let own = if whole || is_first || !has_all { of.cells } else { recent };
     let mut cells = if is_first { of.former.clone() } else { Vec::new() };
     cells.push((of.writer, own.to_vec()));
+    let oldest = of.cells.first().map_or(Tick(u64::MAX), |&(tick, _)| tick);
     let is_unsure = total > mark.total && (is_first || !has_all);
     let mark = Mark { total, at: now.max(1), recent: sum(from(now.saturating_sub(slack))), print, has_ended: false };
-    Some(LifeRows { life: of.life, endpoint: of.endpoint.to_owned(), epoch: of.epoch, cells, is_unsure, mark })
+    Some(LifeRows { life: of.life, endpoint: of.endpoint.to_owned(), epoch: of.epoch, cells, oldest, is_unsure, mark })
 }
 
 fn sum(cells: &[(Tick, u64)]) -> u64 {
@@ -291,14 +309,13 @@ fn hand(progress: &Progress, parts: &Sender<Handed>, marks: &[Cell<Mark>], part:
     let ending = || StoreError::Failed { why: "the server is ending".to_owned() };
     parts.send((part, told)).map_err(|_| ending())?;
     is_done.recv().map_err(|_| ending())??;
+    progress.note(news.iter().map(|&(life, mark)| (life, mark.total)));
     for (life, new) in news {
-        let old = marks[life].replace(new);
-        progress.written.fetch_add(new.total.saturating_sub(old.total), Ordering::AcqRel);
+        marks[life].set(new);
         progress.lives.fetch_add(1, Ordering::Relaxed);
     }
     for life in ended {
-        let old = marks[life].replace(Mark { has_ended: true, ..Mark::default() });
-        progress.written.fetch_sub(old.total, Ordering::AcqRel);
+        marks[life].set(Mark { has_ended: true, ..Mark::default() });
     }
     Ok(())
 }

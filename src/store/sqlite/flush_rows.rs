@@ -2,11 +2,12 @@
 //!
 //! Tests: `tests/store/flushes.rs`.
 
-use rusqlite::{Transaction, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::commit::{Committer, store_error};
 use super::flush::{Ended, LifeRows, Part};
 use super::flushed::Rows;
+use super::open::{MOMENT, PATIENCE};
 use super::{endpoints, flushed};
 use crate::store::StoreError;
 use crate::sync::Ordering;
@@ -23,6 +24,9 @@ impl Committer {
         let lives = progress.shared.lives();
         rows.ids.resize(lives.max(rows.ids.len()), None);
         rows.kept.resize(lives.max(rows.kept.len()), 0);
+        // Orders wait behind it, so it does not wait for another process that has the lock.
+        let busy = |connection: &Connection, time| connection.busy_timeout(time).map_err(|error| store_error(&error));
+        busy(&database.connection, MOMENT)?;
         let written = database.connection.pragma_update(None, "synchronous", level).and_then(|()| {
             let transaction = database.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             for Ended { endpoint, epoch, .. } in &part.ended {
@@ -35,6 +39,7 @@ impl Committer {
             transaction.commit()?;
             Ok(untimed)
         });
+        busy(&database.connection, PATIENCE)?;
         match written {
             Ok(untimed) => {
                 progress.untimed.fetch_add(untimed, Ordering::Relaxed);
@@ -75,9 +80,11 @@ fn write(transaction: &Transaction<'_>, row: &LifeRows, rows: &mut Rows, keep: u
     }
     // Old cells are deleted rarely, and not of all endpoints at once.
     let newest = row.cells.last().and_then(|(_, cells)| cells.last()).map_or(0, |(tick, _)| tick.0);
-    let until = newest.saturating_sub(keep);
+    // The clock may have been ahead for a moment: what the ring has stays.
+    let until = newest.saturating_sub(keep).min(row.oldest.0);
     let kept = &mut rows.kept[row.life];
-    let stagger = (row.life as u64).wrapping_mul(37) % (keep / 4).max(1);
+    // By chance, so that a server that is restarted often deletes them, too.
+    let stagger = rows.seed.wrapping_add(row.life as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) % (keep / 4).max(1);
     if *kept == 0 {
         *kept = until.saturating_sub(stagger).max(1);
     }

@@ -9,17 +9,24 @@ use rusqlite::{Connection, OptionalExtension};
 use crate::cell::writer::{Replica, Writer};
 use crate::shared::Told;
 use crate::time::Tick;
+use crate::time::clock::SteadyClock;
 
 /// The rows of the ring's lives, as the commit thread remembers them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Rows {
     /// The id of each life's row, by the number of the life.
     pub ids: Vec<Option<i64>>,
     /// The cells of each life before this tick are deleted.
     pub kept: Vec<u64>,
+    /// Another number in each process.
+    pub seed: u64,
 }
 
 impl Rows {
+    pub fn new() -> Self {
+        Self { ids: Vec::new(), kept: Vec::new(), seed: SteadyClock.nanos(true) }
+    }
+
     /// Forgets the row of a life, because it is deleted or made anew.
     pub fn forget(&mut self, life: usize) {
         if let Some(id) = self.ids.get_mut(life) {
@@ -35,22 +42,32 @@ pub const KEEP: Duration = Duration::from_secs(60 * 60);
 /// same ledger. So the copy begins a ledger of its own, and the hits of the former ledger become counted hits. The next recovery takes
 /// back those that the ring does not show.
 pub fn own(connection: &mut Connection, origin: [u8; 16]) -> rusqlite::Result<()> {
-    let found = connection.query_row("SELECT origin, ledger FROM meta", [], |row| Ok((row.get(0)?, row.get(1)?)));
-    let (known, ledger): (Option<[u8; 16]>, [u8; 16]) = found?;
+    let known: Option<[u8; 16]> = connection.query_row("SELECT origin FROM meta", [], |row| row.get(0))?;
     if known == Some(origin) {
         return Ok(());
     }
     let transaction = connection.transaction()?;
     if known.is_some() {
-        let former = writer_id(&transaction, Replica::from_bytes(ledger))?;
-        transaction.execute("UPDATE cell SET writer = ?1 WHERE writer = 0", [former])?;
-        transaction.execute("UPDATE endpoint SET counted = counted + committed, committed = 0", [])?;
-        // No ring has this replica, so the recovery compares the ring with the database.
-        let meta = "UPDATE meta SET ledger = ?1, writer = zeroblob(16)";
-        transaction.execute(meta, [Replica::new().to_bytes()])?;
+        begin_ledger(&transaction)?;
     }
     transaction.execute("UPDATE meta SET origin = ?1", [origin])?;
     transaction.commit()
+}
+
+/// Begins another ledger. The hits of the former one become counted hits of its replica.
+pub fn begin_ledger(connection: &Connection) -> rusqlite::Result<()> {
+    let ledger = connection.query_row("SELECT ledger FROM meta", [], |row| row.get(0))?;
+    let former = writer_id(connection, Replica::from_bytes(ledger))?;
+    // A restored ring may have told some of these cells before.
+    connection.execute(
+        "INSERT INTO cell SELECT endpoint, ?1, generation, level, start, count FROM cell WHERE writer = 0
+         ON CONFLICT DO UPDATE SET count = max(count, excluded.count)",
+        [former],
+    )?;
+    connection.execute("DELETE FROM cell WHERE writer = 0", [])?;
+    connection.execute("UPDATE endpoint SET counted = counted + committed, committed = 0", [])?;
+    // No ring has this replica, so the recovery compares the ring with the database.
+    connection.execute("UPDATE meta SET ledger = ?1, writer = zeroblob(16)", [Replica::new().to_bytes()]).map(drop)
 }
 
 /// The replica of the ring at its last recovery.

@@ -153,7 +153,7 @@ impl Ledger {
     /// All hits of `endpoint`, those of the batch included.
     pub fn total(&self, ring: &SharedRegistry, endpoint: &str) -> u64 {
         let shown = ring.total_ever(endpoint);
-        self.pending.get(endpoint).map_or(shown, |pending| {
+        self.pending.get(endpoint).filter(|pending| self.shared.is_alive(pending.row.entry)).map_or(shown, |pending| {
             shown.saturating_sub(self.shared.total(pending.row.entry)).saturating_add(pending.total)
         })
     }
@@ -161,6 +161,10 @@ impl Ledger {
     /// Writes what the batch adds.
     pub fn write(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         for (endpoint, Pending { row, cells, total }) in &self.pending {
+            // Another process has removed the endpoint since, with these hits.
+            if !self.shared.is_alive(row.entry) {
+                continue;
+            }
             let id = match row.id {
                 Some(id) => id,
                 None => endpoints::enter(connection, endpoint, self.shared.epoch(row.entry))?,
@@ -179,8 +183,10 @@ impl Ledger {
             row.id = Some(id);
             // Now and then, so that a name that is hit for years has no more rows than it needs.
             let newest = cells.last_key_value().map_or(0, |(tick, _)| tick.0);
-            let kept = newest.saturating_sub(self.keep);
+            let mut kept = newest.saturating_sub(self.keep);
             if kept > row.kept.saturating_add(self.keep) {
+                // The clock may have been ahead for a moment: what the ring has stays.
+                kept = kept.min(self.shared.oldest(row.entry).map_or(kept, |oldest| oldest.0));
                 let mut old = connection.prepare_cached(
                     "DELETE FROM cell WHERE endpoint = ?1 AND writer = 0 AND level = 0 AND start < ?2",
                 )?;
@@ -236,6 +242,18 @@ impl Ledger {
         }
     }
 
+    /// Forgets what the batch adds to a life of `endpoint` that is not of `epoch`: another process has ended it.
+    pub fn keep_epoch(&mut self, endpoint: &str, epoch: u64) {
+        if self.pending.get(endpoint).is_some_and(|pending| self.shared.epoch(pending.row.entry) != epoch) {
+            self.remove(endpoint);
+        }
+    }
+
+    /// Whether the file has hits of the ledger among its own.
+    pub fn is_frozen(&self) -> bool {
+        self.shared.is_frozen()
+    }
+
     /// The number of the life of `endpoint`.
     pub fn life(&self, endpoint: &str) -> Option<usize> {
         self.shared.living(endpoint).map(|(life, _)| life)
@@ -276,6 +294,7 @@ impl Ledger {
             self.shared.raise(entry, Tick(row.get::<_, i64>(0)? as u64), row.get::<_, i64>(1)? as u64);
         }
         self.shared.raise_total(entry, found.committed);
+        self.shared.restore_total(entry, found.counted);
         Ok(Ok(self.keep_row(endpoint, Some(found.id), entry)))
     }
 

@@ -38,7 +38,7 @@ use crate::time::clock::SteadyClock;
 /// How long another process may hold the lock of a writer, as the shell `sqlite3` does within a transaction.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a reader waits, on a thread that answers requests.
-const MOMENT: Duration = Duration::from_millis(20);
+pub const MOMENT: Duration = Duration::from_millis(20);
 /// How long damage is looked for when a database is opened.
 const LOOK: Duration = Duration::from_millis(500);
 /// How many instructions of SQLite pass between two looks at the clock.
@@ -51,6 +51,8 @@ const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 pub struct Database {
     pub connection: Connection,
     path: PathBuf,
+    /// Which file it is.
+    origin: [u8; 16],
 }
 
 /// Why a database cannot be used. One that is refused is as it was.
@@ -153,8 +155,16 @@ impl Database {
         }
         connection.pragma_update(None, "synchronous", "FULL").map_err(error_of(path))?;
         schema::migrate(&mut connection, STEPS).map_err(error_of(path))?;
-        flushed::own(&mut connection, origin).map_err(error_of(path))?;
-        Ok(Self { connection, path: path.into() })
+        Ok(Self { connection, path: path.into(), origin })
+    }
+
+    /// Begins a ledger of its own if it is a copy. Only once the start has accepted the ring: the log of a refused start would not fit the
+    /// file that somebody puts in its place.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn own(&mut self) -> Result<(), OpenError> {
+        flushed::own(&mut self.connection, self.origin).map_err(error_of(&self.path))
     }
 
     /// From now on its log goes into the file when it is closed. Until then nothing is written into a file that a start refuses after all.

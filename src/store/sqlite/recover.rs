@@ -5,19 +5,21 @@
 //! | adopt the ring | the ring file is another one than before and has epochs of its own; the rows take them over |
 //! | end removals | the server was killed during a removal |
 //! | delete rows of removed names | another process removed the names while no server ran |
-//! | take back lost hits | the ring was renewed (after a boot, or in a copy) or is new, so the database may have more hits |
-//! | show the ledger | the server was killed between a commit and the ring |
+//! | end lives of earlier epochs | the ring is an older one, without the removal that the rows know of |
+//! | take back lost cells | the ring was renewed (after a boot, or in a copy) or is new, so the database may have more hits |
+//! | show the rows: the ledger, and totals that the ring lost | the server was killed between a commit and the ring, or the ring is an older one |
 //! | begin the endpoints of rows and resources | the same |
 //! | remove strays | the server was killed before it committed a resource: its endpoint has an id of ours, no hits, and no row |
 //!
 //! # What a ring can lose
 //! The kernel owns the pages of the ring, so a killed server loses nothing. A machine that fails loses the pages that were not written
-//! back, and a file can be deleted. In both cases the ring counts under another replica than `meta.writer` names. Then:
+//! back, and a file can be deleted or be put back from a backup. So a start compares every total: `endpoint.counted` is how many hits of
+//! the name were ever seen in any ring. The hits that the ring lacks are shown in the life of the ledger (`restored`), so that the ring's
+//! own total and these are `counted` again. That is right for every ring that is put in the place, and doing it twice changes nothing. If
+//! another process records before the server starts, as many of its hits may stand in for lost ones; the value is never too high.
 //!
-//! * the flushed cells inside the window are merged, each under the replica that counted it, so that merging them twice changes nothing;
-//! * the hits that the ring's totals lack become hits of the ledger, in the transaction that sets `meta.writer`. So each hit is taken back
-//!   once, and the ring shows it from then on. If another process records during the recovery, its new hits may stand in for as many lost
-//!   ones; the value is never too high.
+//! If the ring counts under another replica than `meta.writer` names, cells may be missing, too. The flushed cells inside the window are
+//! merged, each under the replica that counted it. Merging them twice changes nothing.
 //!
 //! A start that is killed during any step leaves the step to the next start.
 //!
@@ -28,14 +30,14 @@ use std::collections::HashSet;
 use rusqlite::Connection;
 
 use super::commit::Committer;
-use super::endpoints::{self, Found};
+use super::endpoints;
 use super::open::OpenError;
 use super::{flushed, resources};
-use crate::shared::Told;
+use crate::shared::{SharedRegistry, Told};
 use crate::store::{Base, StoreError};
 
 /// How many cells one merge takes back.
-const CELLS: usize = 200_000;
+const CELLS: usize = 4_000_000;
 
 /// What a start found left to do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,9 +50,11 @@ pub struct Recovered {
     pub begun: usize,
     /// Endpoints that it removed, as the making of their resources was not committed.
     pub uncommitted: usize,
-    /// Hits that the ring had lost.
+    /// Hits that the ring's totals had lost.
     pub lost: u64,
-    /// Resources and endpoints of the database that the ring has no room for.
+    /// Names whose hits the ring has no room for. Their values would be wrong.
+    pub unshown: usize,
+    /// Resources that the ring has no room for.
     pub without_room: usize,
 }
 
@@ -69,6 +73,7 @@ impl Committer {
         self.adopt()?;
         self.end_removals(&mut recovered)?;
         self.remove_dead_rows(&mut recovered)?;
+        self.align_epochs()?;
         self.take_back(&mut recovered)?;
         self.show_rows(&mut recovered)?;
         self.begin_resources(&mut recovered, endpoint_of, is_made)?;
@@ -141,47 +146,46 @@ impl Committer {
         })
     }
 
-    /// Takes back what the ring lost.
+    /// Ends lives in the ring that are of an earlier epoch than their rows. The ring is an older one: a removal is missing in it.
+    fn align_epochs(&mut self) -> Result<(), OpenError> {
+        let mut later = Vec::new();
+        let each = endpoints::each(&self.database.connection, |name, found| {
+            later.extend((found.epoch > self.ledger.epoch_of(name)).then(|| (name.to_owned(), found.epoch)));
+            Ok::<_, rusqlite::Error>(())
+        });
+        each.map_err(|error| self.database.error(error))?;
+        // A name without room is found again when its row is shown.
+        later.iter().for_each(|(name, epoch)| _ = self.ledger.begin_epoch(name, *epoch));
+        Ok(())
+    }
+
+    /// Takes back the cells that the ring lost, if it may have lost some.
     fn take_back(&mut self, recovered: &mut Recovered) -> Result<(), OpenError> {
-        let replica = self.ring.replica();
-        let former = self.database.writer()?;
-        if former == Some(replica) {
+        let is_same = |former, ring: &SharedRegistry| former == Some(ring.replica());
+        if is_same(self.database.writer()?, &self.ring) {
             return Ok(());
         }
-        if former.is_some() {
-            self.take_back_cells(recovered)?;
-            // So that the totals which are read below are not lost again.
-            self.ring.sync().map_err(|error| OpenError::Ring { why: error.to_string() })?;
+        if self.ledger.is_frozen() {
+            self.change(|connection, _| flushed::begin_ledger(connection))?;
         }
-        let mut lost = 0;
-        self.change(|connection, ledger| {
-            let mut all = Vec::new();
-            endpoints::each(connection, |name, Found { id, counted, .. }| {
-                let has = ledger.counted(name);
-                all.extend(counted.checked_sub(has).filter(|&missing| missing > 0).map(|missing| (id, has, missing)));
-                Ok::<_, rusqlite::Error>(())
-            })?;
-            let mut back =
-                connection.prepare("UPDATE endpoint SET counted = ?2, committed = committed + ?3 WHERE id = ?1")?;
-            for (id, has, missing) in all {
-                back.execute((id, has as i64, missing as i64))?;
-                lost += missing;
-            }
-            flushed::set_writer(connection, replica)
-        })?;
-        recovered.lost = lost;
-        Ok(())
+        if self.database.writer()?.is_some() {
+            self.take_back_cells(recovered)?;
+        }
+        let replica = self.ring.replica();
+        self.change(|connection, _| flushed::set_writer(connection, replica))?;
+        self.attach()
     }
 
     fn take_back_cells(&mut self, recovered: &mut Recovered) -> Result<(), OpenError> {
         let database = &self.database;
         let mut told: Vec<Told> = Vec::new();
-        let mut cells = 0;
+        let (mut cells, mut without_cells) = (0, 0);
         let mut give = |told: &mut Vec<Told>| {
             let back = std::mem::take(told);
-            let without = self.ring.take_back(&back).map_err(|error| OpenError::Ring { why: error.to_string() })?;
-            recovered.without_room += without;
-            Ok::<_, OpenError>(())
+            self.ring
+                .take_back(&back)
+                .map(|without| without_cells += without)
+                .map_err(|error| OpenError::Ring { why: error.to_string() })
         };
         let failed = |error| database.error(error);
         let mut error = Ok(());
@@ -196,36 +200,41 @@ impl Committer {
         })
         .map_err(failed)?;
         error?;
-        give(&mut told)
+        give(&mut told)?;
+        recovered.unshown = without_cells;
+        Ok(())
     }
 
     /// Shows what the database has, and begins the endpoints of rows that the ring has not.
     fn show_rows(&mut self, recovered: &mut Recovered) -> Result<(), OpenError> {
         let Self { database, ring, ledger, bases, .. } = self;
-        let mut rows = Vec::new();
+        let (mut rows, mut unshown) = (Vec::new(), 0);
         let each = endpoints::each(&database.connection, |name, found| {
             rows.push((name.to_owned(), found));
             Ok::<_, rusqlite::Error>(())
         });
         each.map_err(|error| database.error(error))?;
         for (name, found) in rows {
-            let shown = if found.committed > 0 {
+            let missing = found.counted.saturating_sub(ledger.counted(&name));
+            let shown = if found.committed > 0 || missing > 0 {
                 ledger.show_row(&database.connection, &name, found).map_err(|error| database.error(error))?
             } else {
                 let begun = ledger.begin_epoch(&name, found.epoch);
                 begun.and_then(|()| ring.counter(&name).map(drop).map_err(|_| StoreError::NoRoom))
             };
             match shown {
-                Ok(()) => {}
+                Ok(()) => recovered.lost += missing,
                 Err(StoreError::RingLocked) => {
                     return Err(OpenError::Ring { why: StoreError::RingLocked.to_string() });
                 }
-                Err(_) => recovered.without_room += 1,
+                Err(_) => unshown += 1,
             }
             if found.base != 0 {
                 bases.set(&name, Base { epoch: ring.epoch(&name), base: found.base });
             }
         }
+        // The same names, if their cells have no room either.
+        recovered.unshown = recovered.unshown.max(unshown);
         Ok(())
     }
 

@@ -252,12 +252,15 @@ fn work(
     state: &State,
 ) {
     let (mut waiting, mut left) = (Vec::new(), 2);
+    // A sync has failed: frames of the log may not be on the disk, and a later sync would not bring them there.
+    let mut is_unsynced = false;
     while left > 0 || !waiting.is_empty() {
         if waiting.is_empty() {
             match next(&orders, &parts) {
                 Next::Order(first) => waiting.push(first),
                 Next::Part((part, told)) => {
-                    let written = committer.flush(&part);
+                    let written = settle(committer, &mut is_unsynced).and_then(|()| committer.flush(&part));
+                    is_unsynced |= matches!(written, Err(StoreError::Full | StoreError::Disk { .. }));
                     *state.failure.lock() = written.clone().err();
                     let _ = told.send(written);
                 }
@@ -269,11 +272,8 @@ fn work(
             continue;
         }
         waiting.extend(orders.try_iter().take(BATCH.saturating_sub(waiting.len())));
-        // A disk that refused the last batch is asked first: a batch that is refused may take places of the ring.
-        if matches!(*state.failure.lock(), Some(StoreError::Full | StoreError::Disk { .. }))
-            && let Err(error) = committer.settle()
-        {
-            let error = store_error(&error);
+        // Before the batch: a batch that is refused may take places of the ring.
+        if let Err(error) = settle(committer, &mut is_unsynced) {
             refuse(committer, std::mem::take(&mut waiting), &error);
             continue;
         }
@@ -301,9 +301,19 @@ fn work(
                 (error, batch)
             }
         };
+        is_unsynced |= matches!(error, StoreError::Full | StoreError::Disk { .. });
         *state.failure.lock() = Some(error.clone());
         refuse(committer, batch, &error);
     }
+}
+
+/// Brings the log to the disk, if a sync has failed since it was there.
+fn settle(committer: &mut Committer, is_unsynced: &mut bool) -> Result<(), StoreError> {
+    if *is_unsynced {
+        committer.settle().map_err(|error| store_error(&error))?;
+        *is_unsynced = false;
+    }
+    Ok(())
 }
 
 /// Refuses orders, but for those that were done before: they are answered as the first time.

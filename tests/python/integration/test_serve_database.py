@@ -23,9 +23,9 @@ def files(folder):
     return {path.name: path.read_bytes() for path in found if path.name != "hitring.db-wal" or path.stat().st_size}
 
 
-def complaint(folder):
+def complaint(folder, *options):
     """Start a server that cannot start, and return its only line."""
-    command = [PROGRAM, "serve", "--listen", "127.0.0.1:0", "--data", folder, "--max-endpoints", "16"]
+    command = [PROGRAM, "serve", "--listen", "127.0.0.1:0", "--data", folder, "--max-endpoints", "16", *options]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30)
     assert (done.returncode, done.stdout) == (1, ""), done
     assert done.stderr.count("\n") == 1 and done.stderr.startswith("hitring"), done.stderr
@@ -276,6 +276,31 @@ def test_a_ring_that_is_missing_is_not_made_silently(tmp_path, data):
     assert counted(tmp_path, "--new-ring") == [1]
     assert "had lost 1 hits" in (tmp_path / "server.log").read_text()
     assert counted(tmp_path) == [1]
+
+
+def test_a_copied_database_without_its_ring_is_left_as_it_is(tmp_path, data):
+    folder = tmp_path / "copy"
+    folder.mkdir()
+    with serving(tmp_path) as server:
+        # Its log goes into the file.
+        assert server.stop() == 0
+    shutil.copy(data / "hitring.db", folder)
+    assert "hits.ring is missing" in refused(folder)
+
+
+def test_a_ring_too_small_for_what_it_lost_is_refused(tmp_path):
+    with serving(tmp_path, "--max-endpoints", "16") as server:
+        for page in range(12):
+            server.post(f"/visits/{page}")
+        assert server.stop() == 0
+    data = tmp_path / "data"
+    (data / "hits.ring").unlink()
+    assert "has no room for 8 names" in complaint(data, "--new-ring")
+    larger = tmp_path / "larger.ring"
+    subprocess.run([PROGRAM, "compact", data / "hits.ring", larger, "--max-endpoints", "24"], check=True, timeout=30)
+    larger.rename(data / "hits.ring")
+    with serving(tmp_path) as server:
+        assert [server.get(f"/visits/{page}")["visits"] for page in range(12)] == [1] * 12
 
 
 def test_a_larger_ring_is_the_same_ring(tmp_path, data):
