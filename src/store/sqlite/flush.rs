@@ -147,7 +147,7 @@ impl Progress {
     /// For how long the running pass has run, and how many endpoints it has flushed.
     pub fn pass(&self) -> Option<(Duration, u64)> {
         let begun = self.begun.load(Ordering::Relaxed);
-        let since = Duration::from_nanos(SteadyClock.nanos(true).saturating_sub(begun));
+        let since = Duration::from_nanos(SteadyClock.nanos(false).saturating_sub(begun));
         (begun != 0).then(|| (since, self.lives.load(Ordering::Relaxed)))
     }
 }
@@ -220,7 +220,7 @@ impl Flusher {
             return Ok(());
         }
         progress.lives.store(0, Ordering::Relaxed);
-        progress.begun.store(SteadyClock.nanos(true), Ordering::Relaxed);
+        progress.begun.store(SteadyClock.nanos(false), Ordering::Relaxed);
         let now = progress.shared.now().0;
         let oldest = Tick((now + 1).saturating_sub(*slots));
         marks.resize(marks.len().max(progress.shared.lives()), Mark::default());
@@ -265,7 +265,7 @@ impl Flusher {
         let will_be_untimed = if result.is_ok() { 0 } else { will_be_untimed };
         progress.will_be_untimed.store(will_be_untimed, Ordering::Relaxed);
         let begun = progress.begun.swap(0, Ordering::Relaxed);
-        progress.took.store(SteadyClock.nanos(true).saturating_sub(begun), Ordering::Relaxed);
+        progress.took.store(SteadyClock.nanos(false).saturating_sub(begun), Ordering::Relaxed);
         result
     }
 }
