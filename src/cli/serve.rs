@@ -109,6 +109,12 @@ fn said(says: Says) {
                 "hitring: hits.ring was full of removed names; {after} of its places are taken now, {before} were"
             );
         }
+        Says::NotCompacted(why) => {
+            eprintln!(
+                "hitring: hits.ring is full of removed names, and could not be compacted: {}",
+                shown(why.as_bytes())
+            );
+        }
         Says::GaveBack(hits) => {
             eprintln!("hitring: hits.ring had lost {hits} hits, which were restored from hitring.db");
         }

@@ -157,6 +157,8 @@ pub enum Says {
         /// How many are.
         after: u64,
     },
+    /// The ring is full of removed names, and could not be made anew.
+    NotCompacted(String),
     /// The ring had lost so many hits, which the database has given back.
     GaveBack(u64),
     /// A flush has run for so long, and has flushed so many endpoints.

@@ -50,7 +50,13 @@ pub fn open(settings: &Settings, data: &DataDirectory, says: fn(Says)) -> Result
     if committer.ring().is_wasteful() {
         let before = committer.ring().room();
         let database = committer.into_database();
-        let is_done = step("compacting hits.ring", says, || tidy(&data.ring(), true)).map_err(ServerError::Ring)?;
+        let known = database.ring().map_err(ServerError::Database)?;
+        let tidied = step("compacting hits.ring", says, || tidy(&data.ring(), true));
+        // It is as it was then, and serves.
+        let is_done = tidied.unwrap_or_else(|error| {
+            says(Says::NotCompacted(error.to_string()));
+            false
+        });
         let lost = recovered.lost;
         (committer, recovered) = complete(database, self::ring(settings, data, known)?)?;
         recovered.lost += lost;

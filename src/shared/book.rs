@@ -107,6 +107,14 @@ impl<'a> Book<'a> {
         })
     }
 
+    /// The lives of former ledgers that belong to `life` and whose ticks have left the window: their totals can be added to that of
+    /// `life`. The latest ledger goes on.
+    pub fn former_ledgers(self, life: Life<'a>, expired: Tick) -> Vec<usize> {
+        let ledgers = self.merged(life).filter(|other| other.total() > 0).skip(1);
+        let is_over = |other: &Life<'a>| self.row(*other).all(|cell| cell.tick < expired);
+        ledgers.filter(is_over).map(Life::index).collect()
+    }
+
     /// All hits that were ever counted in `life`, or decided on for it by a ledger.
     pub fn total(self, life: Life<'a>) -> u64 {
         if life.merged().load(Ordering::Relaxed) == 0 {

@@ -7,7 +7,6 @@
 //! Tests: `tests/store`.
 
 use super::changed::Now;
-use super::format::layout::LANES;
 use super::format::lives::Life;
 use super::ledger::{LedgerEntry, SharedLedger};
 use crate::cell::writer::Writer;
@@ -96,17 +95,20 @@ impl SharedLedger {
         hits.fold(life.total(), u64::saturating_add)
     }
 
-    /// Raises the hits that are not the ledger's to `counted`, as the database has seen as many.
+    /// Raises the hits that are not the ledger's to `counted`, because the database has seen as many. Other processes may record meanwhile.
     pub(crate) fn restore_total(&self, entry: LedgerEntry, counted: u64) {
         let (Some(own), Some(ledger)) = (self.life(entry.own), self.life(entry.ledger)) else { return };
-        // A former ledger of a copied database: its hits are among `counted`. Its life is free once it has no total.
-        let others = self.core.book().merged(own).filter(|other| other.writer() != Some(self.writer));
-        if counted >= self.counted_in(own) {
-            others.for_each(|other| (0..LANES).for_each(|lane| other.lane(lane).store(0, Ordering::Release)));
-        }
-        let restored = ledger.lane(RESTORED).load(Ordering::Acquire);
-        let without = self.counted_in(own).saturating_sub(restored);
-        ledger.lane(RESTORED).fetch_max(counted.saturating_sub(without), Ordering::Release);
+        let restored = ledger.lane(RESTORED);
+        let without = self.counted_in(own).saturating_sub(restored.load(Ordering::Acquire));
+        restored.fetch_max(counted.saturating_sub(without), Ordering::AcqRel);
+    }
+
+    /// Whether another ledger has shown hits of `endpoint` here since this one did: another database was beside the file.
+    pub(crate) fn is_superseded(&self, endpoint: &str) -> bool {
+        let Some(own) = self.core.alive(endpoint) else { return false };
+        // The latest comes first.
+        let latest = self.core.book().merged(own).find(|other| other.total() > 0);
+        latest.is_some_and(|latest| latest.writer() != Some(self.writer))
     }
 
     /// Whether the slots of the file's own lives have cells of the ledger, as after a restore from a snapshot.

@@ -444,6 +444,15 @@ impl SharedRegistry {
     /// [`SharedError::ReadOnly`]. Nothing was changed then. Only the error "it is restored, but its folder cannot be brought to
     /// the disk" comes after the change: the registry counts in the new file, and a machine that fails now may have the old one.
     pub fn restore(&self, snapshot: &RegistrySnapshot) -> Result<(), SharedError> {
+        self.restore_if(snapshot, |_| true)
+    }
+
+    /// The same, if the file `is_right` once nobody else has it: else [`SharedError::InUse`].
+    pub(super) fn restore_if(
+        &self,
+        snapshot: &RegistrySnapshot,
+        is_right: impl Fn(&Core) -> bool,
+    ) -> Result<(), SharedError> {
         let core = self.core();
         core.check_writable()?;
         let given = core.file.path();
@@ -455,7 +464,12 @@ impl SharedRegistry {
         file::sweep(path);
         let draft = rewrite::restored(path, &core.file, core.book(), snapshot)?;
         let (new, header) = draft.open(path, core.file.catches())?;
-        let alone = core.file.alone().map_err(failed)?.filter(|_| core.file.is_current()).ok_or_else(in_use)?;
+        let alone = core
+            .file
+            .alone()
+            .map_err(failed)?
+            .filter(|_| core.file.is_current() && is_right(core))
+            .ok_or_else(in_use)?;
         core.set_moving(true);
         let replaced = draft.replace(path, core.book());
         if replaced.is_err() {

@@ -187,6 +187,7 @@ fn is_tidy(book: Book<'_>) -> bool {
     let expired = ring_before(newest(book), &book.header.layout.geometry);
     let mut left = 0;
     for life in going_on(book) {
+        left += if life.is_merged() || !life.is_alive() { 0 } else { book.former_ledgers(life, expired).len() };
         let is_over = |life: Life<'_>| life.total() == 0 && book.row(life).all(|cell| cell.tick < expired);
         let is_left = if life.is_merged() { is_over(life) } else { !life.is_alive() };
         left += usize::from(is_left);

@@ -309,7 +309,13 @@ pub fn copy(
         to.sections.visitors.copy(new, from.sections.visitors, life, parts, last_part);
         // Each is linked before those that were: begin with the last.
         let others: Vec<Life<'_>> = from.merged(life).collect();
+        let former = from.former_ledgers(life, expired);
         for other in others.into_iter().rev() {
+            if former.contains(&other.index()) {
+                new.lane(0).fetch_add(other.total(), Ordering::Relaxed);
+                left_behind = left_behind.saturating_sub(other.total());
+                continue;
+            }
             let Some(writer) = other.writer() else { continue };
             // Hits that have left the window leave their place to others, unless a ledger counts them all.
             let total = other.total();

@@ -2,13 +2,15 @@
 
 use std::fs;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hitring::SharedRegistry;
-use hitring::store::{Answer, StoreError};
+use hitring::store::sqlite::thread::QUEUE;
+use hitring::store::{Answer, Store, StoreError};
 
 use super::flushes::Server;
-use super::{Folder, START, at, counted, delete, done, endpoint, hit, recovered, set, value, waiting};
+use super::{Folder, START, at, counted, delete, done, end, endpoint, hit, recovered, sent, set, value, waiting};
 
 impl Folder {
     /// Copies the ring or the database to another name, and gives a copy that name.
@@ -272,17 +274,109 @@ fn servers_that_run_for_minutes_delete_old_cells() {
     assert!(now as i64 - oldest < 4 * 3_600, "{} s", now as i64 - oldest);
 }
 
+/// How the last commit was brought to the disk.
+fn level(server: &Server) -> i64 {
+    let level = server.committer.database.connection.pragma_query_value(None, "synchronous", |row| row.get(0));
+    level.expect("a number")
+}
+
+const NORMAL: i64 = 1;
+const FULL: i64 = 2;
+
 #[test]
-fn the_last_part_of_a_pass_is_synced() {
+fn a_pass_ends_with_a_sync() {
     let folder = Folder::new();
     let ring = SharedRegistry::builder().window(Duration::from_secs(5_000)).max_endpoints(4).clock(folder.1.clone());
     let ring = Arc::new(ring.create(folder.0.join("hits.ring")).expect("it can be made"));
     let mut server = Server::start(&folder, &ring);
+    record(&ring, "a", 1);
+    record(&ring, "unchanged", 1);
+    server.pass(true);
     for second in 0..4_500 {
         folder.1.set(at(START + second));
         record(&ring, "a", 1);
     }
+    for _ in 0..2 {
+        server.committer.database.connection.pragma_update(None, "synchronous", "NORMAL").expect("it is known");
+        record(&ring, "a", 1);
+        // The only part is full before the life comes that has not changed.
+        server.pass(true);
+        assert_eq!((server.unflushed(), level(&server)), (0, FULL));
+    }
+}
+
+#[test]
+fn a_pass_syncs_writes_with_a_key() {
+    let folder = Folder::new();
+    let ring = folder.ring(40);
+    let mut server = Server::start(&folder, &ring);
+    for _ in 0..2 {
+        let (mut keyed, _told) = waiting(hit("a", 1), None);
+        keyed.order.is_disk = false;
+        assert!(server.committer.run(vec![keyed]).is_ok());
+        assert_eq!(level(&server), NORMAL);
+        server.pass(false);
+        assert_eq!(level(&server), FULL);
+        // Nothing is left to sync.
+        assert_eq!(server.pass_beside(false, |_| panic!("there is a part")), Ok(()));
+    }
+}
+
+#[test]
+fn orders_that_never_cease_hold_up_no_flush() {
+    let folder = Folder::new();
+    let ring = folder.ring(40);
+    let store = folder.store(&ring, QUEUE);
+    let has_ended = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for client in 0..4 {
+            let (store, has_ended) = (&store, &has_ended);
+            scope.spawn(move || {
+                // A batch has one of them.
+                while !has_ended.load(Ordering::Relaxed) {
+                    assert_eq!(end(&sent(store, set("a", client))), Ok(200));
+                }
+            });
+        }
+        std::thread::sleep(Duration::from_millis(100));
+        record(&ring, "b", 5);
+        let begun = std::time::Instant::now();
+        while store.unflushed() > 0 && begun.elapsed() < Duration::from_secs(10) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        has_ended.store(true, Ordering::Relaxed);
+        assert_eq!(store.unflushed(), 0);
+    });
+}
+
+#[test]
+fn a_database_that_is_put_back_after_another_one_counts_once() {
+    let folder = Folder::new();
+    let ring = folder.ring(40);
+    let mut server = Server::start(&folder, &ring);
+    record(&ring, "a", 6);
+    done(&mut server.committer, hit("a", 10), None).expect("it counts");
     server.pass(true);
-    let level = server.committer.database.connection.pragma_query_value(None, "synchronous", |row| row.get(0));
-    assert_eq!((server.unflushed(), level), (0, Ok(2)), "1 is NORMAL, 2 is FULL");
+    drop((server, ring));
+    folder.rename("hitring.db", "former.db");
+    let ring = folder.ring(40);
+    let mut server = Server::start(&folder, &ring);
+    server.pass(true);
+    assert_eq!(done(&mut server.committer, hit("a", 1), None), Ok(("17".to_owned(), false)));
+    server.pass(true);
+    drop((server, ring));
+    for compacted in [false, true] {
+        if compacted {
+            // What former ledgers counted becomes the endpoint's own.
+            folder.1.set(at(START + 1_000));
+            let (from, to) = (folder.0.join("hits.ring"), folder.0.join("compact.ring"));
+            hitring::shared::compact(&from, &to, hitring::shared::Wanted::default()).expect("it is closed");
+            folder.rename("compact.ring", "hits.ring");
+        }
+        folder.rename("hitring.db", "other.db");
+        folder.rename("former.db", "hitring.db");
+        assert_eq!([restarted(&folder), restarted(&folder)], [17, 17], "compacted: {compacted}");
+        folder.rename("hitring.db", "former.db");
+        folder.rename("other.db", "hitring.db");
+    }
 }

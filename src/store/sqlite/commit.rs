@@ -39,7 +39,7 @@ use crate::cell::writer::Writer;
 use crate::error::{EndpointError, SharedError};
 use crate::shared::{SharedLedger, SharedRegistry};
 use crate::store::{Act, Answer, Answered, Base, Done, Effect, Order, StoreError};
-use crate::sync::Mutex;
+use crate::sync::{Mutex, Ordering};
 
 /// An order that waits, and who waits for it.
 pub struct Waiting {
@@ -238,7 +238,7 @@ impl Committer {
         let is_disk = batch.iter().any(|Waiting { order, .. }| order.is_disk);
         let level = if is_disk { "FULL" } else { "NORMAL" };
         self.database.connection.pragma_update(None, "synchronous", level).map_err(undone)?;
-        let Self { database, ring, ledger, keys, ended, under_way, bases, .. } = self;
+        let Self { database, ring, ledger, keys, ended, under_way, bases, progress, .. } = self;
         let behavior = TransactionBehavior::Immediate;
         let transaction = database.connection.transaction_with_behavior(behavior).map_err(undone)?;
         ledger.begin();
@@ -263,6 +263,7 @@ impl Committer {
             let is_undone = matches!(error.sqlite_error_code(), Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy));
             if is_undone { Failure::Undone(why) } else { Failure::Unsettled(why) }
         })?;
+        progress.unsynced.store(u32::from(!is_disk), Ordering::Release);
         ended.clear();
         Ok(plans)
     }

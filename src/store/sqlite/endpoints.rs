@@ -73,6 +73,12 @@ pub fn count(connection: &Connection, id: i64, counted: u64) -> rusqlite::Result
     count.execute((id, counted as i64)).map(drop)
 }
 
+/// Raises the hits of the ledger of a row.
+pub fn commit(connection: &Connection, id: i64, committed: u64) -> rusqlite::Result<()> {
+    let mut commit = connection.prepare_cached("UPDATE endpoint SET committed = max(committed, ?2) WHERE id = ?1")?;
+    commit.execute((id, committed as i64)).map(drop)
+}
+
 /// Sets the difference between the value and the hits of a row.
 pub fn set(connection: &Connection, id: i64, base: i64) -> rusqlite::Result<()> {
     let mut set = connection.prepare_cached("UPDATE endpoint SET base = ?2 WHERE id = ?1")?;

@@ -13,7 +13,7 @@
 //! All numbers are absolute, and a write only raises them. So writing a part twice changes nothing, and a part that is lost with the
 //! process is written by the next start. The commit thread skips a life that has ended since the flusher read it.
 //!
-//! The last part of a pass is synced to the disk, which also syncs the parts before it.
+//! The last part of a pass is synced to the disk, which also syncs the parts before it, and the writes with a key since the last sync.
 //!
 //! # A full disk
 //! A part that fails ends the pass, and the next pass begins after the usual pause. Hits wait in the ring. If the ring reuses the slot of
@@ -32,7 +32,7 @@ use super::endpoints;
 use crate::cell::writer::Writer;
 use crate::shared::{LifeCells, SharedLedger, SharedRegistry};
 use crate::store::StoreError;
-use crate::sync::{AtomicU64, Mutex, Ordering};
+use crate::sync::{AtomicU32, AtomicU64, Mutex, Ordering};
 use crate::time::Tick;
 use crate::time::clock::SteadyClock;
 
@@ -61,6 +61,12 @@ pub struct Part {
     cells: usize,
     /// Whether its commit is synced to the disk.
     pub(super) is_last: bool,
+}
+
+impl Part {
+    pub(super) fn is_empty(&self) -> bool {
+        self.lives.is_empty() && self.ended.is_empty()
+    }
 }
 
 /// A life, and the cells to write.
@@ -92,6 +98,8 @@ pub type Handed = (Part, Sender<Result<(), StoreError>>);
 #[derive(Debug)]
 pub struct Progress {
     pub(super) shared: SharedLedger,
+    /// 1 if something is committed and not synced to the disk.
+    pub(super) unsynced: AtomicU32,
     /// The flushed hits of each life, by its number.
     flushed: Mutex<Vec<u64>>,
     /// Untimed hits in the database, and those that the next successful pass will add.
@@ -109,7 +117,16 @@ impl Progress {
     pub fn new(shared: SharedLedger) -> Self {
         let zero = || AtomicU64::new(0);
         let (flushed, untimed, will_be_untimed) = (Mutex::new(Vec::new()), zero(), zero());
-        Self { shared, flushed, untimed, will_be_untimed, begun: zero(), lives: zero(), took: zero() }
+        Self {
+            shared,
+            unsynced: AtomicU32::new(0),
+            flushed,
+            untimed,
+            will_be_untimed,
+            begun: zero(),
+            lives: zero(),
+            took: zero(),
+        }
     }
 
     /// How many hits of the ring are not in the database now. Reads the totals of all lives.
@@ -258,7 +275,8 @@ impl Flusher {
                 part.lives.push(row);
             }
         });
-        if result.is_ok() && !(part.lives.is_empty() && part.ended.is_empty()) {
+        // Also without rows, if parts of this pass, or writes with a key, are not synced.
+        if result.is_ok() && (!part.is_empty() || progress.unsynced.load(Ordering::Acquire) != 0) {
             part.is_last = true;
             result = hand(progress, parts, marks, part);
         }
@@ -288,7 +306,10 @@ fn rows(of: &LifeCells<'_>, total: u64, mark: Mark, now: u64, slack: u64, whole:
     let since = mark.at.saturating_sub(slack);
     let recent = from(since);
     let has_all = sum(recent).saturating_sub(mark.recent) == total.saturating_sub(mark.total);
-    let own = if whole || is_first || !has_all { of.cells } else { recent };
+    let is_all = whole || is_first || !has_all;
+    let own = if is_all { of.cells } else { recent };
+    // A cell that is not written is in no digest, so that the next pass of all lives writes it.
+    let print = if is_all { print } else { 0 };
     let mut cells = if is_first { of.former.clone() } else { Vec::new() };
     cells.push((of.writer, own.to_vec()));
     let oldest = of.cells.first().map_or(Tick(u64::MAX), |&(tick, _)| tick);

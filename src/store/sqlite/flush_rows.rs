@@ -36,12 +36,17 @@ impl Committer {
             for row in part.lives.iter().filter(|row| progress.shared.is_living(row.life)) {
                 untimed += write(&transaction, row, rows, *keep)?;
             }
+            if part.is_empty() {
+                // SQLite syncs only what changes something.
+                transaction.execute("UPDATE meta SET batch = batch + 1", [])?;
+            }
             transaction.commit()?;
             Ok(untimed)
         });
         busy(&database.connection, PATIENCE)?;
         match written {
             Ok(untimed) => {
+                progress.unsynced.store(u32::from(!part.is_last), Ordering::Release);
                 progress.untimed.fetch_add(untimed, Ordering::Relaxed);
                 for Ended { life, endpoint, epoch } in &part.ended {
                     rows.forget(*life);

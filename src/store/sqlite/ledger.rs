@@ -249,6 +249,11 @@ impl Ledger {
         }
     }
 
+    /// Whether another ledger has shown hits of `endpoint` in the ring since this one did.
+    pub fn is_superseded(&self, endpoint: &str) -> bool {
+        self.shared.is_superseded(endpoint)
+    }
+
     /// Whether the file has hits of the ledger among its own.
     pub fn is_frozen(&self) -> bool {
         self.shared.is_frozen()
@@ -286,6 +291,10 @@ impl Ledger {
             Ok(entry) => entry,
             Err(error) => return Ok(Err(error)),
         };
+        if self.shared.epoch(entry) != found.epoch {
+            // Another process has removed the endpoint meanwhile. The row begins anew with the next hit.
+            return Ok(Ok(self.keep_row(endpoint, None, entry)));
+        }
         let mut cells = connection.prepare_cached(
             "SELECT start, count FROM cell WHERE endpoint = ?1 AND writer = 0 AND generation = 0 AND level = 0",
         )?;
@@ -295,6 +304,11 @@ impl Ledger {
         }
         self.shared.raise_total(entry, found.committed);
         self.shared.restore_total(entry, found.counted);
+        let total = self.shared.total(entry);
+        if total > found.committed {
+            // A failure of the machine took commits that the ring had shown.
+            endpoints::commit(connection, found.id, total)?;
+        }
         Ok(Ok(self.keep_row(endpoint, Some(found.id), entry)))
     }
 

@@ -6,6 +6,7 @@
 //! | end removals | the server was killed during a removal |
 //! | delete rows of removed names | another process removed the names while no server ran |
 //! | end lives of earlier epochs | the ring is an older one, without the removal that the rows know of |
+//! | begin a new ledger | another database was beside the ring meanwhile, or a snapshot was restored: hits of the ledger lie in other lives |
 //! | take back lost cells | the ring was renewed (after a boot, or in a copy) or is new, so the database may have more hits |
 //! | show the rows: the ledger, and totals that the ring lost | the server was killed between a commit and the ring, or the ring is an older one |
 //! | begin the endpoints of rows and resources | the same |
@@ -74,6 +75,7 @@ impl Committer {
         self.end_removals(&mut recovered)?;
         self.remove_dead_rows(&mut recovered)?;
         self.align_epochs()?;
+        self.check_ledger()?;
         self.take_back(&mut recovered)?;
         self.show_rows(&mut recovered)?;
         self.begin_resources(&mut recovered, endpoint_of, is_made)?;
@@ -166,14 +168,34 @@ impl Committer {
             return Ok(());
         }
         if self.ledger.is_frozen() {
-            self.change(|connection, _| flushed::begin_ledger(connection))?;
+            self.begin_ledger()?;
         }
         if self.database.writer()?.is_some() {
             self.take_back_cells(recovered)?;
         }
-        let replica = self.ring.replica();
-        self.change(|connection, _| flushed::set_writer(connection, replica))?;
+        // Else the next start takes them back, in a larger ring.
+        if recovered.unshown == 0 {
+            let replica = self.ring.replica();
+            self.change(|connection, _| flushed::set_writer(connection, replica))?;
+        }
         self.attach()
+    }
+
+    /// Begins a ledger of its own, because the ring has hits of the former one that are not in its life.
+    fn begin_ledger(&mut self) -> Result<(), OpenError> {
+        self.change(|connection, _| flushed::begin_ledger(connection))?;
+        self.attach()
+    }
+
+    /// Another database may have been beside the ring. What it took over from this ledger must not be shown a second time.
+    fn check_ledger(&mut self) -> Result<(), OpenError> {
+        let mut is_superseded = false;
+        let each = endpoints::each(&self.database.connection, |name, found| {
+            is_superseded = is_superseded || found.committed > 0 && self.ledger.is_superseded(name);
+            Ok::<_, rusqlite::Error>(())
+        });
+        each.map_err(|error| self.database.error(error))?;
+        if is_superseded { self.begin_ledger() } else { Ok(()) }
     }
 
     fn take_back_cells(&mut self, recovered: &mut Recovered) -> Result<(), OpenError> {
@@ -215,6 +237,10 @@ impl Committer {
         });
         each.map_err(|error| database.error(error))?;
         for (name, found) in rows {
+            if found.epoch < ledger.epoch_of(&name) {
+                // Another process has removed the name since the rows were compared. The next flush deletes its row.
+                continue;
+            }
             let missing = found.counted.saturating_sub(ledger.counted(&name));
             let shown = if found.committed > 0 || missing > 0 {
                 ledger.show_row(&database.connection, &name, found).map_err(|error| database.error(error))?
@@ -230,7 +256,7 @@ impl Committer {
                 Err(_) => unshown += 1,
             }
             if found.base != 0 {
-                bases.set(&name, Base { epoch: ring.epoch(&name), base: found.base });
+                bases.set(&name, Base { epoch: found.epoch, base: found.base });
             }
         }
         // The same names, if their cells have no room either.

@@ -258,18 +258,17 @@ fn work(
         if waiting.is_empty() {
             match next(&orders, &parts) {
                 Next::Order(first) => waiting.push(first),
-                Next::Part((part, told)) => {
-                    let written = settle(committer, &mut is_unsynced).and_then(|()| committer.flush(&part));
-                    is_unsynced |= matches!(written, Err(StoreError::Full | StoreError::Disk { .. }));
-                    *state.failure.lock() = written.clone().err();
-                    let _ = told.send(written);
-                }
+                Next::Part(part) => flush(committer, part, &mut is_unsynced, state),
                 Next::NoOrders => (orders, left) = (never(), left - 1),
                 Next::NoParts => (parts, left) = (never(), left - 1),
             }
         }
         if waiting.is_empty() {
             continue;
+        }
+        // Also while orders never cease to wait, as those that set one name again and again.
+        if let Ok(part) = parts.try_recv() {
+            flush(committer, part, &mut is_unsynced, state);
         }
         waiting.extend(orders.try_iter().take(BATCH.saturating_sub(waiting.len())));
         // Before the batch: a batch that is refused may take places of the ring.
@@ -305,6 +304,14 @@ fn work(
         *state.failure.lock() = Some(error.clone());
         refuse(committer, batch, &error);
     }
+}
+
+/// Commits a part of a flush. The flusher waits for the result.
+fn flush(committer: &mut Committer, (part, told): Handed, is_unsynced: &mut bool, state: &State) {
+    let written = state.takes().and_then(|()| settle(committer, is_unsynced)).and_then(|()| committer.flush(&part));
+    *is_unsynced |= matches!(written, Err(StoreError::Full | StoreError::Disk { .. }));
+    *state.failure.lock() = written.clone().err();
+    let _ = told.send(written);
 }
 
 /// Brings the log to the disk, if a sync has failed since it was there.
