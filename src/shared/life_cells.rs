@@ -9,6 +9,7 @@
 use super::changed::Now;
 use super::format::lives::Life;
 use super::ledger::{LedgerEntry, SharedLedger};
+use crate::cell::form::Cell;
 use crate::cell::writer::Writer;
 use crate::sync::Ordering;
 use crate::time::Tick;
@@ -116,9 +117,9 @@ impl SharedLedger {
         self.core.book().frozen_lives().any(|(_, shares)| shares.contains_key(&self.writer))
     }
 
-    /// The first tick of which the slots of the ledger have hits.
-    pub(crate) fn oldest(&self, entry: LedgerEntry) -> Option<Tick> {
-        self.core.book().row(self.life(entry.ledger)?).map(|cell| cell.tick).min()
+    /// The hits that the slots of the ledger have.
+    pub(crate) fn cells(&self, entry: LedgerEntry) -> Vec<Cell> {
+        self.life(entry.ledger).map_or_else(Vec::new, |life| self.core.book().row(life).collect())
     }
 
     /// The living life of `endpoint`, and its epoch.

@@ -290,6 +290,29 @@ fn seconds_that_left_the_ring_unwritten_are_counted() {
 }
 
 #[test]
+fn a_slot_that_is_never_reused_keeps_no_other_cells() {
+    let folder = Folder::new();
+    let ring = folder.ring(40);
+    let mut server = Server::start(&folder, &ring);
+    // Hits of every 20 seconds use 4 of the 80 slots, and never that of the first hit.
+    for second in std::iter::once(7).chain((20..60_000).step_by(20)) {
+        folder.1.set(at(START + second));
+        ring.record_hit(&endpoint("a"), 1).expect("a name");
+        done(&mut server.committer, hit("b", 1), None).expect("it counts");
+        if second % 40 == 0 {
+            server.pass(false);
+        }
+    }
+    server.pass(true);
+    let written = server.written(0);
+    // An hour is 180 hits; some more until the next time that old ones go.
+    for (id, most) in [("a", 240), ("b", 380)] {
+        let (cells, total) = written[&endpoint(id)];
+        assert!((180..most).contains(&cells) && total == 3_000, "{id}: {cells} of {total}");
+    }
+}
+
+#[test]
 fn old_cells_go_and_totals_stay() {
     let folder = Folder::new();
     let ring = folder.ring(40);

@@ -76,8 +76,6 @@ pub(super) struct LifeRows {
     pub endpoint: String,
     pub epoch: u64,
     pub cells: Vec<(Writer, Vec<(Tick, u64)>)>,
-    /// The first tick that the slots of the life have.
-    pub oldest: Tick,
     /// Whether some new hits may be missing in the cells, because their slots were reused.
     pub is_unsure: bool,
     pub mark: Mark,
@@ -312,10 +310,9 @@ fn rows(of: &LifeCells<'_>, total: u64, mark: Mark, now: u64, slack: u64, whole:
     let print = if is_all { print } else { 0 };
     let mut cells = if is_first { of.former.clone() } else { Vec::new() };
     cells.push((of.writer, own.to_vec()));
-    let oldest = of.cells.first().map_or(Tick(u64::MAX), |&(tick, _)| tick);
     let is_unsure = total > mark.total && (is_first || !has_all);
     let mark = Mark { total, at: now.max(1), recent: sum(from(now.saturating_sub(slack))), print, has_ended: false };
-    Some(LifeRows { life: of.life, endpoint: of.endpoint.to_owned(), epoch: of.epoch, cells, oldest, is_unsure, mark })
+    Some(LifeRows { life: of.life, endpoint: of.endpoint.to_owned(), epoch: of.epoch, cells, is_unsure, mark })
 }
 
 fn sum(cells: &[(Tick, u64)]) -> u64 {

@@ -80,15 +80,10 @@ fn write(transaction: &Transaction<'_>, row: &LifeRows, rows: &mut Rows, keep: u
         }
     }
     endpoints::count(transaction, id, row.mark.total)?;
-    for (writer, cells) in &row.cells {
-        flushed::write(transaction, id, *writer, cells)?;
-    }
-    // Old cells are deleted rarely, and not of all endpoints at once.
+    // Old cells are deleted rarely, and not of all endpoints at once. By chance, so that a server that is restarted often deletes them, too.
     let newest = row.cells.last().and_then(|(_, cells)| cells.last()).map_or(0, |(tick, _)| tick.0);
-    // The clock may have been ahead for a moment: what the ring has stays.
-    let until = newest.saturating_sub(keep).min(row.oldest.0);
+    let until = newest.saturating_sub(keep);
     let kept = &mut rows.kept[row.life];
-    // By chance, so that a server that is restarted often deletes them, too.
     let stagger = rows.seed.wrapping_add(row.life as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) % (keep / 4).max(1);
     if *kept == 0 {
         *kept = until.saturating_sub(stagger).max(1);
@@ -96,6 +91,11 @@ fn write(transaction: &Transaction<'_>, row: &LifeRows, rows: &mut Rows, keep: u
     if until > *kept + keep / 4 {
         flushed::forget_before(transaction, id, Tick(until))?;
         *kept = until;
+    }
+    // Afterwards: if the clock was ahead for a moment, the slots still have deleted cells. These are written again, now or by the next pass
+    // of all lives.
+    for (writer, cells) in &row.cells {
+        flushed::write(transaction, id, *writer, cells)?;
     }
     Ok(untimed)
 }

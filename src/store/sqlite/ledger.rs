@@ -25,6 +25,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::endpoints::{self, Found};
+use crate::cell::form::Cell;
 use crate::cell::outcome::Outcome;
 use crate::error::EndpointError;
 use crate::shared::{LedgerEntry, NoEntry, SharedLedger, SharedRegistry};
@@ -174,6 +175,19 @@ impl Ledger {
                  VALUES (?1, 0, 0, 0, ?2, ?3)
                  ON CONFLICT DO UPDATE SET count = excluded.count",
             )?;
+            // Now and then, so that a name that is hit for years has no more rows than it needs.
+            let newest = cells.last_key_value().map_or(0, |(tick, _)| tick.0);
+            let kept = newest.saturating_sub(self.keep);
+            if kept > row.kept.saturating_add(self.keep) {
+                let mut old = connection.prepare_cached(
+                    "DELETE FROM cell WHERE endpoint = ?1 AND writer = 0 AND level = 0 AND start < ?2",
+                )?;
+                old.execute((id, kept as i64))?;
+                // The clock may have been ahead for a moment: what the ring has stays.
+                for Cell { tick, count } in self.shared.cells(row.entry).into_iter().filter(|cell| cell.tick.0 < kept) {
+                    cell.execute((id, tick.0 as i64, count as i64))?;
+                }
+            }
             for (tick, count) in cells {
                 cell.execute((id, tick.0 as i64, *count as i64))?;
             }
@@ -181,16 +195,7 @@ impl Ledger {
             committed.execute((id, *total as i64))?;
             let Some(row) = self.rows.get_mut(endpoint) else { continue };
             row.id = Some(id);
-            // Now and then, so that a name that is hit for years has no more rows than it needs.
-            let newest = cells.last_key_value().map_or(0, |(tick, _)| tick.0);
-            let mut kept = newest.saturating_sub(self.keep);
             if kept > row.kept.saturating_add(self.keep) {
-                // The clock may have been ahead for a moment: what the ring has stays.
-                kept = kept.min(self.shared.oldest(row.entry).map_or(kept, |oldest| oldest.0));
-                let mut old = connection.prepare_cached(
-                    "DELETE FROM cell WHERE endpoint = ?1 AND writer = 0 AND level = 0 AND start < ?2",
-                )?;
-                old.execute((id, kept as i64))?;
                 row.kept = kept;
             }
         }
