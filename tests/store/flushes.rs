@@ -227,6 +227,19 @@ fn a_pass_writes_what_has_changed_alone() {
 }
 
 #[test]
+fn a_part_brings_no_row_back_that_was_removed_meanwhile() {
+    let folder = Folder::new();
+    let ring = folder.ring(40);
+    let mut server = Server::start(&folder, &ring);
+    for id in ["a", "b"] {
+        ring.record_hit(&endpoint(id), 3).expect("a name");
+    }
+    let removes = |committer: &mut Committer| _ = done(committer, delete("a"), None).expect("it is there");
+    assert_eq!(server.pass_beside(false, removes), Ok(()));
+    assert_eq!(server.written(0).into_keys().collect::<Vec<_>>(), [endpoint("b")]);
+}
+
+#[test]
 fn the_last_hit_of_a_killed_process_is_there_after_a_whole_pass() {
     let folder = Folder::new();
     let ring = folder.ring(40);

@@ -1,16 +1,17 @@
 //! Rings and databases that are lost, put back, copied or restored: no hit counts twice, and none is lost that was flushed.
 
 use std::fs;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use crossbeam_channel::{Sender, bounded};
 use hitring::SharedRegistry;
-use hitring::store::sqlite::thread::QUEUE;
+use hitring::store::sqlite::thread::{QUEUE, SqliteStore};
 use hitring::store::{Answer, Store, StoreError};
 
 use super::flushes::Server;
-use super::{Folder, START, at, counted, delete, done, end, endpoint, hit, recovered, sent, set, value, waiting};
+use super::{Folder, START, at, counted, delete, done, endpoint, hit, order, recovered, set, value, waiting};
 
 impl Folder {
     /// Copies the ring or the database to another name, and gives a copy that name.
@@ -322,31 +323,39 @@ fn a_pass_syncs_writes_with_a_key() {
     }
 }
 
+/// Sets `a`, and again when that is done, until `has_ended`.
+fn set_again_and_again(store: &Weak<SqliteStore>, has_ended: &Arc<AtomicBool>, ended: &Sender<()>) {
+    let Some(open) = store.upgrade() else { return };
+    let (again, flag, ended) = (Weak::clone(store), Arc::clone(has_ended), ended.clone());
+    let done = move |answered: Result<_, StoreError>| {
+        assert!(answered.is_ok());
+        if flag.load(Ordering::Relaxed) {
+            ended.send(()).expect("it is waited for");
+        } else {
+            set_again_and_again(&again, &flag, &ended);
+        }
+    };
+    open.submit(order(set("a", 7), None), Box::new(done));
+}
+
 #[test]
 fn orders_that_never_cease_hold_up_no_flush() {
     let folder = Folder::new();
     let ring = folder.ring(40);
-    let store = folder.store(&ring, QUEUE);
-    let has_ended = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        for client in 0..4 {
-            let (store, has_ended) = (&store, &has_ended);
-            scope.spawn(move || {
-                // A batch has one of them.
-                while !has_ended.load(Ordering::Relaxed) {
-                    assert_eq!(end(&sent(store, set("a", client))), Ok(200));
-                }
-            });
-        }
-        std::thread::sleep(Duration::from_millis(100));
-        record(&ring, "b", 5);
-        let begun = std::time::Instant::now();
-        while store.unflushed() > 0 && begun.elapsed() < Duration::from_secs(10) {
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        has_ended.store(true, Ordering::Relaxed);
-        assert_eq!(store.unflushed(), 0);
-    });
+    let store = Arc::new(folder.store(&ring, QUEUE));
+    let (has_ended, (ended, is_ended)) = (Arc::new(AtomicBool::new(false)), bounded(2));
+    // A batch sets a name once, so one of the two always waits.
+    for _ in 0..2 {
+        set_again_and_again(&Arc::downgrade(&store), &has_ended, &ended);
+    }
+    record(&ring, "b", 5);
+    let begun = std::time::Instant::now();
+    while store.unflushed() > 0 && begun.elapsed() < Duration::from_secs(10) {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    has_ended.store(true, Ordering::Relaxed);
+    (0..2).for_each(|_| is_ended.recv().expect("both end"));
+    assert_eq!(store.unflushed(), 0);
 }
 
 #[test]
@@ -367,8 +376,9 @@ fn a_database_that_is_put_back_after_another_one_counts_once() {
     drop((server, ring));
     for compacted in [false, true] {
         if compacted {
-            // What former ledgers counted becomes the endpoint's own.
+            // What former ledgers counted becomes the endpoint's own, once it has left the window.
             folder.1.set(at(START + 1_000));
+            record(&folder.ring(40), "later", 1);
             let (from, to) = (folder.0.join("hits.ring"), folder.0.join("compact.ring"));
             hitring::shared::compact(&from, &to, hitring::shared::Wanted::default()).expect("it is closed");
             folder.rename("compact.ring", "hits.ring");

@@ -419,7 +419,6 @@ fn plan(
                 return Ok(Plan::Refused(error));
             }
             let epoch = ring.epoch(endpoint);
-            ledger.keep_epoch(endpoint, epoch);
             let total = ledger.total(ring, endpoint);
             let base = (*value).cast_signed().saturating_sub(total.cast_signed());
             let id = endpoints::enter(transaction, endpoint, epoch)?;

@@ -247,13 +247,6 @@ impl Ledger {
         }
     }
 
-    /// Forgets what the batch adds to a life of `endpoint` that is not of `epoch`: another process has ended it.
-    pub fn keep_epoch(&mut self, endpoint: &str, epoch: u64) {
-        if self.pending.get(endpoint).is_some_and(|pending| self.shared.epoch(pending.row.entry) != epoch) {
-            self.remove(endpoint);
-        }
-    }
-
     /// Whether another ledger has shown hits of `endpoint` in the ring since this one did.
     pub fn is_superseded(&self, endpoint: &str) -> bool {
         self.shared.is_superseded(endpoint)
