@@ -26,12 +26,16 @@ mod inspect;
 mod progress;
 mod replay;
 #[cfg(all(feature = "server", target_os = "linux"))]
+mod settings;
+#[cfg(all(feature = "server", target_os = "linux"))]
 mod serve;
+#[cfg(all(feature = "server", target_os = "linux"))]
+mod config;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use failure::Failure;
 
@@ -47,6 +51,8 @@ struct Program {
 enum Command {
     #[cfg(target_os = "linux")]
     Compact(compact::Args),
+    #[cfg(all(feature = "server", target_os = "linux"))]
+    Config(config::Args),
     Demo(demo::Args),
     #[cfg(target_os = "linux")]
     Inspect(inspect::Args),
@@ -60,6 +66,8 @@ impl Command {
         match self {
             #[cfg(target_os = "linux")]
             Command::Compact(args) => compact::run(args),
+            #[cfg(all(feature = "server", target_os = "linux"))]
+            Command::Config(args) => config::run(args),
             Command::Demo(args) => demo::run(args),
             #[cfg(target_os = "linux")]
             Command::Inspect(args) => inspect::run(args),
@@ -75,18 +83,47 @@ impl Command {
 /// Reads stdin when asked to, writes to stdout and stderr, and never ends the process. The codes: 0 answered, 1 failed
 /// with one line on stderr, 2 command line not understood, 141 the output was closed early.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
-    let program = match Program::try_parse_from(args) {
-        Ok(program) => program,
-        // Help and version also arrive here, with code 0. A closed stdout is no reason to complain about either.
-        Err(usage) => {
-            let _ = usage.print();
-            return u8::try_from(usage.exit_code()).unwrap_or(2);
-        }
-    };
-    match program.command.run() {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let ended = Program::command().try_get_matches_from(&args).map_err(Ended::Usage).and_then(|matches| {
+        let program = Program::from_arg_matches(&with_settings(matches, &args)?).map_err(Ended::Usage)?;
+        program.command.run().map_err(Ended::Failed)
+    });
+    match ended {
         Ok(()) => 0,
-        Err(failure) => failure.report(),
+        Err(Ended::Failed(failure)) => failure.report(),
+        // Help and version also arrive here, with code 0. A closed stdout is no reason to complain about either.
+        Err(Ended::Usage(usage)) => {
+            let _ = usage.print();
+            u8::try_from(usage.exit_code()).unwrap_or(2)
+        }
     }
+}
+
+/// Why the program ended without an answer.
+enum Ended {
+    /// The command line was not understood, or asked for help.
+    Usage(clap::Error),
+    /// The command failed.
+    Failed(Failure),
+}
+
+/// What `args` and the file of settings that they name say. `matches` is what `args` say alone.
+#[cfg(all(feature = "server", target_os = "linux"))]
+fn with_settings(matches: ArgMatches, args: &[OsString]) -> Result<ArgMatches, Ended> {
+    let Some((name, file)) = matches.subcommand().and_then(|(name, matches)| Some((name, settings::file(matches)?)))
+    else {
+        return Ok(matches);
+    };
+    let mut program = Program::command();
+    let command = program.find_subcommand(name).cloned().expect("it was matched");
+    let filled = settings::with_file(command, file).map_err(Ended::Failed)?;
+    program = program.mut_subcommand(name, |_| filled);
+    program.try_get_matches_from(args).map_err(Ended::Usage)
+}
+
+#[cfg(not(all(feature = "server", target_os = "linux")))]
+fn with_settings(matches: ArgMatches, _: &[OsString]) -> Result<ArgMatches, Ended> {
+    Ok(matches)
 }
 
 /// [`run`] as the body of a `main` function.
@@ -97,7 +134,6 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_consistent() {

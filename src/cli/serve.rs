@@ -19,6 +19,9 @@ use crate::service::LARGER;
 /// reads.
 #[derive(clap::Args)]
 pub(super) struct Args {
+    /// A file of settings. The environment wins over it, and options win over both; `hitring config --example` prints one
+    #[arg(long, value_name = "FILE", env = "HITRING_CONFIG")]
+    config: Option<PathBuf>,
     /// Where to listen
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8000", env = "HITRING_LISTEN")]
     listen: SocketAddr,
@@ -62,6 +65,11 @@ pub(super) struct Args {
     /// has: all but the last second
     #[arg(long)]
     new_ring: bool,
+}
+
+/// The command, with its options.
+pub(super) fn command() -> clap::Command {
+    <Args as clap::Args>::augment_args(clap::Command::new("serve"))
 }
 
 /// Runs the command.

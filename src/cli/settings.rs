@@ -1,0 +1,264 @@
+//! Settings: a file, then the environment, then the command line, of which a later one wins.
+//!
+//! A setting is an option of a command that can also be given by the environment. There is no second list of settings: a file is
+//! read into the defaults of the options, so that its values are checked as those of the command line are, and clap itself
+//! decides which one wins.
+//!
+//! | option | environment | in a file |
+//! |---|---|---|
+//! | `--flush-every 5` | `HITRING_FLUSH_EVERY=5` | `flush_every = 5` |
+//! | `--limit-client 100/second` | `HITRING_LIMIT_CLIENT=100/second` | `client = "100/second"` in the table `[limit]` |
+//! | `--config FILE` | `HITRING_CONFIG=FILE` | |
+//! | `--new-ring`, which is for one start | | |
+//!
+//! Tests: below, `tests/python/integration/test_serve_settings.py`.
+
+use std::any::TypeId;
+use std::error::Error as _;
+use std::ffi::OsString;
+use std::fs;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use clap::builder::{OsStr, Resettable};
+use clap::error::{ContextKind, ContextValue};
+use clap::{Arg, ArgMatches, Command};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::escape::shown;
+use super::failure::{Failure, in_words};
+
+/// The option that names the file.
+pub(super) const CONFIG: &str = "config";
+
+/// The tables of a file. The options of one begin with its name.
+pub(super) const TABLES: [&str; 0] = [];
+
+/// The settings of `command`.
+pub(super) fn of(command: &Command) -> impl Iterator<Item = &Arg> {
+    command.get_arguments().filter(|option| option.get_env().is_some() && option.get_id() != CONFIG)
+}
+
+/// The table and the name of `option` in a file. The table is empty for what is in none.
+pub(super) fn place(option: &Arg) -> (&'static str, &str) {
+    let id = option.get_id().as_str();
+    let inside = |table: &&'static str| Some((*table, id.strip_prefix(*table)?.strip_prefix('_')?));
+    TABLES.iter().find_map(inside).unwrap_or(("", id))
+}
+
+/// What a file writes for a value of an option.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Flag,
+    Number,
+    Text,
+}
+
+impl Kind {
+    pub(super) fn of(option: &Arg) -> Self {
+        let id = option.get_value_parser().type_id();
+        if id == TypeId::of::<bool>() {
+            Self::Flag
+        } else if [TypeId::of::<u16>(), TypeId::of::<u32>(), TypeId::of::<u64>()].iter().any(|known| id == *known) {
+            Self::Number
+        } else {
+            Self::Text
+        }
+    }
+
+    fn form(self) -> &'static str {
+        match self {
+            Self::Flag => "true or false",
+            Self::Number => "a whole number",
+            Self::Text => "text in quotes",
+        }
+    }
+}
+
+/// `command` with the values of the file at `path` as its defaults.
+///
+/// # Errors
+/// What is wrong with the file, by line and column.
+pub(super) fn with_file(command: Command, path: &Path) -> Result<Command, Failure> {
+    let name = shown(path.as_os_str().as_encoded_bytes());
+    let content = fs::read(path).map_err(|error| {
+        Failure::Message(format!("{name}: {}; give the path of a file of settings", in_words(&error)))
+    })?;
+    let text = str::from_utf8(&content)
+        .map_err(|error| wrong(&name, &content, error.valid_up_to(), "the file is not UTF-8"))?;
+    let at = |span: Range<usize>, what: &str| wrong(&name, &content, span.start, what);
+    let table = DeTable::parse(text).map_err(|error| at(error.span().unwrap_or_default(), error.message()))?;
+    let mut found = Vec::new();
+    for (key, value) in table.get_ref() {
+        match value.get_ref() {
+            DeValue::Table(inner) if TABLES.contains(&&**key.get_ref()) => {
+                found.extend(inner.iter().map(|(inside, value)| (&**key.get_ref(), inside, value)));
+            }
+            _ => found.push(("", key, value)),
+        }
+    }
+    let mut filled = command.clone();
+    for (table, key, value) in found {
+        let Some(option) = of(&command).find(|option| place(option) == (table, &**key.get_ref())) else {
+            return Err(at(key.span(), &unknown(&command, table, key.get_ref())));
+        };
+        let text = read(option, value).map_err(|what| at(value.span(), &what))?;
+        check(&command, option, &text).map_err(|what| at(value.span(), &what))?;
+        filled = filled.mut_arg(option.get_id(), |option| option.default_value(text));
+    }
+    Ok(filled)
+}
+
+/// A fault of the file `name` at the byte `at` of its content.
+fn wrong(name: &str, content: &[u8], at: usize, what: &str) -> Failure {
+    let before = &content[..at.min(content.len())];
+    let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
+    let begin = before.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+    let column = String::from_utf8_lossy(&before[begin..]).chars().count() + 1;
+    Failure::Message(format!("{name}:{line}:{column}: {}", shown(what.as_bytes())))
+}
+
+fn unknown(command: &Command, table: &str, key: &str) -> String {
+    let known = |wanted: &str| -> Vec<String> {
+        let here = of(command).map(place).filter(|(table, _)| *table == wanted);
+        let tables = TABLES.iter().filter(|_| wanted.is_empty()).map(|table| format!("[{table}]"));
+        here.map(|(_, name)| name.to_owned()).chain(tables).collect()
+    };
+    if let Some(option) = command.get_arguments().find(|option| option.get_id() == key && table.is_empty()) {
+        return format!(
+            "{key} is no setting of a file; give --{} on the command line",
+            option.get_long().unwrap_or(key)
+        );
+    }
+    let within = if table.is_empty() { String::new() } else { format!(" in [{table}]") };
+    format!("there is no setting {key:?}{within}; there are {}", known(table).join(", "))
+}
+
+/// What `value` is on the command line.
+fn read(option: &Arg, value: &Spanned<DeValue<'_>>) -> Result<String, String> {
+    let (kind, (_, name)) = (Kind::of(option), place(option));
+    match (kind, value.get_ref()) {
+        (Kind::Flag, DeValue::Boolean(value)) => Ok(value.to_string()),
+        (Kind::Text, DeValue::String(value)) => Ok(value.clone().into_owned()),
+        // Of another radix it is written otherwise on the command line.
+        (Kind::Number, DeValue::Integer(value)) if value.radix() == 10 => Ok(value.as_str().to_owned()),
+        (Kind::Number, DeValue::Integer(value)) => i64::from_str_radix(value.as_str(), value.radix())
+            .map(|value| value.to_string())
+            .map_err(|_| format!("{name} is too large a number")),
+        (_, value) => Err(format!("{name} is of the type {}; give {}", value.type_str(), kind.form())),
+    }
+}
+
+/// Whether the command line would take `text` for `option`, and if not why.
+fn check(command: &Command, option: &Arg, text: &str) -> Result<(), String> {
+    let name = command.get_name().to_owned();
+    let long = option.get_long().unwrap_or_default();
+    // Only this value is looked at, not those of the environment.
+    let alone = command.clone().mut_args(|option| option.env(Resettable::<OsStr>::Reset)).no_binary_name(true);
+    let given = OsString::from(format!("--{long}={text}"));
+    let Err(error) = alone.try_get_matches_from([given]) else { return Ok(()) };
+    let (_, setting) = place(option);
+    let why = match (error.source(), error.get(ContextKind::ValidValue)) {
+        (Some(source), _) => source.to_string(),
+        (None, Some(ContextValue::Strings(values))) => format!("give one of {}", values.join(", ")),
+        (None, _) => format!("`{name} --{long}` does not take it"),
+    };
+    Err(format!("{setting} is {text:?}: {why}"))
+}
+
+/// The file that `matches` name, if they do.
+pub(super) fn file(matches: &ArgMatches) -> Option<&Path> {
+    // A command that has no such option says so by an error.
+    let file = matches.try_get_one::<PathBuf>(CONFIG).ok()?;
+    file.map(PathBuf::as_path)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Args as _;
+
+    use super::*;
+
+    /// Some settings.
+    #[derive(clap::Args)]
+    struct Some {
+        #[arg(long, env = "HITRING_TEST_CONFIG")]
+        config: Option<PathBuf>,
+        #[arg(long, default_value = "300", env = "HITRING_TEST_WINDOW", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+        window: u32,
+        #[arg(long, default_value = "true", action = clap::ArgAction::Set, env = "HITRING_TEST_CREATE")]
+        create: bool,
+        #[arg(long, default_value = "process", env = "HITRING_TEST_LEVEL", value_parser = ["process", "disk"])]
+        level: String,
+        #[arg(long)]
+        once: bool,
+    }
+
+    fn command() -> Command {
+        Some::augment_args(Command::new("serve")).no_binary_name(true)
+    }
+
+    /// What a file of `content` does; a fault of it without the file's name.
+    fn filled(content: &[u8]) -> Result<Command, String> {
+        let thread = std::thread::current();
+        let name = thread.name().unwrap_or_default().replace("::", "-");
+        let path = std::env::temp_dir().join(format!("hitring-{name}-{}.toml", std::process::id()));
+        fs::write(&path, content).expect("it can be written");
+        let filled = with_file(command(), &path).map_err(|failure| match failure {
+            Failure::Message(text) => text.strip_prefix(path.to_str().expect("UTF-8")).expect("its name").to_owned(),
+            other => panic!("{other:?}"),
+        });
+        fs::remove_file(path).expect("it is ours");
+        filled
+    }
+
+    #[test]
+    fn a_file_fills_what_the_command_line_leaves_out() {
+        let filled = filled(b"window = 600\ncreate = false\nlevel = 'disk'").expect("it has no fault");
+        let taken = |line: &[&str]| {
+            let matches = filled.clone().try_get_matches_from(line).expect("it is understood");
+            (
+                *matches.get_one::<u32>("window").expect("a default"),
+                *matches.get_one::<bool>("create").expect("a default"),
+            )
+        };
+        assert_eq!(taken(&[]), (600, false));
+        assert_eq!(taken(&["--window", "7"]), (7, false));
+        assert_eq!(taken(&["--create=true"]), (600, true));
+    }
+
+    #[test]
+    fn faults_are_told_with_line_and_column() {
+        for (content, fault) in [
+            ("window = 0", ":1:10: window is \"0\": 0 is not in 1..=1000"),
+            ("# \u{fc}\n\n  window = \"300\"", ":3:12: window is of the type string; give a whole number"),
+            ("window = 1.5", ":1:10: window is of the type float; give a whole number"),
+            ("window = 0xffffffffffffffffff", ":1:10: window is too large a number"),
+            ("create = 1", ":1:10: create is of the type integer; give true or false"),
+            ("level = true", ":1:9: level is of the type boolean; give text in quotes"),
+            ("level = 'tape'", ":1:9: level is \"tape\": give one of process, disk"),
+            ("windows = 300", ":1:1: there is no setting \"windows\"; there are window, create, level"),
+            ("[window]\na = 1", ":1:1: window is of the type table; give a whole number"),
+            ("once = true", ":1:1: once is no setting of a file; give --once on the command line"),
+            ("config = 'a'", ":1:1: config is no setting of a file; give --config on the command line"),
+        ] {
+            assert_eq!(filled(content.as_bytes()).expect_err(content), fault, "{content}");
+        }
+        // What the library says of TOML.
+        for (content, place) in
+            [("window = 1\nwindow = 2", ":2:1: "), ("\u{fc} = 1", ":1:1: "), ("a = [1,\n", ":1:8: ")]
+        {
+            let fault = filled(content.as_bytes()).expect_err(content);
+            assert!(fault.starts_with(place) && fault.len() > place.len() && !fault.contains('\n'), "{fault}");
+        }
+        assert_eq!(filled(b"window = 1\n# \xff").expect_err("no text"), ":2:3: the file is not UTF-8");
+    }
+
+    #[test]
+    fn numbers_of_another_radix_are_numbers() {
+        let filled = filled(b"window = 0x1_0").expect("it has no fault");
+        let matches = filled.try_get_matches_from([""; 0]).expect("it is understood");
+        assert_eq!(matches.get_one::<u32>("window"), Some(&16));
+    }
+}

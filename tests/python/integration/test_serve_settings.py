@@ -1,0 +1,71 @@
+"""Settings of `hitring serve`: a file, the environment and the command line; `hitring config`."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from serving import PROGRAM, serving
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the server needs Linux")
+
+
+def run(*command, **environment):
+    ran = subprocess.run([PROGRAM, *command], capture_output=True, text=True, env={**os.environ, **environment})
+    return ran.returncode, ran.stdout, ran.stderr
+
+
+def test_options_win_over_the_environment_and_that_over_the_file(tmp_path):
+    file = tmp_path / "hitring.toml"
+    file.write_text('window = 40\nauto_create = false\nmax_endpoints = 100\ndurability = "disk"\n')
+    for number, (options, environment, window) in enumerate(
+        [
+            (("--config", file), {}, 40),
+            ((), {"HITRING_CONFIG": str(file)}, 40),
+            (("--config", file), {"HITRING_WINDOW": "50"}, 50),
+            (("--config", file, "--window", "60"), {"HITRING_WINDOW": "50"}, 60),
+        ]
+    ):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        with serving(folder, *options, environment=environment) as server:
+            assert server.metric("hitring_ring_window_seconds") == window
+            assert server.metric("hitring_ring_lives_max") == 100
+            assert server.post("/hits", {"resource_id": "unknown"}, 404)["type"] == "urn:hitring:problem:unknown"
+
+
+def test_a_wrong_setting_is_named_and_nothing_is_started(tmp_path):
+    file = tmp_path / "hitring.toml"
+    for content, fault in [
+        ("window = 40\nwindows = 50\n", '2:1: there is no setting "windows"; there are listen, '),
+        ("\n  flush_every = '1'\n", "2:17: flush_every is of the type string; give a whole number"),
+        ('listen = "nowhere"\n', '1:10: listen is "nowhere": invalid socket address syntax'),
+        ("new_ring = true\n", "1:1: new_ring is no setting of a file; give --new-ring on the command line"),
+    ]:
+        file.write_text(content)
+        data = tmp_path / "data"
+        for command in (("serve", "--config", file, "--data", data), ("config", "--check", file)):
+            code, out, error = run(*command)
+            assert (code, out) == (1, "") and error.startswith(f"hitring: {file}:{fault}"), error
+            assert error.count("\n") == 1
+        assert not data.exists()
+    missing = tmp_path / "missing.toml"
+    assert run("serve", "--config", missing) == (
+        1,
+        "",
+        f"hitring: {missing}: no such file; give the path of a file of settings\n",
+    )
+    code, out, error = run("serve", "--window", "0")
+    assert code == 2 and "'--window <SECONDS>'" in error and out == ""
+
+
+def test_the_example_is_a_file_without_a_fault(tmp_path):
+    code, example, error = run("config", "--example")
+    assert (code, error) == (0, "")
+    file = tmp_path / "hitring.toml"
+    file.write_text(example)
+    assert run("config", "--check", file) == (0, "hitring: the file has no fault\n", "")
+    with serving(tmp_path, "--config", file) as server:
+        assert server.metric("hitring_ring_window_seconds") == 300
+    assert run("config")[0] == run("config", "--example", "--check", file)[0] == 2
