@@ -18,16 +18,17 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use prometheus::IntGauge;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tokio_io_timeout::TimeoutStream;
+
+use super::http::front::Front;
 
 /// The most connections at a time.
 const MOST: usize = 10_000;
@@ -71,9 +72,19 @@ pub fn raise_limit() {
     let _ = rlimit::increase_nofile_limit(rlimit::INFINITY);
 }
 
+/// How requests are read and answers are written.
+pub fn http() -> http1::Builder {
+    // Not `pipeline_flush`: it sends nothing while requests wait to be parsed, and keeps answers without a bound.
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(MOST_OF_HEAD);
+    // An answer of some bytes is copied behind its head sooner than it is sent beside it.
+    http.writev(false);
+    http
+}
+
 /// The connections of a server.
 pub struct Connections {
-    router: Router,
+    front: Arc<Front>,
     room: Arc<Semaphore>,
     ending: GracefulShutdown,
     open: IntGauge,
@@ -96,9 +107,9 @@ impl Drop for Open {
 }
 
 impl Connections {
-    /// Connections that `router` answers, and `open` counts.
-    pub fn new(router: Router, open: IntGauge) -> Self {
-        Self { router, room: Arc::new(Semaphore::new(MOST)), ending: GracefulShutdown::new(), open }
+    /// Connections that `front` answers, and `open` counts.
+    pub fn new(front: Front, open: IntGauge) -> Self {
+        Self { front: Arc::new(front), room: Arc::new(Semaphore::new(MOST)), ending: GracefulShutdown::new(), open }
     }
 
     /// Takes connections, for ever.
@@ -113,10 +124,9 @@ impl Connections {
             let _ = stream.set_nodelay(true);
             let mut stream = TimeoutStream::new(stream);
             stream.set_write_timeout(Some(PATIENCE));
-            // Not `pipeline_flush`: it sends nothing while requests wait to be parsed, and keeps answers without a bound.
-            let mut http = http1::Builder::new();
-            http.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(MOST_OF_HEAD);
-            let service = TowerToHyperService::new(self.router.clone());
+            let http = http();
+            let front = Arc::clone(&self.front);
+            let service = service_fn(move |request| front.call(request));
             let connection = self.ending.watch(http.serve_connection(TokioIo::new(Box::pin(stream)), service));
             let open = Open::new(&self.open);
             tokio::spawn(async move {

@@ -36,7 +36,7 @@ pub mod durability;
 pub mod context;
 pub mod http;
 mod start;
-mod connection;
+pub mod connection;
 
 use std::fmt;
 use std::io;
@@ -193,7 +193,7 @@ async fn serve(settings: &Settings, says: fn(Says)) -> Result<u64, ServerError> 
     let listen_to = |kind| signal(kind).map_err(ServerError::System);
     let (mut terminate, mut interrupt) = (listen_to(SignalKind::terminate())?, listen_to(SignalKind::interrupt())?);
     let connections =
-        connection::Connections::new(http::router(Arc::clone(&context)), context.tally.connections.clone());
+        connection::Connections::new(http::front::Front::new(Arc::clone(&context)), context.tally.connections.clone());
     connection::raise_limit();
     let listener = connection::listen(socket).map_err(in_use)?;
     tokio::spawn(looking(Arc::clone(&context), says));

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::body::{Body, Bytes, HttpBody};
+use http_body_util::{Either, Full};
 use hyper::body::{Frame, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -19,6 +20,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub const SMALL: usize = 16 * 1_024;
 /// The bytes of all larger answers that are not sent yet.
 pub const MOST: usize = 64 * 1_024 * 1_024;
+
+/// An answer that is sent: a small one, or any other body.
+pub type Sent = Either<Full<Bytes>, Body>;
+
+/// `answer`, which is small, to be sent.
+pub fn small(answer: Vec<u8>) -> Sent {
+    Either::Left(Full::from(answer))
+}
 
 /// The room for large answers.
 #[derive(Debug)]
@@ -38,14 +47,14 @@ impl Sending {
     ///
     /// # Errors
     /// [`NoRoom`].
-    pub fn body(&self, answer: Vec<u8>) -> Result<Body, NoRoom> {
+    pub fn body(&self, answer: Vec<u8>) -> Result<Sent, NoRoom> {
         if answer.len() <= SMALL {
-            return Ok(Body::from(answer));
+            return Ok(small(answer));
         }
         // One that is larger than all the room takes all of it.
         let pieces = answer.len().div_ceil(SMALL).min(MOST / SMALL) as u32;
         let room = Arc::clone(&self.0).try_acquire_many_owned(pieces).map_err(|_| NoRoom)?;
-        Ok(Body::new(Pieces { rest: Bytes::from(answer), _room: room }))
+        Ok(Either::Right(Body::new(Pieces { rest: Bytes::from(answer), _room: room })))
     }
 }
 

@@ -3,6 +3,9 @@
 
 #[path = "../events/mod.rs"]
 mod events;
+#[cfg(all(feature = "server", target_os = "linux"))]
+#[path = "../front/mod.rs"]
+mod front;
 #[path = "../limit/mod.rs"]
 mod limit;
 #[cfg(all(feature = "server", target_os = "linux"))]

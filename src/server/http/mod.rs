@@ -1,15 +1,16 @@
 //! The HTTP face: one table of routes, each to a function that reads the request, calls one use case and writes the answer.
 //!
 //! ```text
-//! connection --> axum's router --> serve: body, size, time --> Ask --> handler --> service
-//!                                             (long ones aside)           |
-//!                                                    Reply <-- Problem <--+
+//! connection --> front, or axum's router --> serve: body, size, time --> Ask --> handler --> service
+//!                                                       (long ones aside)           |
+//!                                                              Reply <-- Problem <--+
 //! ```
 //!
 //! | file | what |
 //! |---|---|
 //! | `reply`, `problem` | answers, and why there is none |
-//! | `ask` | a request, read and checked |
+//! | `front` | finds the routes that are answered at once |
+//! | `ask`, `names` | a request, read and checked |
 //! | `later` | answers that wait for the disk |
 //! | `write` | how sure a write has to be, and its key |
 //! | `hits`, `resources`, `counters`, `visits`, `queries`, `health` | the handlers |
@@ -23,6 +24,7 @@
 pub mod reply;
 pub mod problem;
 pub mod ask;
+mod names;
 mod later;
 mod write;
 mod schema;
@@ -33,7 +35,9 @@ mod visits;
 mod queries;
 mod health;
 mod openapi;
+pub mod front;
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -44,21 +48,22 @@ use axum::extract::{RawPathParams, Request, State};
 use axum::http::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderValue, LOCATION, RETRY_AFTER};
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode, Version};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter, on};
-use axum::{RequestPartsExt, Router};
+use axum::{BoxError, RequestPartsExt, Router};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use utoipa::OpenApi as _;
 use utoipa::openapi::HttpMethod;
 
 use self::ask::{Ask, is_json, not_json};
 use self::later::Answered;
+use self::names::Names;
 use self::problem::{Kind, Problem};
 use self::reply::Reply;
-use super::aside::{Busy, WAITING};
+use super::aside::{Aside, Busy, WAITING};
 use super::context::Context;
 use super::durability::Durability;
-use super::sending::NoRoom;
+use super::sending::{self, NoRoom, Sent};
 use super::tally::Tally;
 use crate::service::Service;
 use crate::time::clock::SteadyClock;
@@ -86,6 +91,18 @@ enum Runs {
     Aside,
     /// Aside, in a place for scrapes alone.
     Scrape,
+}
+
+impl Runs {
+    /// The place aside; `None` is the thread that read the request.
+    fn place(self, context: &Context) -> Option<&Aside> {
+        match self {
+            Self::Here => None,
+            Self::ByWindow => has_many_slots(&context.service).then_some(&context.aside),
+            Self::Aside => Some(&context.aside),
+            Self::Scrape => Some(&context.scrapes),
+        }
+    }
 }
 
 /// A route.
@@ -176,8 +193,15 @@ pub fn router(context: Arc<Context>) -> Router {
         let (filter, path, Route { handler, runs, .. }) = (route.filter(), route.path.clone(), route);
         let serve = move |State(context): State<Arc<Context>>, request: Request| async move {
             let begun = SteadyClock.nanos(false);
-            let reply = serve(&context, request, handler, runs).await;
-            answered(&context, number, begun, reply)
+            let (mut parts, body) = request.into_parts();
+            let path = parts.extract::<RawPathParams>().await.ok();
+            let names = path.map(|path| {
+                let mut names = Names::default();
+                path.iter().for_each(|(_, name)| names.push(Cow::Owned(name.to_owned())));
+                names
+            });
+            let reply = serve(&context, &parts, names, body, handler, runs).await;
+            answered(&context, number, begun, reply).map(Body::new)
         };
         let route: MethodRouter<Arc<Context>, Infallible> = on(filter, serve);
         router.route(&path, route)
@@ -185,56 +209,59 @@ pub fn router(context: Arc<Context>) -> Router {
     routes.fallback(no_route).method_not_allowed_fallback(no_method).with_state(context)
 }
 
-async fn serve(context: &Arc<Context>, request: Request, handler: Handler, runs: Runs) -> Reply {
-    let (mut parts, body) = request.into_parts();
-    let answered = async {
-        // As RFC 9112 (3.2) wants it: another server on the way may read such a request otherwise.
-        if parts.version == Version::HTTP_11 && parts.headers.get_all(HOST).iter().count() != 1 {
-            return Err(Problem::schema("a request has one header Host; send one"));
-        }
-        let path = parts.extract::<RawPathParams>().await.map_err(|_| {
-            Problem::schema("a name in the path is not UTF-8 when decoded; percent-encode the bytes of its UTF-8")
-        })?;
-        let media_type = parts.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
-        if matches!(parts.method, Method::POST | Method::PUT) && body.size_hint().lower() > 0 && !is_json(media_type) {
-            return Err(not_json(media_type));
-        }
-        let body = whole(body).await?;
-        let aside = match runs {
-            Runs::Here => None,
-            Runs::ByWindow => has_many_slots(&context.service).then_some(&context.aside),
-            Runs::Aside => Some(&context.aside),
-            Runs::Scrape => Some(&context.scrapes),
-        };
-        let Some(aside) = aside else {
-            return answer(context, &parts, &path, &body, handler)?.given().await;
-        };
-        let own = Arc::clone(context);
-        match aside.answer(move || answer(&own, &parts, &path, &body, handler)).await {
-            Ok(answered) => answered.unwrap_or_else(|| Err(failed()))?.given().await,
-            Err(Busy) => {
-                let detail = format!("{WAITING} others wait for an answer that takes long; try again later");
-                Err(Problem::new(Kind::BUSY, detail))
-            }
-        }
+/// The answer of `handler`. `names` are those in the path, if they are UTF-8.
+async fn serve<B>(
+    context: &Arc<Context>,
+    parts: &Parts,
+    names: Option<Names<'_>>,
+    body: B,
+    handler: Handler,
+    runs: Runs,
+) -> Result<Reply, Problem>
+where
+    B: HttpBody<Data = Bytes, Error: Into<BoxError>>,
+{
+    // As RFC 9112 (3.2) wants it: another server on the way may read such a request otherwise.
+    if parts.version == Version::HTTP_11 && parts.headers.get_all(HOST).iter().count() != 1 {
+        return Err(Problem::schema("a request has one header Host; send one"));
+    }
+    let names = names.ok_or_else(|| {
+        Problem::schema("a name in the path is not UTF-8 when decoded; percent-encode the bytes of its UTF-8")
+    })?;
+    let media_type = parts.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    if matches!(parts.method, Method::POST | Method::PUT) && body.size_hint().lower() > 0 && !is_json(media_type) {
+        return Err(not_json(media_type));
+    }
+    // Boxed, here and below: each connection has the room that an answer may take outside of boxes, also while it is idle.
+    let body = if body.is_end_stream() { Bytes::new() } else { Box::pin(whole(body)).await? };
+    let Some(aside) = runs.place(context) else {
+        return answer(context, parts, &names, &body, handler)?.given().await;
     };
-    answered.await.unwrap_or_else(|problem: Problem| problem.reply())
+    let (own, parts, names) = (Arc::clone(context), parts.clone(), names.into_owned());
+    match Box::pin(aside.answer(move || answer(&own, &parts, &names, &body, handler))).await {
+        Ok(answered) => answered.unwrap_or_else(|| Err(failed()))?.given().await,
+        Err(Busy) => {
+            let detail = format!("{WAITING} others wait for an answer that takes long; try again later");
+            Err(Problem::new(Kind::BUSY, detail))
+        }
+    }
 }
 
 fn answer(
     context: &Context,
     parts: &Parts,
-    path: &RawPathParams,
+    names: &Names<'_>,
     body: &[u8],
     handler: Handler,
 ) -> Result<Answered, Problem> {
-    let path: Vec<&str> = path.iter().map(|(_, value)| value).collect();
     let media_type = parts.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
     let query = parts.uri.query().unwrap_or_default();
     let (method, target, headers) = (&parts.method, parts.uri.path(), &parts.headers);
-    let ask = Ask { context, path: &path, query, method, target, headers, media_type, body };
-    // A fault of the server ends a request, not the connection.
-    catch_unwind(AssertUnwindSafe(|| handler(ask))).unwrap_or_else(|_| Err(failed()))
+    names.with(|path| {
+        let ask = Ask { context, path, query, method, target, headers, media_type, body };
+        // A fault of the server ends a request, not the connection.
+        catch_unwind(AssertUnwindSafe(|| handler(ask))).unwrap_or_else(|_| Err(failed()))
+    })
 }
 
 fn failed() -> Problem {
@@ -247,7 +274,10 @@ fn has_many_slots(service: &Service) -> bool {
 }
 
 /// All of a body.
-async fn whole(body: Body) -> Result<Bytes, Problem> {
+async fn whole<B>(body: B) -> Result<Bytes, Problem>
+where
+    B: HttpBody<Data = Bytes, Error: Into<BoxError>>,
+{
     let too_large = || Problem::new(Kind::TOO_LARGE, format!("a body has at most {MOST_OF_BODY} bytes; send less"));
     if body.size_hint().lower() > MOST_OF_BODY as u64 {
         return Err(too_large());
@@ -265,23 +295,24 @@ async fn no_route(State(context): State<Arc<Context>>, request: Request) -> Resp
     let begun = SteadyClock.nanos(false);
     let all: Vec<String> = table().iter().map(|route| format!("{} {}", route.method, route.path)).collect();
     let detail = format!("there is no route {}; there are {}", request.uri().path(), all.join(", "));
-    answered(&context, NO_ROUTE, begun, Problem::new(Kind::ROUTE, detail).reply())
+    answered(&context, NO_ROUTE, begun, Err(Problem::new(Kind::ROUTE, detail))).map(Body::new)
 }
 
 async fn no_method(State(context): State<Arc<Context>>, method: Method, request: Request) -> Response {
     let begun = SteadyClock.nanos(false);
     let detail = format!("{} has no method {method}; the header Allow names those it has", request.uri().path());
-    answered(&context, NO_ROUTE, begun, Problem::new(Kind::METHOD, detail).reply())
+    answered(&context, NO_ROUTE, begun, Err(Problem::new(Kind::METHOD, detail))).map(Body::new)
 }
 
 /// `reply` to a request of the `route`th route whose head was read at `begun`.
-fn answered(context: &Context, route: usize, begun: u64, mut reply: Reply) -> Response {
+fn answered(context: &Context, route: usize, begun: u64, reply: Result<Reply, Problem>) -> Response<Sent> {
+    let mut reply = reply.unwrap_or_else(|problem| problem.reply());
     let (reply, body) = match context.sending.body(std::mem::take(&mut reply.body)) {
         Ok(body) => (reply, body),
         Err(NoRoom) => {
             let detail = "too many large answers wait to be read by their clients; try again later";
             let mut reply = Problem::new(Kind::BUSY, detail).reply();
-            let body = Body::from(std::mem::take(&mut reply.body));
+            let body = sending::small(std::mem::take(&mut reply.body));
             (reply, body)
         }
     };
@@ -289,13 +320,12 @@ fn answered(context: &Context, route: usize, begun: u64, mut reply: Reply) -> Re
     response(reply, body)
 }
 
-fn response(reply: Reply, body: Body) -> Response {
-    let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = (status, body).into_response();
-    match reply.media_type {
-        Some(media_type) => response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type)),
-        None => response.headers_mut().remove(CONTENT_TYPE),
-    };
+fn response(reply: Reply, body: Sent) -> Response<Sent> {
+    let mut response = Response::new(body);
+    *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    if let Some(media_type) = reply.media_type {
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    }
     if reply.close {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }

@@ -12,11 +12,11 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
 use hitring::SharedRegistry;
 use hitring::server::context::Context;
+use hitring::server::http::front::Front;
 use hitring::server::{Durability, http};
 use hitring::service::Service;
 use hitring::store::sqlite::commit::Committer;
@@ -29,7 +29,6 @@ use libfuzzer_sys::fuzz_target;
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
-use tower::ServiceExt;
 
 const ROUTES: [(&str, &str); 18] = [
     ("POST", "/hits"),
@@ -54,7 +53,7 @@ const ROUTES: [(&str, &str); 18] = [
 
 struct Place {
     runtime: Runtime,
-    router: Router,
+    front: Arc<Front>,
     context: Arc<Context>,
 }
 
@@ -73,7 +72,7 @@ fn place() -> &'static Place {
         let context = Context::new(service, http::tally().expect("names that fit"), http::document(), Durability::Process);
         let context = Arc::new(context);
         let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime");
-        Place { runtime, router: http::router(Arc::clone(&context)), context }
+        Place { runtime, front: Arc::new(Front::new(Arc::clone(&context))), context }
     })
 }
 
@@ -94,11 +93,11 @@ fuzz_target!(|input: &[u8]| {
     let Ok(request) = request.header("content-type", "application/json").body(Body::from(body.to_vec())) else {
         return;
     };
-    let Place { runtime, router, context } = place();
+    let Place { runtime, front, context } = place();
     let counted = || context.service.ring().metrics().total_hits;
     let before = counted();
     let (status, body) = runtime.block_on(async {
-        let response = router.clone().oneshot(request).await.expect("it cannot fail");
+        let response = front.call(request).await.expect("it cannot fail");
         let status = response.status().as_u16();
         (status, response.into_body().collect().await.expect("it is whole").to_bytes())
     });
