@@ -1186,12 +1186,13 @@ def compact(
     *,
     max_endpoints: SupportsIndex | None = None,
     window: _Span | None = None,
+    limits: SupportsIndex | None = None,
 ) -> None:
     """Make the file ``new`` of what is alive in ``old``: of a `SharedRegistry` that nobody has open.
 
-    Removed endpoints stay behind, so there is room again; with ``max_endpoints`` or ``window`` there is another. What
-    the
-    new file counts is of another writer, so snapshots of both files merge to the right sum.
+    Removed endpoints stay behind, so there is room again; with ``max_endpoints``, ``window`` or ``limits`` there is
+    another. With another number of ``limits`` all limiters begin anew. What the new file counts is of another writer,
+    so snapshots of both files merge to the right sum.
 
     Raises
     ------

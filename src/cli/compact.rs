@@ -38,17 +38,21 @@ pub(super) struct Args {
     /// The new one's window: seconds, or 90s, 5m, 1h, 2d; the old one's without it
     #[arg(long, value_name = "SPAN", value_parser = span::parse, allow_negative_numbers = true)]
     window: Option<i64>,
+
+    /// How many keys of limiters the new one has room for. If it is another number than the old one's, all limits begin anew
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    max_limits: Option<u64>,
 }
 
 /// Runs the command.
 pub(super) fn run(args: Args) -> Result<(), Failure> {
-    let Args { file, new, max_endpoints, window } = args;
+    let Args { file, new, max_endpoints, window, max_limits } = args;
     let look = |path: &Path| Inspection::open(path).and_then(|inspection| inspection.report(None));
     let before = look(&file).map_err(|error| Failure::of_shared(&error))?;
     refuse_to_overwrite(&new)?;
     let window = window.map(|seconds| Duration::from_secs(seconds.unsigned_abs()));
     let told = |error| told(&error, &file);
-    compact(&file, &new, Wanted { max_endpoints, window }).map_err(told)?;
+    compact(&file, &new, Wanted { max_endpoints, window, limits: max_limits }).map_err(told)?;
     let after = look(&new).map_err(|error| Failure::of_shared(&error))?;
     let mut out = io::stdout().lock();
     let answer = said(&before, &after);

@@ -12,7 +12,14 @@ use super::serve;
 use super::settings::{self, Kind};
 
 /// What the settings without a fixed default look like.
-const EXAMPLES: [(&str, &str); 2] = [("workers", "1"), ("max_endpoints", "20000")];
+const EXAMPLES: [(&str, &str); 6] = [
+    ("workers", "1"),
+    ("max_endpoints", "20000"),
+    ("limit_client", "\"100/second\""),
+    ("limit_burst", "200"),
+    ("limit_global", "\"10000/second\""),
+    ("limit_max_clients", "10000"),
+];
 
 /// The width of a comment.
 const WIDTH: usize = 100;

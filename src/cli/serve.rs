@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use super::escape::shown;
 use super::failure::{Failure, told};
-use crate::server::{self, Durability, KEEP, Limits, Says, ServerError, Settings};
+use crate::limit::rate::Rate;
+use crate::server::{self, Durability, KEEP, Limits, Rates, Says, ServerError, Settings};
 use crate::service::LARGER;
 
 /// Count hits over HTTP. Counts survive kill -9 and restarts.
@@ -61,10 +62,31 @@ pub(super) struct Args {
     /// For how many seconds hitring.db keeps the hits of a second; as long as the window, if that is longer
     #[arg(long, value_name = "SECONDS", default_value_t = KEEP.as_secs() as u32, env = "HITRING_KEEP")]
     keep: u32,
+    #[command(flatten)]
+    limit: Limit,
     /// Start although hits.ring is missing, or is not the one that belongs to hitring.db. Its counts are those that hitring.db
     /// has: all but the last second
     #[arg(long)]
     new_ring: bool,
+}
+
+/// How many requests are answered.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Limits of requests")]
+struct Limit {
+    /// How many requests of a client are answered, 100/second say. A client is an address, or the /64 network of an IPv6 address
+    #[arg(id = "limit_client", long = "limit-client", value_name = "RATE", env = "HITRING_LIMIT_CLIENT")]
+    client: Option<Rate>,
+    /// How many requests a client may send at once; --limit-client says how fast it may send more
+    #[arg(id = "limit_burst", long = "limit-burst", value_name = "N", env = "HITRING_LIMIT_BURST")]
+    burst: Option<u64>,
+    /// How many requests of all clients together are answered
+    #[arg(id = "limit_global", long = "limit-global", value_name = "RATE", env = "HITRING_LIMIT_GLOBAL")]
+    global: Option<Rate>,
+    /// For how many clients a new file has room [default: 10000]. Others are refused until one of these has its whole limit again
+    #[arg(id = "limit_max_clients", long = "limit-max-clients", value_name = "N", env = "HITRING_LIMIT_MAX_CLIENTS",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    max_clients: Option<u32>,
 }
 
 /// The command, with its options.
@@ -74,6 +96,11 @@ pub(super) fn command() -> clap::Command {
 
 /// Runs the command.
 pub(super) fn run(args: Args) -> Result<(), Failure> {
+    let Limit { client, burst, global, max_clients } = args.limit;
+    if burst.is_some() && client.is_none() {
+        let text = "--limit-burst (limit.burst in a file) is of the requests of a client; give --limit-client (limit.client), too";
+        return Err(Failure::Message(text.to_owned()));
+    }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let settings = Settings {
         listen: args.listen,
@@ -86,6 +113,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
         keys: Limits { age: Duration::from_secs(args.key_age.into()), most: args.max_keys.into() },
         flush_every: Duration::from_secs(args.flush_every.into()),
         keep: Duration::from_secs(args.keep.into()),
+        limit: Rates { client, global, burst, max_clients },
         new_ring: args.new_ring,
     };
     let unflushed = server::run(&settings, said).map_err(|error| match error {

@@ -33,7 +33,7 @@ use super::failure::{Failure, in_words};
 pub(super) const CONFIG: &str = "config";
 
 /// The tables of a file. The options of one begin with its name.
-pub(super) const TABLES: [&str; 0] = [];
+pub(super) const TABLES: [&str; 1] = ["limit"];
 
 /// The settings of `command`.
 pub(super) fn of(command: &Command) -> impl Iterator<Item = &Arg> {
@@ -122,7 +122,8 @@ fn wrong(name: &str, content: &[u8], at: usize, what: &str) -> Failure {
 fn unknown(command: &Command, table: &str, key: &str) -> String {
     let known = |wanted: &str| -> Vec<String> {
         let here = of(command).map(place).filter(|(table, _)| *table == wanted);
-        let tables = TABLES.iter().filter(|_| wanted.is_empty()).map(|table| format!("[{table}]"));
+        let has_settings = |table: &&&str| wanted.is_empty() && of(command).any(|option| place(option).0 == **table);
+        let tables = TABLES.iter().filter(has_settings).map(|table| format!("[{table}]"));
         here.map(|(_, name)| name.to_owned()).chain(tables).collect()
     };
     if let Some(option) = command.get_arguments().find(|option| option.get_id() == key && table.is_empty()) {

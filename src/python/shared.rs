@@ -418,13 +418,14 @@ pub fn _open_shared<'py>(
 
 /// Make a new file of what is alive in an old one.
 #[pyfunction]
-#[pyo3(signature = (old, new, *, max_endpoints = None, window = None))]
+#[pyo3(signature = (old, new, *, max_endpoints = None, window = None, limits = None))]
 pub fn compact(
     py: Python<'_>,
     old: PathBuf,
     new: PathBuf,
     max_endpoints: Option<&Bound<'_, PyAny>>,
     window: Option<&Bound<'_, PyAny>>,
+    limits: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<()> {
     let most = max_endpoints.map(|given| number(given, "max_endpoints")).transpose()?;
     let most = most
@@ -433,6 +434,7 @@ pub fn compact(
     let wanted = Wanted {
         max_endpoints: most.transpose()?,
         window: window.map(|window| configured(window, "window")).transpose()?,
+        limits: limits.map(|given| number(given, "limits")).transpose()?.map(|limits| limits as u64),
     };
     let made = py.detach(|| crate::shared::compact(&old, &new, wanted));
     made.map_err(|error| errors::shared(py, &error))

@@ -116,7 +116,7 @@ impl Connections {
     pub async fn accept(&self, listener: TcpListener) {
         loop {
             let Ok(permit) = Arc::clone(&self.room).acquire_owned().await else { return };
-            let Ok((stream, _)) = listener.accept().await else {
+            let Ok((stream, address)) = listener.accept().await else {
                 sleep(PAUSE).await;
                 continue;
             };
@@ -126,7 +126,7 @@ impl Connections {
             stream.set_write_timeout(Some(PATIENCE));
             let http = http();
             let front = Arc::clone(&self.front);
-            let service = service_fn(move |request| front.call(request));
+            let service = service_fn(move |request| front.call(request, address.ip()));
             let connection = self.ending.watch(http.serve_connection(TokioIo::new(Box::pin(stream)), service));
             let open = Open::new(&self.open);
             tokio::spawn(async move {

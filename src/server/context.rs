@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 
 use super::aside::Aside;
 use super::durability::Durability;
+use super::limits::Limits;
 use super::sending::Sending;
 use super::tally::Tally;
 use crate::service::Service;
@@ -25,6 +26,8 @@ pub struct Context {
     pub sending: Sending,
     /// What writes survive that do not ask for a durability themselves.
     pub durability: Durability,
+    /// How many requests are answered; `None` is all.
+    pub limits: Option<Limits>,
     /// The OpenAPI document.
     pub document: Vec<u8>,
     ending: OnceLock<()>,
@@ -32,7 +35,13 @@ pub struct Context {
 
 impl Context {
     /// A server that is not ending.
-    pub fn new(service: Service, tally: Tally, document: Vec<u8>, durability: Durability) -> Self {
+    pub fn new(
+        service: Service,
+        tally: Tally,
+        document: Vec<u8>,
+        durability: Durability,
+        limits: Option<Limits>,
+    ) -> Self {
         Self {
             service,
             tally,
@@ -40,6 +49,7 @@ impl Context {
             scrapes: Aside::new(),
             sending: Sending::new(),
             durability,
+            limits,
             document,
             ending: OnceLock::new(),
         }

@@ -21,6 +21,7 @@
 //! | `aside` | answers that take long |
 //! | `sending` | answers that are large |
 //! | `durability` | what writes survive |
+//! | `limits` | how many requests are answered |
 //! | `tally` | what was done, for `GET /metrics` |
 //! | `context` | all of that together, for the routes |
 //!
@@ -31,8 +32,9 @@
 
 pub mod aside;
 pub mod sending;
-pub mod tally;
 pub mod durability;
+pub mod limits;
+pub mod tally;
 pub mod context;
 pub mod http;
 mod start;
@@ -49,6 +51,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use self::context::Context;
 pub use self::durability::Durability;
+use self::limits::Limits as Limiting;
+pub use self::limits::Rates;
 use crate::error::SharedError;
 use crate::store::data::{DataDirectory, DataError};
 pub use crate::store::sqlite::flushed::KEEP;
@@ -91,6 +95,8 @@ pub struct Settings {
     pub flush_every: Duration,
     /// For how long the database keeps the hits of a tick, at least. As long as the window, if that is longer.
     pub keep: Duration,
+    /// How many requests are answered.
+    pub limit: Rates,
     /// Whether a ring that the database knows may be missing, or be another one.
     pub new_ring: bool,
 }
@@ -189,7 +195,8 @@ async fn serve(settings: &Settings, says: fn(Says)) -> Result<u64, ServerError> 
     let data = DataDirectory::take(&settings.data, &bound.to_string()).map_err(ServerError::Data)?;
     let service = start::open(settings, &data, says)?;
     let tally = http::tally().expect("no two routes are one, and names of metrics are as Prometheus wants them");
-    let context = Arc::new(Context::new(service, tally, http::document(), settings.durability));
+    let limits = Limiting::new(service.ring(), &settings.limit).map_err(ServerError::Ring)?;
+    let context = Arc::new(Context::new(service, tally, http::document(), settings.durability, limits));
     let listen_to = |kind| signal(kind).map_err(ServerError::System);
     let (mut terminate, mut interrupt) = (listen_to(SignalKind::terminate())?, listen_to(SignalKind::interrupt())?);
     let connections =

@@ -95,6 +95,9 @@ fn ring(settings: &Settings, data: &DataDirectory, known: Option<[u8; 16]>) -> R
     if let Some(max_endpoints) = settings.max_endpoints.or_else(|| (!path.exists()).then_some(PLACES)) {
         ring = ring.max_endpoints(max_endpoints);
     }
+    if let Some(max_clients) = settings.limit.max_clients {
+        ring = ring.limits(max_clients.into());
+    }
     ring.create(&path).map_err(ServerError::Ring)
 }
 

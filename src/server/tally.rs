@@ -5,6 +5,8 @@
 //! | `hitring_http_requests_total` | `method`, `route`, `status` (its class, `2xx` say) |
 //! | `hitring_http_request_seconds` | `method`, `route` |
 //! | `hitring_connections` | |
+//! | `hitring_http_requests_limited_total` | `limit`: `client` or `global` |
+//! | `hitring_limit_clients`, and `_max`; `hitring_limit_clients_refused_total` | |
 //! | `hitring_hits_total`, `hitring_hits_refused_total` | `reason` of the second |
 //! | `hitring_endpoints`, `hitring_ring_*` | |
 //! | `hitring_writes_waiting`, `hitring_unflushed_hits`, `hitring_untimed_hits`, `hitring_flush_seconds` | |
@@ -21,6 +23,7 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
+use super::limits::Limits;
 use crate::cell::outcome::Outcome;
 use crate::service::Service;
 
@@ -41,6 +44,8 @@ pub struct Tally {
     routes: Vec<Answers>,
     /// How many connections are open.
     pub connections: IntGauge,
+    /// Requests that the limit of their client refused, and that of all.
+    limited: [IntCounter; 2],
 }
 
 #[derive(Debug)]
@@ -63,13 +68,17 @@ impl Tally {
         let connections = IntGauge::new("hitring_connections", "Connections that are open.")?;
         registry.register(Box::new(requests.clone()))?;
         registry.register(Box::new(seconds.clone()))?;
+        let limited = Opts::new("hitring_http_requests_limited_total", "Requests that a limit refused.");
+        let limited = IntCounterVec::new(limited, &["limit"])?;
         registry.register(Box::new(connections.clone()))?;
+        registry.register(Box::new(limited.clone()))?;
+        let limited = ["client", "global"].map(|limit| limited.with_label_values(&[limit]));
         let answers = |(method, route)| Answers {
             classes: CLASSES.map(|class| requests.with_label_values(&[method, route, class])),
             seconds: seconds.with_label_values(&[method, route]),
         };
         let routes = routes.into_iter().chain([ELSE]).map(answers).collect();
-        Ok(Self { registry, routes, connections })
+        Ok(Self { registry, routes, connections, limited })
     }
 
     /// Adds an answer of the `route`th route that took `nanos`. What has no route comes after the last one.
@@ -84,13 +93,18 @@ impl Tally {
         answers.seconds.observe(nanos as f64 / 1e9);
     }
 
-    /// All numbers, those of the ring among them, as text of Prometheus.
+    /// Adds a request that the limit of its client refused, or that of all.
+    pub fn limited(&self, is_client: bool) {
+        self.limited[usize::from(!is_client)].inc();
+    }
+
+    /// All numbers, those of the ring and of `limits` among them, as text of Prometheus.
     ///
     /// # Errors
     /// What the library says.
-    pub fn page(&self, service: &Service) -> prometheus::Result<Vec<u8>> {
+    pub fn page(&self, service: &Service, limits: Option<&Limits>) -> prometheus::Result<Vec<u8>> {
         let mut families = self.registry.gather();
-        families.extend(ring(service)?.gather());
+        families.extend(ring(service, limits)?.gather());
         let mut page = Vec::new();
         TextEncoder::new().encode(&families, &mut page)?;
         Ok(page)
@@ -98,7 +112,7 @@ impl Tally {
 }
 
 /// What the ring says at this instant.
-fn ring(service: &Service) -> prometheus::Result<Registry> {
+fn ring(service: &Service, limits: Option<&Limits>) -> prometheus::Result<Registry> {
     let registry = Registry::new();
     let add = |family: Box<dyn Collector>| registry.register(family);
     let gauge = |name: &str, help: &str, value: u64| {
@@ -149,6 +163,14 @@ fn ring(service: &Service) -> prometheus::Result<Registry> {
     ] {
         gauge(&format!("hitring_ring_{part}"), &format!("{help} Used."), used)?;
         gauge(&format!("hitring_ring_{part}_max"), &format!("{help} Room for."), most)?;
+    }
+    if let Some(limits) = limits {
+        gauge("hitring_limit_clients", "Clients of which the ring keeps what they sent.", limits.clients() as u64)?;
+        gauge("hitring_limit_clients_max", "Clients that there is room for.", room.max_limits)?;
+        let without_room = "Requests that were refused since there was no room for their client.";
+        let refused = IntCounter::new("hitring_limit_clients_refused_total", without_room)?;
+        refused.inc_by(limits.without_room());
+        add(Box::new(refused))?;
     }
     gauge("hitring_ring_bytes", "The size of the ring file.", room.file_bytes)?;
     gauge("hitring_ring_window_seconds", "The window of the ring.", ring.window().as_secs())?;

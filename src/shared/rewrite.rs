@@ -145,6 +145,8 @@ pub struct Wanted {
     pub max_endpoints: Option<u32>,
     /// The length of the window.
     pub window: Option<Duration>,
+    /// Room for so many keys of limiters. If it is another number, all limiters begin anew.
+    pub limits: Option<u64>,
 }
 
 /// Makes the file `to`, which must not be there, of what is alive in the file `from`, which nobody may have open. What was
@@ -173,6 +175,7 @@ pub fn compact(from: &Path, to: &Path, wanted: Wanted) -> Result<(), SharedError
             ..room
         };
     }
+    room.limits = wanted.limits.unwrap_or(room.limits);
     let draft = copy(to, &old, &found.header, room, wanted.window, || ())?;
     draft.unnamed.belong_like(&found.file).map_err(failed)?;
     if draft.unnamed.publish(to)? {
@@ -403,10 +406,12 @@ pub fn shares(from: Book<'_>, life: Life<'_>, shares: Option<&Shares>) -> Shares
 }
 
 /// Copies the states of limiters, and how far their time has come. A slot that is changed meanwhile is as one whose process was
-/// killed.
+/// killed. Where there is other room, a key would be looked for in another place, so none is copied.
 fn copy_limits(from: Book<'_>, to: Book<'_>) {
-    for (word, old) in to.sections.limits.iter().zip(from.sections.limits) {
-        word.store(old.load(Ordering::Acquire), Ordering::Relaxed);
+    if from.sections.limits.len() == to.sections.limits.len() {
+        for (word, old) in to.sections.limits.iter().zip(from.sections.limits) {
+            word.store(old.load(Ordering::Acquire), Ordering::Relaxed);
+        }
     }
     to.sections.raise_limit_time(from.sections.limit_time());
 }

@@ -1,6 +1,7 @@
 //! The front of the server against axum's router alone: the same requests, in the same order, over a ring and a database of its own
 //! each. All that is sent has to be the same, but for ids that are drawn by chance.
 
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -44,7 +45,7 @@ impl Served {
         let store = SqliteStore::start(committer, 9, Duration::from_secs(1)).expect("it starts");
         let service = Service::new(ring, Box::new(store), true);
         let context =
-            Context::new(service, http::tally().expect("names that fit"), http::document(), Durability::Process);
+            Context::new(service, http::tally().expect("names that fit"), http::document(), Durability::Process, None);
         Self { folder, context: Arc::new(context) }
     }
 }
@@ -78,7 +79,7 @@ impl Sent {
 /// All that a server sends when it is sent `sent`, but for the date.
 async fn answer(sent: &Sent, front: &Arc<Front>) -> String {
     let (mut client, server) = tokio::io::duplex(1 << 20);
-    let service = service_fn(|request| front.call(request));
+    let service = service_fn(|request| front.call(request, Ipv4Addr::LOCALHOST.into()));
     let connection = connection::http().serve_connection(TokioIo::new(server), service);
     let talk = async {
         client.write_all(sent.bytes().as_bytes()).await.expect("there is room");

@@ -474,6 +474,23 @@ fn a_compaction_keeps_what_is_alive() {
 }
 
 #[test]
+fn a_compacted_file_keeps_limits_unless_it_has_other_room_for_them() {
+    let folder = Folder::new();
+    let made = small().limits(20).create(folder.file("old.ring")).expect("it can be made");
+    let limiter = |registry: &SharedRegistry| registry.limiter("logins", "1/day".parse().expect("a rate"), None);
+    assert!(limiter(&made).expect("there is room").allow("ann", 1).allowed);
+    drop(made);
+    for (name, limits, is_kept, found) in [("same.ring", None, true, 20), ("other.ring", Some(200), false, 200)] {
+        let wanted = Wanted { limits, ..Wanted::default() };
+        compact(&folder.file("old.ring"), &folder.file(name), wanted).expect("nobody has it open");
+        let registry = SharedRegistry::open(folder.file(name)).expect("it is whole");
+        let limiter = limiter(&registry).expect("there is room");
+        assert_eq!((registry.room().max_limits, limiter.keys_in_use()), (found, usize::from(is_kept)), "{name}");
+        assert_eq!(limiter.allow("ann", 1).allowed, !is_kept, "{name}");
+    }
+}
+
+#[test]
 fn cells_of_a_grain_that_no_ring_has_are_refused() {
     let made = made();
     let local = memory(&made);

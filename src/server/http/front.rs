@@ -15,6 +15,7 @@
 
 use std::convert::Infallible;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes, HttpBody};
@@ -27,10 +28,16 @@ use percent_encoding::percent_decode_str;
 use tower::ServiceExt;
 
 use super::names::Names;
-use super::{Handler, Route, Runs, answered, router, serve, table};
+use super::problem::{Kind, Problem};
+use super::reply::Reply;
+use super::{Handler, NO_ROUTE, Route, Runs, answered, router, serve, table};
 use crate::server::context::Context;
+use crate::server::limits::Refused;
 use crate::server::sending::Sent;
 use crate::time::clock::SteadyClock;
+
+/// The paths whose requests are not limited: those that watch the server.
+const UNLIMITED: [&str; 3] = ["/health", "/ready", "/metrics"];
 
 /// Answers requests.
 pub struct Front {
@@ -91,6 +98,7 @@ impl Front {
     pub fn call<B>(
         self: &Arc<Self>,
         request: Request<B>,
+        client: IpAddr,
     ) -> impl Future<Output = Result<Response<Sent>, Infallible>> + use<B>
     where
         B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
@@ -98,12 +106,23 @@ impl Front {
         let front = Arc::clone(self);
         let (parts, body) = request.into_parts();
         async move {
-            let Some((near, names)) = front.find(&parts) else {
-                return Box::pin(front.far(Request::from_parts(parts, Body::new(body)))).await;
-            };
+            let limits = front.context.limits.as_ref().filter(|_| !UNLIMITED.contains(&parts.uri.path()));
+            let verdict = limits.map(|limits| limits.take(client));
+            let near = front.find(&parts);
             let begun = SteadyClock.nanos(false);
-            let reply = serve(&front.context, &parts, Some(names), body, near.handler, Runs::Here).await;
-            Ok(answered(&front.context, near.number, begun, reply))
+            let mut response = if let Some(refused) = verdict.as_ref().and_then(|verdict| verdict.refused) {
+                let number = near.map_or(NO_ROUTE, |(near, _)| near.number);
+                answered(&front.context, number, begun, Ok(limited(&front.context, refused)))
+            } else if let Some((near, names)) = near {
+                let reply = serve(&front.context, &parts, Some(names), body, near.handler, Runs::Here).await;
+                answered(&front.context, near.number, begun, reply)
+            } else {
+                Box::pin(front.far(Request::from_parts(parts, Body::new(body)))).await?
+            };
+            if let Some(verdict) = verdict {
+                verdict.tell(response.headers_mut());
+            }
+            Ok(response)
         }
     }
 
@@ -129,4 +148,14 @@ impl Front {
         let mut routes = self.routes.iter().filter(|route| route.method == parts.method);
         routes.find_map(|route| Some((route, route.names(path)?)))
     }
+}
+
+/// The answer to a request that `refused` refuses.
+fn limited(context: &Context, refused: Refused) -> Reply {
+    context.tally.limited(refused.is_client);
+    let Refused { is_client, rate, retry_after } = refused;
+    let of = if is_client { "a client" } else { "all clients" };
+    let (limit, window) = (rate.limit(), rate.window().as_secs_f64());
+    let detail = format!("the requests of {of} are limited to {limit} in {window} s; try again in {retry_after} s");
+    Reply { retry_after: Some(retry_after), ..Problem::new(Kind::LIMITED, detail).reply() }
 }

@@ -89,7 +89,7 @@ pub fn ready(ask: Ask<'_>) -> Result<Reply, Problem> {
 )]
 pub fn metrics(ask: Ask<'_>) -> Result<Reply, Problem> {
     let [] = ask.query([])?;
-    let page = ask.context.tally.page(ask.service());
+    let page = ask.context.tally.page(ask.service(), ask.context.limits.as_ref());
     let body = page.map_err(|error| Problem::new(Kind::FAILED, error.to_string()))?;
     Ok(Reply::of(200, MEDIA_TYPE, body))
 }

@@ -14,8 +14,9 @@ use super::schema;
 const REFUSAL: &str = "Nothing was done, and `detail` says what to change. 400: the request does not fit this document, or its \
     range ends before it begins. 404: there is no such name. 405: the route has no such method. 408: the body did not come in 10 \
     seconds. 409: the request fits, but not this server's clock or counts. 413: the body has more than 65,536 bytes. 415: the \
-    body is not application/json. 422: the Idempotency-Key was used for another request. 500: the server failed. 503: the server is busy, and the header Retry-After says for how \
-    many seconds; or the ring file is lost. 507: the file has no room for another name, or some visitors found none.";
+    body is not application/json. 422: the Idempotency-Key was used for another request. 429: a limit of requests is reached; \
+    Retry-After says how many seconds to wait. 500: the server failed. 503: the server is busy, and Retry-After says how many \
+    seconds to wait; or the ring file is lost. 507: the file has no room for another name, or some visitors found none.";
 
 /// What the handlers say, with what is true of all.
 pub fn completed(mut document: OpenApi) -> OpenApi {
@@ -32,7 +33,7 @@ pub fn completed(mut document: OpenApi) -> OpenApi {
     let seconds = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1));
     let after = HeaderBuilder::new()
         .schema(Some(seconds))
-        .description(Some("With 503 busy: try again after so many seconds."))
+        .description(Some("With 429 and 503 busy: try again after so many seconds."))
         .build();
     let refusal = ResponseBuilder::new()
         .description(REFUSAL)

@@ -36,6 +36,7 @@ impl Kind {
     pub const SATURATED: Self = Self("saturated", "The second is full", 409);
     pub const TOO_LARGE: Self = Self("too-large", "The body is too large", 413);
     pub const KEY_REUSED: Self = Self("key-reused", "The key was used for another request", 422);
+    pub const LIMITED: Self = Self("limited", "There are too many requests", 429);
     pub const MEDIA_TYPE: Self = Self("media-type", "The body is not JSON", 415);
     pub const FAILED: Self = Self("failed", "The server failed", 500);
     pub const BUSY: Self = Self("busy", "The server is busy", 503);

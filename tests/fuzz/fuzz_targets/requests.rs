@@ -69,7 +69,7 @@ fn place() -> &'static Place {
         let committer = Committer::new(database, Arc::clone(&ring), Limits::default(), KEEP).expect("it is whole");
         let store = SqliteStore::start(committer, 9, Duration::from_secs(1)).expect("it starts");
         let service = Service::new(ring, Box::new(store), true);
-        let context = Context::new(service, http::tally().expect("names that fit"), http::document(), Durability::Process);
+        let context = Context::new(service, http::tally().expect("names that fit"), http::document(), Durability::Process, None);
         let context = Arc::new(context);
         let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime");
         Place { runtime, front: Arc::new(Front::new(Arc::clone(&context))), context }
@@ -97,7 +97,7 @@ fuzz_target!(|input: &[u8]| {
     let counted = || context.service.ring().metrics().total_hits;
     let before = counted();
     let (status, body) = runtime.block_on(async {
-        let response = front.call(request).await.expect("it cannot fail");
+        let response = front.call(request, std::net::Ipv4Addr::LOCALHOST.into()).await.expect("it cannot fail");
         let status = response.status().as_u16();
         (status, response.into_body().collect().await.expect("it is whole").to_bytes())
     });

@@ -231,7 +231,7 @@ fuzz_target!(|input: &[u8]| {
         }
         inspect(&path);
         let compacted = place.file("compacted");
-        let wanted = Wanted { max_endpoints: (kind & 4 != 0).then_some(5), window: (kind & 8 != 0).then_some(WINDOW * 2) };
+        let wanted = Wanted { max_endpoints: (kind & 4 != 0).then_some(5), window: (kind & 8 != 0).then_some(WINDOW * 2), limits: (kind & 16 != 0).then_some(40) };
         if compact(&path, &compacted, wanted).is_ok() {
             let inspection = Inspection::open(&compacted).expect("what was made is whole");
             assert_eq!(inspection.faults().ok().as_deref(), Some(&[][..]), "a new file has no faults");

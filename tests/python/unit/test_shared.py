@@ -319,6 +319,10 @@ def test_compact(path, tmp_path, clock):
     for wrong in (0, -1, 2**32):
         with pytest.raises(ConfigError):
             hitring.compact(path, tmp_path / "other.ring", max_endpoints=wrong)
+    with pytest.raises(ConfigError):
+        hitring.compact(path, tmp_path / "other.ring", limits=-1)
+    hitring.compact(path, tmp_path / "limits.ring", limits=77)
+    assert SharedRegistry(tmp_path / "limits.ring", mode="open", clock=clock).room().max_limits == 77
 
 
 def test_a_file_that_is_cut_is_told_and_ends_nobody(shared, path):
