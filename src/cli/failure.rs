@@ -19,6 +19,9 @@ pub(crate) enum Failure {
     /// There is nothing of ours that a check could be made of; one line like the other.
     #[cfg(target_os = "linux")]
     NothingToCheck(String),
+    /// It is in the log already.
+    #[cfg(all(feature = "server", target_os = "linux"))]
+    Logged,
     /// The reader of our output went away. Not an error of ours, so nothing is said.
     OutputClosed,
 }
@@ -45,6 +48,8 @@ impl Failure {
             Failure::Message(text) => (text, 1),
             #[cfg(target_os = "linux")]
             Failure::NothingToCheck(text) => (text, 2),
+            #[cfg(all(feature = "server", target_os = "linux"))]
+            Failure::Logged => return 1,
             Failure::OutputClosed => return 141,
         };
         // A closed stderr leaves nowhere to complain to; the exit code still tells.

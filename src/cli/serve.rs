@@ -7,11 +7,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tracing::{error, info};
+
 use super::escape::shown;
 use super::failure::{Failure, told};
 use crate::limit::rate::Rate;
-use crate::server::{self, Durability, KEEP, Limits, Rates, Says, ServerError, Settings};
-use crate::service::LARGER;
+use crate::server::journal::{self, Format};
+use crate::server::{self, Durability, KEEP, Limits, Rates, ServerError, Settings};
 
 /// Count hits over HTTP. Counts survive kill -9 and restarts.
 ///
@@ -64,6 +66,8 @@ pub(super) struct Args {
     keep: u32,
     #[command(flatten)]
     limit: Limit,
+    #[command(flatten)]
+    log: Log,
     /// Start although hits.ring is missing, or is not the one that belongs to hitring.db. Its counts are those that hitring.db
     /// has: all but the last second
     #[arg(long)]
@@ -87,6 +91,24 @@ struct Limit {
     #[arg(id = "limit_max_clients", long = "limit-max-clients", value_name = "N", env = "HITRING_LIMIT_MAX_CLIENTS",
           value_parser = clap::value_parser!(u32).range(1..))]
     max_clients: Option<u32>,
+}
+
+/// What is told on stderr.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Log")]
+struct Log {
+    /// How much is told: `debug` tells of each request
+    #[arg(id = "log_level", long = "log-level", value_name = "LEVEL", default_value = "info", env = "HITRING_LOG_LEVEL",
+          value_parser = ["error", "warn", "info", "debug"])]
+    level: String,
+    /// How a line is written: `auto` is text on a terminal, and JSON elsewhere
+    #[arg(id = "log_format", long = "log-format", value_name = "FORMAT", default_value = "auto", env = "HITRING_LOG_FORMAT",
+          value_parser = ["auto", "text", "json"])]
+    format: String,
+    /// Whether a line of a request has the address of the client
+    #[arg(id = "log_addresses", long = "log-addresses", value_name = "BOOL", default_value = "false", action = clap::ArgAction::Set,
+          env = "HITRING_LOG_ADDRESSES", value_parser = clap::builder::BoolishValueParser::new())]
+    addresses: bool,
 }
 
 /// The command, with its options.
@@ -114,52 +136,35 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
         flush_every: Duration::from_secs(args.flush_every.into()),
         keep: Duration::from_secs(args.keep.into()),
         limit: Rates { client, global, burst, max_clients },
+        log_addresses: args.log.addresses,
         new_ring: args.new_ring,
     };
-    let unflushed = server::run(&settings, said).map_err(|error| match error {
-        ServerError::Ring(error) => Failure::Message(told(&error)),
-        error => Failure::Message(shown(error.to_string().as_bytes())),
-    })?;
-    if unflushed > 0 {
-        return Err(Failure::Message(format!(
-            "stopped: {unflushed} hits not flushed to hitring.db; they are in hits.ring, and the next start writes them down"
-        )));
-    }
-    eprintln!("hitring: stopped: 0 hits not flushed");
-    Ok(())
-}
-
-/// Tells what the server says.
-fn said(says: Says) {
-    match says {
-        Says::Listens(address) => started(address),
-        Says::Takes(step) => eprintln!("hitring: {step} takes longer than a second; the server listens afterwards"),
-        Says::NewDatabase => eprintln!(
-            "hitring: there is a ring and no hitring.db, so one is made; resources that were in a former one have no names"
-        ),
-        Says::WithoutRoom(resources) => {
-            eprintln!("hitring: the ring has no room for {resources} resources; {LARGER}");
+    let level = args.log.level.parse().expect("one of the levels");
+    let format = match &*args.log.format {
+        "text" => Format::Text,
+        "json" => Format::Json,
+        _ => Format::Auto,
+    };
+    let _log = journal::begin(level, format);
+    match server::run(&settings, started) {
+        Ok(0) => {
+            info!("stopped: 0 hits not flushed");
+            Ok(())
         }
-        Says::Compacted { before, after } => {
-            eprintln!(
-                "hitring: hits.ring was full of removed names; {after} of its places are taken now, {before} were"
+        Ok(unflushed) => {
+            error!(
+                "stopped: {unflushed} hits not flushed to hitring.db; they are in hits.ring, and the next start writes them down"
             );
+            Err(Failure::Logged)
         }
-        Says::NotCompacted(why) => {
-            eprintln!(
-                "hitring: hits.ring is full of removed names, and could not be compacted: {}",
-                shown(why.as_bytes())
-            );
+        Err(failed) => {
+            let text = match failed {
+                ServerError::Ring(error) => told(&error),
+                error => shown(error.to_string().as_bytes()),
+            };
+            error!("{text}");
+            Err(Failure::Logged)
         }
-        Says::GaveBack(hits) => {
-            eprintln!("hitring: hits.ring had lost {hits} hits, which were restored from hitring.db");
-        }
-        Says::Flushes(time, endpoints) => {
-            eprintln!("hitring: a flush has run for {} s; {endpoints} endpoints are flushed so far", time.as_secs());
-        }
-        Says::Ends => eprintln!(
-            "hitring: stopping takes longer than a second; requests under way are answered, and hits are flushed"
-        ),
     }
 }
 

@@ -33,7 +33,7 @@ use super::failure::{Failure, in_words};
 pub(super) const CONFIG: &str = "config";
 
 /// The tables of a file. The options of one begin with its name.
-pub(super) const TABLES: [&str; 1] = ["limit"];
+pub(super) const TABLES: [&str; 2] = ["limit", "log"];
 
 /// The settings of `command`.
 pub(super) fn of(command: &Command) -> impl Iterator<Item = &Arg> {

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 
 use super::aside::Aside;
 use super::durability::Durability;
+use super::journal::Journal;
 use super::limits::Limits;
 use super::sending::Sending;
 use super::tally::Tally;
@@ -28,20 +29,16 @@ pub struct Context {
     pub durability: Durability,
     /// How many requests are answered; `None` is all.
     pub limits: Option<Limits>,
+    /// What is told of requests.
+    pub journal: Journal,
     /// The OpenAPI document.
     pub document: Vec<u8>,
     ending: OnceLock<()>,
 }
 
 impl Context {
-    /// A server that is not ending.
-    pub fn new(
-        service: Service,
-        tally: Tally,
-        document: Vec<u8>,
-        durability: Durability,
-        limits: Option<Limits>,
-    ) -> Self {
+    /// A server that is not ending, has no limits, and tells no addresses.
+    pub fn new(service: Service, tally: Tally, document: Vec<u8>, durability: Durability) -> Self {
         Self {
             service,
             tally,
@@ -49,7 +46,8 @@ impl Context {
             scrapes: Aside::new(),
             sending: Sending::new(),
             durability,
-            limits,
+            limits: None,
+            journal: Journal::new(false),
             document,
             ending: OnceLock::new(),
         }

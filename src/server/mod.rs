@@ -8,7 +8,7 @@
 //! | the ring file is made or opened; it is the one that the database knows | both are as they were |
 //! | what a killed server left is done: removals end, resources get their endpoints (`store/sqlite/recover.rs`) | the next start does it |
 //! | a ring that is full of removed names is made anew | the former one is there |
-//! | it is told where the server listens, and connections are taken | |
+//! | connections are taken, and it is told where | |
 //! | every second it is looked whether the ring file is still there | requests are refused until it is |
 //! | SIGTERM or SIGINT: no connection is taken any more, those under way are answered, and the ring is flushed, for 10 seconds at most | a second signal ends at once |
 //! | the number of hits that are not flushed to the database is printed | the next start flushes them |
@@ -22,6 +22,7 @@
 //! | `sending` | answers that are large |
 //! | `durability` | what writes survive |
 //! | `limits` | how many requests are answered |
+//! | `journal` | the log |
 //! | `tally` | what was done, for `GET /metrics` |
 //! | `context` | all of that together, for the routes |
 //!
@@ -34,6 +35,7 @@ pub mod aside;
 pub mod sending;
 pub mod durability;
 pub mod limits;
+pub mod journal;
 pub mod tally;
 pub mod context;
 pub mod http;
@@ -48,9 +50,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
+use tracing::{info, warn};
 
 use self::context::Context;
 pub use self::durability::Durability;
+use self::journal::Journal;
 use self::limits::Limits as Limiting;
 pub use self::limits::Rates;
 use crate::error::SharedError;
@@ -97,6 +101,8 @@ pub struct Settings {
     pub keep: Duration,
     /// How many requests are answered.
     pub limit: Rates,
+    /// Whether the log has the addresses of clients.
+    pub log_addresses: bool,
     /// Whether a ring that the database knows may be missing, or be another one.
     pub new_ring: bool,
 }
@@ -145,66 +151,43 @@ pub enum ServerError {
     System(io::Error),
 }
 
-/// What a server says of itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Says {
-    /// It takes connections at this address.
-    Listens(SocketAddr),
-    /// This step of its start takes longer than a second.
-    Takes(&'static str),
-    /// There is a ring and no database, so a new one is made.
-    NewDatabase,
-    /// So many resources have no place in the ring, and their hits are refused.
-    WithoutRoom(usize),
-    /// The ring was full of removed names, and a new one has taken its place.
-    Compacted {
-        /// How many places were taken.
-        before: u64,
-        /// How many are.
-        after: u64,
-    },
-    /// The ring is full of removed names, and could not be made anew.
-    NotCompacted(String),
-    /// The ring had lost so many hits, which the database has given back.
-    GaveBack(u64),
-    /// A flush has run for so long, and has flushed so many endpoints.
-    Flushes(Duration, u64),
-    /// Stopping takes longer than a second.
-    Ends,
-}
-
-/// Serves until a signal ends it; returns how many hits of the ring are not flushed to the database then. Calls `says` with messages for
-/// the user.
+/// Serves until a signal ends it; returns how many hits of the ring are not flushed to the database then. Calls `listens` with the
+/// address when connections are taken. All else is told in the log.
 ///
 /// # Errors
 /// [`ServerError`].
-pub fn run(settings: &Settings, says: fn(Says)) -> Result<u64, ServerError> {
+pub fn run(settings: &Settings, listens: fn(SocketAddr)) -> Result<u64, ServerError> {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.worker_threads(settings.workers.max(1)).enable_all().build().map_err(ServerError::System)?;
-    let ended = runtime.block_on(serve(settings, says));
+    let ended = runtime.block_on(serve(settings, listens));
     // Not to wait for a long answer that nobody waits for any more.
     runtime.shutdown_background();
     ended
 }
 
-async fn serve(settings: &Settings, says: fn(Says)) -> Result<u64, ServerError> {
+async fn serve(settings: &Settings, listens: fn(SocketAddr)) -> Result<u64, ServerError> {
     let address = settings.listen;
     let in_use = |error| ServerError::Listen { address, error };
     let socket = connection::bind(address).map_err(in_use)?;
     let bound = socket.local_addr().map_err(ServerError::System)?;
     let data = DataDirectory::take(&settings.data, &bound.to_string()).map_err(ServerError::Data)?;
-    let service = start::open(settings, &data, says)?;
+    let service = start::open(settings, &data)?;
     let tally = http::tally().expect("no two routes are one, and names of metrics are as Prometheus wants them");
     let limits = Limiting::new(service.ring(), &settings.limit).map_err(ServerError::Ring)?;
-    let context = Arc::new(Context::new(service, tally, http::document(), settings.durability, limits));
+    let mut context = Context::new(service, tally, http::document(), settings.durability);
+    context.limits = limits;
+    context.journal = Journal::new(settings.log_addresses);
+    let context = Arc::new(context);
     let listen_to = |kind| signal(kind).map_err(ServerError::System);
     let (mut terminate, mut interrupt) = (listen_to(SignalKind::terminate())?, listen_to(SignalKind::interrupt())?);
     let connections =
         connection::Connections::new(http::front::Front::new(Arc::clone(&context)), context.tally.connections.clone());
     connection::raise_limit();
     let listener = connection::listen(socket).map_err(in_use)?;
-    tokio::spawn(looking(Arc::clone(&context), says));
-    says(Says::Listens(bound));
+    tokio::spawn(looking(Arc::clone(&context)));
+    let (version, data) = (env!("CARGO_PKG_VERSION"), settings.data.display().to_string());
+    info!(version, address = %bound, data, workers = settings.workers, "listening");
+    listens(bound);
     tokio::select! {
         () = connections.accept(listener) => {}
         _ = terminate.recv() => {}
@@ -220,7 +203,7 @@ async fn serve(settings: &Settings, says: fn(Says)) -> Result<u64, ServerError> 
     };
     let told = async {
         tokio::time::sleep(LONG).await;
-        says(Says::Ends);
+        info!("stopping takes longer than a second; requests under way are answered, and hits are flushed");
         std::future::pending::<()>().await;
     };
     tokio::select! {
@@ -232,14 +215,26 @@ async fn serve(settings: &Settings, says: fn(Says)) -> Result<u64, ServerError> 
     Ok(context.service.store().unflushed())
 }
 
-/// Checks the files once a second, and reports a flush that takes long.
-async fn looking(context: Arc<Context>, says: fn(Says)) {
+/// Checks the files once a second, and tells when they begin or cease to serve, and of a flush that takes long.
+async fn looking(context: Arc<Context>) {
     let mut interval = tokio::time::interval(LOOK);
+    let mut before = Ok(());
     loop {
         interval.tick().await;
-        context.service.look();
-        if let Some((time, endpoints)) = context.service.store().pass().filter(|&(time, _)| time >= LONG) {
-            says(Says::Flushes(time, endpoints));
+        let service = &context.service;
+        service.look();
+        let now = service.check().map_err(|refusal| refusal.to_string());
+        let now = now.and_then(|()| service.store().check().map_err(|error| error.to_string()));
+        if now != before {
+            match &now {
+                Err(why) => warn!("{why}"),
+                Ok(()) => info!("the ring and the database serve again"),
+            }
+            before = now;
+        }
+        if let Some((time, endpoints)) = service.store().pass().filter(|&(time, _)| time >= LONG) {
+            let seconds = time.as_secs();
+            info!(seconds, endpoints, "a flush takes longer than a second");
         }
     }
 }

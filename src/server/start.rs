@@ -8,10 +8,11 @@
 use std::sync::Arc;
 
 use crossbeam_channel::{RecvTimeoutError, bounded};
+use tracing::{info, warn};
 
-use super::{LONG, Says, ServerError, Settings};
-use crate::service::Service;
+use super::{LONG, ServerError, Settings};
 use crate::service::resources::{endpoint_of, is_made};
+use crate::service::{LARGER, Service};
 use crate::shared::{Inspection, SharedRegistry, tidy};
 use crate::store::data::DataDirectory;
 use crate::store::sqlite::commit::Committer;
@@ -25,20 +26,22 @@ const PLACES: u32 = 20_000;
 ///
 /// # Errors
 /// [`ServerError`].
-pub fn open(settings: &Settings, data: &DataDirectory, says: fn(Says)) -> Result<Service, ServerError> {
+pub fn open(settings: &Settings, data: &DataDirectory) -> Result<Service, ServerError> {
     let path = data.database();
     let is_new = !path.exists() && data.ring().exists();
-    let database = step("opening hitring.db", says, || Database::open(&path)).map_err(ServerError::Database)?;
+    let database = step("opening hitring.db", || Database::open(&path)).map_err(ServerError::Database)?;
     let known = database.ring().map_err(ServerError::Database)?;
-    let ring = step("opening hits.ring", says, || ring(settings, data, known))?;
+    let ring = step("opening hits.ring", || ring(settings, data, known))?;
     if is_new {
-        says(Says::NewDatabase);
+        warn!(
+            "there is a ring and no hitring.db, so a new one is made; resources that were in a former one have no names"
+        );
     }
     if settings.flush_every * 2 > ring.window() && settings.flush_every > LONG {
         return Err(ServerError::TooSeldom { every: settings.flush_every, window: ring.window() });
     }
     let complete = |database, ring: SharedRegistry| {
-        let completed = step("completing hitring.db", says, || {
+        let completed = step("completing hitring.db", || {
             let mut committer = Committer::new(database, Arc::new(ring), settings.keys, settings.keep)?;
             let recovered = committer.recover(|id| endpoint_of(id).ok(), is_made)?;
             Ok((committer, recovered))
@@ -51,17 +54,18 @@ pub fn open(settings: &Settings, data: &DataDirectory, says: fn(Says)) -> Result
         let before = committer.ring().room();
         let database = committer.into_database();
         let known = database.ring().map_err(ServerError::Database)?;
-        let tidied = step("compacting hits.ring", says, || tidy(&data.ring(), true));
+        let tidied = step("compacting hits.ring", || tidy(&data.ring(), true));
         // It is as it was then, and serves.
         let is_done = tidied.unwrap_or_else(|error| {
-            says(Says::NotCompacted(error.to_string()));
+            warn!("hits.ring is full of removed names, and could not be compacted: {error}");
             false
         });
         let lost = recovered.lost;
         (committer, recovered) = complete(database, self::ring(settings, data, known)?)?;
         recovered.lost += lost;
         if is_done {
-            says(Says::Compacted { before: before.lives, after: committer.ring().room().lives });
+            let (before, after) = (before.lives, committer.ring().room().lives);
+            info!("hits.ring was full of removed names; {after} of its places are taken now, {before} were");
         }
     }
     if recovered.unshown > 0 {
@@ -69,10 +73,12 @@ pub fn open(settings: &Settings, data: &DataDirectory, says: fn(Says)) -> Result
     }
     let ring = Arc::clone(committer.ring());
     if recovered.without_room > 0 {
-        says(Says::WithoutRoom(recovered.without_room));
+        let resources = recovered.without_room;
+        warn!("the ring has no room for {resources} resources; {LARGER}");
     }
     if recovered.lost > 0 {
-        says(Says::GaveBack(recovered.lost));
+        let hits = recovered.lost;
+        warn!("hits.ring had lost {hits} hits, which were restored from hitring.db");
     }
     let store = SqliteStore::start(committer, QUEUE, settings.flush_every).map_err(ServerError::Database)?;
     Ok(Service::new(ring, Box::new(store), settings.auto_create))
@@ -102,12 +108,12 @@ fn ring(settings: &Settings, data: &DataDirectory, known: Option<[u8; 16]>) -> R
 }
 
 /// Does `work`, and says what it is if it takes long.
-fn step<T>(what: &'static str, says: fn(Says), work: impl FnOnce() -> T) -> T {
+fn step<T>(what: &'static str, work: impl FnOnce() -> T) -> T {
     std::thread::scope(|scope| {
         let (done, is_done) = bounded::<()>(0);
         scope.spawn(move || {
             if is_done.recv_timeout(LONG) == Err(RecvTimeoutError::Timeout) {
-                says(Says::Takes(what));
+                info!("{what} takes longer than a second; the server listens afterwards");
             }
         });
         // Dropped at the end, also by a panic.

@@ -45,7 +45,7 @@ impl Served {
         let store = SqliteStore::start(committer, 9, Duration::from_secs(1)).expect("it starts");
         let service = Service::new(ring, Box::new(store), true);
         let context =
-            Context::new(service, http::tally().expect("names that fit"), http::document(), Durability::Process, None);
+            Context::new(service, http::tally().expect("names that fit"), http::document(), Durability::Process);
         Self { folder, context: Arc::new(context) }
     }
 }

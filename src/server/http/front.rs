@@ -117,11 +117,13 @@ impl Front {
                 let reply = serve(&front.context, &parts, Some(names), body, near.handler, Runs::Here).await;
                 answered(&front.context, near.number, begun, reply)
             } else {
-                Box::pin(front.far(Request::from_parts(parts, Body::new(body)))).await?
+                Box::pin(front.far(Request::from_parts(parts.clone(), Body::new(body)))).await?
             };
             if let Some(verdict) = verdict {
                 verdict.tell(response.headers_mut());
             }
+            let status = response.status().as_u16();
+            front.context.journal.answered(&parts, client, begun, status, response.headers_mut());
             Ok(response)
         }
     }

@@ -370,7 +370,7 @@ mod tests {
         let committer = Committer::new(database, Arc::clone(&ring), Limits::default(), KEEP).expect("it is whole");
         let store = SqliteStore::start(committer, 9, Duration::from_secs(1)).expect("it starts");
         let service = Service::new(ring, Box::new(store), true);
-        let context = Context::new(service, tally().expect("names that fit"), document(), Durability::Process, None);
+        let context = Context::new(service, tally().expect("names that fit"), document(), Durability::Process);
         let router = router(Arc::new(context));
         let document: serde_json::Value = serde_json::from_slice(&document()).expect("it is JSON");
         let paths = document["paths"].as_object().expect("paths");

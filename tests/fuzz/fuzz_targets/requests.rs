@@ -69,7 +69,7 @@ fn place() -> &'static Place {
         let committer = Committer::new(database, Arc::clone(&ring), Limits::default(), KEEP).expect("it is whole");
         let store = SqliteStore::start(committer, 9, Duration::from_secs(1)).expect("it starts");
         let service = Service::new(ring, Box::new(store), true);
-        let context = Context::new(service, http::tally().expect("names that fit"), http::document(), Durability::Process, None);
+        let context = Context::new(service, http::tally().expect("names that fit"), http::document(), Durability::Process);
         let context = Arc::new(context);
         let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime");
         Place { runtime, front: Arc::new(Front::new(Arc::clone(&context))), context }

@@ -1,5 +1,6 @@
 """The ring written down in the database: after kills, in full disks, and at the end."""
 
+import json
 import os
 import random
 import re
@@ -28,8 +29,8 @@ def written(folder):
     return {name: (total, timed) for name, total, timed in rows}
 
 
-def last_line(folder):
-    return (folder / "server.log").read_text().splitlines()[-1]
+def messages(folder):
+    return [json.loads(line)["message"] for line in (folder / "server.log").read_text().splitlines()]
 
 
 def test_the_ring_is_written_down_within_a_second_or_two(tmp_path):
@@ -59,7 +60,7 @@ def test_the_end_says_how_many_hits_are_not_flushed(tmp_path, number):
             server.post("/visits/home")
         assert server.metric("hitring_unflushed_hits") == 20
         assert server.stop(number) == 0
-    assert last_line(tmp_path) == "hitring: stopped: 0 hits not flushed"
+    assert messages(tmp_path)[-1] == "stopped: 0 hits not flushed"
     assert written(tmp_path) == {"visits/home": (20, 20)}
 
 
@@ -69,8 +70,8 @@ def test_a_request_that_never_ends_keeps_no_hits_from_the_database(tmp_path):
         for _ in range(5):
             server.post("/visits/home")
         assert server.stop() == 0
-    lines = (tmp_path / "server.log").read_text().splitlines()
-    assert "takes longer than a second" in lines[-2] and lines[-1] == "hitring: stopped: 0 hits not flushed"
+    lines = messages(tmp_path)
+    assert "takes longer than a second" in lines[-2] and lines[-1] == "stopped: 0 hits not flushed"
     assert written(tmp_path) == {"visits/home": (5, 5)}
 
 
@@ -116,7 +117,7 @@ def test_a_full_disk_keeps_the_hits_in_the_ring_until_there_is_room(tmp_path):
             backlog = server.metric("hitring_unflushed_hits")
             assert 0 < backlog <= 300
             assert server.stop() == 1
-        line = last_line(tmp_path)
+        line = messages(tmp_path)[-1]
         assert int(re.search(r"stopped: (\d+) hits not flushed", line)[1]) == backlog, line
         assert len(written(tmp_path)) == 301 - backlog
         # It starts all the same, and counts.
