@@ -40,7 +40,7 @@ pub(super) struct Args {
     window: Option<i64>,
 
     /// How many keys of limiters the new one has room for. If it is another number than the old one's, all limits begin anew
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1 << 32), allow_negative_numbers = true)]
     max_limits: Option<u64>,
 }
 

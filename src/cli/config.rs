@@ -5,7 +5,7 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use clap::{Arg, Command};
+use clap::{Arg, Command, FromArgMatches};
 
 use super::failure::Failure;
 use super::serve;
@@ -41,7 +41,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
     let command = serve::command();
     let text = match args.check {
         Some(path) => {
-            settings::with_file(command, &path)?;
+            check(settings::with_file(command, &path)?)?;
             "hitring: the file has no fault\n".to_owned()
         }
         None => example(&command),
@@ -50,11 +50,23 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| Failure::of_output(&error))
 }
 
+/// Checks that the settings of `command`, those of the environment among them, fit together.
+fn check(command: Command) -> Result<(), Failure> {
+    let matches = command.no_binary_name(true).try_get_matches_from([""; 0]);
+    let args = matches.and_then(|matches| serve::Args::from_arg_matches(&matches));
+    // Of the environment: the file alone was looked at before.
+    let args = args.map_err(|error| {
+        let text = error.to_string();
+        Failure::Message(text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned())
+    })?;
+    serve::settings(args).map(drop)
+}
+
 /// A file with every setting of `command` as it is without the file.
 fn example(command: &Command) -> String {
     let mut text = comment(
-        "Settings of `hitring serve --config FILE`. The environment wins over this file, and options win over both. \
-        A line that begins with # has no effect; of a setting without a default it shows the form.",
+        "Settings of `hitring serve --config FILE`. The environment wins over this file, and options win over both. The values \
+         below are the defaults. A setting that has no default is commented out, with an example.",
     );
     let mut last = "";
     for option in settings::of(command) {

@@ -33,6 +33,8 @@ mod serve;
 mod config;
 
 use std::ffi::OsString;
+#[cfg(all(feature = "server", target_os = "linux"))]
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -94,6 +96,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
         // Help and version also arrive here, with code 0. A closed stdout is no reason to complain about either.
         Err(Ended::Usage(usage)) => {
             let _ = usage.print();
+            tell_variable(&usage);
             u8::try_from(usage.exit_code()).unwrap_or(2)
         }
     }
@@ -106,6 +109,17 @@ enum Ended {
     /// The command failed.
     Failed(Failure),
 }
+
+/// Names the variable of the environment that `usage` complains of.
+#[cfg(all(feature = "server", target_os = "linux"))]
+fn tell_variable(usage: &clap::Error) {
+    if let Some(variable) = settings::variable(&Program::command(), usage) {
+        let _ = writeln!(std::io::stderr(), "\nThe value is that of the environment variable {variable}.");
+    }
+}
+
+#[cfg(not(all(feature = "server", target_os = "linux")))]
+fn tell_variable(_: &clap::Error) {}
 
 /// What `args` and the file of settings that they name say. `matches` is what `args` say alone.
 #[cfg(all(feature = "server", target_os = "linux"))]

@@ -11,6 +11,7 @@ use tracing::{error, info};
 
 use super::escape::shown;
 use super::failure::{Failure, told};
+use crate::error::LimitError;
 use crate::limit::rate::Rate;
 use crate::server::journal::{self, Format};
 use crate::server::{self, Durability, KEEP, Limits, Rates, ServerError, Settings};
@@ -74,20 +75,22 @@ pub(super) struct Args {
     new_ring: bool,
 }
 
-/// How many requests are answered.
+/// The most requests.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Limits of requests")]
 struct Limit {
-    /// How many requests of a client are answered, 100/second say. A client is an address, or the /64 network of an IPv6 address
+    /// The most requests of a client, for example 100/second. A client is an address, or the /64 network of an IPv6 address
     #[arg(id = "limit_client", long = "limit-client", value_name = "RATE", env = "HITRING_LIMIT_CLIENT")]
     client: Option<Rate>,
-    /// How many requests a client may send at once; --limit-client says how fast it may send more
-    #[arg(id = "limit_burst", long = "limit-burst", value_name = "N", env = "HITRING_LIMIT_BURST")]
+    /// The most requests that a client may send at once. After that it gets what --limit-client allows
+    #[arg(id = "limit_burst", long = "limit-burst", value_name = "N", env = "HITRING_LIMIT_BURST",
+          value_parser = clap::value_parser!(u64).range(1..=1 << 32))]
     burst: Option<u64>,
-    /// How many requests of all clients together are answered
+    /// The most requests of all clients together, for example 10000/second
     #[arg(id = "limit_global", long = "limit-global", value_name = "RATE", env = "HITRING_LIMIT_GLOBAL")]
     global: Option<Rate>,
-    /// For how many clients a new file has room [default: 10000]. Others are refused until one of these has its whole limit again
+    /// The clients that a new file has room for [default: 10000]. When it is full, a new client is refused until the time of an
+    /// old one's limit has passed
     #[arg(id = "limit_max_clients", long = "limit-max-clients", value_name = "N", env = "HITRING_LIMIT_MAX_CLIENTS",
           value_parser = clap::value_parser!(u32).range(1..))]
     max_clients: Option<u32>,
@@ -116,15 +119,40 @@ pub(super) fn command() -> clap::Command {
     <Args as clap::Args>::augment_args(clap::Command::new("serve"))
 }
 
-/// Runs the command.
-pub(super) fn run(args: Args) -> Result<(), Failure> {
+/// What `args` ask for.
+///
+/// # Errors
+/// Settings that do not fit together.
+pub(super) fn settings(args: Args) -> Result<Settings, Failure> {
     let Limit { client, burst, global, max_clients } = args.limit;
     if burst.is_some() && client.is_none() {
-        let text = "--limit-burst (limit.burst in a file) is of the requests of a client; give --limit-client (limit.client), too";
+        let text = "--limit-burst needs --limit-client; in a file, limit.burst needs limit.client";
         return Err(Failure::Message(text.to_owned()));
     }
+    let limit = Rates { client, global, burst, max_clients };
+    limit.check().map_err(|(name, error)| {
+        let why = match error {
+            LimitError::TooFine { .. } if name == "client" => {
+                "too many in too short a time; give a longer time, or --limit-burst".to_owned()
+            }
+            LimitError::TooFine { .. } => "too many in too short a time; give a longer time".to_owned(),
+            LimitError::Burst { .. } => {
+                "a burst of so many takes too long to come again; give a smaller --limit-burst".to_owned()
+            }
+            error => error.to_string(),
+        };
+        Failure::Message(format!("--limit-{name} (in a file, limit.{name}) cannot be kept: {why}"))
+    })?;
+    if args.flush_every > 1 && args.flush_every > args.window / 2 {
+        return Err(Failure::Message(format!(
+            "--flush-every (in a file, flush_every) is {}, which is too rare for a window of {} s; flush at least twice a window, every {} s",
+            args.flush_every,
+            args.window,
+            (args.window / 2).max(1)
+        )));
+    }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let settings = Settings {
+    Ok(Settings {
         listen: args.listen,
         data: args.data,
         workers: args.workers.map_or_else(|| cores.saturating_sub(1).max(1), usize::from),
@@ -135,16 +163,21 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
         keys: Limits { age: Duration::from_secs(args.key_age.into()), most: args.max_keys.into() },
         flush_every: Duration::from_secs(args.flush_every.into()),
         keep: Duration::from_secs(args.keep.into()),
-        limit: Rates { client, global, burst, max_clients },
+        limit,
         log_addresses: args.log.addresses,
         new_ring: args.new_ring,
-    };
+    })
+}
+
+/// Runs the command.
+pub(super) fn run(args: Args) -> Result<(), Failure> {
     let level = args.log.level.parse().expect("one of the levels");
     let format = match &*args.log.format {
         "text" => Format::Text,
         "json" => Format::Json,
         _ => Format::Auto,
     };
+    let settings = settings(args)?;
     let _log = journal::begin(level, format);
     match server::run(&settings, started) {
         Ok(0) => {

@@ -85,9 +85,11 @@ pub(super) fn with_file(command: Command, path: &Path) -> Result<Command, Failur
     let content = fs::read(path).map_err(|error| {
         Failure::Message(format!("{name}: {}; give the path of a file of settings", in_words(&error)))
     })?;
-    let text = str::from_utf8(&content)
-        .map_err(|error| wrong(&name, &content, error.valid_up_to(), "the file is not UTF-8"))?;
-    let at = |span: Range<usize>, what: &str| wrong(&name, &content, span.start, what);
+    // A mark of the byte order, which some editors write, is in no column.
+    let content = content.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&content);
+    let text =
+        str::from_utf8(content).map_err(|error| wrong(&name, content, error.valid_up_to(), "the file is not UTF-8"))?;
+    let at = |span: Range<usize>, what: &str| wrong(&name, content, span.start, what);
     let table = DeTable::parse(text).map_err(|error| at(error.span().unwrap_or_default(), error.message()))?;
     let mut found = Vec::new();
     for (key, value) in table.get_ref() {
@@ -98,6 +100,8 @@ pub(super) fn with_file(command: Command, path: &Path) -> Result<Command, Failur
             _ => found.push(("", key, value)),
         }
     }
+    // The first fault of the file is told.
+    found.sort_by_key(|(_, key, _)| key.span().start);
     let mut filled = command.clone();
     for (table, key, value) in found {
         let Some(option) = of(&command).find(|option| place(option) == (table, &**key.get_ref())) else {
@@ -119,26 +123,46 @@ fn wrong(name: &str, content: &[u8], at: usize, what: &str) -> Failure {
     Failure::Message(format!("{name}:{line}:{column}: {}", shown(what.as_bytes())))
 }
 
+/// Why there is no setting `key` in `table`.
 fn unknown(command: &Command, table: &str, key: &str) -> String {
-    let known = |wanted: &str| -> Vec<String> {
-        let here = of(command).map(place).filter(|(table, _)| *table == wanted);
-        let has_settings = |table: &&&str| wanted.is_empty() && of(command).any(|option| place(option).0 == **table);
-        let tables = TABLES.iter().filter(has_settings).map(|table| format!("[{table}]"));
-        here.map(|(_, name)| name.to_owned()).chain(tables).collect()
-    };
-    if let Some(option) = command.get_arguments().find(|option| option.get_id() == key && table.is_empty()) {
-        return format!(
-            "{key} is no setting of a file; give --{} on the command line",
-            option.get_long().unwrap_or(key)
-        );
+    if table.is_empty() && tables(command).any(|known| known == key) {
+        return format!("{key} is a table; write [{key}] on a line of its own, and its settings below");
     }
+    // A setting of another place, or one that is written as an option.
+    let wanted = key.trim_start_matches('-').replace('-', "_");
+    let full = |option: &&Arg| {
+        let (its, name) = place(option);
+        option.get_id() == &*wanted || name == wanted && (table.is_empty() || table == its)
+    };
+    if let Some((table, name)) = of(command).find(full).map(place) {
+        let within = if table.is_empty() { "before all tables".to_owned() } else { format!("in the table [{table}]") };
+        return format!("there is no setting {key:?} here; write {name} {within}");
+    }
+    if let Some(long) = command.get_arguments().find(|option| option.get_id() == key).and_then(Arg::get_long) {
+        return format!("{key} is not a setting of a file; give --{long} on the command line");
+    }
+    let here = of(command).map(place).filter(|(known, _)| *known == table).map(|(_, name)| name.to_owned());
+    let below = tables(command).filter(|_| table.is_empty()).map(|table| format!("[{table}]"));
     let within = if table.is_empty() { String::new() } else { format!(" in [{table}]") };
-    format!("there is no setting {key:?}{within}; there are {}", known(table).join(", "))
+    format!("there is no setting {key:?}{within}; there are {}", here.chain(below).collect::<Vec<_>>().join(", "))
+}
+
+/// The tables that have settings of `command`.
+fn tables(command: &Command) -> impl Iterator<Item = &'static str> {
+    TABLES.into_iter().filter(|table| of(command).any(|option| place(option).0 == *table))
+}
+
+/// The name of `option` in a file, with its table.
+fn full_name(option: &Arg) -> String {
+    match place(option) {
+        ("", name) => name.to_owned(),
+        (table, name) => format!("{table}.{name}"),
+    }
 }
 
 /// What `value` is on the command line.
 fn read(option: &Arg, value: &Spanned<DeValue<'_>>) -> Result<String, String> {
-    let (kind, (_, name)) = (Kind::of(option), place(option));
+    let (kind, name) = (Kind::of(option), full_name(option));
     match (kind, value.get_ref()) {
         (Kind::Flag, DeValue::Boolean(value)) => Ok(value.to_string()),
         (Kind::Text, DeValue::String(value)) => Ok(value.clone().into_owned()),
@@ -159,13 +183,32 @@ fn check(command: &Command, option: &Arg, text: &str) -> Result<(), String> {
     let alone = command.clone().mut_args(|option| option.env(Resettable::<OsStr>::Reset)).no_binary_name(true);
     let given = OsString::from(format!("--{long}={text}"));
     let Err(error) = alone.try_get_matches_from([given]) else { return Ok(()) };
-    let (_, setting) = place(option);
+    let setting = full_name(option);
+    if text.is_empty() {
+        return Err(format!("{setting} is empty; give a value, or leave it out"));
+    }
     let why = match (error.source(), error.get(ContextKind::ValidValue)) {
         (Some(source), _) => source.to_string(),
         (None, Some(ContextValue::Strings(values))) => format!("give one of {}", values.join(", ")),
         (None, _) => format!("`{name} --{long}` does not take it"),
     };
     Err(format!("{setting} is {text:?}: {why}"))
+}
+
+/// The variable of the environment whose value `error` is about, of all options of `program`.
+pub(super) fn variable(program: &Command, error: &clap::Error) -> Option<String> {
+    let Some(ContextValue::String(shown)) = error.get(ContextKind::InvalidArg) else { return None };
+    let long = shown.strip_prefix("--")?.split([' ', '=']).next()?;
+    let mut options = program.get_subcommands().flat_map(Command::get_arguments);
+    let option = options.find(|option| option.get_long() == Some(long) && option.get_env().is_some())?;
+    let variable = option.get_env()?;
+    let given = std::env::var_os(variable)?;
+    // An option on the command line wins, and its value is another one.
+    let value = match error.get(ContextKind::InvalidValue) {
+        Some(ContextValue::String(value)) => value == &*given.to_string_lossy(),
+        _ => given.is_empty(),
+    };
+    value.then(|| variable.to_string_lossy().into_owned())
 }
 
 /// The file that `matches` name, if they do.
@@ -192,6 +235,10 @@ mod tests {
         create: bool,
         #[arg(long, default_value = "process", env = "HITRING_TEST_LEVEL", value_parser = ["process", "disk"])]
         level: String,
+        #[arg(id = "limit_rate", long = "limit-rate", env = "HITRING_TEST_RATE", value_parser = clap::value_parser!(u32).range(1..=9))]
+        rate: Option<u32>,
+        #[arg(id = "limit_max_keys", long = "limit-max-keys", env = "HITRING_TEST_MAX_KEYS")]
+        max_keys: Option<u32>,
         #[arg(long)]
         once: bool,
     }
@@ -239,10 +286,24 @@ mod tests {
             ("create = 1", ":1:10: create is of the type integer; give true or false"),
             ("level = true", ":1:9: level is of the type boolean; give text in quotes"),
             ("level = 'tape'", ":1:9: level is \"tape\": give one of process, disk"),
-            ("windows = 300", ":1:1: there is no setting \"windows\"; there are window, create, level"),
+            ("windows = 300", ":1:1: there is no setting \"windows\"; there are window, create, level, [limit]"),
+            ("level = ''", ":1:9: level is empty; give a value, or leave it out"),
+            ("\u{feff}window = 0", ":1:10: window is \"0\": 0 is not in 1..=1000"),
+            ("window = 0\ncreate = 1", ":1:10: window is \"0\": 0 is not in 1..=1000"),
+            ("limit_rate = 1", ":1:1: there is no setting \"limit_rate\" here; write rate in the table [limit]"),
+            ("rate = 1", ":1:1: there is no setting \"rate\" here; write rate in the table [limit]"),
+            ("[limit]\nwindow = 1", ":2:1: there is no setting \"window\" here; write window before all tables"),
+            ("[limit]\nrates = 1", ":2:1: there is no setting \"rates\" in [limit]; there are rate, max_keys"),
+            ("[limit]\nrate = 0", ":2:8: limit.rate is \"0\": 0 is not in 1..=9"),
+            (
+                "[limit]\nmax-keys = 0",
+                ":2:1: there is no setting \"max-keys\" here; write max_keys in the table [limit]",
+            ),
+            ("limit = 1", ":1:1: limit is a table; write [limit] on a line of its own, and its settings below"),
+            ("[[limit]]", ":1:3: limit is a table; write [limit] on a line of its own, and its settings below"),
             ("[window]\na = 1", ":1:1: window is of the type table; give a whole number"),
-            ("once = true", ":1:1: once is no setting of a file; give --once on the command line"),
-            ("config = 'a'", ":1:1: config is no setting of a file; give --config on the command line"),
+            ("once = true", ":1:1: once is not a setting of a file; give --once on the command line"),
+            ("config = 'a'", ":1:1: config is not a setting of a file; give --config on the command line"),
         ] {
             assert_eq!(filled(content.as_bytes()).expect_err(content), fault, "{content}");
         }

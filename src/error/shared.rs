@@ -152,12 +152,12 @@ impl fmt::Display for SharedError {
             Self::Config(error) => error.fmt(f),
             Self::NoSpace { path, bytes } => write!(
                 f,
-                "{}: there is no room for its {bytes} bytes; free some, or ask for fewer endpoints",
+                "{}: there is no room for its {bytes} bytes; free some, or ask for fewer endpoints or limits",
                 path.display()
             ),
             Self::TooLarge { path } => write!(
                 f,
-                "{}: no file may be so large; ask for fewer endpoints, bytes of names or visitors",
+                "{}: no file may be so large; ask for fewer endpoints, bytes of names, visitors or limits",
                 path.display()
             ),
             Self::Network { path, filesystem } => write!(

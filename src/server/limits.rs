@@ -7,7 +7,7 @@
 //! | `global` | the requests of all clients |
 //!
 //! What was let through is kept in the ring file, so that neither a kill nor a restart forgets it. A client is asked first: what it
-//! sends beyond its limit takes nothing from the others. A client for whose address the file has no room is refused.
+//! sends beyond its limit takes nothing from the others. A client for whose address the file has no room is refused, by 503.
 //!
 //! Each answer says what remains, in the fields `RateLimit-Policy` and `RateLimit` of draft-ietf-httpapi-ratelimit-headers-10; a
 //! refusal also says when to come back.
@@ -20,9 +20,10 @@ use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::error::SharedError;
-use crate::limit::Decision;
+use crate::error::{LimitError, SharedError};
 use crate::limit::rate::Rate;
+use crate::limit::shared::{Answer, SharedPlan};
+use crate::limit::{Decision, Limiter, WhenKeysFull};
 use crate::shared::{SharedLimiter, SharedRegistry};
 
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -41,11 +42,26 @@ pub struct Rates {
     pub max_clients: Option<u32>,
 }
 
+impl Rates {
+    /// Whether they can be kept.
+    ///
+    /// # Errors
+    /// The limit that cannot, `client` or `global`, and why.
+    pub fn check(&self) -> Result<(), (&'static str, LimitError)> {
+        for (why, rate, burst) in [(Why::Client, self.client, self.burst), (Why::Global, self.global, None)] {
+            if let Some(rate) = rate {
+                SharedPlan::new(rate, burst).map_err(|error| (why.as_str(), error))?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// The limits of a server.
 #[derive(Debug)]
 pub struct Limits {
     client: Option<SharedLimiter>,
-    global: Option<SharedLimiter>,
+    global: Option<Global>,
     policy: HeaderValue,
 }
 
@@ -58,11 +74,36 @@ pub struct Verdict {
     limit: HeaderValue,
 }
 
+/// Why a request is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// Its client sent too many.
+    Client,
+    /// All clients sent too many.
+    Global,
+    /// The file has no room for another client.
+    Room,
+}
+
+impl Why {
+    /// Each.
+    pub const ALL: [Self; 3] = [Self::Client, Self::Global, Self::Room];
+
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Global => "global",
+            Self::Room => "room",
+        }
+    }
+}
+
 /// Which limit refuses a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refused {
-    /// Whether it is that of the client, and not that of all.
-    pub is_client: bool,
+    /// Why.
+    pub why: Why,
     /// The limit.
     pub rate: Rate,
     /// After how many seconds to try again.
@@ -77,14 +118,19 @@ impl Limits {
     pub fn new(ring: &SharedRegistry, rates: &Rates) -> Result<Option<Self>, SharedError> {
         let limiter = |name, rate: Option<Rate>, burst| rate.map(|rate| ring.limiter(name, rate, burst)).transpose();
         let client = limiter("http.client", rates.client, rates.burst)?;
-        let global = limiter("http.global", rates.global, None)?;
+        let kept = limiter("http.global", rates.global, None)?;
+        let global = kept.map(|kept| {
+            let here = Limiter::builder(kept.rate()).build()?;
+            Ok::<_, LimitError>(Global { here, kept: kept.when_full(WhenKeysFull::Allow) })
+        });
+        let global = global.transpose()?;
         let mut policies = Vec::new();
-        for (name, limiter) in [("client", &client), ("global", &global)] {
-            let Some(limiter) = limiter else { continue };
+        let quotas = client.iter().map(|client| (Why::Client, client.rate(), client.burst()));
+        for (why, rate, burst) in quotas.chain(global.iter().map(|global| (Why::Global, global.kept.rate(), None))) {
             // Of a token bucket: what may come at once, and how long it takes to fill.
-            let quota = limiter.burst().unwrap_or(limiter.rate().limit());
-            let fills = limiter.rate().window().as_secs_f64() * quota as f64 / limiter.rate().limit() as f64;
-            policies.push(format!("\"{name}\";q={quota};w={}", seconds(Duration::from_secs_f64(fills))));
+            let quota = burst.unwrap_or(rate.limit());
+            let fills = rate.window().as_secs_f64() * quota as f64 / rate.limit() as f64;
+            policies.push(format!("\"{}\";q={quota};w={}", why.as_str(), seconds(Duration::from_secs_f64(fills))));
         }
         if policies.is_empty() {
             return Ok(None);
@@ -97,41 +143,60 @@ impl Limits {
     pub fn take(&self, client: IpAddr) -> Verdict {
         let mut refused = None;
         let mut text = Vec::with_capacity(64);
-        let mut note = |limiter: &SharedLimiter, is_client, decision: Decision| {
-            let name = if is_client { "client" } else { "global" };
-            let separator = if text.is_empty() { "" } else { ", " };
-            // To a vector, so it cannot fail.
-            let _ = write!(text, "{separator}\"{name}\";r={}", decision.remaining);
-            if !decision.allowed {
-                let retry_after = seconds(decision.retry_after);
-                let _ = write!(text, ";t={retry_after}");
-                refused = Some(Refused { is_client, rate: limiter.rate(), retry_after });
-            }
-            decision.allowed
-        };
-        let goes_on = self.client.as_ref().is_none_or(|limiter| {
-            let decision = match client.to_canonical() {
-                IpAddr::V4(address) => limiter.allow(address.octets(), 1),
-                IpAddr::V6(address) => limiter.allow(&address.octets()[..8], 1),
+        if let Some(limiter) = &self.client {
+            let Answer { decision, lacked_room } = match client.to_canonical() {
+                IpAddr::V4(address) => limiter.answer(&address.octets(), 1),
+                IpAddr::V6(address) => limiter.answer(&address.octets()[..8], 1),
             };
-            note(limiter, true, decision)
-        });
-        if let Some(limiter) = self.global.as_ref().filter(|_| goes_on) {
-            note(limiter, false, limiter.allow("", 1));
+            let why = if lacked_room { Why::Room } else { Why::Client };
+            refused = noted(&mut text, why, limiter.rate(), decision);
+        }
+        if let (Some(global), None) = (&self.global, refused) {
+            refused = noted(&mut text, Why::Global, global.kept.rate(), global.take());
         }
         let limit = HeaderValue::try_from(text).expect("numbers and words");
         Verdict { refused, policy: self.policy.clone(), limit }
     }
 
-    /// How many requests were refused since the file has no room for the address of their client, by this and other servers.
-    pub fn without_room(&self) -> u64 {
-        let limiter = self.client.as_ref().or(self.global.as_ref());
-        limiter.map_or(0, |limiter| limiter.without_room().0)
+    /// How many states of limits the file keeps, those of workers among them.
+    pub fn keys(&self) -> usize {
+        let limiter = self.client.as_ref().or(self.global.as_ref().map(|global| &global.kept));
+        limiter.map_or(0, SharedLimiter::keys_in_use)
     }
+}
 
-    /// How many clients' states the file keeps.
-    pub fn clients(&self) -> usize {
-        self.client.as_ref().or(self.global.as_ref()).map_or(0, SharedLimiter::keys_in_use)
+/// Adds `decision` to what is told, and answers why it refuses.
+fn noted(text: &mut Vec<u8>, why: Why, rate: Rate, decision: Decision) -> Option<Refused> {
+    let separator = if text.is_empty() { "" } else { ", " };
+    let name = if why == Why::Global { "global" } else { "client" };
+    // To a vector, so it cannot fail.
+    let _ = write!(text, "{separator}\"{name}\";r={}", decision.remaining);
+    if decision.allowed {
+        return None;
+    }
+    let retry_after = seconds(decision.retry_after);
+    let _ = write!(text, ";t={retry_after}");
+    Some(Refused { why, rate, retry_after })
+}
+
+/// The limit of all clients.
+///
+/// Its state in the file is a key among those of the clients, whose place a new client may take once it is as good as new. When all
+/// places are taken it gets none, so that the server keeps a state in memory beside it, which then limits alone.
+#[derive(Debug)]
+struct Global {
+    here: Limiter,
+    kept: SharedLimiter,
+}
+
+impl Global {
+    fn take(&self) -> Decision {
+        let kept = self.kept.allow("", 1);
+        if !kept.allowed {
+            return kept;
+        }
+        let here = self.here.allow(1);
+        Decision { remaining: here.remaining.min(kept.remaining), ..here }
     }
 }
 
@@ -165,8 +230,8 @@ mod tests {
         Some(text.parse().expect("a rate"))
     }
 
-    fn told(verdict: Verdict) -> (String, String, Option<(bool, u32)>) {
-        let refused = verdict.refused.map(|refused| (refused.is_client, refused.retry_after));
+    fn told(verdict: Verdict) -> (String, String, Option<(Why, u32)>) {
+        let refused = verdict.refused.map(|refused| (refused.why, refused.retry_after));
         let mut headers = HeaderMap::new();
         verdict.tell(&mut headers);
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).expect("it is there").to_owned();
@@ -201,16 +266,43 @@ mod tests {
         assert_eq!(told(limits.take(one)), answer("\"client\";r=0, \"global\";r=2", None));
         // The others lose nothing by it.
         let (_, limit, refused) = told(limits.take(one));
-        let (is_client, seconds) = refused.expect("it is refused");
+        let (why, seconds) = refused.expect("it is refused");
         // The clock that decides may be some milliseconds behind.
-        assert!(is_client && (1..=2).contains(&seconds), "{seconds}");
+        assert!(why == Why::Client && (1..=2).contains(&seconds), "{seconds}");
         assert_eq!(limit, format!("\"client\";r=0;t={seconds}"));
         assert_eq!(told(limits.take(other)), answer("\"client\";r=1, \"global\";r=1", None));
         assert_eq!(told(limits.take(other)), answer("\"client\";r=0, \"global\";r=0", None));
         let (_, limit, refused) = told(limits.take("192.0.2.3".parse().expect("an address")));
-        let (is_client, seconds) = refused.expect("it is refused");
-        assert!(!is_client && (3_500..=3_961).contains(&seconds), "{seconds}");
+        let (why, seconds) = refused.expect("it is refused");
+        assert!(why == Why::Global && (3_500..=3_961).contains(&seconds), "{seconds}");
         assert_eq!(limit, format!("\"client\";r=1, \"global\";r=0;t={seconds}"));
+    }
+
+    #[test]
+    fn the_limit_of_all_is_kept_also_if_clients_take_its_place() {
+        let rates = Rates { client: rate("1/hour"), global: rate("5/second"), ..Rates::default() };
+        let (ring, limits) = limits("place", rates);
+        // As many as there is room for, and more.
+        let fill = ring.limiter("http.client", rates.client.expect("it is given"), None).expect("there is room");
+        for number in 0..10_000u32 {
+            let _ = fill.allow(number.to_be_bytes(), 1);
+        }
+        assert!(fill.without_room().0 > 0);
+        let global = limits.global.as_ref().expect("it is given");
+        let allowed = (0..100).filter(|_| global.take().allowed).count();
+        assert!((5..=10).contains(&allowed), "{allowed} of 5 a second");
+        // The first request of a client without room does not say that it sent too many.
+        let (_, _, refused) = told(limits.take("203.0.113.9".parse().expect("an address")));
+        assert_eq!(refused.map(|(why, _)| why), Some(Why::Room));
+    }
+
+    #[test]
+    fn limits_that_cannot_be_kept_are_named() {
+        let check = |client, global, burst| Rates { client, global, burst, max_clients: None }.check();
+        assert_eq!(check(rate("100/s"), rate("1000/s"), Some(7)), Ok(()));
+        assert_eq!(check(None, None, None), Ok(()));
+        assert_eq!(check(rate("4000000000/s"), None, None).map_err(|(name, _)| name), Err("client"));
+        assert_eq!(check(rate("4000000000/s"), rate("4000000000/s"), Some(1)).map_err(|(name, _)| name), Err("global"));
     }
 
     #[test]

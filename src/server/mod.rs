@@ -57,7 +57,7 @@ pub use self::durability::Durability;
 use self::journal::Journal;
 use self::limits::Limits as Limiting;
 pub use self::limits::Rates;
-use crate::error::SharedError;
+use crate::error::{LimitError, SharedError};
 use crate::store::data::{DataDirectory, DataError};
 pub use crate::store::sqlite::flushed::KEEP;
 pub use crate::store::sqlite::keys::Limits;
@@ -145,6 +145,11 @@ pub enum ServerError {
         /// The window of the ring.
         window: Duration,
     },
+    /// The ring has no room for limits.
+    NoLimits {
+        /// The ring.
+        path: PathBuf,
+    },
     /// The ring file cannot be used.
     Ring(SharedError),
     /// What the system said to something that every process may do.
@@ -173,7 +178,10 @@ async fn serve(settings: &Settings, listens: fn(SocketAddr)) -> Result<u64, Serv
     let data = DataDirectory::take(&settings.data, &bound.to_string()).map_err(ServerError::Data)?;
     let service = start::open(settings, &data)?;
     let tally = http::tally().expect("no two routes are one, and names of metrics are as Prometheus wants them");
-    let limits = Limiting::new(service.ring(), &settings.limit).map_err(ServerError::Ring)?;
+    let limits = Limiting::new(service.ring(), &settings.limit).map_err(|error| match error {
+        SharedError::Limit(LimitError::NoKeys) => ServerError::NoLimits { path: data.ring() },
+        error => ServerError::Ring(error),
+    })?;
     let mut context = Context::new(service, tally, http::document(), settings.durability);
     context.limits = limits;
     context.journal = Journal::new(settings.log_addresses);
@@ -278,6 +286,11 @@ impl fmt::Display for ServerError {
                 every.as_secs(),
                 window.as_secs(),
                 (window.as_secs() / 2).max(1)
+            ),
+            Self::NoLimits { path } => write!(
+                f,
+                "{} has no room for limits; make another file with `hitring compact {0} NEW --max-limits N`, and put it in its place",
+                path.display()
             ),
             Self::Ring(error) => error.fmt(f),
             Self::System(error) => error.fmt(f),

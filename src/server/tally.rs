@@ -5,8 +5,8 @@
 //! | `hitring_http_requests_total` | `method`, `route`, `status` (its class, `2xx` say) |
 //! | `hitring_http_request_seconds` | `method`, `route` |
 //! | `hitring_connections` | |
-//! | `hitring_http_requests_limited_total` | `limit`: `client` or `global` |
-//! | `hitring_limit_clients`, and `_max`; `hitring_limit_clients_refused_total` | |
+//! | `hitring_http_requests_limited_total` | `limit`: `client`, `global` or `room` |
+//! | `hitring_limit_keys`, `hitring_limit_keys_max` | |
 //! | `hitring_hits_total`, `hitring_hits_refused_total` | `reason` of the second |
 //! | `hitring_endpoints`, `hitring_ring_*` | |
 //! | `hitring_writes_waiting`, `hitring_unflushed_hits`, `hitring_untimed_hits`, `hitring_flush_seconds` | |
@@ -23,7 +23,7 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
-use super::limits::Limits;
+use super::limits::{Limits, Why};
 use crate::cell::outcome::Outcome;
 use crate::service::Service;
 
@@ -44,8 +44,8 @@ pub struct Tally {
     routes: Vec<Answers>,
     /// How many connections are open.
     pub connections: IntGauge,
-    /// Requests that the limit of their client refused, and that of all.
-    limited: [IntCounter; 2],
+    /// Requests that a limit refused, by why.
+    limited: [IntCounter; Why::ALL.len()],
 }
 
 #[derive(Debug)]
@@ -72,7 +72,7 @@ impl Tally {
         let limited = IntCounterVec::new(limited, &["limit"])?;
         registry.register(Box::new(connections.clone()))?;
         registry.register(Box::new(limited.clone()))?;
-        let limited = ["client", "global"].map(|limit| limited.with_label_values(&[limit]));
+        let limited = Why::ALL.map(|why| limited.with_label_values(&[why.as_str()]));
         let answers = |(method, route)| Answers {
             classes: CLASSES.map(|class| requests.with_label_values(&[method, route, class])),
             seconds: seconds.with_label_values(&[method, route]),
@@ -93,9 +93,9 @@ impl Tally {
         answers.seconds.observe(nanos as f64 / 1e9);
     }
 
-    /// Adds a request that the limit of its client refused, or that of all.
-    pub fn limited(&self, is_client: bool) {
-        self.limited[usize::from(!is_client)].inc();
+    /// Adds a request that a limit refused.
+    pub fn limited(&self, why: Why) {
+        self.limited[why as usize].inc();
     }
 
     /// All numbers, those of the ring and of `limits` among them, as text of Prometheus.
@@ -165,12 +165,9 @@ fn ring(service: &Service, limits: Option<&Limits>) -> prometheus::Result<Regist
         gauge(&format!("hitring_ring_{part}_max"), &format!("{help} Room for."), most)?;
     }
     if let Some(limits) = limits {
-        gauge("hitring_limit_clients", "Clients of which the ring keeps what they sent.", limits.clients() as u64)?;
-        gauge("hitring_limit_clients_max", "Clients that there is room for.", room.max_limits)?;
-        let without_room = "Requests that were refused since there was no room for their client.";
-        let refused = IntCounter::new("hitring_limit_clients_refused_total", without_room)?;
-        refused.inc_by(limits.without_room());
-        add(Box::new(refused))?;
+        let keys = "Clients whose requests are limited now, and keys of other limiters of the ring.";
+        gauge("hitring_limit_keys", keys, limits.keys() as u64)?;
+        gauge("hitring_limit_keys_max", "How many of them there is room for at least.", room.max_limits)?;
     }
     gauge("hitring_ring_bytes", "The size of the ring file.", room.file_bytes)?;
     gauge("hitring_ring_window_seconds", "The window of the ring.", ring.window().as_secs())?;

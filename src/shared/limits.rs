@@ -26,7 +26,7 @@ use super::format::sections::LATE;
 use super::registry::{Inner, SharedRegistry};
 use crate::error::{LimitError, SharedError};
 use crate::limit::rate::Rate;
-use crate::limit::shared::{SharedKeys, SharedPlan};
+use crate::limit::shared::{Answer, SharedKeys, SharedPlan};
 use crate::limit::{Decision, WhenKeysFull};
 use crate::sync::{Ordering, relax};
 use crate::time::Timestamp;
@@ -100,20 +100,27 @@ impl SharedLimiter {
     /// Lock-free for a known key: an exchange is lost to a cost that was let through. A new key may be told that there is no
     /// room when others keep taking what it finds. While this process restores the file, it waits for the last step.
     pub fn allow(&self, key: impl AsRef<[u8]>, cost: u64) -> Decision {
+        self.answer(key.as_ref(), cost).decision
+    }
+
+    /// The same, and whether there was no room for `key`.
+    #[doc(hidden)]
+    pub fn answer(&self, key: &[u8], cost: u64) -> Answer {
         let decide = |core: &Core| {
             let now = self.now(core);
             // To a second: a word that all write.
             if now.saturating_sub(core.sections().limit_time()) >= NOTED && now < LATE {
                 core.sections().raise_limit_time(now);
             }
-            self.decide(core, key.as_ref(), now, cost).later(self.lag(core))
+            let answer = self.decide(core, key, now, cost);
+            Answer { decision: answer.decision.later(self.lag(core)), ..answer }
         };
         self.in_current(decide)
     }
 
     /// The same at `at`. See [`Limiter::allow_at`](crate::Limiter::allow_at).
     pub fn allow_at(&self, key: impl AsRef<[u8]>, at: Timestamp, cost: u64) -> Decision {
-        self.in_current(|core| self.decide(core, key.as_ref(), at_of(core, at), cost))
+        self.in_current(|core| self.decide(core, key.as_ref(), at_of(core, at), cost)).decision
     }
 
     /// What `allow(key, 1)` would say now, but with all that remains; nothing is taken and no key is made.
@@ -143,14 +150,15 @@ impl SharedLimiter {
         }
     }
 
-    fn decide(&self, core: &Core, key: &[u8], now: u64, cost: u64) -> Decision {
+    fn decide(&self, core: &Core, key: &[u8], now: u64, cost: u64) -> Answer {
         let answer = keys(core).decide(&self.plan, self.hash(core, key), now, cost, self.when_full);
         if answer.lacked_room {
             let row = usize::from(self.when_full == WhenKeysFull::Allow);
             core.sections().words[Hot::Limits.at() + row].fetch_add(1, Ordering::Relaxed);
         }
         // What was decided in a page that is gone was decided by nobody.
-        if core.file.is_gone() { Decision::refused(0, self.rate.window()) } else { answer.decision }
+        let decision = if core.file.is_gone() { Decision::refused(0, self.rate.window()) } else { answer.decision };
+        Answer { decision, ..answer }
     }
 
     fn look(&self, core: &Core, key: &[u8], now: u64) -> Decision {

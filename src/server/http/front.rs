@@ -2,8 +2,8 @@
 //!
 //! The router boxes what it is given several times a request, and a request of a hit takes little else. So a request of a route that
 //! is answered at once is taken here, if its path is one of those in the table. All others go on to the router: another method
-//! or path, `HEAD`, a name that is not UTF-8, and routes that are answered aside. Both ways call the same function, so that
-//! the answers are the same to the byte.
+//! or path, `HEAD`, a name that is not UTF-8, and routes that are answered aside. Both ways call the same function, and the
+//! connection writes the length of an answer, so that answers are the same to the byte.
 //!
 //! ```text
 //! connection --> front --> serve --> handler
@@ -30,13 +30,13 @@ use tower::ServiceExt;
 use super::names::Names;
 use super::problem::{Kind, Problem};
 use super::reply::Reply;
-use super::{Handler, NO_ROUTE, Route, Runs, answered, router, serve, table};
+use super::{Handler, NO_ROUTE, Route, Runs, answered, router, serve, table, whole};
 use crate::server::context::Context;
-use crate::server::limits::Refused;
+use crate::server::limits::{Refused, Verdict, Why};
 use crate::server::sending::Sent;
 use crate::time::clock::SteadyClock;
 
-/// The paths whose requests are not limited: those that watch the server.
+/// The paths that are not limited: with them the server is watched.
 const UNLIMITED: [&str; 3] = ["/health", "/ready", "/metrics"];
 
 /// Answers requests.
@@ -46,7 +46,7 @@ pub struct Front {
     router: Router,
 }
 
-/// A route that is answered at once.
+/// A route.
 struct Near {
     /// Its place in the table.
     number: usize,
@@ -54,6 +54,8 @@ struct Near {
     /// The parts of its path; `None` stands for a name.
     parts: Vec<Option<String>>,
     handler: Handler,
+    /// Whether it is answered at once: `Here`, or else by the router.
+    runs: Runs,
 }
 
 impl fmt::Debug for Front {
@@ -63,9 +65,10 @@ impl fmt::Debug for Front {
 }
 
 impl Near {
-    fn of(number: usize, Route { method, path, handler, .. }: Route) -> Self {
+    fn of(number: usize, Route { method, path, handler, runs }: Route, context: &Context) -> Self {
         let part = |part: &str| (!part.starts_with('{')).then(|| part.to_owned());
-        Self { number, method, parts: path.split('/').skip(1).map(part).collect(), handler }
+        let runs = if runs.place(context).is_none() { Runs::Here } else { runs };
+        Self { number, method, parts: path.split('/').skip(1).map(part).collect(), handler, runs }
     }
 
     /// The names in `path`, if it is one of this route's.
@@ -88,9 +91,8 @@ impl Front {
     /// All routes over `context`.
     #[must_use]
     pub fn new(context: Arc<Context>) -> Self {
-        let is_near = |runs: Runs| runs.place(&context).is_none();
-        let near = table().into_iter().enumerate().filter(|(_, route)| is_near(route.runs));
-        let routes = near.map(|(number, route)| Near::of(number, route)).collect();
+        let of = |(number, route)| Near::of(number, route, &context);
+        let routes = table().into_iter().enumerate().map(of).collect();
         Self { routes, router: router(Arc::clone(&context)), context }
     }
 
@@ -106,16 +108,18 @@ impl Front {
         let front = Arc::clone(self);
         let (parts, body) = request.into_parts();
         async move {
-            let limits = front.context.limits.as_ref().filter(|_| !UNLIMITED.contains(&parts.uri.path()));
-            let verdict = limits.map(|limits| limits.take(client));
-            let near = front.find(&parts);
             let begun = SteadyClock.nanos(false);
+            let found = front.find(&parts);
+            let number = found.as_ref().map_or(NO_ROUTE, |(route, _)| route.number);
+            let verdict = front.verdict(&parts, client);
             let mut response = if let Some(refused) = verdict.as_ref().and_then(|verdict| verdict.refused) {
-                let number = near.map_or(NO_ROUTE, |(near, _)| near.number);
-                answered(&front.context, number, begun, Ok(limited(&front.context, refused)))
-            } else if let Some((near, names)) = near {
-                let reply = serve(&front.context, &parts, Some(names), body, near.handler, Runs::Here).await;
-                answered(&front.context, near.number, begun, reply)
+                // A body that is left unread would end the connection.
+                let is_read = body.is_end_stream() || Box::pin(whole(body)).await.is_ok();
+                let reply = Reply { close: !is_read, ..limited(&front.context, refused) };
+                answered(&front.context, number, begun, Ok(reply))
+            } else if let Some((Near { handler, runs: Runs::Here, .. }, names)) = found {
+                let reply = serve(&front.context, &parts, Some(names), body, *handler, Runs::Here).await;
+                answered(&front.context, number, begun, reply)
             } else {
                 Box::pin(front.far(Request::from_parts(parts.clone(), Body::new(body)))).await?
             };
@@ -126,6 +130,14 @@ impl Front {
             front.context.journal.answered(&parts, client, begun, status, response.headers_mut());
             Ok(response)
         }
+    }
+
+    /// What the limits say to a request of `client`; `None` if it is not limited.
+    fn verdict(&self, parts: &Parts, client: IpAddr) -> Option<Verdict> {
+        let limits = self.context.limits.as_ref()?;
+        let watches = [Method::GET, Method::HEAD].contains(&parts.method) && UNLIMITED.contains(&parts.uri.path());
+        // Of a ring that is lost the limits say nothing, and the route says why.
+        (!watches && self.context.service.check().is_ok()).then(|| limits.take(client))
     }
 
     /// The router's answer to `request`.
@@ -154,9 +166,16 @@ impl Front {
 
 /// The answer to a request that `refused` refuses.
 fn limited(context: &Context, refused: Refused) -> Reply {
-    context.tally.limited(refused.is_client);
-    let Refused { is_client, rate, retry_after } = refused;
-    let of = if is_client { "a client" } else { "all clients" };
+    let Refused { why, rate, retry_after } = refused;
+    context.tally.limited(why);
+    let of = match why {
+        Why::Client => "a client",
+        Why::Global => "all clients",
+        Why::Room => {
+            let detail = "hits.ring has no room for the limit of another client; try again later";
+            return Problem::new(Kind::BUSY, detail).reply();
+        }
+    };
     let (limit, window) = (rate.limit(), rate.window().as_secs_f64());
     let detail = format!("the requests of {of} are limited to {limit} in {window} s; try again in {retry_after} s");
     Reply { retry_after: Some(retry_after), ..Problem::new(Kind::LIMITED, detail).reply() }

@@ -16,7 +16,7 @@
 //! | `hits`, `resources`, `counters`, `visits`, `queries`, `health` | the handlers |
 //! | `schema`, `openapi` | what the handlers say of themselves |
 //!
-//! Checks go in this order: route, method, one Host, names in UTF-8, media type, size, schema, what is known, what is counted. Of a
+//! Checks go in this order: limits, route, method, one Host, names in UTF-8, media type, size, schema, what is known, what is counted. Of a
 //! body that is refused for its type, or for the size that its head says, nothing is read.
 //!
 //! Tests: `tests/python/integration/test_serve.py`.
@@ -230,7 +230,7 @@ where
     })?;
     let media_type = parts.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
     if matches!(parts.method, Method::POST | Method::PUT) && body.size_hint().lower() > 0 && !is_json(media_type) {
-        return Err(not_json(media_type));
+        return Err(not_json(media_type).closing());
     }
     // Boxed, here and below: each connection has the room that an answer may take outside of boxes, also while it is idle.
     let body = if body.is_end_stream() { Bytes::new() } else { Box::pin(whole(body)).await? };

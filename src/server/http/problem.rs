@@ -50,6 +50,8 @@ impl Kind {
 pub struct Problem {
     kind: Kind,
     detail: String,
+    /// Whether a body may be left that was not read.
+    closes: bool,
 }
 
 /// A problem document (RFC 9457).
@@ -73,7 +75,13 @@ impl Problem {
             let cut = boundary(MOST_OF_DETAIL / 2)..boundary(detail.len() - MOST_OF_DETAIL / 2);
             detail.replace_range(cut, " ... ");
         }
-        Self { kind, detail }
+        // What may still come of a body that is too late or too long is not looked at.
+        Self { kind, detail, closes: matches!(kind, Kind::SLOW | Kind::TOO_LARGE) }
+    }
+
+    /// The same, and the connection ends with it, as the body was not read.
+    pub fn closing(self) -> Self {
+        Self { closes: true, ..self }
     }
 
     pub fn schema(detail: impl Into<String>) -> Self {
@@ -86,8 +94,7 @@ impl Problem {
         let document = Document { r#type: format!("urn:hitring:problem:{name}"), title, status, detail: &self.detail };
         let mut reply = Reply::json(status, &document);
         reply.media_type = Some(MEDIA_TYPE);
-        // What may still come of a body that is too late or too long is not looked at.
-        reply.close = matches!(self.kind, Kind::SLOW | Kind::TOO_LARGE);
+        reply.close = self.closes;
         reply.retry_after = (self.kind == Kind::BUSY).then_some(1);
         reply
     }

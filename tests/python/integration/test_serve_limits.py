@@ -1,5 +1,6 @@
 """Limits of requests: what is refused and told, and that neither a restart nor a kill forgets what was let through."""
 
+import os
 import re
 import signal
 import subprocess
@@ -8,7 +9,8 @@ import time
 
 import pytest
 
-from serving import PROGRAM, ask, serving
+import hitring
+from serving import PROGRAM, ask, serving, until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the server needs Linux")
 
@@ -45,16 +47,54 @@ def test_what_is_beyond_a_limit_is_refused_and_told(tmp_path):
             assert status == 200 and "ratelimit" not in headers
         assert server.metric("hitring_hits_total") == 5
         assert server.metric('hitring_http_requests_limited_total{limit="client"}') == 8
-        assert server.metric("hitring_limit_clients") == 1
+        assert server.metric("hitring_limit_keys") == 1
 
 
-def test_a_refused_body_is_not_read_and_the_connection_goes_on(tmp_path):
+def test_a_connection_goes_on_after_a_refused_body(tmp_path):
     with serving(tmp_path, "--limit-global", "1/hour") as server:
         connection = server.connect()
         hit = '{"resource_id":"a"}'
-        found = [ask(connection, "POST", "/hits", hit)[0] for _ in range(3)]
-        assert found == [202, 429, 429]
+        found = [ask(connection, "POST", "/hits", hit + " " * size)[:2] for size in (0, 0, 20_000, 65_000, 10)]
+        assert [status for status, _ in found] == [202, 429, 429, 429, 429]
+        assert all("connection" not in headers for _, headers in found)
+        # One that is too large to be read ends the connection, and that is told.
+        status, headers, _ = ask(connection, "POST", "/hits", hit + " " * 70_000)
+        assert (status, headers["connection"]) == (429, "close")
         connection.close()
+
+
+def test_a_ring_that_was_cut_is_told_as_such(tmp_path):
+    with serving(tmp_path, "--limit-client", "5/hour") as server:
+        server.post("/visits/home")
+        os.truncate(tmp_path / "data" / "hits.ring", 0)
+        assert until(lambda: server.ask("GET", "/ready")[0] == 503)
+        for method, path in (("POST", "/visits/home"), ("GET", "/v1/top")):
+            status, _, problem = server.ask(method, path)
+            assert (status, problem["type"]) == (503, "urn:hitring:problem:lost")
+
+
+def test_a_client_without_room_does_not_hear_that_it_sent_too_many(tmp_path):
+    with serving(tmp_path, "--limit-client", "50/hour", "--limit-max-clients", "1") as server:
+        ring = hitring.SharedRegistry(tmp_path / "data" / "hits.ring", mode="open")
+        limiter = ring.limiter("another", "1/hour")
+        for number in range(1_000):
+            limiter.allow(str(number))
+        assert limiter.without_room[0] > 0
+        problem = server.post("/visits/home", None, 503)
+        assert (
+            problem["type"] == "urn:hitring:problem:busy"
+            and "no room for the limit of another client" in problem["detail"]
+        )
+        assert server.metric('hitring_http_requests_limited_total{limit="room"}') == 1
+
+
+def test_a_file_without_room_for_limits_is_told(tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    hitring.SharedRegistry(data / "hits.ring", window=300, max_endpoints=9, limits=0)
+    command = [PROGRAM, "serve", "--listen", "127.0.0.1:0", "--data", data, "--limit-client", "5/hour"]
+    ran = subprocess.run(command, capture_output=True, text=True)
+    assert ran.returncode == 1 and "has no room for limits" in ran.stderr and "--max-limits N" in ran.stderr, ran.stderr
 
 
 def test_a_limit_is_kept_over_a_restart_and_a_kill(tmp_path):
@@ -93,7 +133,7 @@ def test_a_burst_comes_at_once_and_then_the_rate(tmp_path):
 
 def test_a_file_that_has_other_room_is_told(tmp_path):
     with serving(tmp_path, "--limit-client", "5/hour", "--limit-max-clients", "99") as server:
-        assert server.metric("hitring_limit_clients_max") == 99
+        assert server.metric("hitring_limit_keys_max") == 99
     options = ("--limit-max-clients", "999")
     command = [PROGRAM, "serve", "--listen", "127.0.0.1:0", "--data", tmp_path / "data", *options]
     ran = subprocess.run(command, capture_output=True, text=True)
@@ -103,7 +143,7 @@ def test_a_file_that_has_other_room_is_told(tmp_path):
     subprocess.run([PROGRAM, "compact", old, new, "--max-limits", "999"], check=True, capture_output=True)
     new.replace(old)
     with serving(tmp_path, "--limit-client", "5/hour", *options) as server:
-        assert server.metric("hitring_limit_clients_max") == 999
+        assert server.metric("hitring_limit_keys_max") == 999
     # Without the option the file's own room is right.
     with serving(tmp_path, "--limit-client", "5/hour") as server:
-        assert server.metric("hitring_limit_clients_max") == 999
+        assert server.metric("hitring_limit_keys_max") == 999

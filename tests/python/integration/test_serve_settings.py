@@ -41,7 +41,8 @@ def test_a_wrong_setting_is_named_and_nothing_is_started(tmp_path):
         ("window = 40\nwindows = 50\n", '2:1: there is no setting "windows"; there are listen, '),
         ("\n  flush_every = '1'\n", "2:17: flush_every is of the type string; give a whole number"),
         ('listen = "nowhere"\n', '1:10: listen is "nowhere": invalid socket address syntax'),
-        ("new_ring = true\n", "1:1: new_ring is no setting of a file; give --new-ring on the command line"),
+        ("[limit]\nburst = 0\n", '2:9: limit.burst is "0": 0 is not in 1..=4294967296'),
+        ("new_ring = true\n", "1:1: new_ring is not a setting of a file; give --new-ring on the command line"),
     ]:
         file.write_text(content)
         data = tmp_path / "data"
@@ -58,6 +59,44 @@ def test_a_wrong_setting_is_named_and_nothing_is_started(tmp_path):
     )
     code, out, error = run("serve", "--window", "0")
     assert code == 2 and "'--window <SECONDS>'" in error and out == ""
+    code, out, error = run("serve", HITRING_WINDOW="0")
+    assert code == 2 and error.endswith("The value is that of the environment variable HITRING_WINDOW.\n")
+    # The option is wrong, and not the variable.
+    code, out, error = run("serve", "--window", "1", "--keep", "x", HITRING_WINDOW="2", HITRING_KEEP="3")
+    assert code == 2 and "'--keep <SECONDS>'" in error and "environment" not in error
+
+
+def test_settings_that_do_not_fit_together_are_named_before_anything_is_made(tmp_path):
+    file = tmp_path / "hitring.toml"
+    data = tmp_path / "data"
+    for content, fault in [
+        ("[limit]\nburst = 5\n", "--limit-burst needs --limit-client; in a file, limit.burst needs limit.client"),
+        (
+            "[limit]\nclient = '4000000000/s'\n",
+            "--limit-client (in a file, limit.client) cannot be kept: too many in too ",
+        ),
+        (
+            "[limit]\nglobal = '4000000000/s'\n",
+            "--limit-global (in a file, limit.global) cannot be kept: too many in too ",
+        ),
+        (
+            "[limit]\nclient = '1/36500d'\nburst = 3\n",
+            "--limit-client (in a file, limit.client) cannot be kept: a burst of ",
+        ),
+        (
+            "flush_every = 151\n",
+            "--flush-every (in a file, flush_every) is 151, which is too rare for a window of 300 s",
+        ),
+    ]:
+        file.write_text(content)
+        for command in (("serve", "--config", file, "--data", data), ("config", "--check", file)):
+            code, out, error = run(*command)
+            assert (code, out) == (1, "") and error.startswith(f"hitring: {fault}") and error.count("\n") == 1, error
+        assert not data.exists()
+    # As `serve` does, it takes what the environment gives.
+    file.write_text("[limit]\nburst = 5\n")
+    assert run("config", "--check", file, HITRING_LIMIT_CLIENT="9/s")[0] == 0
+    assert run("config", "--check", file, HITRING_WINDOW="x")[0] == 1
 
 
 def test_the_example_is_a_file_without_a_fault(tmp_path):

@@ -1,11 +1,12 @@
 """What the server's disk costs: writes that are on the disk, writes with a key, hits beside them, and starts.
 
-    python tests/python/performance/serve.py [--seconds 5] [--rounds 5]
+    python tests/python/performance/serve.py [--seconds 5] [--rounds 5] [--only growth]
 
 Needs ``wrk`` (Debian: wrk) and a machine that does nothing else. 64 connections write to 1,000 names, each level in
 turn; the figures are medians of the rounds. Then a server is started beside 100,000 resources, and beside 100,000
 endpoints whose hits the database decided on: with the ring that shows them, and with a new one. At last 100,000
-endpoints are flushed, with new hits and without. It asserts nothing: figures depend on the machine.
+endpoints are flushed, with new hits and without, and more and more endpoints are hit over more and more connections. It
+asserts nothing: figures depend on the machine.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ class Server:
     def __init__(self, data, *options):
         command = [PROGRAM, "serve", "--listen", "127.0.0.1:0", "--workers", "1", "--data", data, *options]
         begun = time.perf_counter()
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE)
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         line = self.process.stdout.readline().decode()
         self.took = time.perf_counter() - begun
         self.address = line.split()[-1]
@@ -75,6 +76,10 @@ def load(folder, address, level, seconds, connections=64):
     """Return requests a second, and the milliseconds that 99 of 100 took at most."""
     script = folder / f"{level.replace(' ', '-')}.lua"
     script.write_text(LUA % tuple(str(flag).lower() for flag in LEVELS[level]))
+    return wrk(script, address, seconds, connections)
+
+
+def wrk(script, address, seconds, connections):
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", script, address]
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "Non-2xx" not in text, text
@@ -209,16 +214,56 @@ def idle(server):
     return (int(fields[11]) + int(fields[12])) * 100 / os.sysconf("SC_CLK_TCK")
 
 
+GROWTH = """
+math.randomseed(os.time())
+wrk.headers["Host"] = "x"
+request = function() return wrk.format("%s", string.format("%s", math.random(%d))) end
+"""
+
+
+def growth(folder, seconds, rounds):
+    """Print how many requests are answered by the number of endpoints and of connections."""
+    connections = (1, 64, 1_000)
+    titles = "".join(f"{f'{count} conn., p99 ms':>26}" for count in connections)
+    print(f"{'requests/s':<34}{titles}")
+    for many in (1, 10_000, 100_000):
+        with Server(folder / f"growth-{many}", "--max-endpoints", str(2 * many + 10)) as server:
+            worker = hitring.SharedRegistry(folder / f"growth-{many}" / "hits.ring", mode="open")
+            for number in range(many):
+                worker.record_hit(f"visits/{number + 1}")
+            del worker
+            for title, method, path in (
+                ("POST /visits/{page}", "POST", "/visits/%d"),
+                ("GET /v1/hits/{endpoint}?last=5m", "GET", "/v1/hits/visits%%2F%d?last=5m"),
+            ):
+                script = folder / f"{method}-{many}.lua"
+                script.write_text(GROWTH % (method, path, many))
+                cells = []
+                for count in connections:
+                    rows = [wrk(script, server.address, seconds, count) for _ in range(rounds)]
+                    rate, p99 = (statistics.median(column) for column in zip(*rows))
+                    cells.append(f"{rate:>18,.0f} {p99:>7.2f}")
+                print(f"{f'{many:,} endpoints, {title}':<34.34}{''.join(cells)}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", choices=["writes", "starts", "flushes", "growth"])
     options = parser.parse_args()
     print(f"{platform.platform()}, Python {platform.python_version()}")
     with tempfile.TemporaryDirectory(prefix="hitring-serve-") as folder:
-        writes(pathlib.Path(folder), options.seconds, options.rounds)
-        starts(pathlib.Path(folder), options.rounds)
-        flushes(pathlib.Path(folder), options.rounds)
+        folder = pathlib.Path(folder)
+        parts = {
+            "writes": lambda: writes(folder, options.seconds, options.rounds),
+            "starts": lambda: starts(folder, options.rounds),
+            "flushes": lambda: flushes(folder, options.rounds),
+            "growth": lambda: growth(folder, options.seconds, options.rounds),
+        }
+        for name, part in parts.items():
+            if options.only in (None, name):
+                part()
 
 
 if __name__ == "__main__":
