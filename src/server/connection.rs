@@ -20,15 +20,15 @@ use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
 use prometheus::IntGauge;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
-use tokio_io_timeout::TimeoutStream;
 
 use super::http::front::Front;
+use super::patient::Patient;
 
 /// The most connections at a time.
 const MOST: usize = 10_000;
@@ -76,7 +76,8 @@ pub fn raise_limit() {
 pub fn http() -> http1::Builder {
     // Not `pipeline_flush`: it sends nothing while requests wait to be parsed, and keeps answers without a bound.
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(MOST_OF_HEAD);
+    // The stream keeps the times.
+    http.header_read_timeout(None).max_buf_size(MOST_OF_HEAD);
     // An answer of some bytes is copied behind its head sooner than it is sent beside it.
     http.writev(false);
     http
@@ -122,12 +123,12 @@ impl Connections {
             };
             // Without it answers may leave late; they leave all the same.
             let _ = stream.set_nodelay(true);
-            let mut stream = TimeoutStream::new(stream);
-            stream.set_write_timeout(Some(PATIENCE));
+            let stream = Patient::new(stream, PATIENCE);
+            let waits = stream.waits();
             let http = http();
             let front = Arc::clone(&self.front);
-            let service = service_fn(move |request| front.call(request, address.ip()));
-            let connection = self.ending.watch(http.serve_connection(TokioIo::new(Box::pin(stream)), service));
+            let service = service_fn(move |request| front.call(request, address.ip(), waits.request()));
+            let connection = self.ending.watch(http.serve_connection(TokioIo::new(stream), service));
             let open = Open::new(&self.open);
             tokio::spawn(async move {
                 // An error is the client's: it went away, or did not speak HTTP, which hyper has answered.

@@ -109,7 +109,7 @@ impl Journal {
         let id = given.cloned().unwrap_or_else(made_id);
         if is_told {
             let request_id = id.to_str().unwrap_or_default();
-            let micros = SteadyClock.nanos(false).saturating_sub(begun) / 1_000;
+            let micros = SteadyClock.since_boot(false).saturating_sub(begun) / 1_000;
             let client = self.has_addresses.then(|| client.to_canonical().to_string());
             let (method, path) = (request.method.as_str(), request.uri.path());
             if is_failed {

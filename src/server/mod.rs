@@ -16,6 +16,7 @@
 //! | file | what |
 //! |---|---|
 //! | `start` | the directory, opened in this order |
+//! | `patient` | streams that do not wait for ever |
 //! | `connection` | connections, and how they end |
 //! | `http` | the routes |
 //! | `aside` | answers that take long |
@@ -40,6 +41,7 @@ pub mod tally;
 pub mod context;
 pub mod http;
 mod start;
+mod patient;
 pub mod connection;
 
 use std::fmt;

@@ -52,7 +52,7 @@ impl Name {
     /// # Errors
     /// [`NameError::Length`].
     pub fn resource(id: &str) -> Result<Self, NameError> {
-        check("a resource_id", id, MOST).map(|()| Self(format!("hits/{id}")))
+        check("a resource_id", id, MOST).map(|()| Self(["hits/", id].concat()))
     }
 
     /// The id of the resource whose hits are those of `endpoint`.
@@ -66,7 +66,7 @@ impl Name {
     /// # Errors
     /// [`NameError::Length`].
     pub fn page(page: &str) -> Result<Self, NameError> {
-        check("the name of a page", page, MOST).map(|()| Self(format!("visits/{page}")))
+        check("the name of a page", page, MOST).map(|()| Self(["visits/", page].concat()))
     }
 
     /// A counter's.

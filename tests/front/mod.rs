@@ -79,7 +79,7 @@ impl Sent {
 /// All that a server sends when it is sent `sent`, but for the date.
 async fn answer(sent: &Sent, front: &Arc<Front>) -> String {
     let (mut client, server) = tokio::io::duplex(1 << 20);
-    let service = service_fn(|request| front.call(request, Ipv4Addr::LOCALHOST.into()));
+    let service = service_fn(|request| front.call(request, Ipv4Addr::LOCALHOST.into(), ()));
     let connection = connection::http().serve_connection(TokioIo::new(server), service);
     let talk = async {
         client.write_all(sent.bytes().as_bytes()).await.expect("there is room");

@@ -96,19 +96,21 @@ impl Front {
         Self { routes, router: router(Arc::clone(&context)), context }
     }
 
-    /// The answer to `request`.
-    pub fn call<B>(
+    /// The answer to `request` of `client`. `under_way` is dropped once it is made.
+    pub fn call<B, U>(
         self: &Arc<Self>,
         request: Request<B>,
         client: IpAddr,
-    ) -> impl Future<Output = Result<Response<Sent>, Infallible>> + use<B>
+        under_way: U,
+    ) -> impl Future<Output = Result<Response<Sent>, Infallible>> + use<B, U>
     where
         B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
         let front = Arc::clone(self);
         let (parts, body) = request.into_parts();
         async move {
-            let begun = SteadyClock.nanos(false);
+            let _under_way = under_way;
+            let begun = SteadyClock.since_boot(false);
             let found = front.find(&parts);
             let number = found.as_ref().map_or(NO_ROUTE, |(route, _)| route.number);
             let verdict = front.verdict(&parts, client);

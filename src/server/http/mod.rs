@@ -192,7 +192,7 @@ pub fn router(context: Arc<Context>) -> Router {
     let routes = table().into_iter().enumerate().fold(Router::new(), |router, (number, route)| {
         let (filter, path, Route { handler, runs, .. }) = (route.filter(), route.path.clone(), route);
         let serve = move |State(context): State<Arc<Context>>, request: Request| async move {
-            let begun = SteadyClock.nanos(false);
+            let begun = SteadyClock.since_boot(false);
             let (mut parts, body) = request.into_parts();
             let path = parts.extract::<RawPathParams>().await.ok();
             let names = path.map(|path| {
@@ -292,14 +292,14 @@ where
 }
 
 async fn no_route(State(context): State<Arc<Context>>, request: Request) -> Response {
-    let begun = SteadyClock.nanos(false);
+    let begun = SteadyClock.since_boot(false);
     let all: Vec<String> = table().iter().map(|route| format!("{} {}", route.method, route.path)).collect();
     let detail = format!("there is no route {}; there are {}", request.uri().path(), all.join(", "));
     answered(&context, NO_ROUTE, begun, Err(Problem::new(Kind::ROUTE, detail))).map(Body::new)
 }
 
 async fn no_method(State(context): State<Arc<Context>>, method: Method, request: Request) -> Response {
-    let begun = SteadyClock.nanos(false);
+    let begun = SteadyClock.since_boot(false);
     let detail = format!("{} has no method {method}; the header Allow names those it has", request.uri().path());
     answered(&context, NO_ROUTE, begun, Err(Problem::new(Kind::METHOD, detail))).map(Body::new)
 }
@@ -316,7 +316,7 @@ fn answered(context: &Context, route: usize, begun: u64, reply: Result<Reply, Pr
             (reply, body)
         }
     };
-    context.tally.answered(route, reply.status, SteadyClock.nanos(false).saturating_sub(begun));
+    context.tally.answered(route, reply.status, SteadyClock.since_boot(false).saturating_sub(begun));
     response(reply, body)
 }
 

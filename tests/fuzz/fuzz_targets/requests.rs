@@ -97,7 +97,7 @@ fuzz_target!(|input: &[u8]| {
     let counted = || context.service.ring().metrics().total_hits;
     let before = counted();
     let (status, body) = runtime.block_on(async {
-        let response = front.call(request, std::net::Ipv4Addr::LOCALHOST.into()).await.expect("it cannot fail");
+        let response = front.call(request, std::net::Ipv4Addr::LOCALHOST.into(), ()).await.expect("it cannot fail");
         let status = response.status().as_u16();
         (status, response.into_body().collect().await.expect("it is whole").to_bytes())
     });
