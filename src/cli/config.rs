@@ -57,7 +57,10 @@ fn check(command: Command) -> Result<(), Failure> {
     // Of the environment: the file alone was looked at before.
     let args = args.map_err(|error| {
         let text = error.to_string();
-        Failure::Message(text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned())
+        let lines: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+        let variable = settings::variable(&Command::new("hitring").subcommand(serve::command()), &error);
+        let of = variable.map(|variable| format!(" (of the environment variable {variable})")).unwrap_or_default();
+        Failure::Message(lines.join(" ").trim_start_matches("error: ").to_owned() + &of)
     })?;
     serve::settings(args).map(drop)
 }

@@ -3,7 +3,7 @@
 //! | exit code | meaning |
 //! |---|---|
 //! | 0 | the answer was printed whole |
-//! | 1 | no answer: one line `hitring: ...` on stderr says why and what to do |
+//! | 1 | no answer: one line `hitring: ...` on stderr says why and what to do; of `serve`, a line of its log |
 //! | 2 | the command line was not understood (clap's message on stderr); `inspect --check`: there was nothing to check |
 //! | 141 | whoever read the output closed it early (`| head`); quiet, the code a shell shows for SIGPIPE |
 //!

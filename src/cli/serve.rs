@@ -177,8 +177,13 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
         "json" => Format::Json,
         _ => Format::Auto,
     };
-    let settings = settings(args)?;
     let _log = journal::begin(level, format);
+    let settings = settings(args).inspect_err(|failure| {
+        if let Failure::Message(text) = failure {
+            error!("{text}");
+        }
+    });
+    let Ok(settings) = settings else { return Err(Failure::Logged) };
     match server::run(&settings, started) {
         Ok(0) => {
             info!("stopped: 0 hits not flushed");

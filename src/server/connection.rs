@@ -76,7 +76,7 @@ pub fn raise_limit() {
 pub fn http() -> http1::Builder {
     // Not `pipeline_flush`: it sends nothing while requests wait to be parsed, and keeps answers without a bound.
     let mut http = http1::Builder::new();
-    // The stream keeps the times.
+    // `Patient` closes a connection whose head does not come.
     http.header_read_timeout(None).max_buf_size(MOST_OF_HEAD);
     // An answer of some bytes is copied behind its head sooner than it is sent beside it.
     http.writev(false);

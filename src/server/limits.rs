@@ -181,8 +181,8 @@ fn noted(text: &mut Vec<u8>, why: Why, rate: Rate, decision: Decision) -> Option
 
 /// The limit of all clients.
 ///
-/// Its state in the file is a key among those of the clients, whose place a new client may take once it is as good as new. When all
-/// places are taken it gets none, so that the server keeps a state in memory beside it, which then limits alone.
+/// The file keeps this limit in a place like that of a client. When all places are taken, the limit may lose its place, so the
+/// server also keeps the limit in memory.
 #[derive(Debug)]
 struct Global {
     here: Limiter,
@@ -191,12 +191,9 @@ struct Global {
 
 impl Global {
     fn take(&self) -> Decision {
-        let kept = self.kept.allow("", 1);
-        if !kept.allowed {
-            return kept;
-        }
+        let Answer { decision, lacked_room } = self.kept.answer(b"", 1);
         let here = self.here.allow(1);
-        Decision { remaining: here.remaining.min(kept.remaining), ..here }
+        if lacked_room { here } else { decision }
     }
 }
 

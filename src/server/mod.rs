@@ -11,7 +11,7 @@
 //! | connections are taken, and it is told where | |
 //! | every second it is looked whether the ring file is still there | requests are refused until it is |
 //! | SIGTERM or SIGINT: no connection is taken any more, those under way are answered, and the ring is flushed, for 10 seconds at most | a second signal ends at once |
-//! | the number of hits that are not flushed to the database is printed | the next start flushes them |
+//! | the number of hits that are not flushed to the database is logged | the next start flushes them |
 //!
 //! | file | what |
 //! |---|---|
@@ -222,6 +222,8 @@ async fn serve(settings: &Settings, listens: fn(SocketAddr)) -> Result<u64, Serv
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
+    journal::drain();
+    context.journal.rest();
     Ok(context.service.store().unflushed())
 }
 
@@ -231,6 +233,7 @@ async fn looking(context: Arc<Context>) {
     let mut before = Ok(());
     loop {
         interval.tick().await;
+        context.journal.rest();
         let service = &context.service;
         service.look();
         let now = service.check().map_err(|refusal| refusal.to_string());

@@ -4,9 +4,9 @@
 //! |---|---|---|
 //! | is new, or its last answer is made | since then, or since the last of it was written | fails once that is too long ago |
 //! | has a request under way | no | waits |
-//! | writes, and the client reads nothing | | fails once that has taken too long |
+//! | writes, and the client reads nothing | if its last answer is made | fails once that has taken too long |
 //!
-//! A head that comes byte by byte changes nothing of this, so that it must be there in time as a whole.
+//! A byte of a head does not begin the time anew: the whole head must be there in time.
 //!
 //! Timers of the runtime cost as much as a counted hit when each request begins one and ends it. Here a connection has one alarm, which
 //! goes off at most once in its patience: a request notes a coarse time, and the alarm looks at that.
@@ -14,12 +14,13 @@
 //! Tests: below, `tests/python/integration/test_serve_slow.py`.
 
 use std::io::{self, ErrorKind, IoSlice};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task::coop::unconstrained;
 use tokio::time::{Sleep, sleep};
 
 use crate::sync::{AtomicU64, Ordering};
@@ -91,7 +92,7 @@ impl<S> Patient<S> {
         if self.is_armed && !self.alarm.is_elapsed() {
             return false;
         }
-        // Some milliseconds behind: the alarm may have gone off a little too early.
+        // The coarse clock is some milliseconds behind, so the alarm may go off that much too early.
         let time = now();
         let patience = u64::try_from(self.patience.as_nanos()).unwrap_or(u64::MAX);
         let waiting = [self.head.since(), self.write].into_iter().filter(|&since| since > 0).min();
@@ -100,8 +101,9 @@ impl<S> Patient<S> {
             return true;
         }
         self.alarm.as_mut().set(sleep(Duration::from_nanos(due - time)));
-        // It wakes the task, which is the same as long as the connection lives.
-        self.is_armed = self.alarm.as_mut().poll(cx).is_pending();
+        // It wakes the task, which is the same as long as the connection lives. A task that has used up its budget would be told to wait
+        // without being registered, so that nothing would ever wake it.
+        self.is_armed = pin!(unconstrained(self.alarm.as_mut())).poll(cx).is_pending();
         if !self.is_armed {
             cx.waker().wake_by_ref();
         }
@@ -168,6 +170,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+    use tokio::task::coop::{consume_budget, has_budget_remaining};
     use tokio::time::{Instant, timeout};
 
     use super::*;
@@ -226,6 +229,21 @@ mod tests {
         drop(under_way);
         assert_eq!(read(&mut stream).await.map_err(|error| error.kind()), Err(ErrorKind::TimedOut));
         assert!((0.28..5.0).contains(&seconds(begun)));
+    }
+
+    /// As a task has none that answers many requests without a pause.
+    #[tokio::test]
+    async fn a_task_without_a_budget_is_woken_as_well() {
+        let (mut stream, theirs) = pair(64);
+        let reading = tokio::spawn(async move {
+            while has_budget_remaining() {
+                consume_budget().await;
+            }
+            stream.read_u8().await
+        });
+        let read = timeout(MOST, reading).await.expect("it is woken").expect("it does not panic");
+        assert_eq!(read.map_err(|error| error.kind()), Err(ErrorKind::TimedOut));
+        drop(theirs);
     }
 
     #[tokio::test]

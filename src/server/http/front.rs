@@ -19,7 +19,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes, HttpBody};
-use axum::http::header::CONTENT_LENGTH;
+use axum::http::header::{CONTENT_LENGTH, EXPECT};
 use axum::http::request::Parts;
 use axum::http::{Method, Request, Response};
 use axum::{BoxError, Router};
@@ -112,16 +112,16 @@ impl Front {
             let _under_way = under_way;
             let begun = SteadyClock.since_boot(false);
             let found = front.find(&parts);
-            let number = found.as_ref().map_or(NO_ROUTE, |(route, _)| route.number);
             let verdict = front.verdict(&parts, client);
             let mut response = if let Some(refused) = verdict.as_ref().and_then(|verdict| verdict.refused) {
-                // A body that is left unread would end the connection.
-                let is_read = body.is_end_stream() || Box::pin(whole(body)).await.is_ok();
+                // A body that is left unread ends the connection. One that waits to be asked for is not asked for.
+                let waits = parts.headers.contains_key(EXPECT);
+                let is_read = body.is_end_stream() || !waits && Box::pin(whole(body)).await.is_ok();
                 let reply = Reply { close: !is_read, ..limited(&front.context, refused) };
-                answered(&front.context, number, begun, Ok(reply))
-            } else if let Some((Near { handler, runs: Runs::Here, .. }, names)) = found {
+                answered(&front.context, front.number(&parts), begun, Ok(reply))
+            } else if let Some((Near { number, handler, runs: Runs::Here, .. }, names)) = found {
                 let reply = serve(&front.context, &parts, Some(names), body, *handler, Runs::Here).await;
-                answered(&front.context, number, begun, reply)
+                answered(&front.context, *number, begun, reply)
             } else {
                 Box::pin(front.far(Request::from_parts(parts.clone(), Body::new(body)))).await?
             };
@@ -160,9 +160,18 @@ impl Front {
     }
 
     fn find<'p>(&self, parts: &'p Parts) -> Option<(&Near, Names<'p>)> {
-        let path = parts.uri.path();
-        let mut routes = self.routes.iter().filter(|route| route.method == parts.method);
+        self.find_by(&parts.method, parts.uri.path())
+    }
+
+    fn find_by<'p>(&self, method: &Method, path: &'p str) -> Option<(&Near, Names<'p>)> {
+        let mut routes = self.routes.iter().filter(|route| route.method == *method);
         routes.find_map(|route| Some((route, route.names(path)?)))
+    }
+
+    /// The number of the route that would answer.
+    fn number(&self, parts: &Parts) -> usize {
+        let method = if parts.method == Method::HEAD { &Method::GET } else { &parts.method };
+        self.find_by(method, parts.uri.path()).map_or(NO_ROUTE, |(route, _)| route.number)
     }
 }
 

@@ -10,7 +10,8 @@ import time
 import pytest
 
 import hitring
-from serving import PROGRAM, ask, serving, until
+from serving import PROGRAM, ask, request, serving, until
+from serving import status as status_of
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the server needs Linux")
 
@@ -61,6 +62,11 @@ def test_a_connection_goes_on_after_a_refused_body(tmp_path):
         status, headers, _ = ask(connection, "POST", "/hits", hit + " " * 70_000)
         assert (status, headers["connection"]) == (429, "close")
         connection.close()
+        # One that waits to be asked for is not asked for.
+        lines = (b"expect: 100-continue", b"content-type: application/json", b"content-length: 60000")
+        begun = time.monotonic()
+        answer = server.tell(request(b"/hits", *lines))
+        assert (status_of(answer), time.monotonic() - begun < 5) == (429, True)
 
 
 def test_a_ring_that_was_cut_is_told_as_such(tmp_path):

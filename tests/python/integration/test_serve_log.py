@@ -112,12 +112,27 @@ def test_failed_requests_are_told_but_not_without_end(tmp_path):
         time.sleep(1.2)
         last = server.ask("POST", "/visits/last")[1]["x-request-id"]
         assert until(lambda: told(tmp_path, "a request failed")[-1]["request_id"] == last)
+        more = told(tmp_path, "more requests failed")
     found = told(tmp_path, "a request failed")
     assert [line["request_id"] for line in found] == [*filter(None, ids), last]
     assert all((line["level"], line["method"], line["status"]) == ("WARN", "POST", 507) for line in found)
     assert 10 < len(found) <= 31
-    # No failure is lost: the next line has the number of those that were not told.
-    assert sum(line.get("untold", 0) for line in found) + len(found) == 301
+    assert sum(line["requests"] for line in more) + len(found) == 301
+
+
+@pytest.mark.parametrize(("level", "wanted"), [("debug", 40), ("error", 0)])
+def test_debug_tells_of_each_failed_request_and_error_of_none(tmp_path, level, wanted):
+    with serving(tmp_path, "--max-endpoints", "1", "--log-level", level) as server:
+        server.post("/visits/home")
+        ids = [server.ask("POST", f"/visits/{number}")[1].get("x-request-id") for number in range(40)]
+        assert until(lambda: sum(line.get("status") == 507 for line in lines(tmp_path)) == wanted)
+        assert sum(given is not None for given in ids) == wanted
+
+
+def test_a_path_is_told_in_ascii(tmp_path):
+    with serving(tmp_path, "--log-level", "debug") as server:
+        server.tell(request("/visits/\x9b31mX\u202e".encode(), b"connection: close"))
+        assert told(tmp_path, "answered")[0]["path"] == "/visits/%C2%9B31mX%E2%80%AE"
 
 
 def test_a_reader_that_does_not_read_holds_no_request_up(tmp_path):
@@ -137,6 +152,29 @@ def test_a_reader_that_does_not_read_holds_no_request_up(tmp_path):
     assert process.wait(30) == 0
     process.stdout.close()
     process.stderr.close()
+
+
+def test_a_slow_reader_has_the_last_line_and_the_number_of_those_that_were_dropped(tmp_path):
+    command = [PROGRAM, "serve", "--listen", "127.0.0.1:0", "--data", tmp_path / "data", "--log-level", "debug"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    address = process.stdout.readline().split(b"//")[1].strip().decode()
+    host, port = address.split(":")
+    many = 20_000
+    with socket.create_connection((host, int(port)), timeout=30) as opened:
+        opened.sendall(request(b"/visits/home") * (many - 1) + request(b"/visits/home", b"connection: close"))
+        while opened.recv(1 << 16):
+            pass
+    # Nothing was read: more lines than may wait.
+    process.terminate()
+    time.sleep(0.5)
+    found = [json.loads(line) for line in process.stderr.read().splitlines()]
+    assert process.wait(30) == 0
+    process.stdout.close()
+    process.stderr.close()
+    told = sum(line["message"] == "answered" for line in found)
+    dropped = sum(line["lines"] for line in found if line["message"].startswith("lines of the log were dropped"))
+    assert told > 8_000 and dropped > 0
+    assert (told + dropped, found[-1]["message"]) == (many, "stopped: 0 hits not flushed")
 
 
 def test_a_start_that_fails_is_told(tmp_path):

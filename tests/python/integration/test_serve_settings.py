@@ -1,5 +1,6 @@
 """Settings of `hitring serve`: a file, the environment and the command line; `hitring config`."""
 
+import json
 import os
 import subprocess
 import sys
@@ -89,14 +90,17 @@ def test_settings_that_do_not_fit_together_are_named_before_anything_is_made(tmp
         ),
     ]:
         file.write_text(content)
-        for command in (("serve", "--config", file, "--data", data), ("config", "--check", file)):
-            code, out, error = run(*command)
-            assert (code, out) == (1, "") and error.startswith(f"hitring: {fault}") and error.count("\n") == 1, error
+        code, out, error = run("serve", "--config", file, "--data", data)
+        assert (code, out) == (1, "") and json.loads(error)["message"].startswith(fault), error
+        code, out, error = run("config", "--check", file)
+        assert (code, out) == (1, "") and error.startswith(f"hitring: {fault}") and error.count("\n") == 1, error
         assert not data.exists()
     # As `serve` does, it takes what the environment gives.
     file.write_text("[limit]\nburst = 5\n")
     assert run("config", "--check", file, HITRING_LIMIT_CLIENT="9/s")[0] == 0
-    assert run("config", "--check", file, HITRING_WINDOW="x")[0] == 1
+    code, out, error = run("config", "--check", file, HITRING_LOG_LEVEL="loud")
+    assert (code, out) == (1, "") and error.count("\n") == 1
+    assert "debug" in error and "environment variable HITRING_LOG_LEVEL" in error
 
 
 def test_the_example_is_a_file_without_a_fault(tmp_path):
