@@ -75,7 +75,7 @@ impl Endpoint {
     }
 
     /// Does `work` while there is no handle and can be none; `None` if there is one, or if another thread does so.
-    fn without_handles<R>(&self, work: impl FnOnce(&Sole) -> R) -> Option<R> {
+    pub(crate) fn without_handles<R>(&self, work: impl FnOnce(&Sole) -> R) -> Option<R> {
         if mutated!(EndpointIgnoresHandles) {
             return Some(work(&Sole::locked()));
         }

@@ -13,7 +13,7 @@
 //! What is pruned as idle lies out of every window, and `forgotten` says up to when nothing is known of names without an
 //! endpoint. What goes to make room may still have been in the window: its hits are lost, and counted as pruned.
 //!
-//! Tests: `tests/registry/behaviour.rs`, `tests/registry/threads.rs`.
+//! Tests: below, `tests/registry/behaviour.rs`, `tests/registry/threads.rs`.
 
 use std::collections::VecDeque;
 
@@ -132,7 +132,7 @@ impl Core {
         let guard = self.guard();
         let mut idlest = self.aging.idlest.lock();
         // A candidate that was hit or taken out meanwhile means that others got on; not for ever.
-        for _ in 0..ATTEMPTS {
+        for attempt in 1..=ATTEMPTS {
             while let Some((newest, name)) = idlest.pop_front() {
                 let held = self.get(&name, &guard).and_then(|endpoint| {
                     let endpoint = endpoint.reach();
@@ -146,18 +146,19 @@ impl Core {
                     return true;
                 }
             }
-            *idlest = self.find_idlest();
+            // More each time: the idlest may be one that a thread is about to count in, and that thread may not run for a while.
+            *idlest = self.find_idlest(attempt);
         }
         false
     }
 
-    /// The next endpoints to go, the idlest first, those hit last at the same tick by name.
-    fn find_idlest(&self) -> VecDeque<(Tick, Box<str>)> {
+    /// The next endpoints to go, `least` of them at least, the idlest first, those hit last at the same tick by name.
+    fn find_idlest(&self, least: usize) -> VecDeque<(Tick, Box<str>)> {
         let guard = self.guard();
         let shared = self.shared();
         let all = self.all(&guard).filter(|(_, endpoint)| !endpoint.is_used());
         let mut all: Vec<(Tick, &str)> = all.map(|(name, endpoint)| (endpoint.reach().newest(shared), name)).collect();
-        let batch = (all.len() / 64).max(1).min(all.len());
+        let batch = (all.len() / 64).max(least).min(all.len());
         if batch == 0 {
             return VecDeque::new();
         }
@@ -165,5 +166,32 @@ impl Core {
         all.truncate(batch);
         all.sort_unstable();
         all.into_iter().map(|(newest, name)| (newest, name.into())).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::cell::outcome::Outcome;
+    use crate::time::clock::ManualClock;
+
+    /// As where the thread that ends the idlest endpoint does not run for a while.
+    #[test]
+    fn an_idlest_endpoint_that_cannot_go_now_refuses_no_hit() {
+        let clock = ManualClock::new(1_000u32.into());
+        let registry = Registry::builder().max_endpoints(3).when_full(WhenFull::Prune).clock(clock.clone()).build();
+        let registry = registry.expect("it is possible");
+        for name in ["/idlest", "/next", "/last"] {
+            assert_eq!(registry.record_hit(name, 1), Ok(Outcome::Counted));
+            clock.advance(Duration::from_secs(1)).expect("before 9999");
+        }
+        let core = &registry.core;
+        let guard = core.guard();
+        let endpoint = core.get("/idlest", &guard).expect("it was hit");
+        let recorded = endpoint.without_handles(|_| registry.record_hit("/new", 1));
+        assert_eq!(recorded, Some(Ok(Outcome::Counted)));
+        assert_eq!(registry.endpoints(), ["/idlest", "/last", "/new"]);
     }
 }
