@@ -140,13 +140,6 @@ pub enum ServerError {
         /// How many.
         names: usize,
     },
-    /// The ring would reuse slots before they are flushed.
-    TooSeldom {
-        /// How often it would be.
-        every: Duration,
-        /// The window of the ring.
-        window: Duration,
-    },
     /// The ring has no room for limits.
     NoLimits {
         /// The ring.
@@ -284,13 +277,6 @@ impl fmt::Display for ServerError {
                 "{} has no room for {names} names whose hits the database has; make a larger file with `hitring compact {0} NEW \
                  --max-endpoints N`, and put it in its place",
                 path.display()
-            ),
-            Self::TooSeldom { every, window } => write!(
-                f,
-                "a flush every {} s is too rare for a window of {} s; flush at least twice a window (--flush-every {})",
-                every.as_secs(),
-                window.as_secs(),
-                (window.as_secs() / 2).max(1)
             ),
             Self::NoLimits { path } => write!(
                 f,

@@ -37,9 +37,6 @@ pub fn open(settings: &Settings, data: &DataDirectory) -> Result<Service, Server
             "there is a ring and no hitring.db, so a new one is made; resources that were in a former one have no names"
         );
     }
-    if settings.flush_every * 2 > ring.window() && settings.flush_every > LONG {
-        return Err(ServerError::TooSeldom { every: settings.flush_every, window: ring.window() });
-    }
     let complete = |database, ring: SharedRegistry| {
         let completed = step("completing hitring.db", || {
             let mut committer = Committer::new(database, Arc::new(ring), settings.keys, settings.keep)?;

@@ -1,5 +1,6 @@
 """The log of `hitring serve`: its lines, ids of requests, and what happens to lines that are not read."""
 
+import contextlib
 import json
 import os
 import pty
@@ -11,7 +12,7 @@ import time
 
 import pytest
 
-from serving import PROGRAM, ask, request, serving, until
+from serving import PROGRAM, ask, request, rest, serving, until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the server needs Linux")
 
@@ -135,42 +136,34 @@ def test_a_path_is_told_in_ascii(tmp_path):
         assert told(tmp_path, "answered")[0]["path"] == "/visits/%C2%9B31mX%E2%80%AE"
 
 
+@contextlib.contextmanager
+def unread(folder, many):
+    """Start a server whose log nothing reads, send many requests, and yield the process and how many were answered."""
+    command = [PROGRAM, "serve", "--listen", "127.0.0.1:0", "--data", folder / "data", "--log-level", "debug"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        host, port = process.stdout.readline().split(b"//")[1].strip().decode().split(":")
+        with socket.create_connection((host, int(port)), timeout=30) as opened:
+            opened.sendall(request(b"/visits/home") * (many - 1) + request(b"/visits/home", b"connection: close"))
+            yield process, rest(opened).count(b"HTTP/1.1 200")
+
+
 def test_a_reader_that_does_not_read_holds_no_request_up(tmp_path):
-    command = [PROGRAM, "serve", "--listen", "127.0.0.1:0", "--data", tmp_path / "data", "--log-level", "debug"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    address = process.stdout.readline().split(b"//")[1].strip().decode()
-    host, port = address.split(":")
-    many = 5_000
-    with socket.create_connection((host, int(port)), timeout=30) as opened:
-        opened.sendall(request(b"/visits/home") * (many - 1) + request(b"/visits/home", b"connection: close"))
-        answers = bytearray()
-        while part := opened.recv(1 << 16):
-            answers += part
     # More lines than a pipe holds.
-    assert answers.count(b"HTTP/1.1 200") == many
-    process.terminate()
-    assert process.wait(30) == 0
-    process.stdout.close()
-    process.stderr.close()
+    with unread(tmp_path, 5_000) as (process, answered):
+        assert answered == 5_000
+        process.terminate()
+        assert process.wait(30) == 0
 
 
 def test_a_slow_reader_has_the_last_line_and_the_number_of_those_that_were_dropped(tmp_path):
-    command = [PROGRAM, "serve", "--listen", "127.0.0.1:0", "--data", tmp_path / "data", "--log-level", "debug"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    address = process.stdout.readline().split(b"//")[1].strip().decode()
-    host, port = address.split(":")
+    # More lines than may wait.
     many = 20_000
-    with socket.create_connection((host, int(port)), timeout=30) as opened:
-        opened.sendall(request(b"/visits/home") * (many - 1) + request(b"/visits/home", b"connection: close"))
-        while opened.recv(1 << 16):
-            pass
-    # Nothing was read: more lines than may wait.
-    process.terminate()
-    time.sleep(0.5)
-    found = [json.loads(line) for line in process.stderr.read().splitlines()]
-    assert process.wait(30) == 0
-    process.stdout.close()
-    process.stderr.close()
+    with unread(tmp_path, many) as (process, answered):
+        assert answered == many
+        process.terminate()
+        time.sleep(0.5)
+        found = [json.loads(line) for line in process.stderr.read().splitlines()]
+        assert process.wait(30) == 0
     told = sum(line["message"] == "answered" for line in found)
     dropped = sum(line["lines"] for line in found if line["message"].startswith("lines of the log were dropped"))
     assert told > 8_000 and dropped > 0
