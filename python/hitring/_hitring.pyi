@@ -1142,8 +1142,8 @@ class SharedCounter:
 class SharedLimiter:
     """A limit for each key that all processes of a file keep together. Made by `SharedRegistry.limiter`.
 
-    At most the limit is let through in any window, or the burst and what the rate gives, whatever processes do; windows
-    slide in tenths. A process that is killed or stopped holds up nobody, and lets nothing more through.
+    At most the limit is let through in any window, or the burst and what the rate gives, whatever processes do. Limits
+    of up to 12 are exact; windows of higher ones slide in tenths. A process that is killed or stopped holds up nobody, and lets nothing more through.
 
     Examples
     --------
@@ -1331,9 +1331,10 @@ class Decision:
 class Limiter:
     """Lets through no more than so much in so much time, exactly, from any number of threads.
 
-    A sliding window, or with ``burst`` a token bucket. In any span of the window at most ``limit`` is let through; a
-    cost may wait for up to a sixtieth of it (``resolution``) longer than a log of all costs would make it. A bucket
-    lets through ``burst`` at once, and then as much as the rate says.
+    A sliding window, or with ``burst`` a token bucket. In any span of the window at most ``limit`` is let through. A limit
+    of up to 64 is kept as a log of what was let through, so a client that keeps to the rate is never refused; with a
+    higher limit a cost may wait for up to a sixtieth of the window (``resolution``) longer. A bucket lets through
+    ``burst`` at once, and then as much as the rate says, however the rate divides a second.
 
     Parameters
     ----------
@@ -1344,7 +1345,8 @@ class Limiter:
     burst : int, optional
         Makes it a token bucket of so many.
     resolution : span, optional
-        The step in which the window slides: a sixtieth of it by default. Finer ones take 8 bytes a step.
+        The step in which the window slides. By default a limit of up to 64 has none, and a higher one a sixtieth of
+        the window. Finer steps take 8 bytes each.
     clock : ManualClock or SystemClock, optional
         Where the time comes from: a steady clock by default, that no change of the wall clock moves.
 
@@ -1362,7 +1364,7 @@ class Limiter:
     --------
     >>> limiter = Limiter("2/minute", clock=ManualClock(1_000))
     >>> limiter.allow(), limiter.allow(2)
-    (Decision(allowed=True, remaining=1, retry_after=0.0), Decision(allowed=False, remaining=1, retry_after=61.0))
+    (Decision(allowed=True, remaining=1, retry_after=0.0), Decision(allowed=False, remaining=1, retry_after=60.0))
     >>> if not limiter.allow(3):
     ...     print("never")
     never
@@ -1413,7 +1415,8 @@ class KeyedLimiter:
     """A limit for each key: for a user, an address, a tenant.
 
     As `Limiter`, for at most ``max_keys`` keys; those that are as good as new are forgotten, which changes no
-    decision. Windows slide in twelfths by default: a key takes about 200 bytes and itself, in a bucket 80.
+    decision. A key takes itself and about 100 bytes and 8 for each unit of a limit of up to 64, 200 bytes with a
+    higher limit, whose window slides in twelfths by default, and 80 in a bucket.
 
     Parameters
     ----------

@@ -209,6 +209,8 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
 /// Says where the server listens, and what to try.
 fn started(address: SocketAddr) {
     let text = format!("hitring: listening on http://{address}\ntry: curl -X POST http://{address}/visits/home\n");
+    // A program that reads that the server listens finds in the log what happened before.
+    journal::drain();
     let mut out = std::io::stdout().lock();
     // Nobody may be listening to stdout; the server serves all the same.
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());

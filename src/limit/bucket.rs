@@ -1,8 +1,8 @@
 //! A token bucket in one word: the time at which it will be full again.
 //!
 //! A bucket of `burst` tokens that is refilled at the rate is told by a single time: when it will be full (the *theoretical
-//! arrival time* of the generic cell rate algorithm, ITU-T I.371). A token is `interval` nanoseconds of it, so taking is an
-//! addition, and refilling is time going by.
+//! arrival time* of the generic cell rate algorithm, ITU-T I.371). A token is a whole number of the [units](Units) of that time,
+//! so taking one is an addition, and refilling is time that passes.
 //!
 //! | word | state | a cost that fits | one that does not |
 //! |---|---|---|---|
@@ -13,13 +13,23 @@
 //! The exchange expects the word that the decision was made on, so of two that race for the last token one is refused.
 //! (Mutant `LimitLoadStore`.)
 //!
-//! At the end of time (584 years in memory, 36 in a file, where 4 bits of a word are the file's) words would no longer grow,
-//! and a cost would leave no trace; it is refused.
-//!
 //! # Exactness
-//! In any time `t` at most `burst + t / interval` is let through. `interval` is `window / limit` in whole nanoseconds, rounded up:
-//! the rate is never higher than asked for, and lower by at most one nanosecond a token (exact for 1,000,000 a second,
-//! 0.02 % for 300,000). Nothing adds up: a full bucket forgets the past.
+//! In any time `t` at most `burst + t / interval` is let through, where `interval` is exactly `window / limit` and `t` is measured in
+//! units: a token may come earlier than its time by less than one unit, which is less than 2 ns or one token. The error does not add up, so
+//! over `t` the rate is right to one part in `t / 2 ns`. A bucket that was emptied is full again, with every token, exactly
+//! `burst * interval` later, rounded up to a nanosecond.
+//!
+//! # Words wrap
+//! A word has 63 bits (60 in a file), and the time of fast rates does not fit: 2^32 tokens a millisecond come round in 25 days. So words
+//! are compared modulo their bits. A word that lies ahead of `now` by more than `furthest` is an old one of a bucket that has been
+//! full for long.
+//!
+//! | half of all words last | `furthest` | what follows |
+//! |---|---|---|
+//! | 16 years or more | that half | time may go back by half of all words; nothing that idle comes back |
+//! | less: more than 2^33 a second, in a file 2^30 | the burst and a minute | a time that lies back by more than a minute finds a full bucket; one that was idle for exactly a lap of all words may refuse for a minute |
+//!
+//! Time ends 292 years after a limiter's first time, and 36 years after a file was made: buckets are no longer refilled then.
 //!
 //! Tests: `tests/limit`.
 
@@ -27,87 +37,129 @@ use std::time::Duration;
 
 use super::place::Place;
 use super::{Decision, Rate};
+use crate::error::LimitError;
 use crate::limit::divisor::Divisor;
+use crate::limit::units::Units;
 use crate::sync::mutant::mutated;
-use crate::sync::{Ordering, relax};
+use crate::sync::{AtomicU64, Ordering, relax};
+
+/// How long half of all words should last.
+const HALF: Duration = Duration::from_secs(16 * 366 * 86_400);
+
+/// How far time may go back where words do not last so long.
+const BACK: Duration = Duration::from_secs(60);
 
 /// How buckets of a limiter are filled.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
-    interval: Divisor,
-    /// Nanoseconds that a full bucket is worth.
+    units: Units,
+    token: Divisor,
+    /// Units that a full bucket is worth.
     full: u64,
+    /// A word that lies further ahead is an old one.
+    furthest: u64,
 }
 
 impl Plan {
-    pub fn new(rate: Rate, burst: u64) -> Self {
-        let interval = rate.window().as_nanos().div_ceil(u128::from(rate.limit())) as u64;
-        Self { interval: Divisor::new(interval), full: interval.saturating_mul(burst) }
+    /// Buckets of `burst` tokens, in memory.
+    ///
+    /// # Errors
+    /// [`LimitError::Burst`] unless the burst is 1 to 2^32 and filled within 100 years.
+    pub fn new(rate: Rate, burst: u64) -> Result<Self, LimitError> {
+        Self::within(63, Rate::LONGEST, rate, burst)
+    }
+
+    /// Buckets whose words have `bits`, and that are filled within `longest`, of which the words hold two.
+    ///
+    /// # Errors
+    /// [`LimitError::Burst`] unless the burst is 1 to 2^32 and filled in that time.
+    pub fn within(bits: u32, longest: Duration, rate: Rate, burst: u64) -> Result<Self, LimitError> {
+        let fills = u128::from(burst) * rate.window().as_nanos() / u128::from(rate.limit());
+        if !(1..=1 << 32).contains(&burst) || fills > longest.as_nanos() {
+            return Err(LimitError::Burst { given: burst });
+        }
+        let units = Units::new(rate);
+        let (full, half) = (burst * units.token(), 1 << (bits - 1));
+        let is_lasting = u128::from(units.nanos(half)) >= HALF.as_nanos();
+        let furthest = if is_lasting { half } else { full + units.at(BACK.as_nanos() as u64) };
+        Ok(Self { units, token: Divisor::new(units.token()), full, furthest })
     }
 
     /// The differences in time that matter.
     pub fn fine(&self) -> Duration {
-        Duration::from_nanos(self.full / 16)
+        Duration::from_nanos(self.units.nanos(self.full) / 16)
+    }
+
+    /// The word of a bucket that is full at `now`.
+    pub fn word(&self, now: u64) -> u64 {
+        self.units.at(now.min(i64::MAX as u64)) & i64::MAX as u64
     }
 
     /// Whether the bucket is full at `now`: as good as a new one.
-    pub fn is_fresh(word: u64, now: u64) -> bool {
-        word <= now
-    }
-
-    /// Nanoseconds that a full bucket is worth.
-    pub fn full(&self) -> u64 {
-        self.full
+    pub fn is_fresh(&self, word: u64, now: u64) -> bool {
+        self.missing::<AtomicU64>(word, self.word(now)) == 0
     }
 
     /// Until when `cost` counts that is let through at `now` by a full bucket.
     pub fn until(&self, now: u64, cost: u64) -> u64 {
-        now.saturating_add(cost.saturating_mul(self.interval.number()))
+        now.saturating_add(self.units.nanos(cost.saturating_mul(self.units.token()).min(self.full)))
     }
 
     /// What a full bucket says, of which nothing is taken.
     pub fn fresh(&self, cost: u64) -> Decision {
-        let all = self.interval.divide(self.full);
+        let all = self.token.divide(self.full);
         if cost <= all { Decision::allowed(all) } else { Decision::refused(all, Duration::MAX) }
+    }
+
+    /// How many units lie between `now` and a full bucket.
+    #[inline(always)]
+    fn missing<P: Place>(&self, word: u64, now: u64) -> u64 {
+        let ahead = word.wrapping_sub(now) & P::MOST;
+        if ahead > self.furthest { 0 } else { ahead }
     }
 
     /// Decides on `cost` at `now`, and takes it with `take`; `None` if the bucket is closed.
     #[inline(always)]
     pub fn decide<P: Place>(&self, place: &P, now: u64, cost: u64, take: bool) -> Option<Decision> {
-        let full = self.full;
-        let Some(wanted) = cost.checked_mul(self.interval.number()).filter(|&wanted| wanted <= full) else {
+        let (full, nanos) = (self.full, now.min(i64::MAX as u64));
+        let now = self.units.at(nanos);
+        let Some(wanted) = cost.checked_mul(self.token.number()).filter(|&wanted| wanted <= full) else {
             return self.never(place, now);
         };
         loop {
             let seen = place.seen()?;
-            let missing = seen.saturating_sub(now);
+            let missing = self.missing::<P>(seen, now);
             if missing > full - wanted {
-                let remaining = self.interval.divide(full.saturating_sub(missing));
-                return Some(Decision::refused(remaining, Duration::from_nanos(missing - (full - wanted))));
-            }
-            let next = seen.max(now).saturating_add(wanted);
-            if next > P::MOST {
-                return Some(Decision::refused(0, Duration::MAX));
+                let remaining = self.token.divide(full.saturating_sub(missing));
+                return Some(Decision::refused(remaining, self.wait(nanos, missing - (full - wanted))));
             }
             if !take || cost == 0 {
-                return Some(Decision::allowed(self.interval.divide(full - missing)));
+                return Some(Decision::allowed(self.token.divide(full - missing)));
             }
+            let next = now.wrapping_add(missing + wanted) & P::MOST;
+            let decision = Decision::allowed(self.token.divide(full - missing - wanted));
             if mutated!(LimitLoadStore) {
                 place.state().store(next ^ place.mask(), Ordering::Relaxed);
-                return Some(Decision::allowed(self.interval.divide(full - missing - wanted)));
+                return Some(decision);
             }
             if !mutated!(SharedKeepsLate) {
-                place.keep(next);
+                place.keep(|| self.units.after(nanos, missing + wanted));
             }
             if place.exchange(seen, next) {
                 if mutated!(SharedKeepsLate) {
-                    place.keep(next);
+                    place.keep(|| self.units.after(nanos, missing + wanted));
                 }
-                return Some(Decision::allowed(self.interval.divide(full - missing - wanted)));
+                return Some(decision);
             }
             // Who lost lets the winner go on for a moment, as in a ring.
             relax();
         }
+    }
+
+    /// How long after `nanos` so many units have passed, and not a nanosecond longer.
+    #[inline(never)]
+    fn wait(&self, nanos: u64, units: u64) -> Duration {
+        Duration::from_nanos(self.units.after(nanos, units).saturating_sub(nanos))
     }
 
     /// A cost that is more than a full bucket.
@@ -115,7 +167,7 @@ impl Plan {
     #[inline(never)]
     fn never<P: Place>(&self, place: &P, now: u64) -> Option<Decision> {
         let seen = place.seen()?;
-        let remaining = self.interval.divide(self.full.saturating_sub(seen.saturating_sub(now)));
+        let remaining = self.token.divide(self.full.saturating_sub(self.missing::<P>(seen, now)));
         Some(Decision::refused(remaining, Duration::MAX))
     }
 }

@@ -36,8 +36,8 @@ const TICKS: u64 = 12;
 
 /// A limit for each key: for a user, an address, a tenant.
 ///
-/// Keeps at most `max_keys` keys, and forgets those that are as good as new. In a sliding window of 12 parts a key takes
-/// about 200 bytes and itself, in a bucket 80.
+/// Keeps at most `max_keys` keys, and forgets those that are as good as new. A key takes itself and about 100 bytes and 8 for each
+/// unit of a limit of up to 64, 200 bytes with a higher limit, whose window slides in twelfths, and 80 in a token bucket.
 ///
 /// ```
 /// use hitring::KeyedLimiter;

@@ -2,10 +2,12 @@
 //!
 //! | form | made by | lets through | memory |
 //! |---|---|---|---|
-//! | sliding window ([`sliding`]) | a rate | at most the limit in *any* span of the window | 8 bytes for each of 60 parts of the window, and 40 |
+//! | log ([`log`]) | a rate of up to 64 | at most the limit in *any* span of the window, and all of it | 8 bytes for each unit of the limit |
+//! | sliding window ([`sliding`]) | a higher rate, or a `resolution` | the same, but what leaves the window is noticed up to one of its 60 parts later | 8 bytes for each part |
 //! | token bucket ([`bucket`]) | a rate and a `burst` | at most `burst + time * rate` in any time | 8 bytes |
 //!
-//! [`divisor`] divides quickly, [`keyed`] has one of these for each key, [`rate`] reads rates, [`scale`] is the time of both.
+//! [`divisor`] and [`units`] divide quickly, [`keyed`] has one of these for each key, [`rate`] reads rates, [`scale`] is the time of
+//! all.
 //! Their words lie in a [`place`]: in memory, or in a [`slot`] of the words that [`shared`] shares between processes.
 //!
 //! # Under threads
@@ -16,7 +18,7 @@
 //! # Guarantees
 //! | method | progress |
 //! |---|---|
-//! | `allow`, `peek` | lock-free: an exchange is lost only to a cost that was let through; a sliding window notes each part of the window that began since the last cost, at most all of them |
+//! | `allow`, `peek` | lock-free: an exchange is lost only to a cost that was let through; a sliding window notes each part of the window that began since the last cost, at most all of them, a log each unit of the cost |
 //! | `KeyedLimiter::allow` | the same, after a lock-free look-up; a new key allocates, and may drop others |
 //!
 //! Tests: `tests/models/limit.rs`.
@@ -24,9 +26,11 @@
 pub mod divisor;
 pub mod place;
 pub mod rate;
+pub mod units;
 pub mod bucket;
 pub mod scale;
 pub mod keyed;
+pub mod log;
 pub mod sliding;
 pub mod slot;
 pub mod shared;
@@ -34,6 +38,7 @@ pub mod shared;
 use std::time::Duration;
 
 use crate::error::LimitError;
+use crate::limit::place::Words;
 use crate::limit::rate::Rate;
 use crate::limit::scale::Scale;
 use crate::sync::mutant::mutated;
@@ -55,7 +60,7 @@ pub enum WhenKeysFull {
     Allow,
 }
 
-/// Into how many parts a sliding window is cut.
+/// Into how many parts a sliding window is cut, unless told otherwise.
 const TICKS: u64 = 60;
 
 /// Closes what is in `seen`, unless somebody changed it.
@@ -97,6 +102,7 @@ impl Decision {
 #[doc(hidden)]
 pub enum Plan {
     Bucket(bucket::Plan),
+    Log(log::Plan),
     Sliding(sliding::Plan),
 }
 
@@ -105,15 +111,16 @@ pub enum Plan {
 #[doc(hidden)]
 pub enum State {
     Bucket(AtomicU64),
-    Sliding(sliding::Window),
+    Window(Words),
 }
 
 impl Plan {
     /// Nothing was let through up to `now`.
     pub fn state(&self, now: u64) -> State {
         match self {
-            Self::Bucket(_) => State::Bucket(AtomicU64::new(now)),
-            Self::Sliding(plan) => State::Sliding(plan.window(now)),
+            Self::Bucket(plan) => State::Bucket(AtomicU64::new(plan.word(now))),
+            Self::Log(plan) => State::Window(plan.log(now)),
+            Self::Sliding(plan) => State::Window(plan.window(now)),
         }
     }
 
@@ -122,7 +129,8 @@ impl Plan {
     pub fn decide(&self, state: &State, now: u64, cost: u64, take: bool) -> Option<Decision> {
         match (self, state) {
             (Self::Bucket(plan), State::Bucket(word)) => plan.decide(word, now, cost, take),
-            (Self::Sliding(plan), State::Sliding(window)) => plan.decide(window, now, cost, take),
+            (Self::Log(plan), State::Window(words)) => plan.decide(words, now, cost, take),
+            (Self::Sliding(plan), State::Window(words)) => plan.decide(words, now, cost, take),
             _ => unreachable!("a state is of its plan"),
         }
     }
@@ -130,10 +138,11 @@ impl Plan {
     /// Closes a state that is as good as a new one, unless somebody comes meanwhile.
     pub fn close(&self, state: &State, now: u64) -> bool {
         match (self, state) {
-            (Self::Sliding(plan), State::Sliding(window)) => plan.close(window, now),
-            (_, State::Bucket(word)) => {
+            (Self::Log(plan), State::Window(words)) => plan.close(words, now),
+            (Self::Sliding(plan), State::Window(words)) => plan.close(words, now),
+            (Self::Bucket(plan), State::Bucket(word)) => {
                 let seen = word.load(Ordering::Relaxed);
-                seen != CLOSED && bucket::Plan::is_fresh(seen, now) && close(word, seen)
+                seen != CLOSED && plan.is_fresh(seen, now) && close(word, seen)
             }
             _ => unreachable!("a state is of its plan"),
         }
@@ -142,13 +151,15 @@ impl Plan {
     fn bytes(&self) -> usize {
         match self {
             Self::Bucket(_) => size_of::<State>(),
-            Self::Sliding(plan) => size_of::<State>() - size_of::<sliding::Window>() + plan.bytes(),
+            Self::Log(plan) => size_of::<State>() + plan.slots() as usize * size_of::<AtomicU64>(),
+            Self::Sliding(plan) => size_of::<State>() + plan.slots() as usize * size_of::<AtomicU64>(),
         }
     }
 
     fn fine(&self) -> Duration {
         match self {
             Self::Bucket(plan) => plan.fine(),
+            Self::Log(plan) => plan.fine(),
             Self::Sliding(plan) => plan.fine(),
         }
     }
@@ -165,12 +176,14 @@ impl Plan {
 /// assert!(limiter.allow(1).allowed);
 /// assert_eq!(limiter.allow(1).remaining, 0);
 /// let refused = limiter.allow(1);
-/// assert!(!refused.allowed && refused.retry_after == Duration::from_secs(61));
+/// assert!(!refused.allowed && refused.retry_after == Duration::from_secs(60));
 /// clock.advance(refused.retry_after)?;
 /// assert!(limiter.allow(2).allowed);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-/// (One second more than a minute: a sixtieth of the window is the step in which it slides.)
+///
+/// A limit of up to 64 is exact: a cost is let through if it fits beside what came in the window before it. A higher one may
+/// refuse for up to a sixtieth of the window longer, which [`LimiterBuilder::resolution`] changes.
 #[derive(Debug)]
 pub struct Limiter {
     rate: Rate,
@@ -180,7 +193,7 @@ pub struct Limiter {
 }
 
 impl Limiter {
-    /// A sliding window of `limit` in `window`, by the system clock.
+    /// At most `limit` in any `window`, by the system clock.
     ///
     /// # Errors
     /// [`LimitError`] unless the limit is 1 to 2^32, the window 1 ms to 100 years, and both fit together.
@@ -250,8 +263,9 @@ impl LimiterBuilder {
         self
     }
 
-    /// The step in which the window slides: a sixtieth of it by default. Finer ones let a cost wait less long for what is
-    /// about to leave, and take 8 bytes a step. A token bucket has none.
+    /// The step in which the window slides. By default a limit of up to 64 has none, as it is kept as a log, and a higher one has a
+    /// sixtieth of the window. Finer steps let a cost wait less long for what is about to leave, and take 8 bytes each. A token
+    /// bucket has none.
     pub fn resolution(mut self, resolution: Duration) -> Self {
         self.resolution = Some(resolution);
         self
@@ -275,15 +289,9 @@ impl LimiterBuilder {
     fn parts(self, ticks: u64) -> Result<(Rate, Plan, Scale), LimitError> {
         let window = self.rate.window();
         let plan = match (self.burst, self.resolution) {
-            (Some(given), _) if !(1..=1 << 32).contains(&given) => return Err(LimitError::Burst { given }),
             (Some(_), Some(given)) => return Err(LimitError::BucketResolution { given }),
-            (Some(burst), None) => {
-                let plan = bucket::Plan::new(self.rate, burst);
-                if u128::from(burst) * window.as_nanos() / u128::from(self.rate.limit()) > Rate::LONGEST.as_nanos() {
-                    return Err(LimitError::Burst { given: burst });
-                }
-                Plan::Bucket(plan)
-            }
+            (Some(burst), None) => Plan::Bucket(bucket::Plan::new(self.rate, burst)?),
+            (None, None) if self.rate.limit() <= log::MOST => Plan::Log(log::Plan::new(self.rate)),
             (None, None) => Plan::Sliding(sliding::Plan::new(self.rate, ticks)?),
             (None, Some(given)) => {
                 let ticks = window.as_nanos().div_ceil(given.as_nanos().max(1));

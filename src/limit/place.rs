@@ -2,10 +2,10 @@
 //!
 //! Buckets and windows decide in the same way wherever their words are; the places differ in this:
 //!
-//! | | a word of its own (bucket) | a [`Window`](super::sliding::Window) | a tenancy of a [`Slot`](super::slot::Slot) |
+//! | | a word of its own (bucket) | [`Words`] | a tenancy of a [`Slot`](super::slot::Slot) |
 //! |---|---|---|---|
 //! | words are stored | as they are | as they are | under the tenancy's mask |
-//! | the largest | `CLOSED - 1` | `CLOSED - 1` | `2^60 - 1`: the top 4 bits are the tenancy's |
+//! | the largest | `2^63 - 1` | `2^63 - 1` | `2^60 - 1`: the top 4 bits are the tenancy's |
 //! | is another's | when it is `CLOSED` | when it is `CLOSED` | when the tenancy is over |
 //! | may be another's after it was read | no | no | yes: [`is_still`](Place::is_still) tells |
 //! | before a cost is let through | | | it is said until when that counts: [`keep`](Place::keep) |
@@ -14,7 +14,6 @@
 //!
 //! Tests: `tests/limit`.
 
-use super::CLOSED;
 use crate::sync::{AtomicU64, Ordering};
 
 /// Where a state lies.
@@ -45,7 +44,7 @@ pub trait Place {
     }
 
     /// Notes, before a cost is let through, that it counts until the nanosecond `until`.
-    fn keep(&self, _until: u64) {}
+    fn keep(&self, _until: impl FnOnce() -> u64) {}
 
     /// The state; `None` if it is no longer ours.
     #[inline(always)]
@@ -63,19 +62,19 @@ pub trait Place {
     }
 }
 
-/// A place that also has room for the beginnings of ticks.
-pub trait Begun: Place {
-    /// The words of the beginnings: as many as the plan has slots, at least.
-    fn starts(&self) -> &[AtomicU64];
+/// A place that also has words beside the state: the beginnings of ticks, or the units of a log.
+pub trait Beside: Place {
+    /// These words: as many as the plan has slots, at least.
+    fn beside(&self) -> &[AtomicU64];
 
-    /// What a beginning says.
+    /// What one of them says.
     #[inline(always)]
-    fn start(&self, slot: u64) -> u64 {
+    fn read(&self, slot: u64) -> u64 {
         // unnoticed: where it is of another tenancy, the exchange fails
-        self.starts()[slot as usize].load(Ordering::Acquire) ^ self.mask()
+        self.beside()[slot as usize].load(Ordering::Acquire) ^ self.mask()
     }
 
-    /// Raises a beginning to `word`, for a decision on `seen`; `false` if the state has moved on and it need not be.
+    /// Raises one of them to `word`, for a decision on `seen`; `false` if the state has moved on and it need not be.
     fn raise(&self, slot: u64, word: u64, seen: u64) -> bool;
 }
 
@@ -84,10 +83,49 @@ impl Place for AtomicU64 {
     // The word is all there is, so no order is needed beside its own.
     const LOAD: Ordering = Ordering::Relaxed;
     const EXCHANGE: Ordering = Ordering::Relaxed;
-    const MOST: u64 = CLOSED - 1;
+    const MOST: u64 = i64::MAX as u64;
 
     #[inline(always)]
     fn state(&self) -> &AtomicU64 {
         self
+    }
+}
+
+/// A state that has words beside it, in memory.
+#[derive(Debug)]
+pub struct Words {
+    state: AtomicU64,
+    beside: Box<[AtomicU64]>,
+}
+
+impl Words {
+    /// So many words that all are `word`, beside `state`.
+    pub fn new(state: u64, many: u64, word: u64) -> Self {
+        Self { state: AtomicU64::new(state), beside: (0..many).map(|_| AtomicU64::new(word)).collect() }
+    }
+}
+
+impl Place for Words {
+    // Whoever sees a state finds the words that were raised before it.
+    const LOAD: Ordering = Ordering::Acquire;
+    const EXCHANGE: Ordering = Ordering::AcqRel;
+    const MOST: u64 = i64::MAX as u64;
+
+    #[inline(always)]
+    fn state(&self) -> &AtomicU64 {
+        &self.state
+    }
+}
+
+impl Beside for Words {
+    #[inline(always)]
+    fn beside(&self) -> &[AtomicU64] {
+        &self.beside
+    }
+
+    fn raise(&self, slot: u64, word: u64, _seen: u64) -> bool {
+        // Whoever reads it, and then the state, finds a state no older than the one it was raised for: a log refuses by that.
+        self.beside[slot as usize].fetch_max(word, Ordering::Release);
+        true
     }
 }

@@ -45,8 +45,8 @@
 
 use std::time::Duration;
 
-use super::slot::{BITS, Key, Look, STARTS, Slot, WORDS};
-use super::{Decision, Plan, Rate, WhenKeysFull, bucket, sliding};
+use super::slot::{BESIDE, BITS, Key, Look, Slot, WORDS};
+use super::{Decision, Plan, Rate, WhenKeysFull, bucket, log, sliding};
 use crate::error::LimitError;
 use crate::sync::mutant::mutated;
 use crate::sync::{AtomicU64, relax};
@@ -55,7 +55,7 @@ use crate::sync::{AtomicU64, relax};
 const BLOCK: usize = 8;
 
 /// Into how many parts a window is cut.
-const TICKS: u64 = STARTS - 2;
+const TICKS: u64 = BESIDE - 2;
 
 /// The last nanosecond there is: 36 years.
 const LAST: u64 = (1 << BITS) - 1;
@@ -68,7 +68,7 @@ pub const TRIES: usize = 64;
 pub struct SharedPlan(Plan);
 
 impl SharedPlan {
-    /// A sliding window of ten parts, or with `burst` a token bucket.
+    /// A token bucket with `burst`; else a log if the limit is at most 12, and a sliding window of ten parts if it is more.
     ///
     /// # Errors
     /// [`LimitError`] unless the burst is 1 to 2^32 and filled within 18 years, or the window is at most 18 years and fits into
@@ -76,16 +76,16 @@ impl SharedPlan {
     pub fn new(rate: Rate, burst: Option<u64>) -> Result<Self, LimitError> {
         match burst {
             Some(burst) => Self::bucket(rate, burst),
+            None if rate.limit() <= BESIDE => {
+                Self::check(rate)?;
+                Ok(Self(Plan::Log(log::Plan::new(rate))))
+            }
             None => Self::sliding(rate, TICKS),
         }
     }
 
     fn bucket(rate: Rate, burst: u64) -> Result<Self, LimitError> {
-        let plan = bucket::Plan::new(rate, burst);
-        if !(1..=1 << 32).contains(&burst) || plan.full() > LAST / 2 {
-            return Err(LimitError::Burst { given: burst });
-        }
-        Ok(Self(Plan::Bucket(plan)))
+        Ok(Self(Plan::Bucket(bucket::Plan::within(BITS, Duration::from_nanos(LAST / 2), rate, burst)?)))
     }
 
     /// A sliding window of at most ten parts.
@@ -93,11 +93,15 @@ impl SharedPlan {
     /// # Errors
     /// As [`new`](Self::new).
     pub fn sliding(rate: Rate, ticks: u64) -> Result<Self, LimitError> {
-        let longest = Duration::from_nanos(LAST);
-        if rate.window() > longest / 2 {
-            return Err(LimitError::TooFine { limit: rate.limit(), window: rate.window() });
-        }
-        Ok(Self(Plan::Sliding(sliding::Plan::within(BITS, longest, rate, ticks.clamp(1, TICKS))?)))
+        Self::check(rate)?;
+        let plan = sliding::Plan::within(BITS, Duration::from_nanos(LAST), rate, ticks.clamp(1, TICKS))?;
+        Ok(Self(Plan::Sliding(plan)))
+    }
+
+    /// Whether the window is short enough.
+    fn check(rate: Rate) -> Result<(), LimitError> {
+        let is_short = rate.window() <= Duration::from_nanos(LAST / 2);
+        if is_short { Ok(()) } else { Err(LimitError::TooFine { limit: rate.limit(), window: rate.window() }) }
     }
 
     /// The differences in time that matter.
@@ -106,9 +110,10 @@ impl SharedPlan {
         self.0.fine()
     }
 
-    fn starts(&self) -> u64 {
+    fn slots(&self) -> u64 {
         match &self.0 {
             Plan::Bucket(_) => 0,
+            Plan::Log(plan) => plan.slots(),
             Plan::Sliding(plan) => plan.slots(),
         }
     }
@@ -117,6 +122,7 @@ impl SharedPlan {
     fn fresh(&self, cost: u64) -> Decision {
         match &self.0 {
             Plan::Bucket(plan) => plan.fresh(cost),
+            Plan::Log(plan) => plan.fresh(cost),
             Plan::Sliding(plan) => plan.fresh(cost),
         }
     }
@@ -124,6 +130,7 @@ impl SharedPlan {
     fn until(&self, now: u64, cost: u64) -> u64 {
         match &self.0 {
             Plan::Bucket(plan) => plan.until(now, cost),
+            Plan::Log(plan) => plan.until(now),
             Plan::Sliding(plan) => plan.until(now),
         }
     }
@@ -134,6 +141,7 @@ impl SharedPlan {
         let (tenancy, now) = (slot.tenancy(key), now.max(slot.newest()).min(LAST));
         match &self.0 {
             Plan::Bucket(plan) => plan.decide(&tenancy, now, cost, take),
+            Plan::Log(plan) => plan.decide(&tenancy, now, cost, take),
             Plan::Sliding(plan) => plan.decide(&tenancy, now, cost, take),
         }
     }
@@ -345,7 +353,7 @@ impl<'a> SharedKeys<'a> {
         if !look.key.is_nobody() {
             slot.note(now);
         }
-        let ours = slot.close(look, next) && slot.clear(next, plan.starts()) && slot.publish(look.key, next);
+        let ours = slot.close(look, next) && slot.clear(next, plan.slots()) && slot.publish(look.key, next);
         ours.then_some(next)
     }
 

@@ -35,12 +35,12 @@
 
 use std::time::Duration;
 
-use super::place::{Begun, Place};
+use super::place::{Beside, Place, Words};
 use super::{CLOSED, Decision, Rate};
 use crate::error::LimitError;
 use crate::limit::divisor::Divisor;
 use crate::sync::mutant::mutated;
-use crate::sync::{AtomicU64, Ordering, relax};
+use crate::sync::{Ordering, relax};
 
 /// How windows of a limiter slide.
 #[derive(Clone, Copy, Debug)]
@@ -53,38 +53,6 @@ pub struct Plan {
     count_bits: u32,
     /// The last tick that a word has room for. Time stands still there.
     last: u64,
-}
-
-/// What one window needs.
-#[derive(Debug)]
-pub struct Window {
-    state: AtomicU64,
-    starts: Box<[AtomicU64]>,
-}
-
-impl Place for Window {
-    // Whoever sees a state finds the beginnings that were raised before it.
-    const LOAD: Ordering = Ordering::Acquire;
-    const EXCHANGE: Ordering = Ordering::AcqRel;
-    const MOST: u64 = CLOSED - 1;
-
-    #[inline(always)]
-    fn state(&self) -> &AtomicU64 {
-        &self.state
-    }
-}
-
-impl Begun for Window {
-    #[inline(always)]
-    fn starts(&self) -> &[AtomicU64] {
-        &self.starts
-    }
-
-    fn raise(&self, slot: u64, word: u64, _seen: u64) -> bool {
-        // `Relaxed`: the exchange of the state releases it.
-        self.starts[slot as usize].fetch_max(word, Ordering::Relaxed);
-        true
-    }
 }
 
 impl Plan {
@@ -120,14 +88,8 @@ impl Plan {
     }
 
     /// A window that let nothing through up to `now`.
-    pub fn window(&self, now: u64) -> Window {
-        let starts = (0..self.slots()).map(|_| AtomicU64::new(0)).collect();
-        Window { state: AtomicU64::new(self.word(self.tick(now), 0)), starts }
-    }
-
-    /// The bytes of a window.
-    pub fn bytes(&self) -> usize {
-        size_of::<Window>() + self.slots() as usize * size_of::<AtomicU64>()
+    pub fn window(&self, now: u64) -> Words {
+        Words::new(self.word(self.tick(now), 0), self.slots(), 0)
     }
 
     /// How many beginnings a window has.
@@ -178,7 +140,7 @@ impl Plan {
 
     /// Decides on `cost` at `now`, and takes it with `take`; `None` if the window is closed.
     #[inline(always)]
-    pub fn decide<P: Begun>(&self, place: &P, now: u64, cost: u64, take: bool) -> Option<Decision> {
+    pub fn decide<P: Beside>(&self, place: &P, now: u64, cost: u64, take: bool) -> Option<Decision> {
         let now_tick = self.tick(now);
         loop {
             let state = place.seen()?;
@@ -205,7 +167,7 @@ impl Plan {
                 place.state().store(next ^ place.mask(), Ordering::Release);
                 return Some(Decision::allowed(left - cost));
             }
-            place.keep(self.until_of(tick));
+            place.keep(|| self.until_of(tick));
             if place.exchange(state, next) {
                 if mutated!(LimitStartsLate) {
                     self.begin(place, state, tick);
@@ -219,7 +181,7 @@ impl Plan {
 
     /// The tick to decide in, and what is used of the window then.
     #[inline(always)]
-    fn used<P: Begun>(&self, place: &P, state: u64, now: u64) -> (u64, u64) {
+    fn used<P: Beside>(&self, place: &P, state: u64, now: u64) -> (u64, u64) {
         let tick = now.max(self.tick_of(state));
         match self.used_at(place, state, tick) {
             Ok(used) => (tick, used),
@@ -229,13 +191,13 @@ impl Plan {
 
     /// What is used of the window at `tick`, or the later tick that somebody is in who needed the room.
     #[inline(always)]
-    fn used_at<P: Begun>(&self, place: &P, state: u64, tick: u64) -> Result<u64, u64> {
+    fn used_at<P: Beside>(&self, place: &P, state: u64, tick: u64) -> Result<u64, u64> {
         // A damaged beginning in a file may say any tick.
         let first = tick.saturating_sub(self.ticks);
         if first > self.tick_of(state) {
             return Ok(0);
         }
-        let start = place.start(self.slots.rest(first));
+        let start = place.read(self.slots.rest(first));
         if self.tick_of(start) <= first {
             // An older one: nothing was let through before, as all ticks since the first have their beginning.
             Ok(self.since(self.count_of(state), self.count_of(start)))
@@ -246,7 +208,7 @@ impl Plan {
 
     #[cold]
     #[inline(never)]
-    fn used_later<P: Begun>(&self, place: &P, state: u64, mut tick: u64) -> (u64, u64) {
+    fn used_later<P: Beside>(&self, place: &P, state: u64, mut tick: u64) -> (u64, u64) {
         loop {
             // A beginning of somebody else's may say anything.
             if !place.is_still(state) {
@@ -264,7 +226,7 @@ impl Plan {
 
     /// Notes what `state` had let through at the beginning of the ticks after it, up to `tick`; `false` if the state has moved on.
     #[inline(never)]
-    fn begin<P: Begun>(&self, place: &P, state: u64, tick: u64) -> bool {
+    fn begin<P: Beside>(&self, place: &P, state: u64, tick: u64) -> bool {
         let (newest, count) = (self.tick_of(state), self.count_of(state));
         ((newest + 1).max((tick + 1).saturating_sub(self.slots()))..=tick)
             .all(|begun| place.raise(self.slots.rest(begun), self.word(begun, count), state))
@@ -273,7 +235,7 @@ impl Plan {
     /// How long until `cost` fits, if nobody else comes: the first tick whose window begins after enough has left.
     #[cold]
     #[inline(never)]
-    fn retry_after<P: Begun>(&self, place: &P, state: u64, tick: u64, now: u64, cost: u64) -> Duration {
+    fn retry_after<P: Beside>(&self, place: &P, state: u64, tick: u64, now: u64, cost: u64) -> Duration {
         if cost > self.limit {
             return Duration::MAX;
         }
@@ -284,7 +246,7 @@ impl Plan {
         };
         let mut first = tick + 1 - self.ticks;
         let begins = self.slots.rest(first) as usize;
-        let (wrapped, starts) = place.starts()[..self.slots() as usize].split_at(begins);
+        let (wrapped, starts) = place.beside()[..self.slots() as usize].split_at(begins);
         for start in starts.iter().chain(wrapped) {
             // unnoticed: it makes an estimate, and no decision
             if first > newest || fits(start.load(Ordering::Acquire) ^ place.mask(), first) {
@@ -297,8 +259,8 @@ impl Plan {
     }
 
     /// Closes a window that is as good as a new one, unless somebody comes meanwhile.
-    pub fn close(&self, window: &Window, now: u64) -> bool {
-        let state = window.state.load(Ordering::Relaxed);
-        state != CLOSED && self.is_fresh(state, now) && super::close(&window.state, state)
+    pub fn close(&self, window: &Words, now: u64) -> bool {
+        let state = window.state().load(Ordering::Relaxed);
+        state != CLOSED && self.is_fresh(state, now) && super::close(window.state(), state)
     }
 }

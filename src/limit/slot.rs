@@ -5,7 +5,7 @@
 //! 1  state     [ epoch 4 | the plan's word 60 ]            one exchange decides
 //! 2  until     when everything that was let through is forgotten: the slot is as good as new
 //! 3  newest    the newest time as of which a key lost the slot
-//! 4  starts    the beginnings of 12 ticks, for sliding windows
+//! 4  beside    12 words: the beginnings of ticks in a sliding window, or the units of a log
 //! ```
 //!
 //! A *tenancy* is a fingerprint and an epoch. Epochs only grow, by one for each attempt to claim the slot, so none comes twice.
@@ -48,22 +48,22 @@
 //!
 //! Tests: `tests/models/slot.rs`.
 
-use super::place::{Begun, Place};
+use super::place::{Beside, Place};
 use crate::sync::mutant::mutated;
 use crate::sync::{AtomicU64, Ordering};
 
 /// The words of a slot.
 pub const WORDS: usize = 16;
 
-/// The most beginnings there is room for.
-pub const STARTS: u64 = 12;
+/// How many words there are beside the state.
+pub const BESIDE: u64 = 12;
 
 /// The bits of a state that are the plan's.
 pub const BITS: u32 = 60;
 
 const UNTIL: usize = 2;
 const NEWEST: usize = 3;
-const FIRST_START: usize = 4;
+const FIRST_BESIDE: usize = 4;
 
 /// Whose a slot is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,8 +157,8 @@ impl<'a> Slot<'a> {
         &self.0[1]
     }
 
-    fn starts(self) -> &'a [AtomicU64] {
-        &self.0[FIRST_START..]
+    fn beside(self) -> &'a [AtomicU64] {
+        &self.0[FIRST_BESIDE..]
     }
 
     /// Whose it is.
@@ -238,7 +238,7 @@ impl<'a> Slot<'a> {
                 }
             }
         };
-        mutated!(SharedKeepsStarts) || self.starts()[..many as usize].iter().all(cleared)
+        mutated!(SharedKeepsStarts) || self.beside()[..many as usize].iter().all(cleared)
     }
 
     /// Third step: says whose it is.
@@ -326,19 +326,19 @@ impl Place for Tenancy<'_> {
         self.slot.state_word().load(Ordering::Acquire) == seen ^ self.mask
     }
 
-    fn keep(&self, until: u64) {
-        self.slot.keep(until);
+    fn keep(&self, until: impl FnOnce() -> u64) {
+        self.slot.keep(until());
     }
 }
 
-impl Begun for Tenancy<'_> {
-    fn starts(&self) -> &[AtomicU64] {
+impl Beside for Tenancy<'_> {
+    fn beside(&self) -> &[AtomicU64] {
         step();
-        self.slot.starts()
+        self.slot.beside()
     }
 
     fn raise(&self, slot: u64, word: u64, seen: u64) -> bool {
-        let start = &self.slot.starts()[slot as usize];
+        let start = &self.slot.beside()[slot as usize];
         loop {
             // unnoticed: a word of another tenancy counts as later, but for each sixteenth, and loom remembers seven stores
             let said = start.load(Ordering::Acquire);

@@ -271,7 +271,7 @@ mod tests {
         assert_eq!(told(limits.take(other)), answer("\"client\";r=0, \"global\";r=0", None));
         let (_, limit, refused) = told(limits.take("192.0.2.3".parse().expect("an address")));
         let (why, seconds) = refused.expect("it is refused");
-        assert!(why == Why::Global && (3_500..=3_961).contains(&seconds), "{seconds}");
+        assert!(why == Why::Global && (3_500..=3_601).contains(&seconds), "{seconds}");
         assert_eq!(limit, format!("\"client\";r=1, \"global\";r=0;t={seconds}"));
     }
 

@@ -32,6 +32,9 @@ use crate::sync::{Ordering, relax};
 use crate::time::Timestamp;
 use crate::time::clock::{Clock, SteadyClock};
 
+/// Which form the words of keys have. Version 1 had no logs, and counted the time of buckets in nanoseconds.
+const FORM: u8 = 2;
+
 /// The latest time of a decision is noted when it has gone on by so many nanoseconds.
 const NOTED: u64 = 1_000_000_000;
 
@@ -40,7 +43,7 @@ const NOTED: u64 = 1_000_000_000;
 ///
 /// Limiters of the same name, rate and burst are one. A key that is as good as new gives its place away when another wants it.
 /// As [`KeyedLimiter`](crate::KeyedLimiter), it lets through at most the limit in any span of the window, or at most the burst
-/// and what the rate gives; windows slide in tenths. A process that is killed or stopped at any instruction holds up nobody,
+/// and what the rate gives. Limits of up to 12 are exact; windows of higher ones slide in tenths. A process that is killed or stopped at any instruction holds up nobody,
 /// and lets nothing more through.
 ///
 /// ```
@@ -69,7 +72,7 @@ pub struct SharedLimiter {
 }
 
 impl SharedRegistry {
-    /// The limiter `name` of this file: sliding windows of `rate`, or token buckets with a `burst`. Keys for which there is no
+    /// The limiter `name` of this file: windows of `rate`, or token buckets with a `burst`. Keys for which there is no
     /// room are refused; [`SharedLimiter::when_full`] changes that.
     ///
     /// # Errors
@@ -169,6 +172,8 @@ impl SharedLimiter {
         let [first, second] = core.header.key;
         // Another order than that of names, so that a limiter's hash tells nothing of theirs.
         let mut hasher = SipHasher13::new_with_keys(second, first);
+        // The words of a key are read as this version writes them.
+        hasher.write_u8(FORM);
         hasher.write_u64(self.rate.limit());
         hasher.write_u64(self.rate.window().as_nanos() as u64);
         hasher.write_u64(self.burst.unwrap_or(0));
@@ -192,7 +197,8 @@ impl SharedLimiter {
     /// How long after the time that was read it may already be.
     fn lag(&self, core: &Core) -> Duration {
         match core.times.clock() {
-            Clock::System if self.is_coarse => SteadyClock::coarse_step().unwrap_or_default(),
+            // A step, and another because a busy system, or a virtual one, moves its coarse clock on late.
+            Clock::System if self.is_coarse => SteadyClock::coarse_step().unwrap_or_default() * 2,
             _ => Duration::ZERO,
         }
     }

@@ -80,6 +80,10 @@ pub enum Mutant {
     LimitLoadStore,
     /// The beginning of a tick is noted after the tick has begun.
     LimitStartsLate,
+    /// A log takes the word of a unit that is about to come for that of the one before.
+    LimitForgetsLap,
+    /// A log refuses by words that may be of a later state.
+    LimitRefusesUnseen,
     /// A key that looks idle is dropped without closing it.
     LimitDropsOpen,
     /// Until when a cost counts is said after it was let through.

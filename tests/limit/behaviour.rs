@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hitring::{Decision, LimitError, Limiter, Rate};
 
-use super::{at, clocked, rate};
+use super::{clocked, rate};
 
 #[test]
 fn rates_are_read_as_people_write_them() {
@@ -120,12 +120,18 @@ fn the_systems_clock_is_waited_for_in_real_time() {
 
 #[test]
 fn times_of_the_caller_need_no_clock() {
-    let limiter = Limiter::new(2, Duration::from_secs(60)).expect("it is possible");
     let seconds = |seconds| hitring::Timestamp::try_from(seconds).expect("before the year 9999");
-    let allowed = |second: u64| limiter.allow_at(seconds(second), 1).allowed;
-    assert_eq!([0, 1, 2, 59, 60, 61, 62].map(allowed), [true, true, false, false, false, true, true]);
-    assert_eq!(limiter.peek_at(seconds(62)).remaining, 0);
-    assert_eq!(limiter.rate(), rate(2, 60));
-    assert!(limiter.memory_bytes() < 800, "{}", limiter.memory_bytes());
-    let _ = at(0);
+    let log = Limiter::new(2, Duration::from_secs(60)).expect("it is possible");
+    // In steps of a second.
+    let sliding = Limiter::builder(rate(2, 60)).resolution(Duration::from_secs(1)).build().expect("it is possible");
+    let large = Limiter::builder(rate(65, 60)).build().expect("it is possible");
+    let allowed = |limiter: &Limiter, cost| {
+        [0, 1, 2, 59, 60, 61, 62].map(|second: u64| limiter.allow_at(seconds(second), cost).allowed)
+    };
+    assert_eq!(allowed(&log, 1), [true, true, false, false, true, true, false]);
+    assert_eq!(allowed(&sliding, 1), [true, true, false, false, false, true, true]);
+    assert_eq!(allowed(&large, 32), [true, true, false, false, false, true, true]);
+    assert_eq!((log.peek_at(seconds(62)).remaining, log.rate()), (0, rate(2, 60)));
+    let bytes = [&log, &sliding, &large].map(Limiter::memory_bytes);
+    assert!(bytes[0] < 300 && bytes[1] == bytes[2] && bytes[2] < 800, "{bytes:?}");
 }

@@ -2,13 +2,46 @@
 
 use std::time::Duration;
 
-use hitring::Limiter;
+use hitring::{Limiter, ManualClock, Rate, Timestamp};
 use proptest::prelude::*;
 
-use super::{at, clocked, rate};
+use super::{START, at, clocked, rate};
 
 /// What was let through, in milliseconds and units, in the order of time.
 type Log = Vec<(u64, u64)>;
+
+/// So many nanoseconds after the start.
+fn at_nanos(nanos: u64) -> Timestamp {
+    Timestamp::new(START + nanos / 1_000_000_000, (nanos % 1_000_000_000) as u32).expect("before the year 9999")
+}
+
+/// A bucket as fractions say it is: what is missing, in parts of a nanosecond of which `limit` are one, and when it was asked.
+struct Exact {
+    limit: u128,
+    window: u128,
+    burst: u128,
+    full_at: u128,
+}
+
+impl Exact {
+    fn new(limit: u64, window: u64, burst: u64) -> Self {
+        Self { limit: limit.into(), window: window.into(), burst: burst.into(), full_at: 0 }
+    }
+
+    /// When there is room for `cost`, in such parts.
+    fn room_at(&self, cost: u64) -> u128 {
+        (self.full_at + u128::from(cost) * self.window).saturating_sub(self.burst * self.window)
+    }
+
+    fn take(&mut self, nanos: u64, cost: u64) {
+        self.full_at = self.full_at.max(u128::from(nanos) * self.limit) + u128::from(cost) * self.window;
+    }
+
+    /// A unit of the bucket is less than 2 ns, or a token if that is less.
+    fn unit(&self) -> u128 {
+        if self.window < self.limit { self.window } else { 2 * self.limit }
+    }
+}
 
 /// The most that any span of `window` milliseconds holds.
 fn fullest(log: &Log, window: u64) -> u64 {
@@ -86,6 +119,106 @@ proptest! {
         }
     }
 
+    /// Rates that do not divide a nanosecond, at any time: never a unit too early or too late, however long.
+    #[test]
+    fn a_bucket_has_the_rate_of_a_fraction(
+        limit in prop_oneof![1u64..100, 1u64..=1 << 32],
+        window in prop_oneof![Just(1_000_000_000u64), Just(60_000_000_000), 1_000_000u64..=1 << 45],
+        burst in prop_oneof![1u64..8, 1u64..1 << 20],
+        asked in proptest::collection::vec((0u64..3, 0.0f64..3.0, 1u64..4), 1..120),
+    ) {
+        let clock = ManualClock::new(at(0));
+        let rate = Rate::new(limit, Duration::from_nanos(window)).expect("a possible rate");
+        // All of it comes within the time that there is.
+        let burst = burst.min(((1u128 << 52) * u128::from(limit) / u128::from(window)) as u64).max(1);
+        let limiter = Limiter::builder(rate).burst(burst).clock(clock.clone()).build().expect("it fits");
+        let (mut now, mut exact) = (0u64, Exact::new(limit, window, burst));
+        for (kind, wait, parts) in asked {
+            // Some tokens, some bursts, or exactly as long as the last refusal says.
+            let tokens = [wait, wait * burst as f64][kind as usize % 2];
+            now += (tokens * window as f64 / limit as f64) as u64;
+            let cost = (burst * parts / 3).clamp(1, burst);
+            clock.set(at_nanos(now));
+            let decision = limiter.allow(cost);
+            let (room_at, unit) = (exact.room_at(cost), exact.unit());
+            if decision.allowed {
+                prop_assert!(room_at < u128::from(now) * exact.limit + unit, "{} of {} at {}", cost, rate, now);
+                exact.take(now, cost);
+                continue;
+            }
+            prop_assert!(room_at + unit > u128::from(now) * exact.limit, "{} of {} at {}", cost, rate, now);
+            let wait = decision.retry_after.as_nanos() as u64;
+            let waited = u128::from(now + wait) * exact.limit;
+            prop_assert!(room_at < waited + unit && room_at + unit + exact.limit > waited, "{} after {}", wait, now);
+            if kind == 2 {
+                // Then it is let through, and not a nanosecond before.
+                clock.set(at_nanos(now + wait - 1));
+                prop_assert!(!limiter.allow(cost).allowed);
+                now += wait;
+                clock.set(at_nanos(now));
+                prop_assert!(limiter.allow(cost).allowed, "{} of {} {} after {}", cost, rate, wait, now);
+                exact.take(now, cost);
+            }
+        }
+    }
+
+    /// A bucket that was emptied has every token again when its time is over, and not before.
+    #[test]
+    fn a_window_later_a_windows_tokens_are_back(
+        limit in prop_oneof![1u64..100, 1u64..=1 << 32], window in 1_000_000u64..=1 << 45, begin in 0u64..1 << 50,
+    ) {
+        let rate = Rate::new(limit, Duration::from_nanos(window)).expect("a possible rate");
+        let limiter = Limiter::builder(rate).burst(limit).build().expect("it fits");
+        let _ = limiter.peek_at(at(0));
+        prop_assert!(limiter.allow_at(at_nanos(begin), limit).allowed);
+        let wait = limiter.allow_at(at_nanos(begin), limit).retry_after;
+        prop_assert_eq!(wait, Duration::from_nanos(window));
+        prop_assert!(limiter.peek_at(at_nanos(begin + window - 1)).remaining < limit);
+        prop_assert!(limiter.allow_at(at_nanos(begin + window), limit).allowed);
+    }
+
+    /// A small limit, at any nanosecond: a cost is let through exactly if it fits beside what came in the window before it.
+    #[test]
+    fn a_log_is_a_log(
+        limit in 1u64..=64,
+        asked in proptest::collection::vec((0u64..4, 0u64..2_000_000_000, 0u64..70), 1..200),
+    ) {
+        const WINDOW: u64 = 6_000_000_000;
+        let (builder, clock) = clocked(limit, 6);
+        let limiter = builder.build().expect("it is possible");
+        let (mut now, mut log) = (0, Log::new());
+        for (kind, wait, cost) in asked {
+            // Often at the same time, or exactly when something leaves.
+            let leaves = log.iter().map(|(at, _)| at + WINDOW).find(|&leaves| leaves > now);
+            now = match kind {
+                0 => now,
+                1 => leaves.unwrap_or(now),
+                2 => leaves.map_or(now, |leaves| leaves - 1),
+                _ => now + wait,
+            };
+            clock.set(at_nanos(now));
+            let cost = if cost > 64 { limit + cost - 64 } else { cost % (limit + 1) };
+            // What came at `now - WINDOW` is out.
+            let used = |now: u64| since(&log, (now + 1).saturating_sub(WINDOW));
+            let left = limit - used(now);
+            let peeked = limiter.peek();
+            prop_assert_eq!((peeked.allowed, peeked.remaining), (left > 0, left));
+            let decision = limiter.allow(cost);
+            prop_assert_eq!(decision.allowed, cost <= left, "{} of {} at {}: {:?}", cost, left, now, log);
+            prop_assert_eq!(decision.remaining, if decision.allowed { left - cost } else { left });
+            if decision.allowed {
+                prop_assert_eq!(decision.retry_after, Duration::ZERO);
+                log.push((now, cost));
+            } else if cost > limit {
+                prop_assert_eq!(decision.retry_after, Duration::MAX);
+            } else {
+                let then = now + decision.retry_after.as_nanos() as u64;
+                let fits = |at: u64| log.iter().all(|(came, _)| *came <= at) && used(at) + cost <= limit;
+                prop_assert!(fits(then) && !fits(then - 1), "{} after {}", then - now, now);
+            }
+        }
+    }
+
     /// Any order of times: what is early is decided as of the newest time.
     #[test]
     fn time_does_not_go_back(asked in proptest::collection::vec(0u64..100_000, 1..100)) {
@@ -120,10 +253,62 @@ proptest! {
 }
 
 #[test]
+fn a_client_exactly_on_the_rate_is_let_through() {
+    for (rate, millis) in [("1/s", 1_000), ("5/s", 200), ("1/100ms", 100), ("64/minute", 937), ("7/minute", 8_572)] {
+        let clock = ManualClock::new(at(0));
+        let parsed: Rate = rate.parse().expect("a rate");
+        let made = || Limiter::builder(parsed).clock(clock.clone());
+        let step = if rate == "64/minute" { millis + 1 } else { millis };
+        for limiter in [made().build(), made().burst(1).build()].map(|built| built.expect("it fits")) {
+            for turn in 0..500 {
+                clock.set(at(turn * step + 17));
+                assert!(limiter.allow(1).allowed, "{rate}, turn {turn}");
+            }
+            clock.set(at(0));
+        }
+    }
+}
+
+#[test]
+fn rates_of_tokens_that_are_no_whole_number_of_nanoseconds_are_kept() {
+    for (text, limit, seconds) in [
+        ("3/s", 3, 1),
+        ("7/minute", 7, 60),
+        ("3/10s", 3, 10),
+        ("30/7s", 30, 7),
+        ("11/minute", 11, 60),
+        ("300000/s", 300_000, 1),
+        ("700000000/s", 700_000_000, 1),
+        ("600000001/s", 600_000_001, 1),
+        ("4294967296/s", 1 << 32, 1),
+        ("4294967296/ms", 1 << 32, 1),
+    ] {
+        let limiter = Limiter::builder(text.parse().expect("a rate")).burst(limit).build().expect("it fits");
+        for round in 0..10 {
+            let decision = limiter.allow_at(at(round * seconds * 1_000), limit);
+            assert!(decision.allowed && decision.remaining == 0, "{text}, round {round}: {decision:?}");
+        }
+    }
+}
+
+#[test]
+fn the_words_of_fast_rates_come_round_without_a_trace() {
+    // A lap of all words is 24.8 days.
+    let limiter = Limiter::builder("4294967296/ms".parse().expect("a rate")).burst(1 << 32).build().expect("it fits");
+    let mut now = 0;
+    for round in 0..200u64 {
+        assert!(limiter.allow_at(at(now), 1 << 32).allowed, "round {round}");
+        assert!(!limiter.allow_at(at(now), 1).allowed, "round {round}");
+        now += 1_000 * (1 + round * 7_919 % 86_400 * 3);
+    }
+}
+
+#[test]
 fn who_asks_all_the_time_gets_nearly_the_rate() {
     for (burst, least) in [(None, 59), (Some(10), 60)] {
         let (builder, clock) = clocked(10, 60);
-        let limiter = burst.map_or(builder.clone(), |burst| builder.burst(burst)).build().expect("it is possible");
+        let sliding = builder.clone().resolution(Duration::from_secs(1));
+        let limiter = burst.map_or(sliding, |burst| builder.burst(burst)).build().expect("it is possible");
         let mut allowed = 0;
         for millis in (0..6 * 60_000).step_by(10) {
             clock.set(at(millis));

@@ -17,10 +17,14 @@ fn words(slots: usize) -> Vec<AtomicU64> {
     (0..slots * 16).map(|_| AtomicU64::new(0)).collect()
 }
 
-/// Windows of two lengths, and a bucket.
+/// A sliding window, a log if the limit is small, and a bucket.
 fn plans(limit: u64) -> [SharedPlan; 3] {
-    [(rate(limit, 10), None), (rate(limit, 20), None), (rate(limit, 10), Some(limit))]
-        .map(|(rate, burst)| SharedPlan::new(rate, burst).expect("it fits"))
+    let plans = [
+        SharedPlan::sliding(rate(limit, 10), 10),
+        SharedPlan::new(rate(limit, 20), None),
+        SharedPlan::new(rate(limit, 10), Some(limit)),
+    ];
+    plans.map(|plan| plan.expect("it fits"))
 }
 
 fn hash(plan: usize, key: u64) -> u64 {

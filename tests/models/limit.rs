@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hitring::limit::{Plan, State, bucket, sliding};
+use hitring::limit::{Plan, State, bucket, log, sliding};
 use hitring::sync::Mutex;
 use hitring::sync::mutant::Mutant;
 use hitring::{Decision, Rate};
@@ -20,7 +20,13 @@ fn window() -> Plan {
 
 /// Two at once, and one a second.
 fn bucket() -> Plan {
-    Plan::Bucket(bucket::Plan::new(Rate::new(2, Duration::from_secs(2)).expect("a possible rate"), 2))
+    let rate = Rate::new(2, Duration::from_secs(2)).expect("a possible rate");
+    Plan::Bucket(bucket::Plan::new(rate, 2).expect("it fits"))
+}
+
+/// `limit` in two seconds, as a log.
+fn log(limit: u64) -> Plan {
+    Plan::Log(log::Plan::new(Rate::new(limit, Duration::from_secs(2)).expect("a possible rate")))
 }
 
 const fn second(seconds: u64) -> u64 {
@@ -87,6 +93,61 @@ fn one_is_a_lap_ahead() {
     assert_eq!(sum([ahead, behind]), 2, "{WASTED}");
 }
 
+/// A unit is all there is, and two want it.
+fn the_only_unit() {
+    let plan = log(1);
+    let state = plan.state(0);
+    assert!(allow(plan, &state, 0, 1).allowed, "{WASTED}");
+    let state = Arc::new(state);
+    let allowed = sum([asker(plan, &state, 12), asker(plan, &state, 12)]);
+    assert!(allowed <= 1, "{OVER}");
+    assert_eq!(allowed, 1, "{WASTED}");
+}
+
+/// There is room for one, and one has just come: the word that a thread raises is not that of the unit that came.
+fn a_unit_is_about_to_come() {
+    let plan = log(2);
+    let state = used(plan);
+    let threads = [asker(plan, &state, 12), asker(plan, &state, 12)];
+    assert_eq!(sum(threads), 2, "{WASTED}");
+    assert!(!allow(plan, &state, 13, 1).allowed, "{OVER}");
+    assert!(allow(plan, &state, 14, 2).allowed, "{WASTED}");
+}
+
+/// A cost of two and one of one, of three: whichever comes first, both are let through, and then no more.
+fn costs_of_a_log_differ() {
+    let plan = log(3);
+    let state = plan.state(0);
+    assert!(allow(plan, &state, 0, 3).allowed, "{WASTED}");
+    let state = Arc::new(state);
+    let two = {
+        let state = Arc::clone(&state);
+        spawn(move || 2 * u64::from(allow(plan, &state, 12, 2).allowed))
+    };
+    assert_eq!(sum([two, asker(plan, &state, 12)]), 3, "{WASTED}");
+    assert!(!allow(plan, &state, 13, 1).allowed, "{OVER}");
+}
+
+/// One looks, and finds a word that was raised for a cost of two in a later state, which was refused then.
+fn a_refusal_is_of_its_state() {
+    let plan = log(2);
+    let state = Arc::new(plan.state(0));
+    let looks = {
+        let state = Arc::clone(&state);
+        spawn(move || u64::from(plan.decide(&state, second(20), 1, false).expect("nobody closes it").allowed))
+    };
+    assert!(allow(plan, &state, 12, 1).allowed, "{WASTED}");
+    let two = {
+        let state = Arc::clone(&state);
+        spawn(move || u64::from(allow(plan, &state, 19, 2).allowed))
+    };
+    let one = u64::from(allow(plan, &state, 19, 1).allowed);
+    // Either both of 19 s came at once, or one of them: then there is room for another.
+    let (looks, two) = (sum([looks]), sum([two]));
+    assert!(one + two == 1, "{OVER}, or {WASTED}");
+    assert!(two == 1 || looks == 1, "{WASTED}");
+}
+
 /// A key's state, in the place that a map has for it.
 struct Key {
     plan: Plan,
@@ -145,7 +206,7 @@ fn a_key_is_dropped(plan: Plan) {
 
 #[test]
 fn the_last_unit_goes_to_one() {
-    for model in [|| the_last_one(window()), || the_last_one(bucket())] {
+    for model in [|| the_last_one(window()), || the_last_one(bucket()), || the_last_one(log(2))] {
         check(model);
         fails(Mutant::LimitLoadStore, OVER, model);
     }
@@ -158,6 +219,18 @@ fn a_tick_has_its_beginning_when_it_is_seen() {
 }
 
 #[test]
+fn a_log_has_the_word_of_a_unit_when_it_is_seen() {
+    check(the_only_unit);
+    fails(Mutant::LimitStartsLate, OVER, the_only_unit);
+    for model in [a_unit_is_about_to_come, costs_of_a_log_differ] {
+        check(model);
+        fails(Mutant::LimitForgetsLap, WASTED, model);
+    }
+    check(a_refusal_is_of_its_state);
+    fails(Mutant::LimitRefusesUnseen, WASTED, a_refusal_is_of_its_state);
+}
+
+#[test]
 fn threads_in_different_ticks_share_one_window() {
     check(one_is_a_tick_ahead);
     check(one_is_a_lap_ahead);
@@ -165,7 +238,7 @@ fn threads_in_different_ticks_share_one_window() {
 
 #[test]
 fn a_dropped_key_takes_no_cost_along() {
-    for model in [|| a_key_is_dropped(window()), || a_key_is_dropped(bucket())] {
+    for model in [|| a_key_is_dropped(window()), || a_key_is_dropped(bucket()), || a_key_is_dropped(log(2))] {
         check(model);
         fails(Mutant::LimitDropsOpen, OVER, model);
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hitring::limit::place::Begun;
+use hitring::limit::place::Beside;
 use hitring::limit::shared::{SharedKeys, SharedPlan};
 use hitring::limit::slot::{Key, Slot, WORDS};
 use hitring::sync::AtomicU64;
@@ -33,6 +33,11 @@ fn bucket() -> SharedPlan {
 /// Two in two seconds, in parts of two seconds: three beginnings are kept.
 fn window() -> SharedPlan {
     SharedPlan::sliding(Rate::new(2, Duration::from_secs(2)).expect("a possible rate"), 1).expect("it fits")
+}
+
+/// The same as a log.
+fn log() -> SharedPlan {
+    SharedPlan::new(Rate::new(2, Duration::from_secs(2)).expect("a possible rate"), None).expect("it fits")
 }
 
 struct File {
@@ -199,7 +204,7 @@ fn a_late_claimer_clears() {
     end(late);
     end(other);
     let slot = Slot::new(&file.words);
-    assert_eq!(slot.tenancy(slot.key()).start(0), 0, "{STARTS}");
+    assert_eq!(slot.tenancy(slot.key()).read(0), 0, "{STARTS}");
 }
 
 /// A key loses its slot beside one who finds it closed.
@@ -250,8 +255,11 @@ fn a_new_key_is_let_through_in_one_slot() {
 
 #[test]
 fn a_claim_takes_no_cost_along() {
-    for model in [|| a_slot_is_claimed_while_its_key_asks(bucket()), || a_slot_is_claimed_while_its_key_asks(window())]
-    {
+    for model in [
+        || a_slot_is_claimed_while_its_key_asks(bucket()),
+        || a_slot_is_claimed_while_its_key_asks(window()),
+        || a_slot_is_claimed_while_its_key_asks(log()),
+    ] {
         check(model);
         fails(Mutant::SharedClosesUnseen, OVER, model);
     }

@@ -19,17 +19,25 @@ fn rate(limit: u64, seconds: u64) -> Rate {
     Rate::new(limit, Duration::from_secs(seconds)).expect("a possible rate")
 }
 
-/// Plans whose words look alike, and one whose do not.
+/// How many plans there are.
+const PLANS: usize = 4;
+
+/// Two windows whose words look alike, a bucket and a log.
 fn plan(which: usize) -> SharedPlan {
-    let (rate, burst) = [(rate(LIMIT, 10), None), (rate(LIMIT, 20), None), (rate(10, 10), Some(LIMIT))][which];
-    SharedPlan::new(rate, burst).expect("it fits")
+    let plan = match which {
+        0 | 1 => SharedPlan::sliding(rate(LIMIT, [10, 20][which]), TICKS),
+        2 => SharedPlan::new(rate(10, 10), Some(LIMIT)),
+        _ => SharedPlan::new(rate(LIMIT, 10), None),
+    };
+    plan.expect("it fits")
 }
 
 /// The same in memory.
 fn alone(which: usize) -> (Plan, State) {
     let plan = match which {
         0 | 1 => Plan::Sliding(sliding::Plan::new(rate(LIMIT, [10, 20][which]), TICKS).expect("it fits")),
-        _ => Plan::Bucket(bucket::Plan::new(rate(10, 10), LIMIT)),
+        2 => Plan::Bucket(bucket::Plan::new(rate(10, 10), LIMIT).expect("it fits")),
+        _ => Plan::Log(log::Plan::new(rate(LIMIT, 10))),
     };
     (plan, plan.state(0))
 }
@@ -62,21 +70,21 @@ impl File {
 }
 
 fn hash(which: usize, key: u64) -> u64 {
-    let mixed = (key * 3 + which as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mixed = (key * PLANS as u64 + which as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     (mixed ^ mixed >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9)
 }
 
 #[test]
 fn keys_have_limits_of_their_own() {
     let file = File::new(40);
-    for which in 0..3 {
+    for which in 0..PLANS {
         for key in 0..5 {
             assert_eq!(file.keys().peek(&plan(which), hash(which, key), 0, 1).remaining, LIMIT);
             assert_eq!(file.takes(which, key, 0), LIMIT);
             assert_eq!(file.keys().peek(&plan(which), hash(which, key), 0, 1).remaining, 0);
         }
     }
-    assert_eq!((file.keys().len(0), file.keys().len(100 * SECOND)), (15, 0));
+    assert_eq!((file.keys().len(0), file.keys().len(100 * SECOND)), (5 * PLANS, 0));
 }
 
 #[test]
@@ -90,15 +98,15 @@ fn what_takes_nothing_makes_no_key() {
 
 #[test]
 fn an_idle_key_makes_room_exactly_when_it_is_as_good_as_new() {
-    for which in 0..3 {
+    for which in 0..PLANS {
         let file = File::new(1);
         let now = 7 * SECOND + 1;
         assert!(file.allows(which, 1, now, 2));
         let refused = file.ask(which, 2, now, 1);
         assert!(refused.lacked_room && !refused.decision.allowed && refused.decision.remaining == 0);
         let free = now + refused.decision.retry_after.as_nanos() as u64;
-        // A window of ten ticks and the running one; two tokens.
-        assert_eq!(free, [18 * SECOND, 28 * SECOND, 9 * SECOND + 1][which]);
+        // A window of ten ticks and the running one; two tokens; a window.
+        assert_eq!(free, [18 * SECOND, 28 * SECOND, 9 * SECOND + 1, 17 * SECOND + 1][which]);
         assert!(file.ask(which, 2, free - 1, 1).lacked_room);
         assert!(file.allows(which, 1, free - 1, 1), "it is still there");
         let free = free.max(file.keys().slot(0).until());
@@ -129,7 +137,7 @@ fn nothing_is_left_of_the_key_before() {
     let file = File::new(1);
     let mut now = 0;
     for round in 0..2_000u64 {
-        let which = (round * round / 3 % 3) as usize;
+        let which = (round * round / 3 % PLANS as u64) as usize;
         now += 25 * SECOND;
         let (plan, state) = alone(which);
         for step in 0..9 {
@@ -144,7 +152,7 @@ fn nothing_is_left_of_the_key_before() {
 
 #[test]
 fn a_key_that_comes_late_begins_when_it_lost_its_slot() {
-    for which in 0..3 {
+    for which in 0..PLANS {
         let file = File::new(2);
         assert_eq!(file.takes(which, 1, 5 * SECOND), LIMIT);
         // Both slots change hands.
@@ -172,7 +180,7 @@ fn a_key_that_comes_late_begins_when_it_lost_its_slot() {
 
 #[test]
 fn time_ends_closed() {
-    for which in 0..3 {
+    for which in 0..PLANS {
         let file = File::new(1);
         let all: u64 =
             (0..100).map(|more| file.takes(which, 1, LAST - 50 + more) + file.takes(which, 1, u64::MAX)).sum();
@@ -204,8 +212,8 @@ fn room_is_as_stated() {
 /// Whatever a new key does, it is killed before each of its changes in turn; then it comes again, and another.
 #[test]
 fn a_kill_at_any_step_leaves_what_others_go_on_with() {
-    for which in 0..3 {
-        for other in 0..3 {
+    for which in 0..PLANS {
+        for other in 0..PLANS {
             let mut steps = 0;
             loop {
                 let file = File::new(1);
@@ -262,7 +270,7 @@ fn of_two_pending_slots_of_one_key_one_is_settled() {
 /// One that is stopped at any step, while all others do whatever they want, for any time, and that then goes on.
 #[test]
 fn who_was_stopped_goes_on_without_harm() {
-    for (which, other) in [(0, 1), (1, 0), (2, 0), (0, 2), (0, 0), (2, 2)] {
+    for (which, other) in [(0, 1), (1, 0), (2, 0), (0, 2), (0, 0), (2, 2), (3, 0), (0, 3), (3, 3)] {
         for (slots, known) in [(1, false), (2, false), (1, true), (2, true)] {
             // Long enough for the slot to be somebody else's, and for its epochs to come round.
             for others in [1, 2, 16, 31, 32, 33] {
@@ -332,9 +340,9 @@ fn is_within(which: usize, log: &Log) -> bool {
         log.iter().all(|&(to, _)| {
             let within: u64 = log.iter().filter(|(at, _)| (from..=to).contains(at)).map(|(_, cost)| cost).sum();
             let may = match which {
-                0 | 1 if to >= from + [10, 20][which] * SECOND => u64::MAX,
-                0 | 1 => LIMIT,
-                _ => LIMIT + to.saturating_sub(from) / SECOND,
+                2 => LIMIT + to.saturating_sub(from) / SECOND,
+                _ if to >= from + [10, 20, 0, 10][which] * SECOND => u64::MAX,
+                _ => LIMIT,
             };
             within <= may
         })
@@ -429,15 +437,15 @@ proptest! {
     /// More keys than slots, of which some are asked for by processes that are killed or stopped.
     #[test]
     fn it_is_as_exact_as_in_memory(
-        questions in proptest::collection::vec((0u64..6_000, 0usize..3, 0u64..3, 0u64..4, fates()), 1..120),
+        questions in proptest::collection::vec((0u64..6_000, 0usize..PLANS, 0u64..3, 0u64..4, fates()), 1..120),
         slots in 1usize..8,
     ) {
         let run = Run {
             file: File::new(slots),
             now: 0,
-            alone: (0..9).map(|of| alone(of / 3)).collect(),
-            blurred: vec![false; 9],
-            logs: vec![Log::new(); 9],
+            alone: (0..3 * PLANS).map(|of| alone(of / 3)).collect(),
+            blurred: vec![false; 3 * PLANS],
+            logs: vec![Log::new(); 3 * PLANS],
         };
         let run = Rc::new(RefCell::new(run));
         let mut questions = questions.iter();

@@ -1,0 +1,207 @@
+//! A log of the last units that were let through: a sliding window that is exact, for small limits.
+//!
+//! ```text
+//! state      [ n: units let through ever ]          one exchange decides
+//! beside[k]  [ leaves | lap 1 ]                     for each k below the limit: a unit u with u % limit = k
+//! ```
+//!
+//! Units are numbered in the order in which they are let through. Unit `u` may be let through when unit `u - limit` has left the
+//! window, and both have the same word. `leaves` is the nanosecond at which the window has passed since the unit was let through;
+//! `lap` is the last bit of `u / limit`, so a reader that knows `n` knows which of both a word is of.
+//!
+//! | step of a decision on `cost` at time `now` | |
+//! |---|---|
+//! | 1 | load `state`: `n`. Time does not go back: the decision is as of `now`, or of the newest unit if that is later |
+//! | 2 | read the word of unit `n + cost - 1`. It is that of a unit before, which is still in the window: refused, if `n` is still `n`; else from the beginning |
+//! | 3 | raise the words of the units `n .. n + cost` to those of the units to come |
+//! | 4 | exchange `state` for `n + cost`; if it moved meanwhile, from the beginning |
+//!
+//! # States of a word, for a reader that finds `n`
+//! | word `k` is of | it says | who may move it |
+//! |---|---|---|
+//! | unit `u < n`, the last with that slot | when it leaves the window | a thread that wants unit `u + limit`, after `u` has left: step 3 |
+//! | unit `u >= n` | a thread found, as of a time, that unit `u - limit` had left. That stays true, so whoever takes `u` goes by that time if it is later than his own | whoever takes `u` at a later time |
+//!
+//! Step 3 comes before step 4, so whoever sees `n` finds the words of all units before it. (Mutant `LimitStartsLate`.) The words
+//! that a thread raised whose exchange fails are of the second kind. (Mutant `LimitForgetsLap`: without their lap they would look as if
+//! the unit before had just come.) A refusal is only said of a state that is still there after the words were read: a word may
+//! already be of a later lap otherwise. (Mutant `LimitRefusesUnseen`.)
+//!
+//! # Exactness
+//! By the times of the decisions this is a log: a cost is let through exactly when it fits beside everything that was let through
+//! in the `window` before it. Of threads that decide at the same time, the word of a unit may have the latest of their times, all of
+//! which lie before the exchange.
+//!
+//! # Progress
+//! Lock-free: an attempt is at most `2 * cost + log2(limit) + 4` reads and exchanges of words, and fails only if another cost was
+//! let through.
+//!
+//! Tests: `tests/models/limit.rs`, `tests/limit`.
+
+use std::time::Duration;
+
+use super::place::{Beside, Place, Words};
+use super::{CLOSED, Decision, Rate};
+use crate::limit::divisor::Divisor;
+use crate::sync::mutant::mutated;
+use crate::sync::{Ordering, relax};
+
+/// The largest limit that is kept as a log.
+pub const MOST: u64 = 64;
+
+/// Where time stands still, 146 years after the first: a window more still fits into 63 bits.
+const LAST: u64 = (1 << 62) - 1;
+
+/// How a limiter keeps logs.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    limit: Divisor,
+    window: u64,
+}
+
+/// The slot and the lap of a unit.
+#[derive(Clone, Copy)]
+struct Unit {
+    slot: u64,
+    lap: u64,
+}
+
+impl Plan {
+    /// Logs of `rate`, whose limit is at most [`MOST`].
+    pub fn new(rate: Rate) -> Self {
+        debug_assert!(rate.limit() <= MOST);
+        // At most 100 years.
+        Self { limit: Divisor::new(rate.limit()), window: rate.window().as_nanos() as u64 }
+    }
+
+    /// The differences in time that matter: all.
+    pub const fn fine(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    /// A log that let nothing through up to `now`.
+    pub fn log(&self, now: u64) -> Words {
+        // Of the units to come: those before them have left as of `now`.
+        Words::new(0, self.slots(), self.word(now.min(LAST), 0))
+    }
+
+    /// How many words there are beside the state.
+    pub const fn slots(&self) -> u64 {
+        self.limit.number()
+    }
+
+    /// Until when a cost counts that is let through at `now`.
+    pub const fn until(&self, now: u64) -> u64 {
+        now.saturating_add(self.window)
+    }
+
+    /// What a new log says, of which nothing is taken.
+    pub const fn fresh(&self, cost: u64) -> Decision {
+        let limit = self.limit.number();
+        if cost <= limit { Decision::allowed(limit) } else { Decision::refused(limit, Duration::MAX) }
+    }
+
+    const fn word(&self, at: u64, lap: u64) -> u64 {
+        at.saturating_add(self.window) << 1 | lap
+    }
+
+    /// The unit that comes `nth` units after unit `n`; `nth` is less than the limit.
+    const fn unit(&self, n: u64, nth: u64) -> Unit {
+        let (lap, slot, limit) = (self.limit.divide(n), self.limit.rest(n) + nth, self.limit.number());
+        if slot < limit { Unit { slot, lap: lap & 1 } } else { Unit { slot: slot - limit, lap: (lap & 1) ^ 1 } }
+    }
+
+    /// As of when there is room for the `nth` unit from now on (1 to the limit), no earlier than `at`; or when there will be.
+    fn room<P: Beside>(&self, place: &P, n: u64, nth: u64, at: u64) -> Result<u64, u64> {
+        let unit = self.unit(n, nth - 1);
+        let word = place.read(unit.slot);
+        let leaves = word >> 1;
+        if word & 1 == unit.lap && !mutated!(LimitForgetsLap) {
+            Ok(at.max(leaves.saturating_sub(self.window)))
+        } else if leaves <= at {
+            Ok(at)
+        } else {
+            Err(leaves)
+        }
+    }
+
+    /// For how many units there is room as of `at`, if there is for `least`.
+    fn free<P: Beside>(&self, place: &P, n: u64, least: u64, at: u64) -> u64 {
+        let limit = self.limit.number();
+        if self.room(place, n, limit, at).is_ok() {
+            return limit;
+        }
+        // The first to come is the first to leave.
+        let (mut least, mut most) = (least, limit - 1);
+        while least < most {
+            let middle = (least + most).div_ceil(2);
+            if self.room(place, n, middle, at).is_ok() { least = middle } else { most = middle - 1 }
+        }
+        least
+    }
+
+    /// Decides on `cost` at `now`, and takes it with `take`; `None` if the log is closed.
+    #[inline(always)]
+    pub fn decide<P: Beside>(&self, place: &P, now: u64, cost: u64, take: bool) -> Option<Decision> {
+        let (now, limit) = (now.min(LAST), self.limit.number());
+        loop {
+            let n = place.seen()?;
+            let newest = place.read(self.unit(n, limit - 1).slot) >> 1;
+            let at = now.max(newest.saturating_sub(self.window));
+            let room = if cost > limit {
+                Err(u64::MAX)
+            } else if cost == 0 {
+                Ok(at)
+            } else {
+                self.room(place, n, cost, at)
+            };
+            let at = match room {
+                Ok(at) => at,
+                Err(leaves) => {
+                    let remaining = self.free(place, n, 0, at);
+                    if place.seen()? == n || mutated!(LimitRefusesUnseen) {
+                        let wait = if cost > limit { Duration::MAX } else { Duration::from_nanos(leaves - now) };
+                        return Some(Decision::refused(remaining, wait));
+                    }
+                    continue;
+                }
+            };
+            let free = self.free(place, n, cost, at);
+            if !take || cost == 0 {
+                if place.seen()? == n {
+                    return Some(Decision::allowed(free));
+                }
+                continue;
+            }
+            // A word of another tenancy may say anything.
+            if !place.is_still(n) || !mutated!(LimitStartsLate) && !self.raise(place, n, cost, at) {
+                continue;
+            }
+            let decision = Decision::allowed(free - cost);
+            if mutated!(LimitLoadStore) {
+                place.state().store((n + cost) ^ place.mask(), Ordering::Release);
+                return Some(decision);
+            }
+            place.keep(|| self.until(at));
+            if place.exchange(n, n + cost) {
+                if mutated!(LimitStartsLate) {
+                    self.raise(place, n, cost, at);
+                }
+                return Some(decision);
+            }
+            // Who lost lets the winner go on for a moment, as in a ring.
+            relax();
+        }
+    }
+
+    /// Notes that the units from `n` on are let through at `at`; `false` if the state has moved on.
+    fn raise<P: Beside>(&self, place: &P, n: u64, cost: u64, at: u64) -> bool {
+        (0..cost).map(|nth| self.unit(n, nth)).all(|unit| place.raise(unit.slot, self.word(at, unit.lap), n))
+    }
+
+    /// Closes a log that is as good as a new one, unless somebody comes meanwhile.
+    pub fn close(&self, words: &Words, now: u64) -> bool {
+        let n = words.state().load(Ordering::Acquire);
+        n != CLOSED && self.room(words, n, self.limit.number(), now) == Ok(now) && super::close(words.state(), n)
+    }
+}
