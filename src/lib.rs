@@ -110,9 +110,10 @@ pub use hit_counter::HitCounter;
 pub use hit_counter::builder::Builder;
 pub use hit_counter::snapshot::Snapshot;
 pub use hit_counter::windowed_uniques::{UniquesBuilder, WindowedUniques};
+pub use limit::decision::Decision;
 pub use limit::keyed::{KeyedLimiter, KeyedMetrics};
 pub use limit::rate::Rate;
-pub use limit::{Decision, Limiter, LimiterBuilder, WhenKeysFull};
+pub use limit::{Limiter, LimiterBuilder, WhenKeysFull};
 pub use registry::snapshot::RegistrySnapshot;
 pub use registry::{Handle, Metrics, Registry, RegistryBuilder, WhenFull, WrittenCells};
 #[cfg(target_os = "linux")]

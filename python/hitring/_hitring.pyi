@@ -62,6 +62,7 @@ __all__ = [
     "_open_shared",
     "_restore",
     "_restore_clock",
+    "_restore_decision",
     "_restore_registry",
     "_restore_sketch",
     "_restore_strategy",
@@ -501,6 +502,7 @@ class Registry:
 
     def __contains__(self, endpoint: _Endpoint, /) -> bool: ...
     def __len__(self) -> int: ...
+    def __bool__(self) -> Literal[True]: ...
     def __iter__(self) -> Iterator[str]: ...
     def swap_strategy(self, strategy: _Strategy, endpoint: _Endpoint | None = None) -> int:
         """Let ``strategy`` take the hits of all endpoints and of new ones, or those of ``endpoint`` alone.
@@ -934,11 +936,13 @@ class SharedRegistry:
         window: _Span | None = None,
         *,
         burst: SupportsIndex | None = None,
+        max_skew: _Span | None = None,
         when_full: Literal["refuse", "allow"] = "refuse",
     ) -> SharedLimiter:
         """Return the limiter ``name``, which all processes of the file keep together.
 
-        Limiters of the same name, rate and burst are one. Arguments are as for `KeyedLimiter`.
+        Limiters of the same name, rate and burst are one. Arguments are as for `KeyedLimiter`; times from the future
+        are refused if the registry has a ``clock`` or ``max_skew``, or ``max_skew`` is given here.
 
         Raises
         ------
@@ -982,6 +986,7 @@ class SharedRegistry:
 
     def __contains__(self, endpoint: _Endpoint, /) -> bool: ...
     def __len__(self) -> int: ...
+    def __bool__(self) -> Literal[True]: ...
     def __iter__(self) -> Iterator[str]: ...
     def metrics(self) -> Metrics:
         """Return what the registry holds, and what became of the hits that all processes gave it."""
@@ -1143,7 +1148,8 @@ class SharedLimiter:
     """A limit for each key that all processes of a file keep together. Made by `SharedRegistry.limiter`.
 
     At most the limit is let through in any window, or the burst and what the rate gives, whatever processes do. Limits
-    of up to 12 are exact; windows of higher ones slide in tenths. A process that is killed or stopped holds up nobody, and lets nothing more through.
+    of up to 12 are exact; windows of higher ones slide in tenths. A process that is killed or stopped holds up nobody,
+    and lets nothing more through.
 
     Examples
     --------
@@ -1154,11 +1160,14 @@ class SharedLimiter:
     (1, False, True)
     """
 
-    def allow(self, key: _Item = "", cost: SupportsIndex = 1, at: _Time | None = None) -> Decision:
+    def allow(self, key: _Item = "", cost: SupportsIndex = 1, *, at: _Time | None = None) -> Decision:
         """Let ``cost`` of ``key`` through at ``at``, or now, or refuse it whole. As `KeyedLimiter.allow`."""
 
-    def peek(self, key: _Item = "", at: _Time | None = None) -> Decision:
-        """Say what ``allow(key)`` would, but with all that remains; nothing is taken."""
+    def peek(self, key: _Item = "", cost: SupportsIndex = 1, *, at: _Time | None = None) -> Decision:
+        """Return what ``allow(key, cost)`` would, but with all that remains. Consumes nothing and makes no key."""
+
+    def reset(self, key: _Item = "") -> bool:
+        """Forget what was let through of ``key``, in all processes, and return whether there was anything."""
 
     @property
     def name(self) -> str:
@@ -1316,11 +1325,26 @@ class Decision:
         """How much more would be, right after it."""
 
     @property
-    def retry_after(self) -> float:
-        """How many seconds to wait until this cost is let through, if nobody else comes.
+    def retry_after(self) -> float | None:
+        """How many seconds to wait until this cost is let through, if no other cost comes.
 
-        0.0 if it was, ``inf`` if it is more than there ever is.
+        A cost that comes after exactly that time is let through. 0.0 if it was let through; ``None`` if waiting does
+        not help, because the cost is more than the limit or `is_future`.
         """
+
+    @property
+    def is_future(self) -> bool:
+        """Whether the cost was refused because its time lies further ahead of the clock than ``max_skew``."""
+
+    def headers(self, name: str = "default") -> dict[str, str]:
+        """Return the header fields of HTTP that tell a client about its limit.
+
+        ``RateLimit-Policy`` and ``RateLimit`` of draft-ietf-httpapi-ratelimit-headers-10, under ``name``; after a
+        refusal that waiting helps also ``Retry-After``, in whole seconds, rounded up.
+        """
+
+    def as_dict(self) -> dict[str, bool | int | float | None]:
+        """Return the three parts by name, as JSON takes them."""
 
     def __bool__(self) -> bool: ...
     def __iter__(self) -> Iterator[Any]: ...
@@ -1331,10 +1355,10 @@ class Decision:
 class Limiter:
     """Lets through no more than so much in so much time, exactly, from any number of threads.
 
-    A sliding window, or with ``burst`` a token bucket. In any span of the window at most ``limit`` is let through. A limit
-    of up to 64 is kept as a log of what was let through, so a client that keeps to the rate is never refused; with a
-    higher limit a cost may wait for up to a sixtieth of the window (``resolution``) longer. A bucket lets through
-    ``burst`` at once, and then as much as the rate says, however the rate divides a second.
+    A sliding window, or with ``burst`` a token bucket. In any span of the window at most ``limit`` is let through. A
+    limit of up to 64 is kept as a log of what was let through, so a client that keeps to the rate is never refused;
+    with a higher limit a cost may wait for up to a sixtieth of the window (``resolution``) longer. A bucket lets
+    through ``burst`` at once, and then as much as the rate says, however the rate divides a second.
 
     Parameters
     ----------
@@ -1347,6 +1371,9 @@ class Limiter:
     resolution : span, optional
         The step in which the window slides. By default a limit of up to 64 has none, and a higher one a sixtieth of
         the window. Finer steps take 8 bytes each.
+    max_skew : span, optional
+        How far ``at`` may lie ahead of the clock: a window by default. Giving it, or a clock, refuses times from the
+        future.
     clock : ManualClock or SystemClock, optional
         Where the time comes from: a steady clock by default, that no change of the wall clock moves.
 
@@ -1378,6 +1405,7 @@ class Limiter:
         *,
         burst: SupportsIndex | None = None,
         resolution: _Span | None = None,
+        max_skew: _Span | None = None,
         clock: ManualClock | SystemClock | None = None,
     ) -> Self: ...
     @overload
@@ -1388,17 +1416,19 @@ class Limiter:
         *,
         burst: SupportsIndex | None = None,
         resolution: _Span | None = None,
+        max_skew: _Span | None = None,
         clock: ManualClock | SystemClock | None = None,
     ) -> Self: ...
-    def allow(self, cost: SupportsIndex = 1, at: _Time | None = None) -> Decision:
+    def allow(self, cost: SupportsIndex = 1, *, at: _Time | None = None) -> Decision:
         """Let ``cost`` through at ``at``, or now, or refuse it whole; a refused cost consumes nothing.
 
         Time does not go back: what is earlier than the newest time at which something was let through is decided as of
-        that, and in a bucket finds fewer tokens than there are.
+        that, and in a bucket finds fewer tokens than there are. With a ``clock`` or ``max_skew``, a time that lies
+        further ahead than ``max_skew`` is refused (`Decision.is_future`); without, it shuts the limiter until then.
         """
 
-    def peek(self, at: _Time | None = None) -> Decision:
-        """Return what ``allow()`` would, but with all that remains. Consumes nothing."""
+    def peek(self, cost: SupportsIndex = 1, *, at: _Time | None = None) -> Decision:
+        """Return what ``allow(cost)`` would, but with all that remains. Consumes nothing."""
 
     @property
     def limit(self) -> int:
@@ -1420,7 +1450,7 @@ class KeyedLimiter:
 
     Parameters
     ----------
-    limit, window, burst, resolution, clock
+    limit, window, burst, resolution, max_skew, clock
         As for `Limiter`.
     max_keys : int, default 100_000
         The most keys.
@@ -1445,6 +1475,7 @@ class KeyedLimiter:
         when_full: Literal["refuse", "allow"] = "refuse",
         burst: SupportsIndex | None = None,
         resolution: _Span | None = None,
+        max_skew: _Span | None = None,
         clock: ManualClock | SystemClock | None = None,
     ) -> Self: ...
     @overload
@@ -1457,15 +1488,19 @@ class KeyedLimiter:
         when_full: Literal["refuse", "allow"] = "refuse",
         burst: SupportsIndex | None = None,
         resolution: _Span | None = None,
+        max_skew: _Span | None = None,
         clock: ManualClock | SystemClock | None = None,
     ) -> Self: ...
-    def allow(self, key: _Item, cost: SupportsIndex = 1, at: _Time | None = None) -> Decision:
-        """Let a cost of ``key`` through at ``at``, or now, or refuse it whole."""
+    def allow(self, key: _Item, cost: SupportsIndex = 1, *, at: _Time | None = None) -> Decision:
+        """Let a cost of ``key`` through at ``at``, or now, or refuse it whole. As `Limiter.allow`."""
 
-    def peek(self, key: _Item, at: _Time | None = None) -> Decision:
-        """Return what ``allow(key)`` would, but with all that remains. Consumes nothing and makes no key."""
+    def peek(self, key: _Item, cost: SupportsIndex = 1, *, at: _Time | None = None) -> Decision:
+        """Return what ``allow(key, cost)`` would, but with all that remains. Consumes nothing and makes no key."""
 
-    def prune(self, at: _Time | None = None) -> int:
+    def reset(self, key: _Item) -> bool:
+        """Forget what was let through of ``key``, and return whether there was anything."""
+
+    def prune(self, *, at: _Time | None = None) -> int:
         """Drop every key that is as good as a new one, and return how many."""
 
     def metrics(self) -> KeyedMetrics:
@@ -1484,6 +1519,7 @@ class KeyedLimiter:
         """The most keys there may be."""
 
     def __len__(self) -> int: ...
+    def __bool__(self) -> Literal[True]: ...
     def __sizeof__(self) -> int: ...
 
 @final
@@ -2123,5 +2159,14 @@ def _restore_sketch(kind: str, data: Buffer) -> BottomK | GCounter | HyperLogLog
 def _restore_uniques(data: Buffer, clock: ManualClock | SystemClock | None) -> WindowedUniques: ...
 def _restore_strategy(text: str) -> Strategy: ...
 def _restore_clock(secs: int, nanos: int) -> ManualClock: ...
+def _restore_decision(
+    allowed: bool,
+    remaining: int,
+    retry_after: tuple[int, int] | None,
+    is_future: bool,
+    limit: int,
+    window: tuple[int, int],
+    burst: int | None,
+) -> Decision: ...
 def _open_shared(path: str | os.PathLike[str], options: dict[str, Any]) -> SharedRegistry: ...
 def _run(arguments: list[str]) -> int: ...

@@ -6,13 +6,19 @@ The compiled module looks these classes up once, when it is imported.
 from __future__ import annotations
 
 import enum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["Outcome", "Outcomes"]
 
 
-class Outcome(enum.Enum):
-    """What became of a hit. True only if it was counted: ``if not counter.record(): ...``."""
+class Outcome(str, enum.Enum):
+    """What became of a hit. True only if it was counted: ``if not counter.record(): ...``.
+
+    A member is a ``str`` of its value, so JSON takes it, and it equals that text.
+    """
 
     COUNTED = "counted"
     """The hit is in the count of its tick."""
@@ -24,6 +30,16 @@ class Outcome(enum.Enum):
     """Refused whole: the amount does not fit into its tick."""
     REFUSED = "refused"
     """Refused: the strategy is bounded, and full."""
+
+    if TYPE_CHECKING:
+        # An enum's, not that of str.
+        def __new__(cls, value: object) -> Self: ...
+
+    # As of an enum, in all versions of Python.
+    __str__ = enum.Enum.__str__
+
+    def __format__(self, spec: str) -> str:
+        return format(str(self), spec)
 
     def __bool__(self) -> bool:
         """Whether the hit is in the count."""

@@ -52,7 +52,7 @@ pub enum ConfigError {
     WindowTooLong {
         /// The window that was asked for.
         window: Duration,
-        /// The finest whole number of milliseconds at which that window fits.
+        /// The finest resolution of whole milliseconds at which that window fits, of whole ticks.
         coarser: Duration,
     },
     /// More than 2^20 slots of slack.
@@ -135,8 +135,7 @@ impl fmt::Display for ConfigError {
             Self::WindowEmpty => write!(f, "the window is empty; give at least one tick (one resolution)"),
             Self::WindowTooLong { window, coarser } => write!(
                 f,
-                "a window of {window:?} has more than 2^20 ticks at this resolution; use a resolution of {coarser:?} \
-                 or coarser"
+                "a window of {window:?} has more than 2^20 ticks at this resolution; use a resolution of {coarser:?}"
             ),
             Self::SlackTooLong { slack } => {
                 write!(f, "a slack of {slack} slots is more than 2^20; give fewer or use a coarser resolution")

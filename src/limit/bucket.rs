@@ -35,9 +35,10 @@
 
 use std::time::Duration;
 
+use super::Rate;
 use super::place::Place;
-use super::{Decision, Rate};
 use crate::error::LimitError;
+use crate::limit::decision::Decision;
 use crate::limit::divisor::Divisor;
 use crate::limit::units::Units;
 use crate::sync::mutant::mutated;
@@ -108,7 +109,7 @@ impl Plan {
     /// What a full bucket says, of which nothing is taken.
     pub fn fresh(&self, cost: u64) -> Decision {
         let all = self.token.divide(self.full);
-        if cost <= all { Decision::allowed(all) } else { Decision::refused(all, Duration::MAX) }
+        if cost <= all { Decision::allowed(all) } else { Decision::never(all) }
     }
 
     /// How many units lie between `now` and a full bucket.
@@ -168,6 +169,6 @@ impl Plan {
     fn never<P: Place>(&self, place: &P, now: u64) -> Option<Decision> {
         let seen = place.seen()?;
         let remaining = self.token.divide(self.full.saturating_sub(self.missing::<P>(seen, now)));
-        Some(Decision::refused(remaining, Duration::MAX))
+        Some(Decision::never(remaining))
     }
 }

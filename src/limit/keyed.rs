@@ -25,8 +25,9 @@ use std::time::Duration;
 use papaya::{Guard, HashMap, ResizeMode};
 use seize::Collector;
 
-use super::{Decision, LimiterBuilder, Plan, Rate, State, WhenKeysFull};
+use super::{LimiterBuilder, Plan, Rate, State, WhenKeysFull};
 use crate::error::LimitError;
+use crate::limit::decision::Decision;
 use crate::limit::scale::Scale;
 use crate::sync::{AtomicU64, AtomicUsize, Ordering};
 use crate::time::Timestamp;
@@ -50,6 +51,7 @@ const TICKS: u64 = 12;
 /// ```
 pub struct KeyedLimiter<K> {
     rate: Rate,
+    burst: Option<u64>,
     plan: Plan,
     scale: Scale,
     keys: HashMap<K, Arc<State>, foldhash::fast::RandomState>,
@@ -113,25 +115,50 @@ impl<K: Hash + Eq + Send + Sync> KeyedLimiter<K> {
         K: Borrow<Q> + for<'q> From<&'q Q>,
         Q: Hash + Eq + ?Sized,
     {
-        self.decide(key, self.scale.at(at), cost, true)
+        self.decide_at(key, at, cost, true)
     }
 
-    /// What `allow(key, 1)` would say now, but with all that remains; nothing is taken and no key is made.
-    pub fn peek<Q>(&self, key: &Q) -> Decision
+    /// What `allow(key, cost)` would say now, but with all that remains; nothing is taken and no key is made.
+    pub fn peek<Q>(&self, key: &Q, cost: u64) -> Decision
     where
         K: Borrow<Q> + for<'q> From<&'q Q>,
         Q: Hash + Eq + ?Sized,
     {
-        self.decide(key, self.scale.now(), 1, false).later(self.scale.lag())
+        self.decide(key, self.scale.now(), cost, false).later(self.scale.lag())
     }
 
     /// The same at `at`.
-    pub fn peek_at<Q>(&self, key: &Q, at: Timestamp) -> Decision
+    pub fn peek_at<Q>(&self, key: &Q, at: Timestamp, cost: u64) -> Decision
     where
         K: Borrow<Q> + for<'q> From<&'q Q>,
         Q: Hash + Eq + ?Sized,
     {
-        self.decide(key, self.scale.at(at), 1, false)
+        self.decide_at(key, at, cost, false)
+    }
+
+    /// Forgets what was let through of `key`, and says whether there was anything. A cost that is decided meanwhile counts or does
+    /// not.
+    pub fn reset<Q>(&self, key: &Q) -> bool
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let guard = self.keys.guard();
+        let Some(state) = self.keys.get(key, &guard) else { return false };
+        state.close_at_once();
+        self.take_out(key, state, &guard);
+        true
+    }
+
+    fn decide_at<Q>(&self, key: &Q, at: Timestamp, cost: u64, take: bool) -> Decision
+    where
+        K: Borrow<Q> + for<'q> From<&'q Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        if self.scale.is_future(at) {
+            return Decision::future(self.decide(key, self.scale.now(), 0, false).remaining);
+        }
+        self.decide(key, self.scale.at(at), cost, take)
     }
 
     fn decide<Q>(&self, key: &Q, now: u64, cost: u64, take: bool) -> Decision
@@ -175,8 +202,7 @@ impl<K: Hash + Eq + Send + Sync> KeyedLimiter<K> {
         match self.when_full {
             WhenKeysFull::Refuse => {
                 self.refused.fetch_add(1, Ordering::Relaxed);
-                let retry_after = if fresh.allowed { self.pause() } else { fresh.retry_after };
-                Decision::refused(0, retry_after)
+                if fresh.allowed { Decision::refused(0, self.pause()) } else { Decision { remaining: 0, ..fresh } }
             }
             WhenKeysFull::Allow => {
                 self.unlimited.fetch_add(1, Ordering::Relaxed);
@@ -263,6 +289,12 @@ impl<K: Hash + Eq + Send + Sync> KeyedLimiter<K> {
         self.rate
     }
 
+    /// How much may come at once, in token buckets.
+    #[must_use]
+    pub fn burst(&self) -> Option<u64> {
+        self.burst
+    }
+
     /// The most keys there may be.
     #[must_use]
     pub fn max_keys(&self) -> usize {
@@ -297,6 +329,7 @@ impl LimiterBuilder {
         if max_keys == 0 {
             return Err(LimitError::NoKeys);
         }
+        let burst = self.burst;
         let (rate, plan, scale) = self.parts(TICKS)?;
         let keys = HashMap::builder()
             .hasher(foldhash::fast::RandomState::default())
@@ -306,6 +339,7 @@ impl LimiterBuilder {
         let count = || AtomicU64::new(0);
         Ok(KeyedLimiter {
             rate,
+            burst,
             plan,
             scale,
             keys,

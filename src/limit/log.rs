@@ -41,7 +41,8 @@
 use std::time::Duration;
 
 use super::place::{Beside, Place, Words};
-use super::{CLOSED, Decision, Rate};
+use super::{CLOSED, Rate};
+use crate::limit::decision::Decision;
 use crate::limit::divisor::Divisor;
 use crate::sync::mutant::mutated;
 use crate::sync::{Ordering, relax};
@@ -98,7 +99,7 @@ impl Plan {
     /// What a new log says, of which nothing is taken.
     pub const fn fresh(&self, cost: u64) -> Decision {
         let limit = self.limit.number();
-        if cost <= limit { Decision::allowed(limit) } else { Decision::refused(limit, Duration::MAX) }
+        if cost <= limit { Decision::allowed(limit) } else { Decision::never(limit) }
     }
 
     const fn word(&self, at: u64, lap: u64) -> u64 {
@@ -160,8 +161,8 @@ impl Plan {
                 Err(leaves) => {
                     let remaining = self.free(place, n, 0, at);
                     if place.seen()? == n || mutated!(LimitRefusesUnseen) {
-                        let wait = if cost > limit { Duration::MAX } else { Duration::from_nanos(leaves - now) };
-                        return Some(Decision::refused(remaining, wait));
+                        let refused = Decision::refused(remaining, Duration::from_nanos(leaves - now));
+                        return Some(if cost > limit { Decision::never(remaining) } else { refused });
                     }
                     continue;
                 }

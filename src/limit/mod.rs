@@ -26,6 +26,7 @@
 pub mod divisor;
 pub mod place;
 pub mod rate;
+pub mod decision;
 pub mod units;
 pub mod bucket;
 pub mod scale;
@@ -38,7 +39,8 @@ pub mod shared;
 use std::time::Duration;
 
 use crate::error::LimitError;
-use crate::limit::place::Words;
+use crate::limit::decision::Decision;
+use crate::limit::place::{Place, Words};
 use crate::limit::rate::Rate;
 use crate::limit::scale::Scale;
 use crate::sync::mutant::mutated;
@@ -69,34 +71,6 @@ fn close(word: &AtomicU64, seen: u64) -> bool {
     mutated!(LimitDropsOpen) || word.compare_exchange(seen, CLOSED, Ordering::AcqRel, Ordering::Relaxed).is_ok()
 }
 
-/// What a limiter says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use = "a limiter only limits who heeds it"]
-pub struct Decision {
-    /// Whether the cost was let through.
-    pub allowed: bool,
-    /// How much more would be, right after it.
-    pub remaining: u64,
-    /// How long to wait until this cost is let through, if nobody else comes; zero if it was, [`Duration::MAX`] if it is
-    /// more than there ever is.
-    pub retry_after: Duration,
-}
-
-impl Decision {
-    const fn allowed(remaining: u64) -> Self {
-        Self { allowed: true, remaining, retry_after: Duration::ZERO }
-    }
-
-    pub(crate) const fn refused(remaining: u64, retry_after: Duration) -> Self {
-        Self { allowed: false, remaining, retry_after }
-    }
-
-    /// Later by what a coarse clock may be behind.
-    pub(crate) fn later(self, lag: Duration) -> Self {
-        if self.allowed { self } else { Self { retry_after: self.retry_after.saturating_add(lag), ..self } }
-    }
-}
-
 /// How a limiter limits.
 #[derive(Clone, Copy, Debug)]
 #[doc(hidden)]
@@ -112,6 +86,18 @@ pub enum Plan {
 pub enum State {
     Bucket(AtomicU64),
     Window(Words),
+}
+
+impl State {
+    /// Closes it, whatever it says: a cost that is on its way finds it closed, and counts in the next one.
+    pub fn close_at_once(&self) {
+        let word = match self {
+            Self::Bucket(word) => word,
+            Self::Window(words) => words.state(),
+        };
+        // unnoticed: a closed state is closed for good, and a thread that finds it uses nothing else
+        word.swap(CLOSED, Ordering::AcqRel);
+    }
 }
 
 impl Plan {
@@ -176,8 +162,8 @@ impl Plan {
 /// assert!(limiter.allow(1).allowed);
 /// assert_eq!(limiter.allow(1).remaining, 0);
 /// let refused = limiter.allow(1);
-/// assert!(!refused.allowed && refused.retry_after == Duration::from_secs(60));
-/// clock.advance(refused.retry_after)?;
+/// assert!(!refused.allowed && refused.retry_after == Some(Duration::from_secs(60)));
+/// clock.advance(Duration::from_secs(60))?;
 /// assert!(limiter.allow(2).allowed);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -187,6 +173,7 @@ impl Plan {
 #[derive(Debug)]
 pub struct Limiter {
     rate: Rate,
+    burst: Option<u64>,
     plan: Plan,
     scale: Scale,
     state: State,
@@ -203,7 +190,7 @@ impl Limiter {
 
     /// A token bucket, another resolution or another clock.
     pub fn builder(rate: Rate) -> LimiterBuilder {
-        LimiterBuilder { rate, burst: None, resolution: None, clock: Clock::System }
+        LimiterBuilder { rate, burst: None, resolution: None, max_skew: None, clock: None }
     }
 
     /// Lets `cost` through now, or refuses it whole.
@@ -212,20 +199,31 @@ impl Limiter {
         self.decide(self.scale.now(), cost, true).later(self.scale.lag())
     }
 
-    /// The same at `at`. Time does not go back: in a sliding window what is earlier than the newest time at which something
-    /// was let through is decided as of that; in a bucket it finds fewer tokens than there are.
+    /// The same at `at`. Time does not go back: in a window what is earlier than the newest time at which something was let
+    /// through is decided as of that; in a bucket it finds fewer tokens than there are.
+    ///
+    /// A time that lies ahead of the clock by more than [`max_skew`](LimiterBuilder::max_skew) is refused, as
+    /// [`is_future`](Decision::is_future) says. Without a clock and a `max_skew` all times are taken, and one that lies in the far
+    /// future shuts the limiter until then.
     pub fn allow_at(&self, at: Timestamp, cost: u64) -> Decision {
-        self.decide(self.scale.at(at), cost, true)
+        self.decide_at(at, cost, true)
     }
 
-    /// What `allow(1)` would say now, but with all that remains; nothing is taken.
-    pub fn peek(&self) -> Decision {
-        self.decide(self.scale.now(), 1, false).later(self.scale.lag())
+    /// What `allow(cost)` would say now, but with all that remains; nothing is taken.
+    pub fn peek(&self, cost: u64) -> Decision {
+        self.decide(self.scale.now(), cost, false).later(self.scale.lag())
     }
 
     /// The same at `at`.
-    pub fn peek_at(&self, at: Timestamp) -> Decision {
-        self.decide(self.scale.at(at), 1, false)
+    pub fn peek_at(&self, at: Timestamp, cost: u64) -> Decision {
+        self.decide_at(at, cost, false)
+    }
+
+    fn decide_at(&self, at: Timestamp, cost: u64, take: bool) -> Decision {
+        if self.scale.is_future(at) {
+            return Decision::future(self.decide(self.scale.now(), 0, false).remaining);
+        }
+        self.decide(self.scale.at(at), cost, take)
     }
 
     #[inline(always)]
@@ -237,6 +235,12 @@ impl Limiter {
     #[must_use]
     pub fn rate(&self) -> Rate {
         self.rate
+    }
+
+    /// How much may come at once, in a token bucket.
+    #[must_use]
+    pub fn burst(&self) -> Option<u64> {
+        self.burst
     }
 
     /// The bytes it takes.
@@ -253,7 +257,8 @@ pub struct LimiterBuilder {
     rate: Rate,
     burst: Option<u64>,
     resolution: Option<Duration>,
-    clock: Clock,
+    max_skew: Option<Duration>,
+    clock: Option<Clock>,
 }
 
 impl LimiterBuilder {
@@ -271,9 +276,17 @@ impl LimiterBuilder {
         self
     }
 
-    /// Where the time comes from: a steady clock by default, that no change of the wall clock moves.
+    /// How far the time of a cost may lie ahead of the clock: a window by default. Giving it, or a clock, makes
+    /// [`allow_at`](Limiter::allow_at) refuse costs from the future.
+    pub fn max_skew(mut self, max_skew: Duration) -> Self {
+        self.max_skew = Some(max_skew);
+        self
+    }
+
+    /// Where the time comes from: a steady clock by default, that no change of the wall clock moves. Giving a clock, even the
+    /// system's, makes [`allow_at`](Limiter::allow_at) refuse costs from the future.
     pub fn clock(mut self, clock: impl Into<Clock>) -> Self {
-        self.clock = clock.into();
+        self.clock = Some(clock.into());
         self
     }
 
@@ -282,8 +295,9 @@ impl LimiterBuilder {
     /// # Errors
     /// [`LimitError`] if the parts do not fit together; it says which and what would.
     pub fn build(self) -> Result<Limiter, LimitError> {
+        let burst = self.burst;
         let (rate, plan, scale) = self.parts(TICKS)?;
-        Ok(Limiter { rate, plan, scale, state: plan.state(0) })
+        Ok(Limiter { rate, burst, plan, scale, state: plan.state(0) })
     }
 
     fn parts(self, ticks: u64) -> Result<(Rate, Plan, Scale), LimitError> {
@@ -301,6 +315,8 @@ impl LimiterBuilder {
                 Plan::Sliding(sliding::Plan::new(self.rate, ticks as u64)?)
             }
         };
-        Ok((self.rate, plan, Scale::new(self.clock, plan.fine())))
+        let is_guarded = self.clock.is_some() || self.max_skew.is_some();
+        let max_skew = is_guarded.then(|| self.max_skew.unwrap_or(window));
+        Ok((self.rate, plan, Scale::new(self.clock.unwrap_or_default(), plan.fine(), max_skew)))
     }
 }

@@ -24,6 +24,8 @@ pub struct Scale {
     clock: Clock,
     is_coarse: bool,
     lag: Duration,
+    /// How far times may lie ahead of the clock; `None` is any far.
+    max_skew: Option<Duration>,
     /// The time when the scale was made, in microseconds since 1970, and by the steady clock.
     made: u64,
     steady: u64,
@@ -32,20 +34,26 @@ pub struct Scale {
 }
 
 impl Scale {
-    /// The time of `clock`, read so that steps of `fine` are told apart.
-    pub fn new(clock: Clock, fine: Duration) -> Self {
+    /// The time of `clock`, read so that steps of `fine` are told apart. Times that lie ahead of it by more than `max_skew` are from
+    /// the future.
+    pub fn new(clock: Clock, fine: Duration, max_skew: Option<Duration>) -> Self {
         let is_coarse = SteadyClock::coarse_step().is_some_and(|step| step * 2 <= fine);
         let made = micros(clock.now());
         let is_lagging = is_coarse && matches!(clock, Clock::System);
         // A step, and another because a busy system, or a virtual one, moves its coarse clock on late.
         let lag = if is_lagging { SteadyClock::coarse_step().unwrap_or_default() * 2 } else { Duration::ZERO };
-        Self { clock, is_coarse, lag, made, steady: SteadyClock.nanos(is_coarse), origin: AtomicU64::new(0) }
+        Self { clock, is_coarse, lag, max_skew, made, steady: SteadyClock.nanos(is_coarse), origin: AtomicU64::new(0) }
     }
 
     /// How long after the time that was read it may already be.
     #[inline]
     pub fn lag(&self) -> Duration {
         self.lag
+    }
+
+    /// Whether `at` lies further ahead of the clock than it may.
+    pub fn is_future(&self, at: Timestamp) -> bool {
+        self.max_skew.is_some_and(|skew| at.as_duration().saturating_sub(skew) > self.clock.now().as_duration())
     }
 
     /// Now.
@@ -103,7 +111,7 @@ mod tests {
 
     #[test]
     fn the_first_time_is_zero_and_none_is_before() {
-        let scale = Scale::new(Clock::System, Duration::from_secs(1));
+        let scale = Scale::new(Clock::System, Duration::from_secs(1), None);
         let seen: Vec<u64> = [1_000, 999, 1_001, 0].map(|secs| scale.at(at(secs))).into();
         assert_eq!(seen, [0, 0, 1_000_000_000, 0]);
         assert!(scale.now() > 1_000_000_000_000_000_000, "the clock is in this century");
@@ -113,7 +121,7 @@ mod tests {
     fn the_systems_time_goes_on_and_is_near_the_wall_clock() {
         for fine in [Duration::from_nanos(1), Duration::from_secs(1)] {
             // A thread that is interrupted between the two finds a later time, so the least of some is looked at.
-            let begun = (0..100).map(|_| Scale::new(Clock::System, fine)).map(|scale| (scale.now(), scale));
+            let begun = (0..100).map(|_| Scale::new(Clock::System, fine, None)).map(|scale| (scale.now(), scale));
             let (first, scale) = begun.min_by_key(|&(first, _)| first).expect("there are a hundred");
             assert!(first < 1_000, "{first}");
             std::thread::sleep(Duration::from_millis(30));
@@ -127,7 +135,7 @@ mod tests {
     #[test]
     fn a_clock_of_the_callers_is_taken_as_it_is() {
         let manual = ManualClock::new(at(50));
-        let scale = Scale::new(manual.clone().into(), Duration::from_secs(1));
+        let scale = Scale::new(manual.clone().into(), Duration::from_secs(1), None);
         assert_eq!((scale.now(), scale.lag()), (0, Duration::ZERO));
         manual.set(at(51));
         assert_eq!(scale.now(), 1_000_000_000);

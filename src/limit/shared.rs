@@ -46,8 +46,9 @@
 use std::time::Duration;
 
 use super::slot::{BESIDE, BITS, Key, Look, Slot, WORDS};
-use super::{Decision, Plan, Rate, WhenKeysFull, bucket, log, sliding};
+use super::{Plan, Rate, WhenKeysFull, bucket, log, sliding};
 use crate::error::LimitError;
+use crate::limit::decision::Decision;
 use crate::sync::mutant::mutated;
 use crate::sync::{AtomicU64, relax};
 
@@ -264,6 +265,23 @@ impl<'a> SharedKeys<'a> {
             }
         }
         plan.fresh(cost)
+    }
+
+    /// Forgets what was let through of the key with `hash`, and says whether it had a slot. A cost that is decided meanwhile counts or
+    /// does not.
+    pub fn reset(&self, hash: u64) -> bool {
+        for _ in 0..TRIES {
+            let Found::Settled(slot, key) = self.find(hash) else { return false };
+            let next = key.next(0);
+            // The slot is free at once. It is not said as of when the key lost it, as nothing of it counts any more.
+            if slot.look().is_some_and(|look| look.key == key && look.is_open() && slot.close(look, next)) {
+                // Others may have ended the claim.
+                let _ = slot.abandon(key);
+                return true;
+            }
+            relax();
+        }
+        false
     }
 
     /// How many slots have something that counts at `now`.

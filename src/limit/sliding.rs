@@ -36,8 +36,9 @@
 use std::time::Duration;
 
 use super::place::{Beside, Place, Words};
-use super::{CLOSED, Decision, Rate};
+use super::{CLOSED, Rate};
 use crate::error::LimitError;
+use crate::limit::decision::Decision;
 use crate::limit::divisor::Divisor;
 use crate::sync::mutant::mutated;
 use crate::sync::{Ordering, relax};
@@ -135,7 +136,7 @@ impl Plan {
 
     /// What a new window says, of which nothing is taken.
     pub fn fresh(&self, cost: u64) -> Decision {
-        if cost <= self.limit { Decision::allowed(self.limit) } else { Decision::refused(self.limit, Duration::MAX) }
+        if cost <= self.limit { Decision::allowed(self.limit) } else { Decision::never(self.limit) }
     }
 
     /// Decides on `cost` at `now`, and takes it with `take`; `None` if the window is closed.
@@ -150,6 +151,9 @@ impl Plan {
             }
             let left = self.limit.saturating_sub(used);
             if cost > left {
+                if cost > self.limit {
+                    return Some(Decision::never(left));
+                }
                 let retry_after = self.retry_after(place, state, tick, now, cost);
                 if !place.is_still(state) {
                     continue;
@@ -236,9 +240,6 @@ impl Plan {
     #[cold]
     #[inline(never)]
     fn retry_after<P: Beside>(&self, place: &P, state: u64, tick: u64, now: u64, cost: u64) -> Duration {
-        if cost > self.limit {
-            return Duration::MAX;
-        }
         let (newest, count) = (self.tick_of(state), self.count_of(state));
         // What is not known is taken for used.
         let fits = |start: u64, first: u64| {

@@ -52,11 +52,14 @@ impl<'py> Batch<'py> {
             )));
         }
         match PyMemoryView::from(timestamps) {
-            Ok(view) => match Element::of(&view)? {
-                Some(element) => buffer(&view, element),
-                // A buffer of anything else, as of Python objects, can still be iterated over.
-                None => iterate(timestamps),
-            },
+            Ok(view) => {
+                check_dimensions(&view)?;
+                match Element::of(&view)? {
+                    Some(element) => buffer(&view, element),
+                    // A buffer of anything else, as of Python objects or long doubles, can still be iterated over.
+                    None => iterate(timestamps),
+                }
+            }
             Err(_) => iterate(timestamps),
         }
     }
@@ -71,14 +74,17 @@ impl<'py> Batch<'py> {
     }
 }
 
+fn check_dimensions(view: &Bound<'_, PyMemoryView>) -> PyResult<()> {
+    match view.getattr(intern!(view.py(), "ndim"))?.extract()? {
+        1 => Ok(()),
+        dimensions => Err(PyValueError::new_err(format!(
+            "timestamps must have one dimension, not {dimensions}; flatten them first"
+        ))),
+    }
+}
+
 fn buffer<'py>(view: &Bound<'py, PyMemoryView>, element: Element) -> PyResult<Batch<'py>> {
     let py = view.py();
-    let dimensions: usize = view.getattr(intern!(py, "ndim"))?.extract()?;
-    if dimensions != 1 {
-        return Err(PyValueError::new_err(format!(
-            "timestamps must have one dimension, not {dimensions}; flatten them first"
-        )));
-    }
     let bytes = view.call_method0(intern!(py, "tobytes"))?.cast_into::<PyBytes>()?;
     let checked = element.walk(bytes.as_bytes(), |_| {});
     checked.map_err(|(index, error)| error.raise(format_args!("timestamps[{index}]")))?;
@@ -141,7 +147,7 @@ impl Element {
         let kind = match (code, width) {
             (b'b' | b'h' | b'i' | b'l' | b'q' | b'n', 1 | 2 | 4 | 8) => Kind::Signed,
             (b'B' | b'H' | b'I' | b'L' | b'Q' | b'N', 1 | 2 | 4 | 8) => Kind::Unsigned,
-            (b'f', 4) | (b'd', 8) => Kind::Float,
+            (b'e', 2) | (b'f', 4) | (b'd', 8) => Kind::Float,
             _ => return Ok(None),
         };
         Ok(Some(Self { kind, width, little_endian }))
@@ -171,9 +177,22 @@ impl Element {
             (Kind::Unsigned, 2) => walk!(u16, |n| Timestamp::try_from(u64::from(n)).map_err(NotATime::from)),
             (Kind::Unsigned, 4) => walk!(u32, |n| Timestamp::try_from(u64::from(n)).map_err(NotATime::from)),
             (Kind::Unsigned, _) => walk!(u64, |n| Timestamp::try_from(n).map_err(NotATime::from)),
+            (Kind::Float, 2) => walk!(u16, |n| of_float(half(n))),
             (Kind::Float, 4) => walk!(f32, |n| of_float(f64::from(n))),
             (Kind::Float, _) => walk!(f64, of_float),
         }
         Ok(())
     }
+}
+
+/// The number that a float of 16 bits is (IEEE 754 binary16).
+fn half(bits: u16) -> f64 {
+    let (exponent, fraction) = (i32::from(bits >> 10 & 31), f64::from(bits & 1_023) / 1_024.0);
+    let number = match exponent {
+        0 => fraction * 2f64.powi(-14),
+        31 if fraction > 0.0 => f64::NAN,
+        31 => f64::INFINITY,
+        _ => (1.0 + fraction) * 2f64.powi(exponent - 15),
+    };
+    if bits >> 15 > 0 { -number } else { number }
 }

@@ -32,9 +32,6 @@ use pyo3::types::{PyDict, PyTuple};
 /// What was given for each parameter of a method.
 pub type Given<'a, 'py> = [Option<&'a Bound<'py, PyAny>>; 4];
 
-/// How many of them may be given by position; the others by name only.
-const POSITIONAL: usize = 3;
-
 /// A method's short way.
 pub trait Fast {
     type Class: PyClass<Frozen = True> + Sync;
@@ -42,6 +39,8 @@ pub trait Fast {
     const NAME: &str;
     /// The names of its parameters.
     const PARAMETERS: &[&CStr];
+    /// How many of them may be given by position; the others by name only.
+    const POSITIONAL: usize;
 
     /// The method that PyO3 made.
     fn general() -> &'static PyOnceLock<Py<PyAny>>;
@@ -115,8 +114,8 @@ unsafe fn sort<'a, 'py, M: Fast>(
     match unsafe { objects(py, arguments, given) } {
         [] => Some([None; 4]),
         [first] => Some([Some(first), None, None, None]),
-        [first, second] if M::PARAMETERS.len() >= 2 => Some([Some(first), Some(second), None, None]),
-        [first, second, third] if M::PARAMETERS.len() >= 3 => Some([Some(first), Some(second), Some(third), None]),
+        [first, second] if M::POSITIONAL >= 2 => Some([Some(first), Some(second), None, None]),
+        [first, second, third] if M::POSITIONAL >= 3 => Some([Some(first), Some(second), Some(third), None]),
         _ => None,
     }
 }
@@ -137,7 +136,7 @@ unsafe fn sort_named<'a, 'py, M: Fast>(
     // SAFETY: the caller promises so many, those with names at the end.
     let (positional, values) = unsafe { objects(py, arguments, given + named) }.split_at(usize::try_from(given).ok()?);
     let mut sorted = [None; 4];
-    if positional.len() > M::PARAMETERS.len().min(POSITIONAL) {
+    if positional.len() > M::POSITIONAL {
         return None;
     }
     for (place, argument) in sorted.iter_mut().zip(positional) {

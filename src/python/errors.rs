@@ -95,8 +95,12 @@ pub fn endpoint(py: Python<'_>, error: &EndpointError) -> PyErr {
 /// What the system says of the file at `path`.
 pub fn file(error: &std::io::Error, path: &Path) -> PyErr {
     match error.raw_os_error() {
-        // Python finds the subclass by the number.
-        Some(number) => PyOSError::new_err((number, error.to_string(), path.as_os_str().to_owned())),
+        // Python finds the subclass by the number, which it writes in front, as Rust does behind.
+        Some(number) => {
+            let text = error.to_string();
+            let text = text.strip_suffix(&format!(" (os error {number})")).unwrap_or(&text).to_owned();
+            PyOSError::new_err((number, text, path.as_os_str().to_owned()))
+        }
         None => PyOSError::new_err(format!("{}: {error}", path.display())),
     }
 }

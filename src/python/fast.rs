@@ -1,7 +1,7 @@
 //! The methods that are entered the short way (see `entry`): those that are called for every hit.
 //!
 //! Each knows the usual arguments only: integers that are exactly `int`, texts that are exactly `str`. Adding one is a
-//! line in the table. In it a parameter is what was given for it, if anything was, and a `?` on what is not usual leaves
+//! line in the table. In it a parameter is what was given for it, if anything was (those behind a semicolon by name only), and a `?` on what is not usual leaves
 //! the call to the method that PyO3 made.
 //!
 //! Tests: `tests/python/unit`.
@@ -17,9 +17,11 @@ use pyo3::types::PyBool;
 use crate::cell::hits::Hits;
 use crate::cell::outcome::Outcome;
 use crate::error::QueryError;
-use crate::limit::Decision;
+use crate::limit::decision::Decision;
+use crate::limit::rate::Rate;
 use crate::python::bottom_k::PyBottomK;
 use crate::python::counter::PyCounter;
+use crate::python::decision::PyDecision;
 use crate::python::endpoint::borrowed;
 use crate::python::entry::{Fast, Given, put};
 use crate::python::g_counter::PyGCounter;
@@ -27,7 +29,7 @@ use crate::python::hit_counter::PyHitCounter;
 use crate::python::hits;
 use crate::python::hyperloglog::PyHyperLogLog;
 use crate::python::item::{self, borrowed_bytes};
-use crate::python::limiter::{PyDecision, PyKeyedLimiter, PyLimiter};
+use crate::python::limiter::{PyKeyedLimiter, PyLimiter};
 use crate::python::morris::PyMorris;
 use crate::python::number::plain;
 use crate::python::outcome::member;
@@ -46,7 +48,7 @@ use crate::time::Timestamp;
 macro_rules! entries {
     ($this:ident, $py:ident: $(
         $(#[$only:meta])?
-        $class:ident.$method:ident($($parameter:ident),*) => $body:expr;
+        $class:ident.$method:ident($($parameter:ident),* $(; $($named:ident),+)?) => $body:expr;
     )*) => {
         /// Puts the short ways in front of the methods of the classes.
         pub fn install(py: Python<'_>) -> PyResult<()> {
@@ -61,7 +63,11 @@ macro_rules! entries {
                     impl Fast for Method {
                         type Class = $class;
                         const NAME: &str = stringify!($method);
-                        const PARAMETERS: &[&CStr] = &[$(c_str(concat!(stringify!($parameter), "\0"))),*];
+                        const PARAMETERS: &[&CStr] = &[
+                            $(c_str(concat!(stringify!($parameter), "\0")),)*
+                            $($(c_str(concat!(stringify!($named), "\0")),)+)?
+                        ];
+                        const POSITIONAL: usize = [$(stringify!($parameter)),*].len();
 
                         fn general() -> &'static PyOnceLock<Py<PyAny>> {
                             static GENERAL: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
@@ -71,7 +77,7 @@ macro_rules! entries {
                         #[inline(always)]
                         fn call<'py>(
                             $this: &$class,
-                            [$($parameter,)* ..]: Given<'_, 'py>,
+                            [$($parameter,)* $($($named,)+)? ..]: Given<'_, 'py>,
                             $py: Python<'py>,
                         ) -> Option<Bound<'py, PyAny>> {
                             $body
@@ -124,11 +130,11 @@ entries! {
     #[cfg(target_os = "linux")]
     PySharedCounter.count(last) => number(py, this.handle.count_last(or_all(last, this.window)?));
 
-    PyRegistry.record_hit(endpoint, timestamp, amount, visitor) =>
+    PyRegistry.record_hit(endpoint, timestamp, amount; visitor) =>
         record_hit(this, py, [endpoint, timestamp, amount, visitor]);
     PyRegistry.query_hits(endpoint, last_seconds, at) => query_hits(this, py, endpoint?, last_seconds?, at);
     #[cfg(target_os = "linux")]
-    PySharedRegistry.record_hit(endpoint, timestamp, amount, visitor) =>
+    PySharedRegistry.record_hit(endpoint, timestamp, amount; visitor) =>
         record_hit(this, py, [endpoint, timestamp, amount, visitor]);
     #[cfg(target_os = "linux")]
     PySharedRegistry.query_hits(endpoint, last_seconds, at) => query_hits(this, py, endpoint?, last_seconds?, at);
@@ -149,27 +155,30 @@ entries! {
     PyGCounter.record(amount) => outcome(py, this.0.record(or_one(amount)?));
     PyMorris.record(amount) => outcome(py, this.0.record(or_one(amount)?));
 
-    PyLimiter.allow(cost, at) => {
-        let cost = or_one(cost)?;
-        decision(py, match moment(at)? {
-            Some(at) => this.limiter.allow_at(at, cost),
-            None => this.limiter.allow(cost),
-        })
+    PyLimiter.allow(cost; at) => {
+        let (limiter, cost) = (&this.limiter, or_one(cost)?);
+        let decision = match moment(at)? {
+            Some(at) => limiter.allow_at(at, cost),
+            None => limiter.allow(cost),
+        };
+        decided(py, decision, limiter.rate(), limiter.burst())
     };
-    PyKeyedLimiter.allow(key, cost, at) => {
-        let (key, cost) = (borrowed_bytes(key?)?, or_one(cost)?);
-        decision(py, match moment(at)? {
-            Some(at) => this.limiter.allow_at(key, at, cost),
-            None => this.limiter.allow(key, cost),
-        })
+    PyKeyedLimiter.allow(key, cost; at) => {
+        let (limiter, key, cost) = (&this.limiter, borrowed_bytes(key?)?, or_one(cost)?);
+        let decision = match moment(at)? {
+            Some(at) => limiter.allow_at(key, at, cost),
+            None => limiter.allow(key, cost),
+        };
+        decided(py, decision, limiter.rate(), limiter.burst())
     };
     #[cfg(target_os = "linux")]
-    PySharedLimiter.allow(key, cost, at) => {
-        let (key, cost) = (borrowed_bytes(key?)?, or_one(cost)?);
-        decision(py, match moment(at)? {
-            Some(at) => this.limiter.allow_at(key, at, cost),
-            None => this.limiter.allow(key, cost),
-        })
+    PySharedLimiter.allow(key, cost; at) => {
+        let (limiter, key, cost) = (&this.limiter, borrowed_bytes(key?)?, or_one(cost)?);
+        let decision = match moment(at)? {
+            Some(at) => limiter.allow_at(key, at, cost),
+            None => limiter.allow(key, cost),
+        };
+        decided(py, decision, limiter.rate(), limiter.burst())
     };
 }
 
@@ -259,8 +268,8 @@ fn outcome(py: Python<'_>, outcome: Outcome) -> Option<Bound<'_, PyAny>> {
 
 /// A decision; `None` if there is no memory for it.
 #[inline(always)]
-fn decision(py: Python<'_>, decision: Decision) -> Option<Bound<'_, PyAny>> {
-    Bound::new(py, PyDecision { decision }).ok().map(Bound::into_any)
+fn decided(py: Python<'_>, decision: Decision, rate: Rate, burst: Option<u64>) -> Option<Bound<'_, PyAny>> {
+    Bound::new(py, PyDecision { decision, rate, burst }).ok().map(Bound::into_any)
 }
 
 /// A count of a registry; `None` if there is none, which the long way says.

@@ -1,9 +1,6 @@
-//! `Limiter`, `KeyedLimiter` and `Decision`: each method converts, calls and converts.
+//! `Limiter` and `KeyedLimiter`: each method converts, calls and converts.
 //!
 //! Tests: `tests/python/unit/test_limiter.py`.
-
-use std::hash::{Hash, Hasher};
-use std::time::Duration;
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -11,11 +8,13 @@ use pyo3::types::PyString;
 
 use crate::error::LimitError;
 use crate::limit::WhenKeysFull;
+use crate::limit::decision::Decision;
 use crate::limit::keyed::KeyedLimiter;
 use crate::limit::rate::Rate;
-use crate::limit::{Decision, Limiter, LimiterBuilder};
+use crate::limit::{Limiter, LimiterBuilder};
 use crate::python::clock::clock;
 use crate::python::configured::{number, span_of};
+use crate::python::decision::PyDecision;
 use crate::python::errors::Class;
 use crate::python::given::Given;
 use crate::python::item;
@@ -25,68 +24,13 @@ use crate::python::time::{moment, seconds};
 /// The most keys unless told otherwise.
 const MAX_KEYS: usize = 100_000;
 
-/// What a limiter says.
-#[pyclass(eq, frozen, hash, module = "hitring", name = "Decision")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PyDecision {
-    pub decision: Decision,
-}
-
-impl PyDecision {
-    fn retry_after_seconds(self) -> f64 {
-        let after = self.decision.retry_after;
-        if after == Duration::MAX { f64::INFINITY } else { after.as_secs_f64() }
-    }
-}
-
-impl Hash for PyDecision {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        let Decision { allowed, remaining, retry_after } = self.decision;
-        (allowed, remaining, retry_after).hash(state);
-    }
-}
-
-#[pymethods]
-impl PyDecision {
-    /// Whether the cost was let through.
-    #[getter]
-    const fn allowed(&self) -> bool {
-        self.decision.allowed
-    }
-
-    /// How much more would be.
-    #[getter]
-    const fn remaining(&self) -> u64 {
-        self.decision.remaining
-    }
-
-    /// How many seconds to wait.
-    #[getter]
-    fn retry_after(&self) -> f64 {
-        self.retry_after_seconds()
-    }
-
-    const fn __bool__(&self) -> bool {
-        self.decision.allowed
-    }
-
-    fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let parts = (self.allowed(), self.remaining(), self.retry_after()).into_pyobject(py)?;
-        Ok(parts.try_iter()?.into_any())
-    }
-
-    fn __repr__(&self) -> String {
-        let (allowed, remaining) = (if self.allowed() { "True" } else { "False" }, self.remaining());
-        format!("Decision(allowed={allowed}, remaining={remaining}, retry_after={:?})", self.retry_after_seconds())
-    }
-}
-
 /// What all limiters are built with.
 pub struct Parts<'a, 'py> {
     pub limit: &'a Bound<'py, PyAny>,
     pub window: Option<&'a Bound<'py, PyAny>>,
     pub burst: Option<&'a Bound<'py, PyAny>>,
     pub resolution: Option<&'a Bound<'py, PyAny>>,
+    pub max_skew: Option<&'a Bound<'py, PyAny>>,
     pub clock: Option<&'a Bound<'py, PyAny>>,
 }
 
@@ -117,6 +61,9 @@ impl Parts<'_, '_> {
         if let Some(resolution) = self.resolution {
             builder = builder.resolution(span_of(resolution, "resolution", Class::Limit)?);
         }
+        if let Some(max_skew) = self.max_skew {
+            builder = builder.max_skew(span_of(max_skew, "max_skew", Class::Limit)?);
+        }
         if let Some(given) = self.clock {
             builder = builder.clock(clock(given)?);
         }
@@ -140,43 +87,47 @@ pub struct PyLimiter {
     pub limiter: Box<Limiter>,
 }
 
+impl PyLimiter {
+    fn decision(&self, decision: Decision) -> PyDecision {
+        PyDecision { decision, rate: self.limiter.rate(), burst: self.limiter.burst() }
+    }
+}
+
 #[pymethods]
 impl PyLimiter {
     #[new]
-    #[pyo3(signature = (limit, window = None, *, burst = None, resolution = None, clock = None))]
+    #[pyo3(signature = (limit, window = None, *, burst = None, resolution = None, max_skew = None, clock = None))]
     fn new(
         limit: &Bound<'_, PyAny>,
         window: Option<&Bound<'_, PyAny>>,
         burst: Option<&Bound<'_, PyAny>>,
         resolution: Option<&Bound<'_, PyAny>>,
+        max_skew: Option<&Bound<'_, PyAny>>,
         clock: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
-        let builder = Parts { limit, window, burst, resolution, clock }.builder()?;
+        let builder = Parts { limit, window, burst, resolution, max_skew, clock }.builder()?;
         let limiter = builder.build().map_err(|error| Class::Limit.error(limit.py(), error))?;
         Ok(Self { limiter: Box::new(limiter) })
     }
 
     /// Let `cost` through at `at`, or now, or refuse it whole.
-    #[pyo3(signature = (cost = Given::NOTHING, at = None), text_signature = "($self, cost=1, at=None)")]
+    #[pyo3(signature = (cost = Given::NOTHING, *, at = None), text_signature = "($self, cost=1, *, at=None)")]
     fn allow(&self, cost: Given<'_>, at: Option<&Bound<'_, PyAny>>) -> PyResult<PyDecision> {
         let cost = or_one(&cost).map_err(costs)?;
-        Ok(PyDecision {
-            decision: match moment(at, "at")? {
-                Some(at) => self.limiter.allow_at(at, cost),
-                None => self.limiter.allow(cost),
-            },
-        })
+        Ok(self.decision(match moment(at, "at")? {
+            Some(at) => self.limiter.allow_at(at, cost),
+            None => self.limiter.allow(cost),
+        }))
     }
 
     /// What `allow` would say, but with all that remains.
-    #[pyo3(signature = (at = None))]
-    fn peek(&self, at: Option<&Bound<'_, PyAny>>) -> PyResult<PyDecision> {
-        Ok(PyDecision {
-            decision: match moment(at, "at")? {
-                Some(at) => self.limiter.peek_at(at),
-                None => self.limiter.peek(),
-            },
-        })
+    #[pyo3(signature = (cost = Given::NOTHING, *, at = None), text_signature = "($self, cost=1, *, at=None)")]
+    fn peek(&self, cost: Given<'_>, at: Option<&Bound<'_, PyAny>>) -> PyResult<PyDecision> {
+        let cost = or_one(&cost).map_err(costs)?;
+        Ok(self.decision(match moment(at, "at")? {
+            Some(at) => self.limiter.peek_at(at, cost),
+            None => self.limiter.peek(cost),
+        }))
     }
 
     /// How much.
@@ -221,17 +172,24 @@ pub struct PyKeyedLimiter {
     pub limiter: Box<KeyedLimiter<Vec<u8>>>,
 }
 
+impl PyKeyedLimiter {
+    fn decision(&self, decision: Decision) -> PyDecision {
+        PyDecision { decision, rate: self.limiter.rate(), burst: self.limiter.burst() }
+    }
+}
+
 #[pymethods]
 impl PyKeyedLimiter {
     #[new]
     #[pyo3(
         signature = (
             limit, window = None, *, max_keys = Given::NOTHING, when_full = Given::NOTHING, burst = None,
-            resolution = None, clock = None,
+            resolution = None, max_skew = None, clock = None,
         ),
         text_signature = "(limit, window=None, *, max_keys=100000, when_full='refuse', burst=None, resolution=None, \
-            clock=None)"
+            max_skew=None, clock=None)"
     )]
+    #[expect(clippy::too_many_arguments, reason = "they are Python's, by name")]
     fn new(
         limit: &Bound<'_, PyAny>,
         window: Option<&Bound<'_, PyAny>>,
@@ -239,9 +197,10 @@ impl PyKeyedLimiter {
         when_full: Given<'_>,
         burst: Option<&Bound<'_, PyAny>>,
         resolution: Option<&Bound<'_, PyAny>>,
+        max_skew: Option<&Bound<'_, PyAny>>,
         clock: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
-        let builder = Parts { limit, window, burst, resolution, clock }.builder()?;
+        let builder = Parts { limit, window, burst, resolution, max_skew, clock }.builder()?;
         let max_keys = max_keys.0.map_or(Ok(MAX_KEYS), |given| number(&given, "max_keys"))?;
         let when_full = when_full.0.map_or(Ok(WhenKeysFull::Refuse), |given| self::when_full(&given))?;
         let limiter = builder.keyed(max_keys, when_full).map_err(|error| Class::Limit.error(limit.py(), error))?;
@@ -249,31 +208,32 @@ impl PyKeyedLimiter {
     }
 
     /// Let a cost of `key` through at `at`, or now, or refuse it whole.
-    #[pyo3(signature = (key, cost = Given::NOTHING, at = None), text_signature = "($self, key, cost=1, at=None)")]
+    #[pyo3(signature = (key, cost = Given::NOTHING, *, at = None), text_signature = "($self, key, cost=1, *, at=None)")]
     fn allow(&self, key: &Bound<'_, PyAny>, cost: Given<'_>, at: Option<&Bound<'_, PyAny>>) -> PyResult<PyDecision> {
         let (cost, key) = (or_one(&cost).map_err(costs)?, item::bytes(key, "key")?);
-        Ok(PyDecision {
-            decision: match moment(at, "at")? {
-                Some(at) => self.limiter.allow_at(&*key, at, cost),
-                None => self.limiter.allow(&*key, cost),
-            },
-        })
+        Ok(self.decision(match moment(at, "at")? {
+            Some(at) => self.limiter.allow_at(&*key, at, cost),
+            None => self.limiter.allow(&*key, cost),
+        }))
     }
 
     /// What `allow` would say, but with all that remains.
-    #[pyo3(signature = (key, at = None))]
-    fn peek(&self, key: &Bound<'_, PyAny>, at: Option<&Bound<'_, PyAny>>) -> PyResult<PyDecision> {
-        let key = item::bytes(key, "key")?;
-        Ok(PyDecision {
-            decision: match moment(at, "at")? {
-                Some(at) => self.limiter.peek_at(&*key, at),
-                None => self.limiter.peek(&*key),
-            },
-        })
+    #[pyo3(signature = (key, cost = Given::NOTHING, *, at = None), text_signature = "($self, key, cost=1, *, at=None)")]
+    fn peek(&self, key: &Bound<'_, PyAny>, cost: Given<'_>, at: Option<&Bound<'_, PyAny>>) -> PyResult<PyDecision> {
+        let (cost, key) = (or_one(&cost).map_err(costs)?, item::bytes(key, "key")?);
+        Ok(self.decision(match moment(at, "at")? {
+            Some(at) => self.limiter.peek_at(&*key, at, cost),
+            None => self.limiter.peek(&*key, cost),
+        }))
+    }
+
+    /// Forget what was let through of `key`.
+    fn reset(&self, key: &Bound<'_, PyAny>) -> PyResult<bool> {
+        Ok(self.limiter.reset(&*item::bytes(key, "key")?))
     }
 
     /// Drop every key that is as good as a new one.
-    #[pyo3(signature = (at = None))]
+    #[pyo3(signature = (*, at = None))]
     fn prune(&self, at: Option<&Bound<'_, PyAny>>) -> PyResult<usize> {
         Ok(match moment(at, "at")? {
             Some(at) => self.limiter.prune_at(at),
@@ -308,6 +268,11 @@ impl PyKeyedLimiter {
 
     fn __len__(&self) -> usize {
         self.limiter.len()
+    }
+
+    /// A limiter is there, also without a key.
+    const fn __bool__(&self) -> bool {
+        true
     }
 
     fn __sizeof__(&self) -> usize {

@@ -38,6 +38,7 @@ mod clock;
 mod strategy;
 
 // What it answers.
+mod decision;
 mod hits;
 mod outcome;
 
@@ -93,7 +94,7 @@ fn _hitring(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<windowed_uniques::PyWindowedUniques>()?;
     module.add_class::<limiter::PyLimiter>()?;
     module.add_class::<limiter::PyKeyedLimiter>()?;
-    module.add_class::<limiter::PyDecision>()?;
+    module.add_class::<decision::PyDecision>()?;
     #[cfg(target_os = "linux")]
     {
         module.add_class::<shared::PySharedRegistry>()?;
@@ -112,6 +113,7 @@ fn _hitring(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(registry::_restore_registry, module)?)?;
     module.add_function(wrap_pyfunction!(strategy::_restore_strategy, module)?)?;
     module.add_function(wrap_pyfunction!(clock::_restore_clock, module)?)?;
+    module.add_function(wrap_pyfunction!(decision::_restore_decision, module)?)?;
     module.add_function(wrap_pyfunction!(restore::_restore_sketch, module)?)?;
     module.add_function(wrap_pyfunction!(windowed_uniques::_restore_uniques, module)?)?;
     module.add_function(wrap_pyfunction!(program::_run, module)?)

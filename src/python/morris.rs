@@ -2,7 +2,6 @@
 //!
 //! Tests: `tests/python/unit/test_morris.py`.
 
-use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyFloat;
 
@@ -30,7 +29,7 @@ face!(Morris => impl PyMorris {
     ) -> PyResult<Self> {
         let counter = match (error, base) {
             (Some(_), Some(_)) => {
-                return Err(PyValueError::new_err("error and base say the same; give one of them"));
+                return Err(Class::Config.error(py, "give error or base, not both"));
             }
             (Some(error), None) => Morris::with_error(real(&error, "error")?),
             (None, Some(base)) => Morris::with_base(real(&base, "base")?),

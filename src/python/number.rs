@@ -7,11 +7,14 @@
 //! | anything with `__index__` (NumPy's integers) | what that returns |
 //! | anything else | none |
 //!
+//! Where a number need not be whole, NumPy's floats of any width are taken, too, by their `float()`.
+//!
 //! Tests: `tests/python/unit`.
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyFloat, PyInt};
 
 use crate::python::given::Given;
@@ -114,10 +117,29 @@ pub fn or_one(given: &Given<'_>) -> PyResult<u64> {
     given.0.as_ref().map_or(Ok(1), amount)
 }
 
+/// The `float` that `value` stands for; `None` if it is an integer, or no real number.
+pub fn float(value: &Bound<'_, PyAny>) -> PyResult<Option<f64>> {
+    static CLASSES: PyOnceLock<[Py<PyAny>; 2]> = PyOnceLock::new();
+    if let Ok(float) = value.cast::<PyFloat>() {
+        return Ok(Some(float.value()));
+    }
+    let py = value.py();
+    // SAFETY: `value` is a valid object.
+    if unsafe { ffi::PyIndex_Check(value.as_ptr()) } != 0 {
+        return Ok(None);
+    }
+    let [real, rational] = CLASSES.get_or_try_init(py, || {
+        let numbers = py.import("numbers")?;
+        PyResult::Ok([numbers.getattr("Real")?.unbind(), numbers.getattr("Rational")?.unbind()])
+    })?;
+    let is_float = value.is_instance(real.bind(py))? && !value.is_instance(rational.bind(py))?;
+    if is_float { value.extract().map(Some) } else { Ok(None) }
+}
+
 /// A number that need not be whole.
 pub fn real(value: &Bound<'_, PyAny>, name: &str) -> PyResult<f64> {
-    if let Ok(float) = value.cast::<PyFloat>() {
-        return Ok(float.value());
+    if let Some(float) = float(value)? {
+        return Ok(float);
     }
     match integer(value)? {
         #[expect(clippy::cast_precision_loss, reason = "what is possible is far below")]

@@ -88,6 +88,11 @@ macro_rules! methods {
                 self.registry.len()
             }
 
+            /// A registry is there, also without an endpoint.
+            const fn __bool__(&self) -> bool {
+                true
+            }
+
             fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, pyo3::types::PyIterator>> {
                 registry_methods::iterate(self, py)
             }

@@ -15,7 +15,7 @@ use crate::error::{EndpointError, SharedError};
 use crate::python::bytes;
 use crate::python::changed::{self, PyMarks};
 use crate::python::clock::clock;
-use crate::python::configured::{configured, number, slots, within};
+use crate::python::configured::{configured, number, slots, span_of, within};
 use crate::python::endpoint::{name, text};
 use crate::python::errors::{self, Class};
 use crate::python::events;
@@ -260,8 +260,8 @@ methods!(impl PySharedRegistry {
 
     /// A limiter that all processes of the file keep together.
     #[pyo3(
-        signature = (name, limit, window = None, *, burst = None, when_full = None),
-        text_signature = "($self, name, limit, window=None, *, burst=None, when_full='refuse')"
+        signature = (name, limit, window = None, *, burst = None, max_skew = None, when_full = None),
+        text_signature = "($self, name, limit, window=None, *, burst=None, max_skew=None, when_full='refuse')"
     )]
     fn limiter(
         &self,
@@ -269,12 +269,16 @@ methods!(impl PySharedRegistry {
         limit: &Bound<'_, PyAny>,
         window: Option<&Bound<'_, PyAny>>,
         burst: Option<&Bound<'_, PyAny>>,
+        max_skew: Option<&Bound<'_, PyAny>>,
         when_full: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<PySharedLimiter> {
         let (py, name) = (name.py(), text(name, "name")?);
-        let rate = Parts { limit, window, burst: None, resolution: None, clock: None }.rate()?;
+        let rate = Parts { limit, window, burst: None, resolution: None, max_skew: None, clock: None }.rate()?;
         let burst = burst.map(|burst| units(burst, "burst")).transpose()?;
-        let limiter = self.registry.limiter(&name, rate, burst).map_err(|error| errors::shared(py, &error))?;
+        let mut limiter = self.registry.limiter(&name, rate, burst).map_err(|error| errors::shared(py, &error))?;
+        if let Some(max_skew) = max_skew {
+            limiter = limiter.max_skew(span_of(max_skew, "max_skew", Class::Limit)?);
+        }
         let when_full = when_full.map(self::when_full).transpose()?.unwrap_or_default();
         Ok(PySharedLimiter { limiter: Box::new(limiter.when_full(when_full)) })
     }

@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use pyo3::prelude::*;
 
+use crate::limit::decision::Decision;
 use crate::python::configured;
+use crate::python::decision::PyDecision;
 use crate::python::errors;
 use crate::python::given::Given;
 use crate::python::hits;
 use crate::python::item;
-use crate::python::limiter::{PyDecision, costs};
+use crate::python::limiter::costs;
 use crate::python::number::or_one;
 use crate::python::outcome::member;
 use crate::python::time::{self, moment, seconds};
@@ -128,12 +130,18 @@ pub struct PySharedLimiter {
     pub limiter: Box<SharedLimiter>,
 }
 
+impl PySharedLimiter {
+    fn decision(&self, decision: Decision) -> PyDecision {
+        PyDecision { decision, rate: self.limiter.rate(), burst: self.limiter.burst() }
+    }
+}
+
 #[pymethods]
 impl PySharedLimiter {
     /// Let a cost of `key` through at `at`, or now, or refuse it whole.
     #[pyo3(
-        signature = (key = None, cost = Given::NOTHING, at = None),
-        text_signature = "($self, key='', cost=1, at=None)"
+        signature = (key = None, cost = Given::NOTHING, *, at = None),
+        text_signature = "($self, key='', cost=1, *, at=None)"
     )]
     fn allow(
         &self,
@@ -143,24 +151,35 @@ impl PySharedLimiter {
     ) -> PyResult<PyDecision> {
         let cost = or_one(&cost).map_err(costs)?;
         let key = key.map(|key| item::bytes(key, "key")).transpose()?.unwrap_or_default();
-        Ok(PyDecision {
-            decision: match moment(at, "at")? {
-                Some(at) => self.limiter.allow_at(key, at, cost),
-                None => self.limiter.allow(key, cost),
-            },
-        })
+        Ok(self.decision(match moment(at, "at")? {
+            Some(at) => self.limiter.allow_at(key, at, cost),
+            None => self.limiter.allow(key, cost),
+        }))
     }
 
     /// What `allow` would say, but with all that remains.
-    #[pyo3(signature = (key = None, at = None), text_signature = "($self, key='', at=None)")]
-    fn peek(&self, key: Option<&Bound<'_, PyAny>>, at: Option<&Bound<'_, PyAny>>) -> PyResult<PyDecision> {
+    #[pyo3(
+        signature = (key = None, cost = Given::NOTHING, *, at = None),
+        text_signature = "($self, key='', cost=1, *, at=None)"
+    )]
+    fn peek(
+        &self,
+        key: Option<&Bound<'_, PyAny>>,
+        cost: Given<'_>,
+        at: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<PyDecision> {
+        let cost = or_one(&cost).map_err(costs)?;
         let key = key.map(|key| item::bytes(key, "key")).transpose()?.unwrap_or_default();
-        Ok(PyDecision {
-            decision: match moment(at, "at")? {
-                Some(at) => self.limiter.peek_at(key, at),
-                None => self.limiter.peek(key),
-            },
-        })
+        Ok(self.decision(match moment(at, "at")? {
+            Some(at) => self.limiter.peek_at(key, at, cost),
+            None => self.limiter.peek(key, cost),
+        }))
+    }
+
+    /// Forget what was let through of `key`.
+    #[pyo3(signature = (key = None), text_signature = "($self, key='')")]
+    fn reset(&self, key: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
+        Ok(self.limiter.reset(key.map(|key| item::bytes(key, "key")).transpose()?.unwrap_or_default()))
     }
 
     /// The limiter's name.

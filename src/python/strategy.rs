@@ -4,12 +4,13 @@
 
 use std::hash::{Hash, Hasher};
 
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
 use crate::counter::strategy::Strategy;
 use crate::endpoint::Shape;
+use crate::error::ConfigError;
 use crate::python::configured::{configured, number};
 use crate::python::errors::Class;
 use crate::python::given::Given;
@@ -45,16 +46,24 @@ impl PyStrategy {
     #[staticmethod]
     #[pyo3(signature = (window_size = Given::NOTHING), text_signature = "(window_size=60)")]
     fn fixed(window_size: Given<'_>) -> PyResult<Self> {
-        let Some(window_size) = window_size.0 else { return Ok(Self(Strategy::FIXED)) };
-        Ok(Self(Strategy::Fixed { window_size: configured(&window_size, "window_size")? }))
+        let Some(given) = window_size.0 else { return Ok(Self(Strategy::FIXED)) };
+        let window_size = configured(&given, "window_size")?;
+        if window_size.is_zero() {
+            let message = "a window_size of 0 seconds is not possible; give the width of a bucket, in whole ticks";
+            return Err(Class::Config.error(given.py(), message));
+        }
+        Ok(Self(Strategy::Fixed { window_size }))
     }
 
     /// Every hit at its exact time.
     #[staticmethod]
     #[pyo3(signature = (max_hits = Given::NOTHING), text_signature = "(max_hits=1048576)")]
     fn sliding(max_hits: Given<'_>) -> PyResult<Self> {
-        let Some(max_hits) = max_hits.0 else { return Ok(Self(Strategy::SLIDING)) };
-        Ok(Self(Strategy::Sliding { max_hits: number(&max_hits, "max_hits")? as u64 }))
+        let Some(given) = max_hits.0 else { return Ok(Self(Strategy::SLIDING)) };
+        match number(&given, "max_hits")? as u64 {
+            0 => Err(Class::Config.error(given.py(), ConfigError::NoHits)),
+            max_hits => Ok(Self(Strategy::Sliding { max_hits })),
+        }
     }
 
     /// Estimates.
@@ -63,7 +72,7 @@ impl PyStrategy {
     fn morris(py: Python<'_>, error: Option<Bound<'_, PyAny>>, base: Option<Bound<'_, PyAny>>) -> PyResult<Self> {
         let strategy = match (error, base) {
             (Some(_), Some(_)) => {
-                return Err(PyValueError::new_err("error and base say the same; give one of them"));
+                return Err(Class::Config.error(py, "give error or base, not both"));
             }
             (Some(error), None) => Strategy::morris(real(&error, "error")?),
             (None, Some(base)) => Strategy::morris_base(real(&base, "base")?),

@@ -3,7 +3,7 @@
 //! | a timestamp | is taken |
 //! |---|---|
 //! | `int`, or anything with `__index__` | as seconds since 1970 |
-//! | `float` | the same, to the nearest microsecond: 1700000000.001 lies in the millisecond that begins there, although as a `float` it is a little less |
+//! | `float`, NumPy's floats of any width | the same, to the nearest microsecond: 1700000000.001 lies in the millisecond that begins there, although as a `float` it is a little less |
 //! | aware `datetime` | exactly |
 //! | `bool`, `None`, `str`, naive `datetime`, NaN, infinity, before 1970, beyond 9999 | not at all |
 //!
@@ -22,7 +22,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyDateTime, PyDelta, PyFloat};
 
 use crate::python::errors::Class;
-use crate::python::number::{Integer, integer, plain, type_name};
+use crate::python::number::{Integer, float, integer, plain, type_name};
 use crate::time::Timestamp;
 use crate::time::error::TimeError;
 
@@ -54,8 +54,8 @@ pub fn whole(secs: i64) -> Option<Timestamp> {
 
 #[inline(never)]
 fn timestamp_of_other(value: &Bound<'_, PyAny>, name: impl Display) -> PyResult<Timestamp> {
-    if let Ok(float) = value.cast::<PyFloat>() {
-        return of_float(float.value()).map_err(|error| error.raise(name));
+    if let Some(float) = float(value)? {
+        return of_float(float).map_err(|error| error.raise(name));
     }
     if let Ok(datetime) = value.cast::<PyDateTime>() {
         return of_datetime(datetime, name);
@@ -195,8 +195,7 @@ pub enum Span {
 pub fn span(value: &Bound<'_, PyAny>, name: &str, class: Class) -> PyResult<Span> {
     let py = value.py();
     let negative = || class.error(py, format_args!("{name} is negative; give seconds, 0 or more"));
-    if let Ok(float) = value.cast::<PyFloat>() {
-        let secs = float.value();
+    if let Some(secs) = float(value)? {
         if !secs.is_finite() {
             return Err(class.error(py, format_args!("{name} is NaN or infinite; give finite seconds")));
         }

@@ -16,14 +16,14 @@
 
 use std::io::Write;
 use std::net::IpAddr;
-use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::error::{LimitError, SharedError};
+use crate::limit::decision::Decision;
 use crate::limit::rate::Rate;
 use crate::limit::shared::{Answer, SharedPlan};
-use crate::limit::{Decision, Limiter, WhenKeysFull};
+use crate::limit::{Limiter, WhenKeysFull};
 use crate::shared::{SharedLimiter, SharedRegistry};
 
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -127,10 +127,7 @@ impl Limits {
         let mut policies = Vec::new();
         let quotas = client.iter().map(|client| (Why::Client, client.rate(), client.burst()));
         for (why, rate, burst) in quotas.chain(global.iter().map(|global| (Why::Global, global.kept.rate(), None))) {
-            // Of a token bucket: what may come at once, and how long it takes to fill.
-            let quota = burst.unwrap_or(rate.limit());
-            let fills = rate.window().as_secs_f64() * quota as f64 / rate.limit() as f64;
-            policies.push(format!("\"{}\";q={quota};w={}", why.as_str(), seconds(Duration::from_secs_f64(fills))));
+            policies.push(rate.policy(why.as_str(), burst));
         }
         if policies.is_empty() {
             return Ok(None);
@@ -174,7 +171,7 @@ fn noted(text: &mut Vec<u8>, why: Why, rate: Rate, decision: Decision) -> Option
     if decision.allowed {
         return None;
     }
-    let retry_after = seconds(decision.retry_after);
+    let retry_after = decision.retry_after_seconds().and_then(|wait| u32::try_from(wait).ok()).unwrap_or(u32::MAX);
     let _ = write!(text, ";t={retry_after}");
     Some(Refused { why, rate, retry_after })
 }
@@ -203,12 +200,6 @@ impl Verdict {
         headers.insert(POLICY, self.policy);
         headers.insert(LIMIT, self.limit);
     }
-}
-
-/// Whole seconds, rounded up, at least one.
-fn seconds(time: Duration) -> u32 {
-    let up = time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0));
-    u32::try_from(up.max(1)).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

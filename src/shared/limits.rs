@@ -25,9 +25,10 @@ use super::format::layout::Hot;
 use super::format::sections::LATE;
 use super::registry::{Inner, SharedRegistry};
 use crate::error::{LimitError, SharedError};
+use crate::limit::WhenKeysFull;
+use crate::limit::decision::Decision;
 use crate::limit::rate::Rate;
 use crate::limit::shared::{Answer, SharedKeys, SharedPlan};
-use crate::limit::{Decision, WhenKeysFull};
 use crate::sync::{Ordering, relax};
 use crate::time::Timestamp;
 use crate::time::clock::{Clock, SteadyClock};
@@ -68,6 +69,7 @@ pub struct SharedLimiter {
     burst: Option<u64>,
     plan: SharedPlan,
     when_full: WhenKeysFull,
+    max_skew: Option<Duration>,
     is_coarse: bool,
 }
 
@@ -87,7 +89,7 @@ impl SharedRegistry {
         }
         let is_coarse = SteadyClock::coarse_step().is_some_and(|step| step * 2 <= plan.fine());
         let (name, when_full) = (name.to_owned(), WhenKeysFull::default());
-        Ok(SharedLimiter { inner, name, rate, burst, plan, when_full, is_coarse })
+        Ok(SharedLimiter { inner, name, rate, burst, plan, when_full, max_skew: None, is_coarse })
     }
 }
 
@@ -96,6 +98,13 @@ impl SharedLimiter {
     #[must_use]
     pub fn when_full(self, when_full: WhenKeysFull) -> Self {
         Self { when_full, ..self }
+    }
+
+    /// How far the time of a cost may lie ahead of the clock. By default that is a window if the registry has a clock or a
+    /// `max_skew` of its own, and any far if it has neither.
+    #[must_use]
+    pub fn max_skew(self, max_skew: Duration) -> Self {
+        Self { max_skew: Some(max_skew), ..self }
     }
 
     /// Lets a cost of `key` through now, or refuses it whole.
@@ -123,17 +132,38 @@ impl SharedLimiter {
 
     /// The same at `at`. See [`Limiter::allow_at`](crate::Limiter::allow_at).
     pub fn allow_at(&self, key: impl AsRef<[u8]>, at: Timestamp, cost: u64) -> Decision {
-        self.in_current(|core| self.decide(core, key.as_ref(), at_of(core, at), cost)).decision
+        let key = key.as_ref();
+        self.in_current(|core| match self.future(core, key, at) {
+            Some(future) => future,
+            None => self.decide(core, key, at_of(core, at), cost).decision,
+        })
     }
 
-    /// What `allow(key, 1)` would say now, but with all that remains; nothing is taken and no key is made.
-    pub fn peek(&self, key: impl AsRef<[u8]>) -> Decision {
-        self.in_current(|core| self.look(core, key.as_ref(), self.now(core)).later(self.lag(core)))
+    /// What `allow(key, cost)` would say now, but with all that remains; nothing is taken and no key is made.
+    pub fn peek(&self, key: impl AsRef<[u8]>, cost: u64) -> Decision {
+        self.in_current(|core| self.look(core, key.as_ref(), self.now(core), cost).later(self.lag(core)))
     }
 
     /// The same at `at`.
-    pub fn peek_at(&self, key: impl AsRef<[u8]>, at: Timestamp) -> Decision {
-        self.in_current(|core| self.look(core, key.as_ref(), at_of(core, at)))
+    pub fn peek_at(&self, key: impl AsRef<[u8]>, at: Timestamp, cost: u64) -> Decision {
+        let key = key.as_ref();
+        self.in_current(|core| {
+            self.future(core, key, at).unwrap_or_else(|| self.look(core, key, at_of(core, at), cost))
+        })
+    }
+
+    /// Forgets what was let through of `key`, in all processes, and says whether there was anything. A cost that is decided meanwhile
+    /// counts or does not.
+    pub fn reset(&self, key: impl AsRef<[u8]>) -> bool {
+        self.in_current(|core| keys(core).reset(self.hash(core, key.as_ref())))
+    }
+
+    /// What is said of a time that lies further ahead of the clock than it may.
+    fn future(&self, core: &Core, key: &[u8], at: Timestamp) -> Option<Decision> {
+        let times = &core.times;
+        let skew = self.max_skew.or_else(|| times.is_guarded().then(|| self.rate.window()))?;
+        let is_future = at.as_duration().saturating_sub(skew) > times.clock().now().as_duration();
+        is_future.then(|| Decision::future(self.look(core, key, self.now(core), 0).remaining))
     }
 
     /// What `decide` says of the file that is current. While another is about to take its place, it waits; if another has,
@@ -164,8 +194,8 @@ impl SharedLimiter {
         Answer { decision, ..answer }
     }
 
-    fn look(&self, core: &Core, key: &[u8], now: u64) -> Decision {
-        keys(core).peek(&self.plan, self.hash(core, key), now, 1)
+    fn look(&self, core: &Core, key: &[u8], now: u64, cost: u64) -> Decision {
+        keys(core).peek(&self.plan, self.hash(core, key), now, cost)
     }
 
     fn hash(&self, core: &Core, key: &[u8]) -> u64 {

@@ -62,10 +62,10 @@ impl Geometry {
             return Err(ConfigError::WindowEmpty);
         }
         let ticks = resolution.ticks(window).ok_or(ConfigError::WindowNotWhole { window, resolution: width })?;
-        let ticks = u32::try_from(ticks).ok().filter(|&ticks| ticks <= MAX_TICKS).ok_or_else(|| {
-            let millis = window.as_millis().div_ceil(u128::from(MAX_TICKS));
-            ConfigError::WindowTooLong { window, coarser: Duration::from_millis(millis.max(1) as u64) }
-        })?;
+        let ticks = u32::try_from(ticks)
+            .ok()
+            .filter(|&ticks| ticks <= MAX_TICKS)
+            .ok_or_else(|| ConfigError::WindowTooLong { window, coarser: coarser(window) })?;
         if slack > MAX_TICKS {
             return Err(ConfigError::SlackTooLong { slack });
         }
@@ -178,6 +178,14 @@ impl Geometry {
     }
 }
 
+/// The finest resolution of whole milliseconds that divides `window` into at most 2^20 ticks, or of microseconds if there is none.
+fn coarser(window: Duration) -> Duration {
+    let micros = window.as_micros();
+    let divides = |ticks: u128, micro: u128| micros.is_multiple_of(ticks * micro).then(|| micros / ticks);
+    let finest = |micro| (1..=u128::from(MAX_TICKS)).rev().find_map(|ticks| divides(ticks, micro));
+    Duration::from_micros(finest(1_000).or_else(|| finest(1)).unwrap_or(micros) as u64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,6 +206,19 @@ mod tests {
         assert_eq!(smallest.slots(), 64);
         let bare = Geometry::new(second(), Duration::from_secs(300), 0).expect("a ring without slack");
         assert_eq!(bare.slots(), 300);
+    }
+
+    #[test]
+    fn the_coarser_resolution_that_is_named_fits() {
+        for secs in [1 << 20, 2_592_000, 31_536_000, 1_000_000_000, 2_592_001, 1_048_583] {
+            let window = Duration::from_secs(secs + u64::from(secs == 1 << 20));
+            let error = Geometry::new(second(), window, 20).expect_err("too many ticks");
+            let ConfigError::WindowTooLong { coarser, .. } = error else { panic!("{error}") };
+            let resolution = Resolution::new(coarser).expect("a resolution");
+            assert!(Geometry::new(resolution, window, 20).is_ok(), "{window:?} in ticks of {coarser:?}");
+        }
+        assert_eq!(coarser(Duration::from_secs(2_592_000)), Duration::from_millis(2_500));
+        assert_eq!(coarser(Duration::from_micros((1 << 40) + 1)), Duration::from_micros(4_278_255_361));
     }
 
     #[test]

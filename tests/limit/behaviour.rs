@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hitring::{Decision, LimitError, Limiter, Rate};
 
-use super::{clocked, rate};
+use super::{at, clocked, rate};
 
 #[test]
 fn rates_are_read_as_people_write_them() {
@@ -73,16 +73,71 @@ fn a_refused_cost_consumes_nothing_and_a_peek_neither() {
         assert_eq!(limiter.allow(7).remaining, 3);
         for _ in 0..100 {
             let refused = limiter.allow(4);
-            assert!(!refused.allowed && refused.remaining == 3 && refused.retry_after > Duration::ZERO);
+            assert!(!refused.allowed && refused.remaining == 3 && refused.retry_after > Some(Duration::ZERO));
             let never = limiter.allow(11);
-            assert_eq!(never, Decision { allowed: false, remaining: 3, retry_after: Duration::MAX });
+            assert_eq!(never, Decision { allowed: false, remaining: 3, retry_after: None, is_future: false });
             assert_eq!(limiter.allow(u64::MAX), never);
-            assert_eq!(limiter.peek(), Decision { allowed: true, remaining: 3, retry_after: Duration::ZERO });
-            assert_eq!(limiter.allow(0), Decision { allowed: true, remaining: 3, retry_after: Duration::ZERO });
+            assert_eq!(
+                limiter.peek(1),
+                Decision { allowed: true, remaining: 3, retry_after: Some(Duration::ZERO), is_future: false }
+            );
+            assert_eq!(
+                limiter.allow(0),
+                Decision { allowed: true, remaining: 3, retry_after: Some(Duration::ZERO), is_future: false }
+            );
         }
         assert_eq!(limiter.allow(3).remaining, 0);
-        let peeked = limiter.peek();
-        assert!(!peeked.allowed && peeked.remaining == 0 && peeked.retry_after > Duration::ZERO, "{peeked:?}");
+        let peeked = limiter.peek(1);
+        assert!(!peeked.allowed && peeked.remaining == 0 && peeked.retry_after > Some(Duration::ZERO), "{peeked:?}");
+    }
+}
+
+#[test]
+fn a_peek_says_what_a_cost_would_be_told() {
+    for (limit, burst) in [(5, None), (100, None), (5, Some(5))] {
+        let (builder, clock) = clocked(limit, 60);
+        let limiter = burst.map_or(builder.clone(), |burst| builder.burst(burst)).build().expect("it is possible");
+        assert!(limiter.allow(limit - 1).allowed);
+        clock.advance(Duration::from_secs(1)).expect("before the year 9999");
+        for cost in [0, 1, 2, limit, limit + 1, u64::MAX] {
+            let (peeked, same) = (limiter.peek(cost), limiter.peek(cost));
+            assert_eq!((peeked, peeked.allowed, peeked.remaining), (same, cost <= 1, 1), "{cost} of {limit}");
+            assert_eq!(peeked.retry_after.is_none(), cost > limit);
+            if !peeked.allowed {
+                assert_eq!(limiter.allow(cost), peeked);
+            }
+        }
+    }
+}
+
+#[test]
+fn times_from_the_future_are_refused_where_there_is_a_clock() {
+    let (second, far) = (Duration::from_secs(1), hitring::Timestamp::try_from(16_000_000_000u64).expect("in 2477"));
+    for burst in [None, Some(5)] {
+        let kind = |builder: hitring::LimiterBuilder| {
+            burst.map_or(builder.clone(), |burst| builder.burst(burst)).build().expect("it is possible")
+        };
+        let (builder, clock) = clocked(5, 60);
+        // A window ahead is the most, unless told otherwise.
+        for (limiter, most) in [(kind(builder.clone()), 60_000), (kind(builder.max_skew(second)), 1_000)] {
+            assert!(limiter.allow_at(at(most), 1).allowed);
+            for later in [at(most + 1), far] {
+                let decision = limiter.allow_at(later, 1);
+                assert!(!decision.allowed && decision.is_future && decision.retry_after.is_none(), "{decision:?}");
+                assert_eq!(limiter.peek_at(later, 1), decision);
+            }
+            clock.set(at(1));
+            assert!(limiter.allow_at(at(most + 1), 1).allowed);
+            clock.set(at(0));
+        }
+        // The system's clock is one, too, where it or a skew is given.
+        let system = || Limiter::builder(rate(5, 60));
+        for limiter in [kind(system().clock(hitring::SystemClock)), kind(system().max_skew(second))] {
+            assert!(limiter.allow_at(far, 1).is_future && limiter.allow(5).allowed);
+        }
+        // Without one all times are taken.
+        let limiter = kind(system());
+        assert!(limiter.allow_at(far, 5).allowed && !limiter.allow_at(at(0), 1).allowed);
     }
 }
 
@@ -93,7 +148,7 @@ fn after_the_time_that_was_told_it_is_let_through() {
         let limiter = burst.map_or(builder.clone(), |burst| builder.burst(burst)).build().expect("it is possible");
         for _ in 0..50 {
             while limiter.allow(1).allowed {}
-            let wait = limiter.allow(2).retry_after;
+            let wait = limiter.allow(2).retry_after.expect("it fits then");
             clock.advance(wait - Duration::from_nanos(1)).expect("before the year 9999");
             assert!(!limiter.allow(2).allowed, "{burst:?}: a nanosecond early");
             clock.advance(Duration::from_nanos(1)).expect("before the year 9999");
@@ -110,8 +165,8 @@ fn the_systems_clock_is_waited_for_in_real_time() {
         assert!(limiter.allow(2).allowed);
         for _ in 0..3 {
             let refused = limiter.allow(1);
-            assert!(!refused.allowed && refused.retry_after <= Duration::from_millis(230), "{refused:?}");
-            std::thread::sleep(refused.retry_after);
+            assert!(!refused.allowed && refused.retry_after <= Some(Duration::from_millis(230)), "{refused:?}");
+            std::thread::sleep(refused.retry_after.expect("it fits then"));
             assert!(limiter.allow(1).allowed, "{burst:?}");
             while limiter.allow(1).allowed {}
         }
@@ -131,7 +186,7 @@ fn times_of_the_caller_need_no_clock() {
     assert_eq!(allowed(&log, 1), [true, true, false, false, true, true, false]);
     assert_eq!(allowed(&sliding, 1), [true, true, false, false, false, true, true]);
     assert_eq!(allowed(&large, 32), [true, true, false, false, false, true, true]);
-    assert_eq!((log.peek_at(seconds(62)).remaining, log.rate()), (0, rate(2, 60)));
+    assert_eq!((log.peek_at(seconds(62), 1).remaining, log.rate()), (0, rate(2, 60)));
     let bytes = [&log, &sliding, &large].map(Limiter::memory_bytes);
-    assert!(bytes[0] < 300 && bytes[1] == bytes[2] && bytes[2] < 800, "{bytes:?}");
+    assert!(bytes[0] < 330 && bytes[1] == bytes[2] && bytes[2] < 800, "{bytes:?}");
 }

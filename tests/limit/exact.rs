@@ -64,12 +64,12 @@ proptest! {
         let (builder, clock) = clocked(limit, 6);
         let limiter = builder.resolution(Duration::from_secs(1)).build().expect("it is possible");
         // Steps begin at the first time that is used.
-        let _ = limiter.peek();
+        let _ = limiter.peek(1);
         let (mut now, mut log) = (0, Log::new());
         for (wait, cost, by_clock) in asked {
             now += wait;
             clock.set(at(now));
-            let peeked = limiter.peek();
+            let peeked = limiter.peek(1);
             let decision = if by_clock { limiter.allow(cost) } else { limiter.allow_at(at(now), cost) };
             // The window is all ticks that the last six seconds touch: seven, as the running one is not over.
             let used = since(&log, (now / 1_000 * 1_000).saturating_sub(6_000));
@@ -77,13 +77,13 @@ proptest! {
             prop_assert_eq!((peeked.remaining, peeked.allowed), (limit - used, used < limit));
             prop_assert_eq!(decision.remaining, if decision.allowed { limit - used - cost } else { limit - used });
             if decision.allowed {
-                prop_assert_eq!(decision.retry_after, Duration::ZERO);
+                prop_assert_eq!(decision.retry_after, Some(Duration::ZERO));
                 log.push((now, cost));
             } else if cost > limit {
-                prop_assert_eq!(decision.retry_after, Duration::MAX);
+                prop_assert_eq!(decision.retry_after, None);
             } else {
                 // Right then it fits, and not a millisecond before.
-                let wait = decision.retry_after.as_millis() as u64;
+                let wait = decision.retry_after.expect("it fits then").as_millis() as u64;
                 let fits = |at: u64| since(&log, (at / 1_000 * 1_000).saturating_sub(6_000)) + cost <= limit;
                 prop_assert!(fits(now + wait) && !fits(now + wait - 1), "{} after {}", wait, now);
             }
@@ -105,15 +105,15 @@ proptest! {
             now += wait;
             tokens = (tokens + wait).min(burst * 500);
             clock.set(at(now));
-            prop_assert_eq!(limiter.peek().remaining, tokens / 500);
+            prop_assert_eq!(limiter.peek(1).remaining, tokens / 500);
             let decision = limiter.allow(cost);
             prop_assert_eq!(decision.allowed, cost * 500 <= tokens);
             if decision.allowed {
                 tokens -= cost * 500;
             } else if cost <= burst {
-                prop_assert_eq!(decision.retry_after, Duration::from_millis(cost * 500 - tokens));
+                prop_assert_eq!(decision.retry_after, Some(Duration::from_millis(cost * 500 - tokens)));
             } else {
-                prop_assert_eq!(decision.retry_after, Duration::MAX);
+                prop_assert_eq!(decision.retry_after, None);
             }
             prop_assert_eq!(decision.remaining, tokens / 500);
         }
@@ -147,7 +147,7 @@ proptest! {
                 continue;
             }
             prop_assert!(room_at + unit > u128::from(now) * exact.limit, "{} of {} at {}", cost, rate, now);
-            let wait = decision.retry_after.as_nanos() as u64;
+            let wait = decision.retry_after.expect("it fits then").as_nanos() as u64;
             let waited = u128::from(now + wait) * exact.limit;
             prop_assert!(room_at < waited + unit && room_at + unit + exact.limit > waited, "{} after {}", wait, now);
             if kind == 2 {
@@ -169,11 +169,11 @@ proptest! {
     ) {
         let rate = Rate::new(limit, Duration::from_nanos(window)).expect("a possible rate");
         let limiter = Limiter::builder(rate).burst(limit).build().expect("it fits");
-        let _ = limiter.peek_at(at(0));
+        let _ = limiter.peek_at(at(0), 1);
         prop_assert!(limiter.allow_at(at_nanos(begin), limit).allowed);
         let wait = limiter.allow_at(at_nanos(begin), limit).retry_after;
-        prop_assert_eq!(wait, Duration::from_nanos(window));
-        prop_assert!(limiter.peek_at(at_nanos(begin + window - 1)).remaining < limit);
+        prop_assert_eq!(wait, Some(Duration::from_nanos(window)));
+        prop_assert!(limiter.peek_at(at_nanos(begin + window - 1), 1).remaining < limit);
         prop_assert!(limiter.allow_at(at_nanos(begin + window), limit).allowed);
     }
 
@@ -201,18 +201,18 @@ proptest! {
             // What came at `now - WINDOW` is out.
             let used = |now: u64| since(&log, (now + 1).saturating_sub(WINDOW));
             let left = limit - used(now);
-            let peeked = limiter.peek();
+            let peeked = limiter.peek(1);
             prop_assert_eq!((peeked.allowed, peeked.remaining), (left > 0, left));
             let decision = limiter.allow(cost);
             prop_assert_eq!(decision.allowed, cost <= left, "{} of {} at {}: {:?}", cost, left, now, log);
             prop_assert_eq!(decision.remaining, if decision.allowed { left - cost } else { left });
             if decision.allowed {
-                prop_assert_eq!(decision.retry_after, Duration::ZERO);
+                prop_assert_eq!(decision.retry_after, Some(Duration::ZERO));
                 log.push((now, cost));
             } else if cost > limit {
-                prop_assert_eq!(decision.retry_after, Duration::MAX);
+                prop_assert_eq!(decision.retry_after, None);
             } else {
-                let then = now + decision.retry_after.as_nanos() as u64;
+                let then = now + decision.retry_after.expect("it fits then").as_nanos() as u64;
                 let fits = |at: u64| log.iter().all(|(came, _)| *came <= at) && used(at) + cost <= limit;
                 prop_assert!(fits(then) && !fits(then - 1), "{} after {}", then - now, now);
             }

@@ -20,7 +20,7 @@ fn each_key_has_a_limit_of_its_own() {
     for key in ["a", "b", "", "ä", "a b"] {
         assert_eq!([1, 1, 1].map(|cost| limiter.allow(key, cost).allowed), [true, true, false], "{key:?}");
     }
-    assert_eq!((limiter.len(), limiter.peek("a").remaining, limiter.peek("new").remaining), (5, 0, 2));
+    assert_eq!((limiter.len(), limiter.peek("a", 1).remaining, limiter.peek("new", 1).remaining), (5, 0, 2));
     assert_eq!(limiter.len(), 5, "a peek makes no key");
     assert!(!limiter.allow("costly", 3).allowed);
     assert!(limiter.allow("asks", 0).allowed && limiter.len() <= 6);
@@ -40,7 +40,7 @@ fn what_is_too_much_is_refused_or_let_through_and_counted() {
         assert!(refusing.allow(key, 1).allowed);
     }
     let refused = refusing.allow("d", 1);
-    assert!(!refused.allowed && refused.remaining == 0 && refused.retry_after > Duration::ZERO, "{refused:?}");
+    assert!(!refused.allowed && refused.remaining == 0 && refused.retry_after > Some(Duration::ZERO), "{refused:?}");
     assert!(refusing.allow("a", 1).allowed, "known keys go on");
     let metrics = refusing.metrics();
     assert_eq!((metrics.keys, metrics.refused, metrics.unlimited, metrics.dropped), (3, 1, 0, 0));
@@ -123,9 +123,9 @@ proptest! {
         let mut now = 0;
         for limiter in &single {
             // All begin at the same time, which is the earliest that they know.
-            let _ = limiter.peek();
+            let _ = limiter.peek(1);
         }
-        let _ = keyed.peek("0");
+        let _ = keyed.peek("0", 1);
         for (wait, key, cost, prunes) in asked {
             now += wait;
             clock.set(at(now));
@@ -135,4 +135,43 @@ proptest! {
             prop_assert_eq!(keyed.allow(key.to_string().as_str(), cost), single[key].allow(cost));
         }
     }
+}
+
+#[test]
+fn a_key_that_is_reset_begins_anew() {
+    for (limit, burst) in [(3, None), (100, None), (3, Some(3))] {
+        let (builder, clock) = clocked(limit, 60);
+        let builder = burst.map_or(builder.clone(), |burst| builder.burst(burst));
+        let limiter: KeyedLimiter<String> = builder.keyed(10, WhenKeysFull::Refuse).expect("it is possible");
+        assert!(!limiter.reset("ann") && limiter.is_empty());
+        assert!(limiter.allow("ann", limit).allowed && limiter.allow("ben", 1).allowed);
+        clock.set(at(20_000));
+        assert!(!limiter.allow("ann", 1).allowed || burst.is_some());
+        assert!(limiter.reset("ann") && !limiter.reset("ann"));
+        assert_eq!((limiter.len(), limiter.peek("ann", limit).remaining), (1, limit));
+        assert!(limiter.allow("ann", limit).allowed && !limiter.allow("ann", 1).allowed);
+        assert_eq!(limiter.peek("ben", 1).remaining, if burst.is_some() { 3 } else { limit - 1 });
+    }
+}
+
+#[test]
+fn threads_that_reset_leave_whole_limits() {
+    let (limiter, _) = limiter(5, 10, WhenKeysFull::Refuse);
+    let counted = together(4, |thread| {
+        let turn = |_| u64::from(if thread == 0 { limiter.reset("key") } else { limiter.allow("key", 1).allowed });
+        (0..20_000).map(turn).sum::<u64>()
+    });
+    // Each reset gives at most the limit, and what a thread let through just before it, which counts nowhere.
+    let (resets, allowed) = (counted[0], counted[1..].iter().sum::<u64>());
+    assert!(allowed <= (resets + 1) * (5 + 3), "{allowed} of {resets} resets");
+    assert!(limiter.len() <= 1);
+}
+
+#[test]
+fn times_from_the_future_are_refused_for_keys() {
+    let (limiter, _) = limiter(5, 10, WhenKeysFull::Refuse);
+    let decision = limiter.allow_at("ann", at(12_001), 1);
+    assert!(decision.is_future && decision.retry_after.is_none() && decision.remaining == 5, "{decision:?}");
+    assert!(limiter.is_empty() && limiter.peek_at("ann", at(99_000), 1).is_future);
+    assert!(limiter.allow_at("ann", at(12_000), 1).allowed);
 }

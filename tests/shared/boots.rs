@@ -108,7 +108,7 @@ fn limits_go_on_after_a_boot_with_the_clock_set_back() {
         assert!(!limiter.allow("ann", 5).allowed, "it is not open");
         // What was let through is forgotten after a minute. A second of time may have come twice.
         let wait = limiter.allow("ann", 5).retry_after;
-        assert!(wait <= Duration::from_secs(62), "it does not stay shut: {wait:?}");
+        assert!(wait <= Some(Duration::from_secs(62)), "it does not stay shut: {wait:?}");
         assert!(limiter.allow(if burst.is_some() { "ben" } else { "cleo" }, 5).allowed);
     }
 }

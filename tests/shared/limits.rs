@@ -101,7 +101,7 @@ fn a_flipped_bit_of_a_limit_stops_nobody() {
         for bit in 0..64 {
             let word = u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes")) ^ 1 << bit;
             file.write_all_at(&word.to_le_bytes(), at as u64).expect("it can be written");
-            let _ = (limiter.allow("ann", 1), limiter.peek("ann"), limiter.allow("ben", 1), limiter.keys_in_use());
+            let _ = (limiter.allow("ann", 1), limiter.peek("ann", 1), limiter.allow("ben", 1), limiter.keys_in_use());
             for at in changed.clone() {
                 file.write_all_at(&bytes[at..at + 8], at as u64).expect("it can be written");
             }

@@ -292,7 +292,7 @@ fn limits_stay_over_a_restore() {
                 let after = made.limiter("logins", rate(), burst).expect("there is room");
                 for limiter in [&before, &after] {
                     assert!(!limiter.allow("ann", 1).allowed);
-                    assert_eq!(limiter.peek("bob").remaining, 3);
+                    assert_eq!(limiter.peek("bob", 1).remaining, 3);
                 }
             }
             assert!(before.allow("bob", 3).allowed && !before.allow("bob", 1).allowed);

@@ -62,7 +62,7 @@ fn every_refused_configuration_says_what_would_do() {
         (refused(builder().resolution(Duration::from_micros(10))), "at least 1ms"),
         (refused(builder().window(Duration::ZERO)), "at least one tick"),
         (refused(builder().window(Duration::from_millis(1_500))), "a multiple of the resolution"),
-        (refused(builder().window(Duration::from_secs(1 << 22))), "a resolution of 4s or coarser"),
+        (refused(builder().window(Duration::from_secs(1 << 22))), "use a resolution of 4s"),
         (refused(builder().slack(u32::MAX)), "give fewer"),
         (refused(builder().max_skew(21 * SECOND)), "raise the slack or lower max_skew"),
         (refused(builder().strategy(Strategy::Sliding { max_hits: 0 })), "raise max_hits"),

@@ -93,7 +93,7 @@ fn what_takes_nothing_makes_no_key() {
     assert!(file.allows(0, 1, 0, 0) && !file.allows(0, 1, 0, LIMIT + 1));
     assert!(file.keys().peek(&plan(0), hash(0, 1), 0, 1).allowed);
     assert!(file.0.iter().all(|word| word.load(crate::sync::Ordering::Relaxed) == 0));
-    assert_eq!(file.ask(2, 1, 0, LIMIT + 1).decision.retry_after, Duration::MAX);
+    assert_eq!(file.ask(2, 1, 0, LIMIT + 1).decision.retry_after, None);
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn an_idle_key_makes_room_exactly_when_it_is_as_good_as_new() {
         assert!(file.allows(which, 1, now, 2));
         let refused = file.ask(which, 2, now, 1);
         assert!(refused.lacked_room && !refused.decision.allowed && refused.decision.remaining == 0);
-        let free = now + refused.decision.retry_after.as_nanos() as u64;
+        let free = now + refused.decision.retry_after.expect("it is free then").as_nanos() as u64;
         // A window of ten ticks and the running one; two tokens; a window.
         assert_eq!(free, [18 * SECOND, 28 * SECOND, 9 * SECOND + 1, 17 * SECOND + 1][which]);
         assert!(file.ask(which, 2, free - 1, 1).lacked_room);

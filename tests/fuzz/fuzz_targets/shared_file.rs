@@ -185,7 +185,7 @@ fn change(registry: &SharedRegistry, memory: &RegistrySnapshot) {
     let _ = (registry.remove("a"), registry.record_hit("a", 1));
     if let Ok(limiter) = registry.limiter("limit", "3/second".parse().expect("a rate"), None) {
         for key in ["key", "other", "third"] {
-            let _ = (limiter.allow(key, 1), limiter.peek(key), limiter.allow_at(key, at(NOW + 9), 2));
+            let _ = (limiter.allow(key, 1), limiter.peek(key, 1), limiter.allow_at(key, at(NOW + 9), 2));
         }
         let _ = (limiter.keys_in_use(), limiter.without_room());
     }

@@ -1,15 +1,19 @@
 """Limiter, KeyedLimiter and Decision from Python."""
 
+import copy
 import datetime
+import json
 import math
+import pickle
 import threading
 import time
+from unittest.mock import ANY
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hitring import Decision, KeyedLimiter, Limiter, LimitError, ManualClock
+from hitring import Decision, KeyedLimiter, Limiter, LimitError, ManualClock, Registry, SystemClock
 
 START = 1_700_000_000
 
@@ -50,7 +54,7 @@ class TestLimiter:
             assert limiter.allow(3).remaining == 2
             for _ in range(20):
                 assert not limiter.allow(3)
-                assert limiter.allow(6).retry_after == math.inf
+                assert limiter.allow(6).retry_after is None
                 assert limiter.allow(0)
                 assert limiter.peek().remaining == 2
             assert limiter.allow(2).allowed
@@ -59,7 +63,7 @@ class TestLimiter:
         limiter = Limiter(2, 60)
         allowed = [limiter.allow(at=second).allowed for second in (0, 1, 2, 59, 60, 61, 62)]
         assert allowed == [True, True, False, False, True, True, False]
-        assert limiter.allow(1, 62).retry_after == 58
+        assert limiter.allow(1, at=62).retry_after == 58
         sliding = Limiter(2, 60, resolution=1)
         allowed = [sliding.allow(at=second).allowed for second in (0, 1, 2, 59, 60, 61, 62)]
         assert allowed == [True, True, False, False, False, True, True]
@@ -85,6 +89,85 @@ class TestLimiter:
                 log.append((now, cost))
         for at, _ in log:
             assert sum(cost for then, cost in log if at <= then < at + 6_000) <= limit
+
+    @given(
+        st.sampled_from(["5/s", "2/s", "10/10s", "7/minute", "100/s", "300/minute", "1/ms", "3/7s"]),
+        st.sampled_from([None, 1, 3, 70]),
+        st.lists(st.floats(0, 3), max_size=12),
+        st.floats(0, 4_000_000_000),
+    )
+    def test_waiting_as_long_as_was_told_is_enough(self, rate, burst, waits, start):
+        clock = ManualClock(start)
+        limiter = Limiter(rate, burst=burst, clock=clock)
+        theirs = Limiter(rate, burst=burst)
+        for wait in waits:
+            clock.advance(wait)
+            cost = 1 if burst == 1 else 2 if limiter.limit > 1 else 1
+            while limiter.allow(cost):
+                pass
+            decision = limiter.allow(cost)
+            assert 0 < decision.retry_after <= 61
+            clock.advance(decision.retry_after)
+            assert limiter.allow(cost), (rate, burst, decision)
+            # The same by times of the caller, which are floats.
+            now = clock.now()
+            while theirs.allow(cost, at=now):
+                pass
+            decision = theirs.allow(cost, at=now)
+            assert theirs.allow(cost, at=now + decision.retry_after), (rate, burst, now, decision)
+
+    def test_a_client_exactly_on_the_rate_is_let_through(self):
+        for rate, gap in (("1/s", 1), ("5/s", 0.2), ("1/100ms", 0.1), ("10/10s", 1)):
+            for options in ({}, {"burst": 1}):
+                for kind in (Limiter, KeyedLimiter):
+                    limiter, clock = clocked(kind, rate, **options)
+                    key = ("ann",) if kind is KeyedLimiter else ()
+                    for _ in range(60):
+                        assert limiter.allow(*key), (rate, options)
+                        clock.advance(gap)
+
+    def test_a_client_on_the_rate_in_real_time(self):
+        limiter, keyed = Limiter("5/100ms"), KeyedLimiter("5/100ms")
+        for _ in range(40):
+            assert limiter.allow() and keyed.allow("ann")
+            time.sleep(0.021)
+
+    def test_token_buckets_have_every_token_again(self):
+        for rate, burst, window in (
+            ("3/s", 3, 1),
+            ("7/minute", 7, 60),
+            ("3/10s", 3, 10),
+            ("30/7 s", 30, 7),
+            ("11/minute", 11, 60),
+            (f"{2**32}/s", 2**32, 1),
+            ("700000000/s", 700_000_000, 1),
+        ):
+            limiter, clock = clocked(Limiter, rate, burst=burst)
+            for _ in range(5):
+                assert limiter.allow(burst) == limiter.peek(0), rate
+                clock.advance(window)
+
+    def test_peek_takes_a_cost_and_times_are_named(self):
+        for kind, key in ((Limiter, ()), (KeyedLimiter, ("ann",))):
+            limiter, _ = clocked(kind, "5/minute")
+            limiter.allow(*key, 4)
+            assert limiter.peek(*key, 1)
+            assert not limiter.peek(*key, 2)
+            assert limiter.peek(*key, 6).retry_after is None
+            assert limiter.peek(*key, cost=2) == limiter.allow(*key, 2)
+            for method in (limiter.allow, limiter.peek):
+                with pytest.raises(TypeError):
+                    method(*key, 1, START)
+
+    def test_times_from_the_future(self):
+        for kind, key in ((Limiter, ()), (KeyedLimiter, ("ann",))):
+            for options in ({"clock": SystemClock()}, {"max_skew": 5}, {"burst": 5, "max_skew": 5}):
+                limiter = kind("5/minute", **options)
+                decision = limiter.allow(*key, at=16_000_000_000)
+                assert (decision.is_future, decision.allowed, decision.retry_after) == (True, False, None)
+                assert limiter.allow(*key, 5)
+            with pytest.raises(LimitError, match="max_skew is negative"):
+                kind("5/minute", max_skew=-1)
 
     def test_threads_get_the_limit_and_not_one_more(self):
         for options in ({}, {"burst": 1_000}):
@@ -150,7 +233,7 @@ class TestLimiter:
             with pytest.raises(TypeError, match="cost must be an int"):
                 limiter.allow(wrong)
         with pytest.raises(ValueError, match="at"):
-            limiter.allow(1, -5)
+            limiter.allow(1, at=-5)
         assert limiter.peek().remaining == 5
 
 
@@ -167,13 +250,64 @@ class TestDecision:
         assert hash(no) == hash(limiter.allow())
         assert yes != no
         assert yes != (True, 0, 0.0)
+        assert yes.__eq__(5) is NotImplemented
+        assert yes == ANY
+        assert ANY.__eq__(yes)
         with pytest.raises(AttributeError):
             yes.allowed = False
         with pytest.raises(TypeError):
             Decision()
 
+    def test_it_can_be_pickled_and_written_as_json(self):
+        limiter, _ = clocked(Limiter, "3/minute", burst=3)
+        for decision in (limiter.allow(), limiter.allow(3), limiter.allow(4)):
+            for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+                again = pickle.loads(pickle.dumps(decision, protocol))
+                assert (again, hash(again), repr(again)) == (decision, hash(decision), repr(decision))
+                assert again.headers() == decision.headers()
+            assert copy.deepcopy(decision) == decision
+            assert json.loads(json.dumps(decision.as_dict())) == {
+                "allowed": decision.allowed,
+                "remaining": decision.remaining,
+                "retry_after": decision.retry_after,
+            }
+        assert repr(limiter.allow(4)) == "Decision(allowed=False, remaining=2, retry_after=None)"
+        tiny, _ = clocked(Limiter, 1, 0.001)
+        tiny.allow(at=START + 0.00099)
+        # As Python writes a float.
+        assert repr(tiny.peek()) == "Decision(allowed=False, remaining=0, retry_after=0.001)"
+
+    def test_headers_are_those_of_the_draft(self):
+        limiter, clock = clocked(Limiter, "2/minute")
+        assert limiter.allow(2).headers() == {
+            "RateLimit-Policy": '"default";q=2;w=60',
+            "RateLimit": '"default";r=0',
+        }
+        clock.advance(0.5)
+        assert limiter.allow().headers("logins") == {
+            "RateLimit-Policy": '"logins";q=2;w=60',
+            "RateLimit": '"logins";r=0;t=60',
+            "Retry-After": "60",
+        }
+        assert "Retry-After" not in limiter.allow(3).headers()
+        assert clocked(Limiter, "2/s", burst=10)[0].allow().headers("a b")["RateLimit-Policy"] == '"a b";q=10;w=5'
+
 
 class TestKeyedLimiter:
+    def test_it_is_true_also_without_a_key(self):
+        assert KeyedLimiter("2/minute")
+        assert Registry()
+
+    def test_a_key_that_is_reset_begins_anew(self):
+        limiter, _ = clocked(KeyedLimiter, "2/minute")
+        assert limiter.reset("ann") is False
+        assert limiter.allow("ann", 2)
+        assert not limiter.allow("ann")
+        assert limiter.reset(b"ann") is True
+        assert limiter.allow("ann", 2)
+        with pytest.raises(TypeError, match="key must be a str or bytes"):
+            limiter.reset(5)
+
     def test_each_key_has_a_limit_of_its_own(self):
         limiter, clock = clocked(KeyedLimiter, "2/minute")
         for key in ("a", b"b", "ä"):
@@ -196,7 +330,7 @@ class TestKeyedLimiter:
     def test_costs_and_times(self):
         limiter = KeyedLimiter(10, 12)
         assert limiter.allow("a", 8, at=100).remaining == 2
-        assert not limiter.allow("a", 3, 111)
+        assert not limiter.allow("a", 3, at=111)
         assert limiter.allow("a", 3, at=112)
         assert limiter.prune(at=123) == 0
         assert limiter.prune(at=200) == 1

@@ -24,7 +24,7 @@ def test_error_and_base_say_the_same():
     assert Morris(0.1).base == pytest.approx(1.02)
     assert Morris(base=2).error == pytest.approx(0.7071, abs=1e-4)
     assert Morris(None, 1.5).error == 0.5
-    with pytest.raises(ValueError, match="give one of them"):
+    with pytest.raises(ConfigError, match="give error or base, not both"):
         Morris(0.1, 1.02)
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import enum
+import json
 import pickle
 
 import pytest
@@ -19,6 +20,16 @@ def test_an_outcome_is_an_enum():
         ("REFUSED", "refused"),
     ]
     assert Outcome("late") is Outcome.LATE
+
+
+def test_an_outcome_is_the_text_of_its_value():
+    for outcome in Outcome:
+        assert outcome == outcome.value
+        assert (str(outcome), f"{outcome}") == (f"Outcome.{outcome.name}",) * 2
+        assert f"{outcome:>20}" == str(outcome).rjust(20)
+        assert json.loads(json.dumps({"outcome": outcome})) == {"outcome": outcome.value}
+        assert repr(outcome) == f"<Outcome.{outcome.name}: {outcome.value!r}>"
+    assert len({*Outcome}) == len(Outcome)
 
 
 def test_only_counted_is_true():

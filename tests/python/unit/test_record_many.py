@@ -151,7 +151,11 @@ def test_outcomes_are_those_of_the_batch():
     assert counter.outcomes() == Outcomes(counted=3, late=1, future=2)
 
 
-@pytest.mark.parametrize("kind", ["int8", "uint8", "int16", ">i4", "<u4", "int64", ">u8", "float32", ">f8", "float64"])
+INTEGERS = ["int8", "uint8", "int16", ">i4", "<u4", "int64", ">u8"]
+FLOATS = ["float16", ">f2", "float32", ">f8", "float64", "longdouble"]
+
+
+@pytest.mark.parametrize("kind", INTEGERS + FLOATS)
 def test_numpy_arrays(kind):
     numpy = pytest.importorskip("numpy")
     times = numpy.array(TIMES, dtype=kind)
@@ -167,6 +171,18 @@ def test_numpy_arrays(kind):
         HitCounter().record_many(times.reshape(1, 5))
     with pytest.raises(ValueError, match="one dimension, not 0"):
         HitCounter().record_many(times[0:1].reshape(()))
+
+
+def test_every_float_of_16_bits():
+    numpy = pytest.importorskip("numpy")
+    every = numpy.arange(2**16, dtype=numpy.uint16).view(numpy.float16)
+    times = every[numpy.isfinite(every) & (every >= 0)]
+    ours, theirs = HitCounter(window=70_000), HitCounter(window=70_000)
+    assert ours.record_many(times) == theirs.record_many(times.astype("float64"))
+    assert ours.buckets_at(70_000) == theirs.buckets_at(70_000)
+    for bad in ("nan", "inf", "-inf", "-1"):
+        with pytest.raises(ValueError, match=r"timestamps\[1\]"):
+            ours.record_many(numpy.array(["1", bad], dtype="float16"))
 
 
 def test_other_numpy_arrays():

@@ -184,6 +184,7 @@ def test_files_are_written_whole(tmp_path):
     with pytest.raises(FileNotFoundError) as raised:
         restored.load(tmp_path / "nowhere")
     assert raised.value.filename == str(tmp_path / "nowhere")
+    assert str(raised.value) == f"[Errno 2] No such file or directory: '{tmp_path / 'nowhere'}'"
     with pytest.raises(FileNotFoundError):
         restored.save(tmp_path / "nowhere" / "counts")
     with pytest.raises(TypeError):

@@ -43,7 +43,7 @@ def test_options():
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
-        (lambda: Strategy.morris(0.05, base=2), ValueError, "give one of them"),
+        (lambda: Strategy.morris(0.05, base=2), ConfigError, "give error or base, not both"),
         (lambda: Strategy.morris(error=0), ConfigError, r"0\.001.*0\.5"),
         (lambda: Strategy.morris(error=0.6), ConfigError, r"0\.001.*0\.5"),
         (lambda: Strategy.morris(base=1), ConfigError, "1.000002"),
@@ -52,10 +52,12 @@ def test_options():
         (lambda: Strategy.fixed(-1), ConfigError, "negative"),
         (lambda: Strategy.sliding(-1), ConfigError, "negative"),
         (lambda: Strategy.sliding(1.5), TypeError, "max_hits must be an int"),
-        (lambda: registry(Strategy.fixed(0)), ConfigError, "window_size|bucket"),
+        (lambda: Strategy.fixed(0), ConfigError, "window_size of 0"),
+        (lambda: registry("fixed:window_size=0"), ConfigError, "window_size"),
         (lambda: registry(Strategy.fixed(0.5)), ConfigError, "tick"),
         (lambda: registry(Strategy.fixed(301)), ConfigError, "window"),
-        (lambda: registry(Strategy.sliding(0)), ConfigError, "max_hits"),
+        (lambda: Strategy.sliding(0), ConfigError, "max_hits"),
+        (lambda: registry("sliding:max_hits=0"), ConfigError, "max_hits"),
         (lambda: registry("sliding:hits=3"), ConfigError, "max_hits"),
         (lambda: registry("ring:size=3"), ConfigError, "ring"),
         (lambda: HitCounter(strategy=Strategy.adaptive()), ConfigError, "Registry"),

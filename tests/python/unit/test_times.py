@@ -78,6 +78,11 @@ def test_numpy_scalars_are_times_and_amounts():
     counter = HitCounter()
     for kind in (numpy.int64, numpy.uint64, numpy.int8, numpy.uint16, numpy.float64):
         assert counter.record_at(kind(100))
+    for kind in (numpy.float16, numpy.float32, numpy.longdouble):
+        assert HitCounter().record_at(kind(100.5))
+        assert HitCounter(window=kind(60)).window == 60
+        with pytest.raises(ValueError, match="NaN or infinite"):
+            counter.hit(kind("nan"))
     assert counter.record_at(numpy.uint64(100), numpy.int32(5))
     assert counter.count_at(numpy.int64(100), numpy.int64(1)) == 10
     with pytest.raises(ValueError, match="beyond the year 9999"):
