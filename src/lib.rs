@@ -112,7 +112,7 @@ pub use hit_counter::snapshot::Snapshot;
 pub use hit_counter::windowed_uniques::{UniquesBuilder, WindowedUniques};
 pub use limit::decision::Decision;
 pub use limit::keyed::{KeyedLimiter, KeyedMetrics};
-pub use limit::rate::Rate;
+pub use limit::rate::{Rate, Rates};
 pub use limit::{Limiter, LimiterBuilder, WhenKeysFull};
 pub use registry::snapshot::RegistrySnapshot;
 pub use registry::{Handle, Metrics, Registry, RegistryBuilder, WhenFull, WrittenCells};

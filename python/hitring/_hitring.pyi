@@ -1336,6 +1336,13 @@ class Decision:
     def is_future(self) -> bool:
         """Whether the cost was refused because its time lies further ahead of the clock than ``max_skew``."""
 
+    @property
+    def which(self) -> int:
+        """Which of several limits it is about, counted from 0.
+
+        The one that makes the cost wait longest, or that lets the least more through.
+        """
+
     def headers(self, name: str = "default") -> dict[str, str]:
         """Return the header fields of HTTP that tell a client about its limit.
 
@@ -1363,7 +1370,9 @@ class Limiter:
     Parameters
     ----------
     limit : int or str
-        How much, 1 to 2**32; or a rate like ``"100/minute"``, ``"5/s"``, ``"10 per 30 seconds"``.
+        How much, 1 to 2**32; or a rate like ``"100/minute"``, ``"5/s"``, ``"10 per 30 seconds"``. Up to four rates with
+        ``;`` between them, like ``"5/second;100/hour"``, are decided together: a cost is let through if all let it
+        through, and else takes nothing from any. A month is 30 days, and a year 365.
     window : span
         In how much time, 0.001 seconds to 100 years; not with a rate.
     burst : int, optional
@@ -1431,8 +1440,12 @@ class Limiter:
         """Return what ``allow(cost)`` would, but with all that remains. Consumes nothing."""
 
     @property
+    def rate(self) -> str:
+        """The rate as text, or all of several."""
+
+    @property
     def limit(self) -> int:
-        """How much."""
+        """How much; of several rates the first."""
 
     @property
     def window(self) -> int | float:
@@ -1507,8 +1520,12 @@ class KeyedLimiter:
         """Return what the limiter holds and did."""
 
     @property
+    def rate(self) -> str:
+        """The rate as text, or all of several."""
+
+    @property
     def limit(self) -> int:
-        """How much each key may."""
+        """How much each key may; of several rates the first."""
 
     @property
     def window(self) -> int | float:
@@ -2164,6 +2181,7 @@ def _restore_decision(
     remaining: int,
     retry_after: tuple[int, int] | None,
     is_future: bool,
+    which: int,
     limit: int,
     window: tuple[int, int],
     burst: int | None,

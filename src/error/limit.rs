@@ -49,6 +49,13 @@ pub enum LimitError {
         /// The window.
         window: Duration,
     },
+    /// A limiter keeps 1 to 4 rates together.
+    Rates {
+        /// How many were given.
+        given: usize,
+    },
+    /// Several rates together are neither a token bucket nor have a resolution. Leave it out, or give one rate.
+    Several,
     /// A limiter of keys without room for one.
     NoKeys,
 }
@@ -78,6 +85,10 @@ impl fmt::Display for LimitError {
                 f,
                 "a sliding window of {limit} in {window:?} does not fit into a word; give a coarser resolution, or a burst"
             ),
+            Self::Rates { given } => write!(f, "{given} rates cannot be kept together; give 1 to 4"),
+            Self::Several => {
+                write!(f, "several rates together take no burst and no resolution; leave it out, or give one rate")
+            }
             Self::NoKeys => write!(f, "a limiter of keys needs room for at least one; raise max_keys"),
         }
     }

@@ -12,6 +12,7 @@
 //!
 //! Tests: below, `tests/limit`.
 
+use std::cmp::Ordering;
 use std::time::Duration;
 
 use super::rate::Rate;
@@ -29,25 +30,39 @@ pub struct Decision {
     pub retry_after: Option<Duration>,
     /// Whether it was refused because its time lies further ahead of the clock than `max_skew`.
     pub is_future: bool,
+    /// Which of several limits it is about, by its place among them: the one that makes the cost wait longest, or lets the least more through.
+    pub which: u8,
 }
 
 impl Decision {
+    /// Two limits together: refused if one refuses.
+    pub(crate) fn and(self, other: Self) -> Self {
+        // `None` is the longest.
+        let wait = |decision: Self| (!decision.allowed).then(|| decision.retry_after.unwrap_or(Duration::MAX));
+        let tighter = match wait(other).cmp(&wait(self)) {
+            Ordering::Greater => other,
+            Ordering::Equal if other.remaining < self.remaining => other,
+            _ => self,
+        };
+        Self { remaining: self.remaining.min(other.remaining), ..tighter }
+    }
+
     pub(crate) const fn allowed(remaining: u64) -> Self {
-        Self { allowed: true, remaining, retry_after: Some(Duration::ZERO), is_future: false }
+        Self { allowed: true, remaining, retry_after: Some(Duration::ZERO), is_future: false, which: 0 }
     }
 
     pub(crate) const fn refused(remaining: u64, retry_after: Duration) -> Self {
-        Self { allowed: false, remaining, retry_after: Some(retry_after), is_future: false }
+        Self { allowed: false, remaining, retry_after: Some(retry_after), is_future: false, which: 0 }
     }
 
     /// The cost is more than there ever is.
     pub(crate) const fn never(remaining: u64) -> Self {
-        Self { allowed: false, remaining, retry_after: None, is_future: false }
+        Self { allowed: false, remaining, retry_after: None, is_future: false, which: 0 }
     }
 
     /// The time of the cost lies too far ahead.
     pub(crate) const fn future(remaining: u64) -> Self {
-        Self { allowed: false, remaining, retry_after: None, is_future: true }
+        Self { allowed: false, remaining, retry_after: None, is_future: true, which: 0 }
     }
 
     /// Later by what a coarse clock may be behind.

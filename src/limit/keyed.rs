@@ -25,7 +25,7 @@ use std::time::Duration;
 use papaya::{Guard, HashMap, ResizeMode};
 use seize::Collector;
 
-use super::{LimiterBuilder, Plan, Rate, State, WhenKeysFull};
+use super::{LimiterBuilder, Plan, Rate, Rates, State, WhenKeysFull};
 use crate::error::LimitError;
 use crate::limit::decision::Decision;
 use crate::limit::scale::Scale;
@@ -50,7 +50,7 @@ const TICKS: u64 = 12;
 /// # Ok::<(), hitring::LimitError>(())
 /// ```
 pub struct KeyedLimiter<K> {
-    rate: Rate,
+    rates: Rates,
     burst: Option<u64>,
     plan: Plan,
     scale: Scale,
@@ -70,8 +70,8 @@ pub struct KeyedLimiter<K> {
 
 impl<K> fmt::Debug for KeyedLimiter<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (rate, keys, max_keys) = (self.rate, &self.len, self.max_keys);
-        f.debug_struct("KeyedLimiter").field("rate", &rate).field("keys", keys).field("max_keys", &max_keys).finish()
+        let (rates, keys, max_keys) = (self.rates, &self.len, self.max_keys);
+        f.debug_struct("KeyedLimiter").field("rates", &rates).field("keys", keys).field("max_keys", &max_keys).finish()
     }
 }
 
@@ -213,7 +213,7 @@ impl<K: Hash + Eq + Send + Sync> KeyedLimiter<K> {
 
     /// How long it takes until another sweep may find something.
     fn pause(&self) -> Duration {
-        self.rate.window() / 60
+        self.rate().window() / 60
     }
 
     /// Takes room for one key, if there is any or can be made.
@@ -283,10 +283,16 @@ impl<K: Hash + Eq + Send + Sync> KeyedLimiter<K> {
         self.len() == 0
     }
 
-    /// How much in how much time each key may.
+    /// How much in how much time each key may; of several rates the first.
     #[must_use]
     pub fn rate(&self) -> Rate {
-        self.rate
+        self.rates[0]
+    }
+
+    /// All rates that are kept together.
+    #[must_use]
+    pub fn rates(&self) -> Rates {
+        self.rates
     }
 
     /// How much may come at once, in token buckets.
@@ -330,7 +336,7 @@ impl LimiterBuilder {
             return Err(LimitError::NoKeys);
         }
         let burst = self.burst;
-        let (rate, plan, scale) = self.parts(TICKS)?;
+        let (rates, plan, scale) = self.parts(TICKS)?;
         let keys = HashMap::builder()
             .hasher(foldhash::fast::RandomState::default())
             .resize_mode(ResizeMode::Blocking)
@@ -338,7 +344,7 @@ impl LimiterBuilder {
             .build();
         let count = || AtomicU64::new(0);
         Ok(KeyedLimiter {
-            rate,
+            rates,
             burst,
             plan,
             scale,

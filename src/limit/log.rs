@@ -51,13 +51,17 @@ use crate::sync::{Ordering, relax};
 pub const MOST: u64 = 64;
 
 /// Where time stands still, 146 years after the first: a window more still fits into 63 bits.
-const LAST: u64 = (1 << 62) - 1;
+pub const LAST: u64 = (1 << 62) - 1;
 
 /// How a limiter keeps logs.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
-    limit: Divisor,
+    limit: u64,
     window: u64,
+    /// How many words there are: as many as the limit, or more.
+    slots: Divisor,
+    /// The bits of the state that count units.
+    mask: u64,
 }
 
 /// The slot and the lap of a unit.
@@ -71,8 +75,18 @@ impl Plan {
     /// Logs of `rate`, whose limit is at most [`MOST`].
     pub fn new(rate: Rate) -> Self {
         debug_assert!(rate.limit() <= MOST);
-        // At most 100 years.
-        Self { limit: Divisor::new(rate.limit()), window: rate.window().as_nanos() as u64 }
+        Self::with(rate, rate.limit(), i64::MAX as u64)
+    }
+
+    /// Logs that share their state, whose counts have so many bits, with other limits. They have a power of two of words, so that
+    /// units keep their slots where counts wrap.
+    pub const fn beside_others(rate: Rate, count_bits: u32) -> Self {
+        Self::with(rate, rate.limit().next_power_of_two(), (1 << count_bits) - 1)
+    }
+
+    const fn with(rate: Rate, slots: u64, mask: u64) -> Self {
+        // A window is at most 100 years.
+        Self { limit: rate.limit(), window: rate.window().as_nanos() as u64, slots: Divisor::new(slots), mask }
     }
 
     /// The differences in time that matter: all.
@@ -82,13 +96,17 @@ impl Plan {
 
     /// A log that let nothing through up to `now`.
     pub fn log(&self, now: u64) -> Words {
-        // Of the units to come: those before them have left as of `now`.
-        Words::new(0, self.slots(), self.word(now.min(LAST), 0))
+        Words::new(0, self.slots(), self.first(now))
+    }
+
+    /// The first words: of units to come, so those before them have left as of `now`.
+    pub fn first(&self, now: u64) -> u64 {
+        self.word(now.min(LAST), 0)
     }
 
     /// How many words there are beside the state.
     pub const fn slots(&self) -> u64 {
-        self.limit.number()
+        self.slots.number()
     }
 
     /// Until when a cost counts that is let through at `now`.
@@ -98,23 +116,33 @@ impl Plan {
 
     /// What a new log says, of which nothing is taken.
     pub const fn fresh(&self, cost: u64) -> Decision {
-        let limit = self.limit.number();
-        if cost <= limit { Decision::allowed(limit) } else { Decision::never(limit) }
+        if cost <= self.limit { Decision::allowed(self.limit) } else { Decision::never(self.limit) }
     }
 
     const fn word(&self, at: u64, lap: u64) -> u64 {
         at.saturating_add(self.window) << 1 | lap
     }
 
-    /// The unit that comes `nth` units after unit `n`; `nth` is less than the limit.
+    /// The unit that comes `nth` units after unit `n`; `nth` is less than the number of words.
     const fn unit(&self, n: u64, nth: u64) -> Unit {
-        let (lap, slot, limit) = (self.limit.divide(n), self.limit.rest(n) + nth, self.limit.number());
-        if slot < limit { Unit { slot, lap: lap & 1 } } else { Unit { slot: slot - limit, lap: (lap & 1) ^ 1 } }
+        let (lap, slot, slots) = (self.slots.divide(n), self.slots.rest(n) + nth, self.slots.number());
+        if slot < slots { Unit { slot, lap: lap & 1 } } else { Unit { slot: slot - slots, lap: (lap & 1) ^ 1 } }
+    }
+
+    /// The latest time as of which a unit was let through, or found to have left.
+    pub fn newest<P: Beside>(&self, place: &P, n: u64) -> u64 {
+        (place.read(self.unit(n, self.slots() - 1).slot) >> 1).saturating_sub(self.window)
+    }
+
+    /// As of when there is room for `cost`, no earlier than `at`; or when there will be, if ever.
+    pub fn room_for<P: Beside>(&self, place: &P, n: u64, cost: u64, at: u64) -> Result<u64, Option<u64>> {
+        if cost > self.limit { Err(None) } else { self.room(place, n, cost, at).map_err(Some) }
     }
 
     /// As of when there is room for the `nth` unit from now on (1 to the limit), no earlier than `at`; or when there will be.
     fn room<P: Beside>(&self, place: &P, n: u64, nth: u64, at: u64) -> Result<u64, u64> {
-        let unit = self.unit(n, nth - 1);
+        // The unit that shares its word with the one that has to have left.
+        let unit = self.unit((n + (self.slots() - self.limit)) & self.mask, nth - 1);
         let word = place.read(unit.slot);
         let leaves = word >> 1;
         if word & 1 == unit.lap && !mutated!(LimitForgetsLap) {
@@ -127,8 +155,8 @@ impl Plan {
     }
 
     /// For how many units there is room as of `at`, if there is for `least`.
-    fn free<P: Beside>(&self, place: &P, n: u64, least: u64, at: u64) -> u64 {
-        let limit = self.limit.number();
+    pub fn free<P: Beside>(&self, place: &P, n: u64, least: u64, at: u64) -> u64 {
+        let limit = self.limit;
         if self.room(place, n, limit, at).is_ok() {
             return limit;
         }
@@ -144,25 +172,17 @@ impl Plan {
     /// Decides on `cost` at `now`, and takes it with `take`; `None` if the log is closed.
     #[inline(always)]
     pub fn decide<P: Beside>(&self, place: &P, now: u64, cost: u64, take: bool) -> Option<Decision> {
-        let (now, limit) = (now.min(LAST), self.limit.number());
+        let now = now.min(LAST);
         loop {
             let n = place.seen()?;
-            let newest = place.read(self.unit(n, limit - 1).slot) >> 1;
-            let at = now.max(newest.saturating_sub(self.window));
-            let room = if cost > limit {
-                Err(u64::MAX)
-            } else if cost == 0 {
-                Ok(at)
-            } else {
-                self.room(place, n, cost, at)
-            };
-            let at = match room {
+            let at = now.max(self.newest(place, n));
+            let at = match if cost == 0 { Ok(at) } else { self.room_for(place, n, cost, at) } {
                 Ok(at) => at,
                 Err(leaves) => {
                     let remaining = self.free(place, n, 0, at);
                     if place.seen()? == n || mutated!(LimitRefusesUnseen) {
-                        let refused = Decision::refused(remaining, Duration::from_nanos(leaves - now));
-                        return Some(if cost > limit { Decision::never(remaining) } else { refused });
+                        let wait = |leaves| Decision::refused(remaining, Duration::from_nanos(leaves - now));
+                        return Some(leaves.map_or(Decision::never(remaining), wait));
                     }
                     continue;
                 }
@@ -175,7 +195,7 @@ impl Plan {
                 continue;
             }
             // A word of another tenancy may say anything.
-            if !place.is_still(n) || !mutated!(LimitStartsLate) && !self.raise(place, n, cost, at) {
+            if !place.is_still(n) || !mutated!(LimitStartsLate) && !self.raise(place, n, n, cost, at) {
                 continue;
             }
             let decision = Decision::allowed(free - cost);
@@ -186,7 +206,7 @@ impl Plan {
             place.keep(|| self.until(at));
             if place.exchange(n, n + cost) {
                 if mutated!(LimitStartsLate) {
-                    self.raise(place, n, cost, at);
+                    self.raise(place, n, n, cost, at);
                 }
                 return Some(decision);
             }
@@ -195,14 +215,19 @@ impl Plan {
         }
     }
 
-    /// Notes that the units from `n` on are let through at `at`; `false` if the state has moved on.
-    fn raise<P: Beside>(&self, place: &P, n: u64, cost: u64, at: u64) -> bool {
-        (0..cost).map(|nth| self.unit(n, nth)).all(|unit| place.raise(unit.slot, self.word(at, unit.lap), n))
+    /// Notes that the units from `n` on are let through at `at`; `false` if the state is not `seen` any more.
+    pub fn raise<P: Beside>(&self, place: &P, n: u64, seen: u64, cost: u64, at: u64) -> bool {
+        (0..cost).map(|nth| self.unit(n, nth)).all(|unit| place.raise(unit.slot, self.word(at, unit.lap), seen))
+    }
+
+    /// Whether all units have left at `now`, and that is known.
+    pub fn is_fresh<P: Beside>(&self, place: &P, n: u64, now: u64) -> bool {
+        self.room(place, n, self.limit, now) == Ok(now)
     }
 
     /// Closes a log that is as good as a new one, unless somebody comes meanwhile.
     pub fn close(&self, words: &Words, now: u64) -> bool {
         let n = words.state().load(Ordering::Acquire);
-        n != CLOSED && self.room(words, n, self.limit.number(), now) == Ok(now) && super::close(words.state(), n)
+        n != CLOSED && self.is_fresh(words, n, now) && super::close(words.state(), n)
     }
 }

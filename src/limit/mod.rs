@@ -4,6 +4,7 @@
 //! |---|---|---|---|
 //! | log ([`log`]) | a rate of up to 64 | at most the limit in *any* span of the window, and all of it | 8 bytes for each unit of the limit |
 //! | sliding window ([`sliding`]) | a higher rate, or a `resolution` | the same, but what leaves the window is noticed up to one of its 60 parts later | 8 bytes for each part |
+//! | several together ([`many`]) | several rates | what all of these let through | 8 bytes for each word of theirs |
 //! | token bucket ([`bucket`]) | a rate and a `burst` | at most `burst + time * rate` in any time | 8 bytes |
 //!
 //! [`divisor`] and [`units`] divide quickly, [`keyed`] has one of these for each key, [`rate`] reads rates, [`scale`] is the time of
@@ -33,6 +34,7 @@ pub mod scale;
 pub mod keyed;
 pub mod log;
 pub mod sliding;
+pub mod many;
 pub mod slot;
 pub mod shared;
 
@@ -41,7 +43,7 @@ use std::time::Duration;
 use crate::error::LimitError;
 use crate::limit::decision::Decision;
 use crate::limit::place::{Place, Words};
-use crate::limit::rate::Rate;
+use crate::limit::rate::{Rate, Rates};
 use crate::limit::scale::Scale;
 use crate::sync::mutant::mutated;
 use crate::sync::{AtomicU64, Ordering};
@@ -72,12 +74,13 @@ fn close(word: &AtomicU64, seen: u64) -> bool {
 }
 
 /// How a limiter limits.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 #[doc(hidden)]
 pub enum Plan {
     Bucket(bucket::Plan),
     Log(log::Plan),
     Sliding(sliding::Plan),
+    Many(Box<many::Plan>),
 }
 
 /// What it needs for each of those it limits.
@@ -107,6 +110,7 @@ impl Plan {
             Self::Bucket(plan) => State::Bucket(AtomicU64::new(plan.word(now))),
             Self::Log(plan) => State::Window(plan.log(now)),
             Self::Sliding(plan) => State::Window(plan.window(now)),
+            Self::Many(plan) => State::Window(plan.words(now)),
         }
     }
 
@@ -117,6 +121,7 @@ impl Plan {
             (Self::Bucket(plan), State::Bucket(word)) => plan.decide(word, now, cost, take),
             (Self::Log(plan), State::Window(words)) => plan.decide(words, now, cost, take),
             (Self::Sliding(plan), State::Window(words)) => plan.decide(words, now, cost, take),
+            (Self::Many(plan), State::Window(words)) => plan.decide(words, now, cost, take),
             _ => unreachable!("a state is of its plan"),
         }
     }
@@ -126,6 +131,7 @@ impl Plan {
         match (self, state) {
             (Self::Log(plan), State::Window(words)) => plan.close(words, now),
             (Self::Sliding(plan), State::Window(words)) => plan.close(words, now),
+            (Self::Many(plan), State::Window(words)) => plan.close(words, now),
             (Self::Bucket(plan), State::Bucket(word)) => {
                 let seen = word.load(Ordering::Relaxed);
                 seen != CLOSED && plan.is_fresh(seen, now) && close(word, seen)
@@ -135,10 +141,12 @@ impl Plan {
     }
 
     fn bytes(&self) -> usize {
+        let bytes = |words: u64| size_of::<State>() + words as usize * size_of::<AtomicU64>();
         match self {
             Self::Bucket(_) => size_of::<State>(),
-            Self::Log(plan) => size_of::<State>() + plan.slots() as usize * size_of::<AtomicU64>(),
-            Self::Sliding(plan) => size_of::<State>() + plan.slots() as usize * size_of::<AtomicU64>(),
+            Self::Log(plan) => bytes(plan.slots()),
+            Self::Sliding(plan) => bytes(plan.slots()),
+            Self::Many(plan) => bytes(plan.slots()),
         }
     }
 
@@ -147,6 +155,7 @@ impl Plan {
             Self::Bucket(plan) => plan.fine(),
             Self::Log(plan) => plan.fine(),
             Self::Sliding(plan) => plan.fine(),
+            Self::Many(plan) => plan.fine(),
         }
     }
 }
@@ -172,7 +181,7 @@ impl Plan {
 /// refuse for up to a sixtieth of the window longer, which [`LimiterBuilder::resolution`] changes.
 #[derive(Debug)]
 pub struct Limiter {
-    rate: Rate,
+    rates: Rates,
     burst: Option<u64>,
     plan: Plan,
     scale: Scale,
@@ -190,7 +199,22 @@ impl Limiter {
 
     /// A token bucket, another resolution or another clock.
     pub fn builder(rate: Rate) -> LimiterBuilder {
-        LimiterBuilder { rate, burst: None, resolution: None, max_skew: None, clock: None }
+        Self::together(rate.into())
+    }
+
+    /// Several rates that are decided together: a cost is let through if all let it through, and else takes nothing from any.
+    ///
+    /// ```
+    /// use hitring::{Limiter, ManualClock};
+    ///
+    /// let clock = ManualClock::new(1_700_000_000u32.into());
+    /// let limiter = Limiter::together("5/second;100/hour".parse()?).clock(clock).build()?;
+    /// assert!(limiter.allow(5).allowed && !limiter.allow(1).allowed);
+    /// assert_eq!(limiter.allow(1).which, 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn together(rates: Rates) -> LimiterBuilder {
+        LimiterBuilder { rates, burst: None, resolution: None, max_skew: None, clock: None }
     }
 
     /// Lets `cost` through now, or refuses it whole.
@@ -231,10 +255,16 @@ impl Limiter {
         self.plan.decide(&self.state, now, cost, take).expect("only keyed limiters close states")
     }
 
-    /// How much in how much time.
+    /// How much in how much time; of several rates the first.
     #[must_use]
     pub fn rate(&self) -> Rate {
-        self.rate
+        self.rates[0]
+    }
+
+    /// All rates that it keeps together.
+    #[must_use]
+    pub fn rates(&self) -> Rates {
+        self.rates
     }
 
     /// How much may come at once, in a token bucket.
@@ -254,7 +284,7 @@ impl Limiter {
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct LimiterBuilder {
-    rate: Rate,
+    rates: Rates,
     burst: Option<u64>,
     resolution: Option<Duration>,
     max_skew: Option<Duration>,
@@ -296,27 +326,32 @@ impl LimiterBuilder {
     /// [`LimitError`] if the parts do not fit together; it says which and what would.
     pub fn build(self) -> Result<Limiter, LimitError> {
         let burst = self.burst;
-        let (rate, plan, scale) = self.parts(TICKS)?;
-        Ok(Limiter { rate, burst, plan, scale, state: plan.state(0) })
+        let (rates, plan, scale) = self.parts(TICKS)?;
+        let state = plan.state(0);
+        Ok(Limiter { rates, burst, plan, scale, state })
     }
 
-    fn parts(self, ticks: u64) -> Result<(Rate, Plan, Scale), LimitError> {
-        let window = self.rate.window();
+    fn parts(self, ticks: u64) -> Result<(Rates, Plan, Scale), LimitError> {
+        let (rate, rates) = (self.rates[0], self.rates);
+        let window = rate.window();
         let plan = match (self.burst, self.resolution) {
+            (None, None) if rates.len() > 1 => Plan::Many(Box::new(many::Plan::new(rates, ticks)?)),
+            _ if rates.len() > 1 => return Err(LimitError::Several),
             (Some(_), Some(given)) => return Err(LimitError::BucketResolution { given }),
-            (Some(burst), None) => Plan::Bucket(bucket::Plan::new(self.rate, burst)?),
-            (None, None) if self.rate.limit() <= log::MOST => Plan::Log(log::Plan::new(self.rate)),
-            (None, None) => Plan::Sliding(sliding::Plan::new(self.rate, ticks)?),
+            (Some(burst), None) => Plan::Bucket(bucket::Plan::new(rate, burst)?),
+            (None, None) if rate.limit() <= log::MOST => Plan::Log(log::Plan::new(rate)),
+            (None, None) => Plan::Sliding(sliding::Plan::new(rate, ticks)?),
             (None, Some(given)) => {
                 let ticks = window.as_nanos().div_ceil(given.as_nanos().max(1));
                 if given.is_zero() || given > window || ticks > 1 << 16 {
                     return Err(LimitError::Resolution { given, window });
                 }
-                Plan::Sliding(sliding::Plan::new(self.rate, ticks as u64)?)
+                Plan::Sliding(sliding::Plan::new(rate, ticks as u64)?)
             }
         };
         let is_guarded = self.clock.is_some() || self.max_skew.is_some();
         let max_skew = is_guarded.then(|| self.max_skew.unwrap_or(window));
-        Ok((self.rate, plan, Scale::new(self.clock.unwrap_or_default(), plan.fine(), max_skew)))
+        let scale = Scale::new(self.clock.unwrap_or_default(), plan.fine(), max_skew);
+        Ok((rates, plan, scale))
     }
 }

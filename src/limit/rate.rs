@@ -1,8 +1,9 @@
-//! [`Rate`]: so many in so much time.
+//! [`Rate`]: so many in so much time. [`Rates`]: several of them together.
 //!
 //! Tests: `tests/limit`.
 
 use std::fmt;
+use std::ops::Deref;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -10,7 +11,8 @@ use crate::error::LimitError;
 
 /// How much may be let through in how much time.
 ///
-/// As text: a number, `/` or `per`, and a time: `100/minute`, `5/s`, `1000 per hour`, `10/5m`, `3 per 30 seconds`.
+/// As text: a number, `/` or `per`, and a time: `100/minute`, `5/s`, `1000 per hour`, `10/5m`, `3 per 30 seconds`. A month is 30
+/// days, and a year 365.
 ///
 /// ```
 /// use hitring::Rate;
@@ -47,13 +49,13 @@ impl Rate {
 
     /// How much.
     #[must_use]
-    pub fn limit(&self) -> u64 {
+    pub const fn limit(&self) -> u64 {
         self.limit
     }
 
     /// In how much time.
     #[must_use]
-    pub fn window(&self) -> Duration {
+    pub const fn window(&self) -> Duration {
         self.window
     }
 }
@@ -82,9 +84,82 @@ impl FromStr for Rate {
             "m" | "min" | "mins" | "minute" | "minutes" => 60.0,
             "h" | "hr" | "hour" | "hours" => 3_600.0,
             "d" | "day" | "days" => 86_400.0,
+            "w" | "week" | "weeks" => 604_800.0,
+            "mo" | "month" | "months" => 2_592_000.0,
+            "y" | "yr" | "year" | "years" => 31_536_000.0,
             _ => return Err(wrong()),
         };
         let window = Duration::try_from_secs_f64(many * seconds).map_err(|_| wrong())?;
         Self::new(limit, window)
+    }
+}
+
+/// Up to four rates that a limiter keeps together: a cost is let through if all let it through, and else takes nothing from any.
+///
+/// As text, they are separated by `;`, `,` or `|`.
+///
+/// ```
+/// use hitring::Rates;
+///
+/// let rates: Rates = "5/second; 100/hour".parse()?;
+/// assert_eq!(rates.len(), 2);
+/// assert_eq!(rates.to_string(), "5/1s;100/3600s");
+/// # Ok::<(), hitring::LimitError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Rates {
+    // The places behind the last have the first one again.
+    rates: [Rate; Self::MOST],
+    len: usize,
+}
+
+impl Rates {
+    /// The most rates.
+    pub const MOST: usize = 4;
+
+    /// The rates together, in this order.
+    ///
+    /// # Errors
+    /// [`LimitError::Rates`] unless there are 1 to 4.
+    pub fn new(rates: &[Rate]) -> Result<Self, LimitError> {
+        match rates {
+            [first, ..] if rates.len() <= Self::MOST => {
+                Ok(Self { rates: std::array::from_fn(|nth| *rates.get(nth).unwrap_or(first)), len: rates.len() })
+            }
+            _ => Err(LimitError::Rates { given: rates.len() }),
+        }
+    }
+}
+
+impl From<Rate> for Rates {
+    fn from(rate: Rate) -> Self {
+        Self { rates: [rate; Self::MOST], len: 1 }
+    }
+}
+
+impl Deref for Rates {
+    type Target = [Rate];
+
+    fn deref(&self) -> &[Rate] {
+        &self.rates[..self.len]
+    }
+}
+
+impl fmt::Display for Rates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (nth, rate) in self.iter().enumerate() {
+            let separator = if nth > 0 { ";" } else { "" };
+            write!(f, "{separator}{rate}")?;
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for Rates {
+    type Err = LimitError;
+
+    fn from_str(text: &str) -> Result<Self, LimitError> {
+        let rates: Result<Vec<Rate>, LimitError> = text.split([';', ',', '|']).map(str::parse).collect();
+        Self::new(&rates?)
     }
 }

@@ -46,7 +46,7 @@
 use std::time::Duration;
 
 use super::slot::{BESIDE, BITS, Key, Look, Slot, WORDS};
-use super::{Plan, Rate, WhenKeysFull, bucket, log, sliding};
+use super::{Rate, WhenKeysFull, bucket, log, sliding};
 use crate::error::LimitError;
 use crate::limit::decision::Decision;
 use crate::sync::mutant::mutated;
@@ -67,6 +67,13 @@ pub const TRIES: usize = 64;
 /// How a limiter in shared words limits.
 #[derive(Clone, Copy, Debug)]
 pub struct SharedPlan(Plan);
+
+#[derive(Clone, Copy, Debug)]
+enum Plan {
+    Bucket(bucket::Plan),
+    Log(log::Plan),
+    Sliding(sliding::Plan),
+}
 
 impl SharedPlan {
     /// A token bucket with `burst`; else a log if the limit is at most 12, and a sliding window of ten parts if it is more.
@@ -108,7 +115,11 @@ impl SharedPlan {
     /// The differences in time that matter.
     #[must_use]
     pub fn fine(&self) -> Duration {
-        self.0.fine()
+        match &self.0 {
+            Plan::Bucket(plan) => plan.fine(),
+            Plan::Log(plan) => plan.fine(),
+            Plan::Sliding(plan) => plan.fine(),
+        }
     }
 
     fn slots(&self) -> u64 {

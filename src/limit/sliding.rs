@@ -54,9 +54,74 @@ pub struct Plan {
     count_bits: u32,
     /// The last tick that a word has room for. Time stands still there.
     last: u64,
+    /// The tick in which time begins: so late that no tick lies before 0.
+    lap: u64,
+    /// How many ticks of the state a tick is: 1, unless the state is shared with windows of finer ticks.
+    every: Divisor,
+}
+
+/// What windows have in common whose limits are decided together.
+#[derive(Clone, Copy, Debug)]
+pub struct Shared {
+    /// The bits of counts.
+    pub count_bits: u32,
+    /// The nanoseconds of the finest tick, which is the state's.
+    pub finest: u64,
+    /// How many of them a tick of this window is.
+    pub every: u64,
+    /// How many of them the coarsest is.
+    pub coarsest: u64,
 }
 
 impl Plan {
+    /// The bits that counts of `limit` have: enough for eight limits.
+    pub const fn count_bits(limit: u64) -> u32 {
+        u64::BITS - limit.leading_zeros() + 3
+    }
+
+    /// A window that shares its state with others, in memory.
+    ///
+    /// # Errors
+    /// [`LimitError::TooFine`] if the ticks would not last a hundred years.
+    pub fn beside_others(rate: Rate, shared: Shared) -> Result<Self, LimitError> {
+        let Shared { count_bits, finest, every, coarsest } = shared;
+        let width = finest * every;
+        let ticks = rate.window().as_nanos().div_ceil(u128::from(width)) as u64;
+        // A whole number of the coarsest ticks, so that all ticks begin with time.
+        let lap = coarsest * 64;
+        let longest = (Rate::LONGEST.as_nanos() / u128::from(finest)) as u64 + lap + 3 * ticks * every;
+        if u64::BITS - longest.leading_zeros() + count_bits > 63 {
+            return Err(LimitError::TooFine { limit: rate.limit(), window: rate.window() });
+        }
+        let (width, slots) = (Divisor::new(width), Divisor::new(ticks + 2));
+        let last = ((1 << (63 - count_bits)) - 1) / every;
+        Ok(Self {
+            limit: rate.limit(),
+            width,
+            ticks,
+            slots,
+            count_bits,
+            last,
+            lap: lap / every,
+            every: Divisor::new(every),
+        })
+    }
+
+    /// Whether its ticks are the state's.
+    pub const fn is_finest(&self) -> bool {
+        self.every.number() == 1
+    }
+
+    /// The tick of a tick of the state.
+    pub const fn of_finest(&self, tick: u64) -> u64 {
+        self.every.divide(tick)
+    }
+
+    /// The nanosecond at which a tick begins.
+    pub const fn begins(&self, tick: u64) -> u64 {
+        tick.saturating_sub(self.lap).saturating_mul(self.width.number())
+    }
+
     /// Counts have room for eight limits: a beginning is at most two windows and four ticks old when it is used. Ticks have
     /// the rest.
     ///
@@ -73,14 +138,15 @@ impl Plan {
     /// [`LimitError::TooFine`] if they would not.
     pub fn within(bits: u32, longest: Duration, rate: Rate, ticks: u64) -> Result<Self, LimitError> {
         let width = rate.window().as_nanos().div_ceil(u128::from(ticks)) as u64;
-        let count_bits = u64::BITS - rate.limit().leading_zeros() + 3;
+        let count_bits = Self::count_bits(rate.limit());
         let longest = (longest.as_nanos() / u128::from(width)) as u64 + 3 * ticks;
         if u64::BITS - longest.leading_zeros() + count_bits > bits {
             return Err(LimitError::TooFine { limit: rate.limit(), window: rate.window() });
         }
         let (width, slots) = (Divisor::new(width), Divisor::new(ticks + 2));
         let last = (1 << (bits - count_bits)) - 1;
-        Ok(Self { limit: rate.limit(), width, ticks, slots, count_bits, last })
+        let (lap, every) = (slots.number(), Divisor::new(1));
+        Ok(Self { limit: rate.limit(), width, ticks, slots, count_bits, last, lap, every })
     }
 
     /// The differences in time that matter.
@@ -98,13 +164,17 @@ impl Plan {
         self.slots.number()
     }
 
-    /// Times begin with a lap of their own, so that no tick lies before 0.
-    fn tick(&self, now: u64) -> u64 {
-        (self.width.divide(now.min(i64::MAX as u64)) + self.slots()).min(self.last)
+    /// The tick of a time.
+    pub fn tick(&self, now: u64) -> u64 {
+        (self.width.divide(now.min(i64::MAX as u64)) + self.lap).min(self.last)
     }
 
     const fn word(&self, tick: u64, count: u64) -> u64 {
         tick << self.count_bits | count & ((1 << self.count_bits) - 1)
+    }
+
+    const fn tick_of_state(&self, state: u64) -> u64 {
+        self.every.divide(self.tick_of(state))
     }
 
     const fn tick_of(&self, word: u64) -> u64 {
@@ -121,7 +191,7 @@ impl Plan {
 
     /// Whether nothing that was let through counts any more: as good as a new one.
     pub fn is_fresh(&self, state: u64, now: u64) -> bool {
-        self.tick_of(state) + self.ticks < self.tick(now)
+        self.tick_of_state(state) + self.ticks < self.tick(now)
     }
 
     /// Until when a cost counts that is let through at `now`: the beginning of the first tick that finds nothing of it.
@@ -131,7 +201,7 @@ impl Plan {
 
     fn until_of(&self, tick: u64) -> u64 {
         let after = tick.saturating_add(self.ticks + 1);
-        if after > self.last { u64::MAX } else { (after - self.slots()).saturating_mul(self.width.number()) }
+        if after > self.last { u64::MAX } else { self.begins(after) }
     }
 
     /// What a new window says, of which nothing is taken.
@@ -154,17 +224,17 @@ impl Plan {
                 if cost > self.limit {
                     return Some(Decision::never(left));
                 }
-                let retry_after = self.retry_after(place, state, tick, now, cost);
+                let fits_at = self.fits_at(place, state, tick, cost);
                 if !place.is_still(state) {
                     continue;
                 }
-                return Some(Decision::refused(left, retry_after));
+                return Some(Decision::refused(left, Duration::from_nanos(fits_at.saturating_sub(now))));
             }
             if !take || cost == 0 {
                 return Some(Decision::allowed(left));
             }
             let next = self.word(tick, self.count_of(state) + cost);
-            if tick > self.tick_of(state) && !mutated!(LimitStartsLate) && !self.begin(place, state, tick) {
+            if tick > self.tick_of_state(state) && !mutated!(LimitStartsLate) && !self.begin(place, state, tick) {
                 continue;
             }
             if mutated!(LimitLoadStore) {
@@ -185,8 +255,8 @@ impl Plan {
 
     /// The tick to decide in, and what is used of the window then.
     #[inline(always)]
-    fn used<P: Beside>(&self, place: &P, state: u64, now: u64) -> (u64, u64) {
-        let tick = now.max(self.tick_of(state));
+    pub fn used<P: Beside>(&self, place: &P, state: u64, now: u64) -> (u64, u64) {
+        let tick = now.max(self.tick_of_state(state));
         match self.used_at(place, state, tick) {
             Ok(used) => (tick, used),
             Err(ahead) => self.used_later(place, state, ahead),
@@ -198,7 +268,7 @@ impl Plan {
     fn used_at<P: Beside>(&self, place: &P, state: u64, tick: u64) -> Result<u64, u64> {
         // A damaged beginning in a file may say any tick.
         let first = tick.saturating_sub(self.ticks);
-        if first > self.tick_of(state) {
+        if first > self.tick_of_state(state) {
             return Ok(0);
         }
         let start = place.read(self.slots.rest(first));
@@ -230,17 +300,17 @@ impl Plan {
 
     /// Notes what `state` had let through at the beginning of the ticks after it, up to `tick`; `false` if the state has moved on.
     #[inline(never)]
-    fn begin<P: Beside>(&self, place: &P, state: u64, tick: u64) -> bool {
-        let (newest, count) = (self.tick_of(state), self.count_of(state));
+    pub fn begin<P: Beside>(&self, place: &P, state: u64, tick: u64) -> bool {
+        let (newest, count) = (self.tick_of_state(state), self.count_of(state));
         ((newest + 1).max((tick + 1).saturating_sub(self.slots()))..=tick)
             .all(|begun| place.raise(self.slots.rest(begun), self.word(begun, count), state))
     }
 
-    /// How long until `cost` fits, if nobody else comes: the first tick whose window begins after enough has left.
+    /// The nanosecond at which `cost` fits, if no other comes: the first tick whose window begins after enough has left.
     #[cold]
     #[inline(never)]
-    fn retry_after<P: Beside>(&self, place: &P, state: u64, tick: u64, now: u64, cost: u64) -> Duration {
-        let (newest, count) = (self.tick_of(state), self.count_of(state));
+    pub fn fits_at<P: Beside>(&self, place: &P, state: u64, tick: u64, cost: u64) -> u64 {
+        let (newest, count) = (self.tick_of_state(state), self.count_of(state));
         // What is not known is taken for used.
         let fits = |start: u64, first: u64| {
             self.tick_of(start) == first && self.since(count, self.count_of(start)) + cost <= self.limit
@@ -255,8 +325,7 @@ impl Plan {
             }
             first += 1;
         }
-        let fits_at = (first + self.ticks - self.slots()).saturating_mul(self.width.number());
-        Duration::from_nanos(fits_at.saturating_sub(now))
+        self.begins(first + self.ticks)
     }
 
     /// Closes a window that is as good as a new one, unless somebody comes meanwhile.

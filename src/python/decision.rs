@@ -12,7 +12,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 use crate::limit::decision::Decision;
-use crate::limit::rate::Rate;
+use crate::limit::rate::{Rate, Rates};
 use crate::time::Timestamp;
 
 /// What a limiter says, and of which limit it is.
@@ -22,6 +22,14 @@ pub struct PyDecision {
     pub decision: Decision,
     pub rate: Rate,
     pub burst: Option<u64>,
+}
+
+impl PyDecision {
+    /// The decision of a limiter of `rates`.
+    #[inline(always)]
+    pub fn of_several(decision: Decision, rates: &Rates, burst: Option<u64>) -> Self {
+        Self { decision, rate: rates[usize::from(decision.which)], burst }
+    }
 }
 
 #[pymethods]
@@ -50,6 +58,12 @@ impl PyDecision {
     #[getter]
     const fn is_future(&self) -> bool {
         self.decision.is_future
+    }
+
+    /// Which of several limits it is about.
+    #[getter]
+    const fn which(&self) -> u8 {
+        self.decision.which
     }
 
     /// Header fields of an answer.
@@ -90,21 +104,23 @@ impl PyDecision {
     }
 
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
-        let Decision { allowed, remaining, retry_after, is_future } = self.decision;
+        let Decision { allowed, remaining, retry_after, is_future, which } = self.decision;
         let parts = |time: Duration| (time.as_secs(), time.subsec_nanos());
         let (limit, window) = (self.rate.limit(), parts(self.rate.window()));
-        let arguments = (allowed, remaining, retry_after.map(parts), is_future, limit, window, self.burst);
+        let arguments = (allowed, remaining, retry_after.map(parts), is_future, which, limit, window, self.burst);
         Ok((py.import("hitring._hitring")?.getattr("_restore_decision")?, arguments.into_pyobject(py)?))
     }
 }
 
 /// The decision that was pickled with these parts.
 #[pyfunction]
+#[expect(clippy::too_many_arguments, reason = "they are the parts")]
 pub fn _restore_decision(
     allowed: bool,
     remaining: u64,
     retry_after: Option<(u64, u32)>,
     is_future: bool,
+    which: u8,
     limit: u64,
     window: (u64, u32),
     burst: Option<u64>,
@@ -116,5 +132,5 @@ pub fn _restore_decision(
     };
     let rate = Rate::new(limit, time(window)?).map_err(|error| wrong(error.to_string()))?;
     let retry_after = retry_after.map(time).transpose()?;
-    Ok(PyDecision { decision: Decision { allowed, remaining, retry_after, is_future }, rate, burst })
+    Ok(PyDecision { decision: Decision { allowed, remaining, retry_after, is_future, which }, rate, burst })
 }

@@ -17,8 +17,6 @@ use pyo3::types::PyBool;
 use crate::cell::hits::Hits;
 use crate::cell::outcome::Outcome;
 use crate::error::QueryError;
-use crate::limit::decision::Decision;
-use crate::limit::rate::Rate;
 use crate::python::bottom_k::PyBottomK;
 use crate::python::counter::PyCounter;
 use crate::python::decision::PyDecision;
@@ -161,7 +159,7 @@ entries! {
             Some(at) => limiter.allow_at(at, cost),
             None => limiter.allow(cost),
         };
-        decided(py, decision, limiter.rate(), limiter.burst())
+        decided(py, this.decision(decision))
     };
     PyKeyedLimiter.allow(key, cost; at) => {
         let (limiter, key, cost) = (&this.limiter, borrowed_bytes(key?)?, or_one(cost)?);
@@ -169,7 +167,7 @@ entries! {
             Some(at) => limiter.allow_at(key, at, cost),
             None => limiter.allow(key, cost),
         };
-        decided(py, decision, limiter.rate(), limiter.burst())
+        decided(py, this.decision(decision))
     };
     #[cfg(target_os = "linux")]
     PySharedLimiter.allow(key, cost; at) => {
@@ -178,7 +176,7 @@ entries! {
             Some(at) => limiter.allow_at(key, at, cost),
             None => limiter.allow(key, cost),
         };
-        decided(py, decision, limiter.rate(), limiter.burst())
+        decided(py, this.decision(decision))
     };
 }
 
@@ -268,8 +266,8 @@ fn outcome(py: Python<'_>, outcome: Outcome) -> Option<Bound<'_, PyAny>> {
 
 /// A decision; `None` if there is no memory for it.
 #[inline(always)]
-fn decided(py: Python<'_>, decision: Decision, rate: Rate, burst: Option<u64>) -> Option<Bound<'_, PyAny>> {
-    Bound::new(py, PyDecision { decision, rate, burst }).ok().map(Bound::into_any)
+fn decided(py: Python<'_>, decision: PyDecision) -> Option<Bound<'_, PyAny>> {
+    Bound::new(py, decision).ok().map(Bound::into_any)
 }
 
 /// A count of a registry; `None` if there is none, which the long way says.

@@ -10,7 +10,7 @@ use crate::error::LimitError;
 use crate::limit::WhenKeysFull;
 use crate::limit::decision::Decision;
 use crate::limit::keyed::KeyedLimiter;
-use crate::limit::rate::Rate;
+use crate::limit::rate::{Rate, Rates};
 use crate::limit::{Limiter, LimiterBuilder};
 use crate::python::clock::clock;
 use crate::python::configured::{number, span_of};
@@ -35,7 +35,7 @@ pub struct Parts<'a, 'py> {
 }
 
 impl Parts<'_, '_> {
-    pub fn rate(&self) -> PyResult<Rate> {
+    pub fn rates(&self) -> PyResult<Rates> {
         let py = self.limit.py();
         let refused = |error: LimitError| Class::Limit.error(py, error);
         match (self.limit.cast::<PyString>(), self.window) {
@@ -48,13 +48,13 @@ impl Parts<'_, '_> {
             )),
             (Err(_), Some(window)) => {
                 let window = span_of(window, "window", Class::Limit)?;
-                Rate::new(units(self.limit, "limit")?, window).map_err(refused)
+                Ok(Rate::new(units(self.limit, "limit")?, window).map_err(refused)?.into())
             }
         }
     }
 
     fn builder(&self) -> PyResult<LimiterBuilder> {
-        let mut builder = Limiter::builder(self.rate()?);
+        let mut builder = Limiter::together(self.rates()?);
         if let Some(burst) = self.burst {
             builder = builder.burst(units(burst, "burst")?);
         }
@@ -88,8 +88,9 @@ pub struct PyLimiter {
 }
 
 impl PyLimiter {
-    fn decision(&self, decision: Decision) -> PyDecision {
-        PyDecision { decision, rate: self.limiter.rate(), burst: self.limiter.burst() }
+    #[inline(always)]
+    pub fn decision(&self, decision: Decision) -> PyDecision {
+        PyDecision::of_several(decision, &self.limiter.rates(), self.limiter.burst())
     }
 }
 
@@ -130,6 +131,12 @@ impl PyLimiter {
         }))
     }
 
+    /// All rates, as a text.
+    #[getter]
+    fn rate(&self) -> String {
+        self.limiter.rates().to_string()
+    }
+
     /// How much.
     #[getter]
     fn limit(&self) -> u64 {
@@ -147,7 +154,7 @@ impl PyLimiter {
     }
 
     fn __repr__(&self) -> String {
-        format!("<hitring.Limiter of {}>", self.limiter.rate())
+        format!("<hitring.Limiter of {}>", self.limiter.rates())
     }
 }
 
@@ -173,8 +180,9 @@ pub struct PyKeyedLimiter {
 }
 
 impl PyKeyedLimiter {
-    fn decision(&self, decision: Decision) -> PyDecision {
-        PyDecision { decision, rate: self.limiter.rate(), burst: self.limiter.burst() }
+    #[inline(always)]
+    pub fn decision(&self, decision: Decision) -> PyDecision {
+        PyDecision::of_several(decision, &self.limiter.rates(), self.limiter.burst())
     }
 }
 
@@ -248,6 +256,12 @@ impl PyKeyedLimiter {
         class.call1((metrics.keys, metrics.dropped, metrics.refused, metrics.unlimited, metrics.memory_bytes))
     }
 
+    /// All rates, as a text.
+    #[getter]
+    fn rate(&self) -> String {
+        self.limiter.rates().to_string()
+    }
+
     /// How much.
     #[getter]
     fn limit(&self) -> u64 {
@@ -280,7 +294,7 @@ impl PyKeyedLimiter {
     }
 
     fn __repr__(&self) -> String {
-        format!("<hitring.KeyedLimiter of {} for each of {} keys>", self.limiter.rate(), self.limiter.len())
+        format!("<hitring.KeyedLimiter of {} for each of {} keys>", self.limiter.rates(), self.limiter.len())
     }
 }
 

@@ -273,7 +273,11 @@ methods!(impl PySharedRegistry {
         when_full: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<PySharedLimiter> {
         let (py, name) = (name.py(), text(name, "name")?);
-        let rate = Parts { limit, window, burst: None, resolution: None, max_skew: None, clock: None }.rate()?;
+        let rates = Parts { limit, window, burst: None, resolution: None, max_skew: None, clock: None }.rates()?;
+        let [rate] = *rates else {
+            let message = format!("a limiter in a file keeps one rate, not {}; make a limiter for each", rates.len());
+            return Err(Class::Limit.error(py, message));
+        };
         let burst = burst.map(|burst| units(burst, "burst")).transpose()?;
         let mut limiter = self.registry.limiter(&name, rate, burst).map_err(|error| errors::shared(py, &error))?;
         if let Some(max_skew) = max_skew {

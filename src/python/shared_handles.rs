@@ -131,7 +131,8 @@ pub struct PySharedLimiter {
 }
 
 impl PySharedLimiter {
-    fn decision(&self, decision: Decision) -> PyDecision {
+    #[inline(always)]
+    pub fn decision(&self, decision: Decision) -> PyDecision {
         PyDecision { decision, rate: self.limiter.rate(), burst: self.limiter.burst() }
     }
 }

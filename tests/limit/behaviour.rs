@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hitring::{Decision, LimitError, Limiter, Rate};
+use hitring::{Decision, LimitError, Limiter, Rate, Rates};
 
 use super::{at, clocked, rate};
 
@@ -20,6 +20,9 @@ fn rates_are_read_as_people_write_them() {
         ("7/250ms", 7, 250),
         (" 2/1.5h ", 2, 5_400_000),
         ("4294967296/d", 1 << 32, 86_400_000),
+        ("7/week", 7, 7 * 86_400_000),
+        ("3 per 2 months", 3, 60 * 86_400_000),
+        ("1000/y", 1_000, 365 * 86_400_000),
     ] {
         let rate: Rate = text.parse().unwrap_or_else(|error| panic!("{text}: {error}"));
         assert_eq!((rate.limit(), rate.window()), (limit, Duration::from_millis(millis)), "{text}");
@@ -42,6 +45,52 @@ fn what_is_no_rate_is_told_so() {
     assert!(matches!("1/99999999d".parse::<Rate>(), Err(LimitError::Window { .. })));
     let long = "9".repeat(1_000);
     assert!(matches!(long.parse::<Rate>(), Err(LimitError::Rate { given }) if given.len() == 80));
+}
+
+#[test]
+fn several_rates_are_read_together() {
+    for (text, told) in [
+        ("5/second;100/hour", "5/1s;100/3600s"),
+        (" 5/s , 10 per minute|3/d ", "5/1s;10/60s;3/86400s"),
+        ("1/s", "1/1s"),
+    ] {
+        let rates: Rates = text.parse().unwrap_or_else(|error| panic!("{text}: {error}"));
+        assert_eq!((rates.to_string(), rates.to_string().parse()), (told.to_owned(), Ok(rates)));
+    }
+    let refused = |text: &str| text.parse::<Rates>().expect_err(text);
+    assert_eq!(refused("1/s;2/s;3/s;4/s;5/s"), LimitError::Rates { given: 5 });
+    assert_eq!(refused("5/s;"), LimitError::Rate { given: String::new() });
+    assert_eq!(refused("5/s;six/m"), LimitError::Rate { given: "six/m".to_owned() });
+    assert_eq!(Rates::new(&[]), Err(LimitError::Rates { given: 0 }));
+    let together = || Limiter::together("5/s;9/m".parse().expect("two rates"));
+    assert_eq!(together().burst(5).build().expect_err("a bucket"), LimitError::Several);
+    assert_eq!(together().resolution(Duration::from_secs(1)).build().expect_err("a resolution"), LimitError::Several);
+    let fast = Limiter::together("4294967296/ms;9/y".parse().expect("two rates"));
+    assert!(matches!(fast.build(), Err(LimitError::TooFine { .. })));
+}
+
+#[test]
+fn a_cost_that_one_limit_refuses_takes_nothing_from_the_others() {
+    for text in ["2/s;5/minute", "5/minute;2/s", "2/s;5/minute;1000/d", "200/s;500/minute"] {
+        let rates: Rates = text.parse().expect("rates");
+        let scale = if text.starts_with("200") { 100 } else { 1 };
+        let clock = hitring::ManualClock::new(at(0));
+        let limiter = Limiter::together(rates).clock(clock.clone()).build().expect("they fit");
+        for second in 0..2 {
+            clock.set(at(second * 1_100));
+            assert!(limiter.allow(2 * scale).allowed, "{text}");
+            assert!(!limiter.allow(scale).allowed, "{text}");
+        }
+        // One is left of the slow one, however often the fast one refused.
+        clock.set(at(2_200));
+        assert_eq!(limiter.peek(1).remaining, scale, "{text}");
+        let refused = limiter.allow(2 * scale);
+        assert!(!refused.allowed && rates[usize::from(refused.which)].window().as_secs() == 60, "{text}: {refused:?}");
+        assert!(limiter.allow(scale).allowed, "{text}");
+        // It is not told that the fast one would let it through earlier.
+        let wait = limiter.allow(1).retry_after.expect("it fits then");
+        assert!(wait > Duration::from_secs(50), "{text}: {wait:?}");
+    }
 }
 
 #[test]
@@ -75,15 +124,15 @@ fn a_refused_cost_consumes_nothing_and_a_peek_neither() {
             let refused = limiter.allow(4);
             assert!(!refused.allowed && refused.remaining == 3 && refused.retry_after > Some(Duration::ZERO));
             let never = limiter.allow(11);
-            assert_eq!(never, Decision { allowed: false, remaining: 3, retry_after: None, is_future: false });
+            assert_eq!(never, Decision { allowed: false, remaining: 3, retry_after: None, is_future: false, which: 0 });
             assert_eq!(limiter.allow(u64::MAX), never);
             assert_eq!(
                 limiter.peek(1),
-                Decision { allowed: true, remaining: 3, retry_after: Some(Duration::ZERO), is_future: false }
+                Decision { allowed: true, remaining: 3, retry_after: Some(Duration::ZERO), is_future: false, which: 0 }
             );
             assert_eq!(
                 limiter.allow(0),
-                Decision { allowed: true, remaining: 3, retry_after: Some(Duration::ZERO), is_future: false }
+                Decision { allowed: true, remaining: 3, retry_after: Some(Duration::ZERO), is_future: false, which: 0 }
             );
         }
         assert_eq!(limiter.allow(3).remaining, 0);
@@ -188,5 +237,5 @@ fn times_of_the_caller_need_no_clock() {
     assert_eq!(allowed(&large, 32), [true, true, false, false, false, true, true]);
     assert_eq!((log.peek_at(seconds(62), 1).remaining, log.rate()), (0, rate(2, 60)));
     let bytes = [&log, &sliding, &large].map(Limiter::memory_bytes);
-    assert!(bytes[0] < 330 && bytes[1] == bytes[2] && bytes[2] < 800, "{bytes:?}");
+    assert!(bytes[0] < 430 && bytes[1] == bytes[2] && bytes[2] < 900, "{bytes:?}");
 }

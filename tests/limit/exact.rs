@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hitring::{Limiter, ManualClock, Rate, Timestamp};
+use hitring::{Limiter, ManualClock, Rate, Rates, Timestamp};
 use proptest::prelude::*;
 
 use super::{START, at, clocked, rate};
@@ -215,6 +215,55 @@ proptest! {
                 let then = now + decision.retry_after.expect("it fits then").as_nanos() as u64;
                 let fits = |at: u64| log.iter().all(|(came, _)| *came <= at) && used(at) + cost <= limit;
                 prop_assert!(fits(then) && !fits(then - 1), "{} after {}", then - now, now);
+            }
+        }
+    }
+
+    /// Several limits: a cost is let through exactly when each of them, alone, would let it through after the same history.
+    #[test]
+    fn several_limits_are_each_kept(
+        limits in proptest::collection::vec((1u64..100, prop_oneof![Just(1u64), Just(2), Just(5), Just(30), Just(1_000)]), 2..=4),
+        asked in proptest::collection::vec((0u64..4, 0u64..3_000_000_000, 0u64..40), 1..150),
+    ) {
+        let rates: Vec<Rate> = limits.iter().map(|&(limit, seconds)| rate(limit, seconds)).collect();
+        let (clock, together) = (ManualClock::new(at(0)), Rates::new(&rates).expect("at most four"));
+        let limiter = Limiter::together(together).clock(clock.clone()).build().expect("they fit");
+        let _ = limiter.peek(0);
+        let (mut now, mut log) = (0u64, Log::new());
+        for (kind, wait, cost) in asked {
+            now += [0, wait / 1_000, wait, wait * 20][kind as usize];
+            clock.set(at_nanos(now));
+            let decision = limiter.allow(cost);
+            // What each leaves, at least, and at most: a window that slides may count what left it up to a part of it ago.
+            let left = |rate: &Rate, parts: u64| {
+                let window = rate.window().as_nanos() as u64;
+                // The parts of a wider window are whole multiples of those of a narrower one, so up to twice as wide.
+                let part = if rate.limit() > 64 { parts * (window / 60 * 2 + 60) } else { 0 };
+                rate.limit().saturating_sub(since(&log, (now + 1).saturating_sub(window + part)))
+            };
+            let least_left = |parts| rates.iter().map(|rate| left(rate, parts)).min().unwrap_or_default();
+            let (least, most) = (least_left(1), least_left(0));
+            if cost <= least {
+                prop_assert!(decision.allowed, "{} of {} at {}: {:?}", cost, together, now, log);
+            }
+            let before = decision.remaining + if decision.allowed { cost } else { 0 };
+            prop_assert!((least..=most).contains(&before), "{} in {}..={} at {}", before, least, most, now);
+            if decision.allowed {
+                prop_assert!(cost <= most, "{} of {} at {}: {:?}", cost, together, now, log);
+                log.push((now, cost));
+                continue;
+            }
+            // The limit that is named refuses, and the wait is enough, and not a nanosecond too long.
+            let named = rates[usize::from(decision.which)];
+            let highest = rates.iter().map(Rate::limit).min().unwrap_or_default();
+            prop_assert_eq!(decision.retry_after.is_none(), cost > highest);
+            if let Some(wait) = decision.retry_after {
+                let then = now + wait.as_nanos() as u64;
+                prop_assert!(then <= now + named.window().as_nanos() as u64 * 31 / 30 + 60);
+                clock.set(at_nanos(then - 1));
+                prop_assert!(!limiter.peek(cost).allowed, "{} before {}", then - 1, now);
+                clock.set(at_nanos(then));
+                prop_assert!(limiter.peek(cost).allowed, "{} after {}", wait.as_nanos(), now);
             }
         }
     }

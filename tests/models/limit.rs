@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hitring::limit::{Plan, State, bucket, log, sliding};
+use hitring::limit::{Plan, State, bucket, log, many, sliding};
 use hitring::sync::Mutex;
 use hitring::sync::mutant::Mutant;
 use hitring::{Decision, Rate};
@@ -29,16 +29,22 @@ fn log(limit: u64) -> Plan {
     Plan::Log(log::Plan::new(Rate::new(limit, Duration::from_secs(2)).expect("a possible rate")))
 }
 
+/// Several rates together.
+fn many(rates: &str) -> Plan {
+    let rates = rates.parse().expect("possible rates");
+    Plan::Many(Box::new(many::Plan::new(rates, 2).expect("they fit")))
+}
+
 const fn second(seconds: u64) -> u64 {
     seconds * 1_000_000_000
 }
 
-fn allow(plan: Plan, state: &State, seconds: u64, cost: u64) -> Decision {
+fn allow(plan: &Plan, state: &State, seconds: u64, cost: u64) -> Decision {
     plan.decide(state, second(seconds), cost, true).expect("nobody closes it")
 }
 
 /// A state of an older lap: two were let through in each of the seconds 0, 3, 6 and 9.
-fn used(plan: Plan) -> Arc<State> {
+fn used(plan: &Plan) -> Arc<State> {
     let state = plan.state(0);
     for round in 0..4 {
         assert!(allow(plan, &state, 3 * round, 2).allowed, "{WASTED}");
@@ -46,9 +52,9 @@ fn used(plan: Plan) -> Arc<State> {
     Arc::new(state)
 }
 
-fn asker(plan: Plan, state: &Arc<State>, seconds: u64) -> JoinHandle<u64> {
-    let state = Arc::clone(state);
-    spawn(move || allow(plan, &state, seconds, 1).allowed.into())
+fn asker(plan: &Plan, state: &Arc<State>, seconds: u64) -> JoinHandle<u64> {
+    let (plan, state) = (plan.clone(), Arc::clone(state));
+    spawn(move || allow(&plan, &state, seconds, 1).allowed.into())
 }
 
 fn sum(threads: impl IntoIterator<Item = JoinHandle<u64>>) -> u64 {
@@ -57,9 +63,9 @@ fn sum(threads: impl IntoIterator<Item = JoinHandle<u64>>) -> u64 {
 
 /// One is left, and two want it.
 fn the_last_one(plan: Plan) {
-    let state = used(plan);
-    assert!(allow(plan, &state, 12, 1).allowed, "{WASTED}");
-    let allowed = sum([asker(plan, &state, 12), asker(plan, &state, 12)]);
+    let state = used(&plan);
+    assert!(allow(&plan, &state, 12, 1).allowed, "{WASTED}");
+    let allowed = sum([asker(&plan, &state, 12), asker(&plan, &state, 12)]);
     assert!(allowed <= 1, "{OVER}");
     assert_eq!(allowed, 1, "{WASTED}");
 }
@@ -67,29 +73,29 @@ fn the_last_one(plan: Plan) {
 /// Two come into a new tick at once, after a pause in which many began.
 fn a_tick_is_begun_by_two() {
     let plan = window();
-    let state = used(plan);
-    let allowed = sum([asker(plan, &state, 13), asker(plan, &state, 13)]);
+    let state = used(&plan);
+    let allowed = sum([asker(&plan, &state, 13), asker(&plan, &state, 13)]);
     assert_eq!(allowed, 2, "{WASTED}");
-    assert!(!allow(plan, &state, 13, 1).allowed, "{OVER}");
+    assert!(!allow(&plan, &state, 13, 1).allowed, "{OVER}");
 }
 
 /// One is a tick ahead of the other: whatever order they come in, the two of the window are all there are.
 fn one_is_a_tick_ahead() {
     let plan = window();
-    let state = used(plan);
-    let threads = [asker(plan, &state, 13), asker(plan, &state, 14), asker(plan, &state, 14)];
+    let state = used(&plan);
+    let threads = [asker(&plan, &state, 13), asker(&plan, &state, 14), asker(&plan, &state, 14)];
     assert_eq!(sum(threads), 2, "{OVER}, or {WASTED}");
-    assert!(!allow(plan, &state, 15, 1).allowed, "{OVER}");
-    assert!(allow(plan, &state, 17, 2).allowed, "{WASTED}");
+    assert!(!allow(&plan, &state, 15, 1).allowed, "{OVER}");
+    assert!(allow(&plan, &state, 17, 2).allowed, "{WASTED}");
 }
 
 /// One is so far ahead that it takes the place of a beginning that the other needs.
 fn one_is_a_lap_ahead() {
     let plan = window();
-    let state = used(plan);
-    assert!(allow(plan, &state, 12, 1).allowed, "{WASTED}");
-    let ahead = asker(plan, &state, 16);
-    let behind = asker(plan, &state, 12);
+    let state = used(&plan);
+    assert!(allow(&plan, &state, 12, 1).allowed, "{WASTED}");
+    let ahead = asker(&plan, &state, 16);
+    let behind = asker(&plan, &state, 12);
     assert_eq!(sum([ahead, behind]), 2, "{WASTED}");
 }
 
@@ -97,9 +103,9 @@ fn one_is_a_lap_ahead() {
 fn the_only_unit() {
     let plan = log(1);
     let state = plan.state(0);
-    assert!(allow(plan, &state, 0, 1).allowed, "{WASTED}");
+    assert!(allow(&plan, &state, 0, 1).allowed, "{WASTED}");
     let state = Arc::new(state);
-    let allowed = sum([asker(plan, &state, 12), asker(plan, &state, 12)]);
+    let allowed = sum([asker(&plan, &state, 12), asker(&plan, &state, 12)]);
     assert!(allowed <= 1, "{OVER}");
     assert_eq!(allowed, 1, "{WASTED}");
 }
@@ -107,25 +113,25 @@ fn the_only_unit() {
 /// There is room for one, and one has just come: the word that a thread raises is not that of the unit that came.
 fn a_unit_is_about_to_come() {
     let plan = log(2);
-    let state = used(plan);
-    let threads = [asker(plan, &state, 12), asker(plan, &state, 12)];
+    let state = used(&plan);
+    let threads = [asker(&plan, &state, 12), asker(&plan, &state, 12)];
     assert_eq!(sum(threads), 2, "{WASTED}");
-    assert!(!allow(plan, &state, 13, 1).allowed, "{OVER}");
-    assert!(allow(plan, &state, 14, 2).allowed, "{WASTED}");
+    assert!(!allow(&plan, &state, 13, 1).allowed, "{OVER}");
+    assert!(allow(&plan, &state, 14, 2).allowed, "{WASTED}");
 }
 
 /// A cost of two and one of one, of three: whichever comes first, both are let through, and then no more.
 fn costs_of_a_log_differ() {
     let plan = log(3);
     let state = plan.state(0);
-    assert!(allow(plan, &state, 0, 3).allowed, "{WASTED}");
+    assert!(allow(&plan, &state, 0, 3).allowed, "{WASTED}");
     let state = Arc::new(state);
     let two = {
-        let state = Arc::clone(&state);
-        spawn(move || 2 * u64::from(allow(plan, &state, 12, 2).allowed))
+        let (plan, state) = (plan.clone(), Arc::clone(&state));
+        spawn(move || 2 * u64::from(allow(&plan, &state, 12, 2).allowed))
     };
-    assert_eq!(sum([two, asker(plan, &state, 12)]), 3, "{WASTED}");
-    assert!(!allow(plan, &state, 13, 1).allowed, "{OVER}");
+    assert_eq!(sum([two, asker(&plan, &state, 12)]), 3, "{WASTED}");
+    assert!(!allow(&plan, &state, 13, 1).allowed, "{OVER}");
 }
 
 /// One looks, and finds a word that was raised for a cost of two in a later state, which was refused then.
@@ -133,19 +139,48 @@ fn a_refusal_is_of_its_state() {
     let plan = log(2);
     let state = Arc::new(plan.state(0));
     let looks = {
-        let state = Arc::clone(&state);
+        let (plan, state) = (plan.clone(), Arc::clone(&state));
         spawn(move || u64::from(plan.decide(&state, second(20), 1, false).expect("nobody closes it").allowed))
     };
-    assert!(allow(plan, &state, 12, 1).allowed, "{WASTED}");
+    assert!(allow(&plan, &state, 12, 1).allowed, "{WASTED}");
     let two = {
-        let state = Arc::clone(&state);
-        spawn(move || u64::from(allow(plan, &state, 19, 2).allowed))
+        let (plan, state) = (plan.clone(), Arc::clone(&state));
+        spawn(move || u64::from(allow(&plan, &state, 19, 2).allowed))
     };
-    let one = u64::from(allow(plan, &state, 19, 1).allowed);
+    let one = u64::from(allow(&plan, &state, 19, 1).allowed);
     // Either both of 19 s came at once, or one of them: then there is room for another.
     let (looks, two) = (sum([looks]), sum([two]));
     assert!(one + two == 1, "{OVER}, or {WASTED}");
     assert!(two == 1 || looks == 1, "{WASTED}");
+}
+
+/// One in two seconds, and two in ten, where one is left of both: two threads want it.
+fn the_last_one_of_many(costs: [u64; 2]) {
+    let plan = many("1/2s;2/10s");
+    let state = plan.state(0);
+    assert!(allow(&plan, &state, 3, 1).allowed && !allow(&plan, &state, 4, 1).allowed, "{WASTED}");
+    let state = Arc::new(state);
+    let ask = |cost: u64| {
+        let (plan, state) = (plan.clone(), Arc::clone(&state));
+        spawn(move || cost * u64::from(allow(&plan, &state, 9, cost).allowed))
+    };
+    let allowed = sum(costs.map(ask));
+    assert!(allowed <= 1, "{OVER}");
+    assert_eq!(allowed, 1, "{WASTED}");
+    // The cost that was refused took nothing from either: what came at 3 s is out at 13 s, and what came at 9 s is not.
+    assert!(!allow(&plan, &state, 11, 1).allowed, "{OVER}");
+    assert!(allow(&plan, &state, 14, 1).allowed, "{WASTED}");
+}
+
+/// One in two seconds, of which two threads want one, and more in ten.
+fn the_only_unit_of_the_first() {
+    let plan = many("1/2s;5/10s");
+    let state = plan.state(0);
+    assert!(allow(&plan, &state, 3, 1).allowed, "{WASTED}");
+    let state = Arc::new(state);
+    let allowed = sum([asker(&plan, &state, 9), asker(&plan, &state, 9)]);
+    assert!(allowed <= 1, "{OVER}");
+    assert_eq!(allowed, 1, "{WASTED}");
 }
 
 /// A key's state, in the place that a map has for it.
@@ -188,7 +223,7 @@ impl Key {
 
 /// An idle key is dropped while two want what it has.
 fn a_key_is_dropped(plan: Plan) {
-    let key = Arc::new(Key { plan, place: Mutex::new(Some(used(plan))), newest: 20 });
+    let key = Arc::new(Key { place: Mutex::new(Some(used(&plan))), plan, newest: 20 });
     let asks = |_| {
         let key = Arc::clone(&key);
         spawn(move || key.allow(20) + key.allow(20))
@@ -228,6 +263,16 @@ fn a_log_has_the_word_of_a_unit_when_it_is_seen() {
     }
     check(a_refusal_is_of_its_state);
     fails(Mutant::LimitRefusesUnseen, WASTED, a_refusal_is_of_its_state);
+}
+
+#[test]
+fn several_limits_take_a_cost_together_or_not_at_all() {
+    for model in [|| the_last_one_of_many([1, 1]), || the_last_one_of_many([1, 2])] {
+        check(model);
+    }
+    fails(Mutant::LimitLoadStore, OVER, || the_last_one_of_many([1, 1]));
+    check(the_only_unit_of_the_first);
+    fails(Mutant::LimitStartsLate, OVER, the_only_unit_of_the_first);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use super::super::slot::stopped;
 use super::*;
-use crate::limit::State;
+use crate::limit::{Plan, State};
 use crate::sync::AtomicU64;
 
 const SECOND: u64 = 1_000_000_000;
@@ -39,7 +39,8 @@ fn alone(which: usize) -> (Plan, State) {
         2 => Plan::Bucket(bucket::Plan::new(rate(10, 10), LIMIT).expect("it fits")),
         _ => Plan::Log(log::Plan::new(rate(LIMIT, 10))),
     };
-    (plan, plan.state(0))
+    let state = plan.state(0);
+    (plan, state)
 }
 
 /// Words for so many keys, as another process would find them.

@@ -41,6 +41,9 @@ class TestLimiter:
             ("10 per 30 seconds", 10, 30),
             ("3/250ms", 3, 0.25),
             ("1/d", 1, 86_400),
+            ("9/week", 9, 604_800),
+            ("9 per month", 9, 30 * 86_400),
+            ("9/year", 9, 365 * 86_400),
         ],
     )
     def test_rates_as_text(self, rate, limit, window):
@@ -146,6 +149,32 @@ class TestLimiter:
             for _ in range(5):
                 assert limiter.allow(burst) == limiter.peek(0), rate
                 clock.advance(window)
+
+    def test_several_rates_are_decided_together(self):
+        for kind, key in ((Limiter, ()), (KeyedLimiter, ("ann",))):
+            limiter, clock = clocked(kind, "2/second; 5/minute")
+            assert (limiter.rate, limiter.limit, limiter.window) == ("2/1s;5/60s", 2, 1)
+            for _ in range(2):
+                assert limiter.allow(*key, 2)
+                decision = limiter.allow(*key)
+                assert (decision.allowed, decision.which, decision.retry_after) == (False, 0, 1)
+                assert decision.headers()["RateLimit-Policy"] == '"default";q=2;w=1'
+                clock.advance(1)
+            # The refused ones took nothing from the minute.
+            decision = limiter.allow(*key, 2)
+            assert (decision.which, decision.remaining, decision.retry_after) == (1, 1, 58)
+            assert decision.headers()["RateLimit"] == '"default";r=1;t=58'
+            assert limiter.allow(*key)
+            assert limiter.allow(*key, 3).retry_after is None
+            assert "2/1s;5/60s" in repr(limiter)
+        for rates, options, says in (
+            ("1/s;2/s;3/s;4/s;5/s", {}, "give 1 to 4"),
+            ("1/s;", {}, "no rate"),
+            ("1/s;5/m", {"burst": 3}, "no burst"),
+            ("1/s;5/m", {"resolution": 1}, "no resolution"),
+        ):
+            with pytest.raises(LimitError, match=says):
+                Limiter(rates, **options)
 
     def test_peek_takes_a_cost_and_times_are_named(self):
         for kind, key in ((Limiter, ()), (KeyedLimiter, ("ann",))):
