@@ -11,8 +11,11 @@
 //! cost through while it is dropped loses the exchange and comes again with the new one. (Mutant `LimitDropsOpen`.)
 //!
 //! # When there are as many as may be
-//! Every new key looks whether some are idle (at most once a sixtieth of the window). If none is, it is refused or let
-//! through unlimited, as was asked for; both are counted.
+//! `order` holds every open state with its key. Each new key looks at the next 32 of them, drops the idle ones and puts the
+//! others back at the end; all are looked at once in a sixtieth of the window, and not more often. If no room was found by
+//! then, the key is refused or let through unlimited, as was asked for; both are counted. So one decision takes a bounded
+//! time, and an idle key may be found only by a later one. A new key may wait for another to be put into `order` or taken out of
+//! it; a known key has nothing to do with it.
 //!
 //! Tests: `tests/limit/keyed.rs`.
 
@@ -22,6 +25,7 @@ use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crossbeam_channel::{Receiver, Sender};
 use papaya::{Guard, HashMap, ResizeMode};
 use seize::Collector;
 
@@ -34,11 +38,13 @@ use crate::time::Timestamp;
 
 /// Into how many parts the windows of keys are cut: their memory counts.
 const TICKS: u64 = 12;
+/// How many keys a new key looks at when there is no room.
+const LOOKS: usize = 32;
 
 /// A limit for each key: for a user, an address, a tenant.
 ///
-/// Keeps at most `max_keys` keys, and forgets those that are as good as new. A key takes itself and about 100 bytes and 8 for each
-/// unit of a limit of up to 64, 200 bytes with a higher limit, whose window slides in twelfths, and 80 in a token bucket.
+/// Keeps at most `max_keys` keys, and forgets those that are as good as new. A key takes itself twice and about 120 bytes and 8 for
+/// each unit of a limit of up to 64, 220 bytes with a higher limit, whose window slides in twelfths, and 100 in a token bucket.
 ///
 /// ```
 /// use hitring::KeyedLimiter;
@@ -58,8 +64,12 @@ pub struct KeyedLimiter<K> {
     len: AtomicUsize,
     max_keys: usize,
     when_full: WhenKeysFull,
+    /// The open states, those first that were looked at longest ago. A thread that looks at one holds it meanwhile.
+    order: (Sender<Entry<K>>, Receiver<Entry<K>>),
     /// When a sweep is worth it again.
     sweep: AtomicU64,
+    /// How many keys are still to be looked at in this sweep.
+    left: AtomicUsize,
     /// The newest time as of which keys were dropped: what was let through to them is not known to whoever comes with an
     /// older one, so new keys begin at it.
     newest: AtomicU64,
@@ -67,6 +77,8 @@ pub struct KeyedLimiter<K> {
     unlimited: AtomicU64,
     dropped: AtomicU64,
 }
+
+type Entry<K> = (K, Arc<State>);
 
 impl<K> fmt::Debug for KeyedLimiter<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -181,8 +193,10 @@ impl<K: Hash + Eq + Send + Sync> KeyedLimiter<K> {
             if !self.take_room(now) {
                 return self.full(now, cost);
             }
-            if self.keys.try_insert(key.into(), Arc::new(self.state()), &guard).is_err() {
-                self.give_room();
+            let state = Arc::new(self.state());
+            match self.keys.try_insert(key.into(), Arc::clone(&state), &guard) {
+                Ok(_) => self.put((key.into(), state)),
+                Err(_) => self.give_room(),
             }
         }
     }
@@ -225,9 +239,12 @@ impl<K: Hash + Eq + Send + Sync> KeyedLimiter<K> {
             self.give_room();
             let due = self.sweep.load(Ordering::Relaxed);
             let next = now.saturating_add(self.pause().as_nanos() as u64);
-            let ours =
-                now >= due && self.sweep.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed).is_ok();
-            if !ours || self.drop_idle(now) == 0 {
+            if now >= due && self.sweep.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+                self.left.store(self.max_keys, Ordering::Relaxed);
+            }
+            let looks = |left: usize| (left > 0).then(|| left.saturating_sub(LOOKS));
+            let goes_on = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, looks).is_ok();
+            if !goes_on || self.drop_idle(now, LOOKS) == 0 {
                 return false;
             }
         }
@@ -249,22 +266,31 @@ impl<K: Hash + Eq + Send + Sync> KeyedLimiter<K> {
 
     /// Drops every key that is as good as a new one; answers how many.
     pub fn prune(&self) -> usize {
-        self.drop_idle(self.scale.now())
+        self.drop_idle(self.scale.now(), self.order.1.len())
     }
 
     /// The same as of `at`.
     pub fn prune_at(&self, at: Timestamp) -> usize {
-        self.drop_idle(self.scale.at(at))
+        self.drop_idle(self.scale.at(at), self.order.1.len())
     }
 
-    fn drop_idle(&self, now: u64) -> usize {
+    /// Puts an open state at the end of those to be looked at.
+    fn put(&self, entry: Entry<K>) {
+        let put = self.order.0.send(entry);
+        debug_assert!(put.is_ok(), "the other end is in the limiter, too");
+    }
+
+    /// Looks at the next `looks` keys and drops those that are as good as new; answers how many.
+    fn drop_idle(&self, now: u64, looks: usize) -> usize {
         let guard = self.keys.guard();
         self.newest.fetch_max(now, Ordering::AcqRel);
         let mut dropped = 0;
-        for (key, state) in self.keys.iter(&guard) {
-            if self.plan.close(state, now) {
-                self.take_out(key, state, &guard);
+        for (key, state) in self.order.1.try_iter().take(looks) {
+            if self.plan.close(&state, now) {
+                self.take_out(&key, &state, &guard);
                 dropped += 1;
+            } else {
+                self.put((key, state));
             }
         }
         self.dropped.fetch_add(dropped as u64, Ordering::Relaxed);
@@ -310,8 +336,8 @@ impl<K: Hash + Eq + Send + Sync> KeyedLimiter<K> {
     /// What it holds and did.
     #[must_use]
     pub fn metrics(&self) -> KeyedMetrics {
-        // The state behind its `Arc`, the entry, and its place in the map.
-        let each = self.plan.bytes() + 16 + size_of::<(K, usize)>() + 18;
+        // The state behind its `Arc`, the entry, its place in the map, and its place in the order.
+        let each = self.plan.bytes() + 16 + size_of::<(K, usize)>() + 18 + size_of::<(K, usize, usize)>();
         KeyedMetrics {
             keys: self.len() as u64,
             dropped: self.dropped.load(Ordering::Relaxed),
@@ -339,7 +365,7 @@ impl LimiterBuilder {
         let (rates, plan, scale) = self.parts(TICKS)?;
         let keys = HashMap::builder()
             .hasher(foldhash::fast::RandomState::default())
-            .resize_mode(ResizeMode::Blocking)
+            .resize_mode(ResizeMode::Incremental(64))
             .collector(Collector::new())
             .build();
         let count = || AtomicU64::new(0);
@@ -352,7 +378,9 @@ impl LimiterBuilder {
             len: AtomicUsize::new(0),
             max_keys,
             when_full,
+            order: crossbeam_channel::unbounded(),
             sweep: count(),
+            left: AtomicUsize::new(0),
             newest: count(),
             refused: count(),
             unlimited: count(),

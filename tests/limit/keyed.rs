@@ -71,9 +71,33 @@ fn idle_keys_are_dropped_and_no_others() {
     }
 }
 
+/// What a full limiter drops tells how many keys a decision looks at.
+#[test]
+fn a_new_key_looks_at_few_others() {
+    let (limiter, clock) = limiter(2, 1_000, WhenKeysFull::Refuse);
+    let allow = |key: u64| limiter.allow(key.to_string().as_str(), 1).allowed;
+    assert!((0..1_000).all(allow));
+    clock.set(at(13_000));
+    // The keys in front are in use again, so that the first decisions find nothing.
+    assert!((0..500).all(allow));
+    let refused = (1_000..1_100).take_while(|&key| !allow(key)).count();
+    assert_eq!((refused, limiter.metrics().dropped), (15, 512 - 500));
+    let mut dropped = limiter.metrics().dropped;
+    for key in 2_000..2_499 {
+        assert!(allow(key), "{key}");
+        let more = limiter.metrics().dropped - dropped;
+        assert!(more <= 32, "{key}: {more}");
+        dropped += more;
+    }
+    assert_eq!((dropped, limiter.len()), (500, 1_000));
+    // All were looked at, and in this sixtieth of the window they are not looked at again.
+    assert!((3_000..3_100).all(|key| !allow(key)));
+    assert_eq!((limiter.metrics().dropped, limiter.prune()), (500, 0));
+}
+
 #[test]
 fn memory_is_as_stated() {
-    for (limit, least, most) in [(5, 100, 160), (64, 600, 640), (65, 150, 260)] {
+    for (limit, least, most) in [(5, 140, 200), (64, 640, 680), (65, 190, 300)] {
         let (limiter, _) = limiter(limit, 1_000, WhenKeysFull::Refuse);
         (0..1_000).for_each(|key| _ = limiter.allow(key.to_string().as_str(), 1));
         let each = limiter.metrics().memory_bytes / 1_000;
