@@ -61,7 +61,7 @@ class SketchError(HitringError, ValueError):
 
 
 class RegistryFull(HitringError, RuntimeError):
-    """There are ``max_endpoints`` endpoints, and none is idle.
+    """There are ``max_endpoints`` endpoints, and no idle one was found.
 
     Raise ``max_endpoints``, remove some, or let ``when_full="prune"`` drop the idlest. (A hit that finds no room raises
     nothing: it is answered with ``Outcome.REFUSED``.)

@@ -341,8 +341,10 @@ class Registry:
     max_endpoints : int, default 100_000
         The most endpoints there may be.
     when_full : {"refuse", "prune"}, default "refuse"
-        What happens when there are as many and none is idle: the hits of new ones are ``REFUSED``, or the endpoint that
-        has been idle for longest goes, with its hits.
+        What happens when there are as many and no idle one is found: the hits of new ones are ``REFUSED``, or the
+        endpoint that has been idle for longest goes, with its hits. A hit looks at a few endpoints, so that it takes no
+        longer the more there are: one may be ``REFUSED`` before the idle ones are found, and if all 32 that it looks
+        at were hit meanwhile, the idlest of those goes.
     precision : int, default 14
         How finely visitors are told apart: by 4 to 18 bits, as for `HyperLogLog`.
     max_skew : span, optional
@@ -410,7 +412,7 @@ class Registry:
 
         Amounts, times and outcomes are as for `HitCounter.record_at`; ``REFUSED`` also means that there is no room for
         another endpoint. For a name that has an endpoint it is as wait-free as the strategy, after a look-up without a
-        lock. A hit of a new name makes the endpoint, and may prune idle ones.
+        lock. A hit of a new name makes the endpoint, and prunes at most 16 idle ones.
         """
 
     def query_hits(self, endpoint: _Endpoint, last_seconds: _Span | None = None, at: _Time | None = None) -> int:
@@ -1458,8 +1460,8 @@ class KeyedLimiter:
     """A limit for each key: for a user, an address, a tenant.
 
     As `Limiter`, for at most ``max_keys`` keys; those that are as good as new are forgotten, which changes no
-    decision. A key takes itself and about 100 bytes and 8 for each unit of a limit of up to 64, 200 bytes with a
-    higher limit, whose window slides in twelfths by default, and 80 in a bucket.
+    decision. A key takes itself twice and about 120 bytes and 8 for each unit of a limit of up to 64, 220 bytes with a
+    higher limit, whose window slides in twelfths by default, and 100 in a bucket.
 
     Parameters
     ----------
@@ -1468,8 +1470,8 @@ class KeyedLimiter:
     max_keys : int, default 100_000
         The most keys.
     when_full : {"refuse", "allow"}, default "refuse"
-        What happens to the costs of a new key when there are as many and none is idle: they are refused, or let
-        through unlimited. Both are counted.
+        What happens to the costs of a new key when there are as many and no idle one is found: they are refused, or
+        let through unlimited. Both are counted. Each new key looks at 32 others at most.
 
     Examples
     --------

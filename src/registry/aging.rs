@@ -1,8 +1,9 @@
-//! [`Aging`]: what of a registry's endpoints has gone, and when to look again.
+//! [`Aging`]: what of a registry's endpoints has gone, and when to look again; [`Roll`]: where to look first.
 //!
 //! Tests: `tests/registry`.
 
-use std::collections::VecDeque;
+use std::collections::BTreeSet;
+use std::ops::Bound::{Excluded, Unbounded};
 
 use crate::sync::{AtomicU64, Mutex, Ordering, Typed};
 use crate::time::Tick;
@@ -12,12 +13,11 @@ use crate::time::Tick;
 pub struct Aging {
     /// The first tick that is known of names without an endpoint.
     forgotten: Typed<Tick>,
-    /// When new endpoints prune again.
+    /// When a merge prunes again.
     pub(super) due: Typed<Tick>,
-    /// When a full registry pruned last, plus one.
-    pub(super) tried: Typed<Tick>,
-    /// The next to go, and their newest hits when that was found out.
-    pub(super) idlest: Mutex<VecDeque<(Tick, Box<str>)>>,
+    /// When new endpoints begin a round again.
+    pub(super) round: Typed<Tick>,
+    pub(super) roll: Mutex<Roll>,
     pruned_hits: AtomicU64,
     pruned_endpoints: AtomicU64,
 }
@@ -28,8 +28,8 @@ impl Aging {
         Self {
             forgotten: tick(),
             due: tick(),
-            tried: tick(),
-            idlest: Mutex::new(VecDeque::new()),
+            round: tick(),
+            roll: Mutex::new(Roll::default()),
             pruned_hits: AtomicU64::new(0),
             pruned_endpoints: AtomicU64::new(0),
         }
@@ -53,5 +53,84 @@ impl Aging {
     pub(super) fn note(&self, hits: u64, endpoints: u64) {
         self.pruned_hits.fetch_add(hits, Ordering::Release);
         self.pruned_endpoints.fetch_add(endpoints, Ordering::Release);
+    }
+}
+
+/// A place in a [`Roll`]: since when an endpoint is idle as far as is known, and the hash of its name.
+pub type Place = (Tick, u64);
+
+/// The tick of an endpoint that has a handle.
+pub const HELD: Tick = Tick(u64::MAX);
+
+/// The hashes of the names of all endpoints, the idlest first, as far as was known when each was looked at.
+///
+/// | the tick of a place | means |
+/// |---|---|
+/// | 0 | the endpoint was not looked at yet |
+/// | up to the newest hit of the registry | the newest hit of the endpoint, when it was looked at |
+/// | one beyond it | the endpoint had no hit yet, or could not be ended, when it was looked at |
+/// | [`HELD`] | the endpoint had a handle, when it was looked at |
+///
+/// A hit moves nothing here, and a handle that is dropped neither. Newest hits only become newer, so an endpoint whose newest
+/// hit is that of the first place is the idlest of all without a handle. A hash stays after the endpoint is gone, until it
+/// is looked at. An endpoint that was made anew may be here twice, until both places were looked at.
+#[derive(Debug, Default)]
+pub struct Roll {
+    places: BTreeSet<Place>,
+    /// Where the round is.
+    at: Place,
+    /// How many looks are left in the round.
+    left: usize,
+    /// The last held endpoint that was looked at whether it still is.
+    held: u64,
+    /// How many looks there ever were.
+    #[cfg(test)]
+    pub(super) looks: usize,
+}
+
+impl Roll {
+    pub(super) fn enter(&mut self, place: Place) {
+        self.places.insert(place);
+    }
+
+    pub(super) fn leave(&mut self, place: Place) {
+        self.places.remove(&place);
+    }
+
+    pub(super) fn first(&self) -> Option<Place> {
+        self.places.first().copied()
+    }
+
+    /// The next held endpoint; `None` after the last, and then it begins anew.
+    pub(super) fn next_held(&mut self) -> Option<Place> {
+        let next = self.after((HELD, self.held));
+        self.held = next.map_or(0, |(_, hash)| hash);
+        next
+    }
+
+    fn after(&self, place: Place) -> Option<Place> {
+        self.places.range((Excluded(place), Unbounded)).next().copied()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Begins a round over all places, unless there is one. A place may move ahead of the round, so the looks are bounded.
+    pub(super) fn begin(&mut self) {
+        if self.left == 0 {
+            (self.at, self.left) = ((Tick(0), 0), 2 * self.len());
+        }
+    }
+
+    /// The next place of the round.
+    pub(super) fn next(&mut self) -> Option<Place> {
+        self.left = self.left.checked_sub(1)?;
+        let next = self.after(self.at);
+        match next {
+            Some(place) => self.at = place,
+            None => self.left = 0,
+        }
+        next
     }
 }

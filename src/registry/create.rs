@@ -8,14 +8,14 @@
 //! | has none | an endpoint is made, if there is room; else the hit is refused |
 //!
 //! Room is taken from `len` before an endpoint is put into the map, and given back by whoever takes it out, so there are
-//! never more than `max_endpoints`.
+//! never more than `max_endpoints`. Making room takes a bounded number of looks (`prune.rs`).
 //!
 //! Tests: `tests/registry`.
 
 use papaya::{Guard, LocalGuard};
 
 use super::map::Found;
-use super::state::Core;
+use super::state::{Core, WhenFull};
 use crate::cell::outcome::Outcome;
 use crate::counter::strategy::Strategy;
 use crate::endpoint::{Endpoint, Reach};
@@ -49,7 +49,6 @@ impl Core {
             return Ok(endpoint);
         }
         check_name(name)?;
-        self.sweep();
         if !self.take_room() {
             self.watch.emit(EventKind::EndpointRefused, || Event::EndpointRefused { endpoint: name.into() });
             return Err(EndpointError::Full { max_endpoints: self.max_endpoints });
@@ -80,20 +79,25 @@ impl Core {
         guard: &'g LocalGuard<'_>,
     ) -> Result<Found<'g>, Found<'g>> {
         let inserted = self.map.insert(name, endpoint, guard);
-        if inserted.is_ok() && self.len().is_multiple_of(FLUSH_EVERY) {
-            guard.flush();
+        if let Ok(endpoint) = inserted {
+            let newest = endpoint.reach().newest(self.shared());
+            self.aging.roll.lock().enter((newest, self.map.hash(name)));
+            if self.len().is_multiple_of(FLUSH_EVERY) {
+                guard.flush();
+            }
         }
         inserted
     }
 
-    /// Takes room for one endpoint, if there is any or can be made.
+    /// Takes room for one endpoint, if there is any or can be made. Looks at a bounded number of endpoints for that.
     pub fn take_room(&self) -> bool {
+        self.tend();
         loop {
             if self.len.fetch_add(1, Ordering::AcqRel) < self.max_endpoints {
                 return true;
             }
             self.give_room();
-            if !self.make_room() {
+            if self.when_full() != WhenFull::Prune || !self.evict() {
                 return false;
             }
         }

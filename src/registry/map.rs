@@ -10,18 +10,79 @@
 //!
 //! Tests: `tests/registry/reclamation.rs`, `tests/registry/threads.rs`.
 
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::ops::Deref;
 use std::sync::Arc;
 
-use papaya::{Guard, HashMap, LocalGuard, ResizeMode};
+use papaya::{Equivalent, Guard, HashMap, LocalGuard, ResizeMode};
 use seize::Collector;
 
 use crate::endpoint::{Endpoint, Reach, Unlinked};
 
-type Map = HashMap<Box<str>, Arc<Endpoint>, foldhash::fast::RandomState>;
+type Map = HashMap<Box<str>, Arc<Endpoint>, Names>;
+
+/// Hashes names, and takes a known hash for that of a name: 8 bytes then say which endpoint is meant.
+#[derive(Clone, Default)]
+struct Names(foldhash::fast::RandomState);
+
+/// What [`Names`] hashes with.
+struct NameHasher {
+    name: <foldhash::fast::RandomState as BuildHasher>::Hasher,
+    known: Option<u64>,
+}
+
+/// The name that has this hash, in a look-up.
+struct Hashed<'a> {
+    hash: u64,
+    names: &'a Names,
+}
+
+impl BuildHasher for Names {
+    type Hasher = NameHasher;
+
+    #[inline(always)]
+    fn build_hasher(&self) -> NameHasher {
+        NameHasher { name: self.0.build_hasher(), known: None }
+    }
+}
+
+impl Hasher for NameHasher {
+    #[inline(always)]
+    fn write(&mut self, bytes: &[u8]) {
+        self.name.write(bytes);
+    }
+
+    #[inline(always)]
+    fn write_u8(&mut self, byte: u8) {
+        self.name.write_u8(byte);
+    }
+
+    /// Of a known hash: a name writes no `u64`.
+    #[inline(always)]
+    fn write_u64(&mut self, hash: u64) {
+        self.known = Some(hash);
+    }
+
+    #[inline(always)]
+    fn finish(&self) -> u64 {
+        self.known.unwrap_or_else(|| self.name.finish())
+    }
+}
+
+impl Hash for Hashed<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+
+impl Equivalent<Box<str>> for Hashed<'_> {
+    fn equivalent(&self, name: &Box<str>) -> bool {
+        self.names.hash_one(&**name) == self.hash
+    }
+}
 
 /// The endpoints of a registry by name.
-pub struct Endpoints(Map);
+pub struct Endpoints(Map, Names);
 
 /// An endpoint, found in the map for as long as a guard lives.
 #[derive(Clone, Copy)]
@@ -53,13 +114,15 @@ impl<'g> Deref for Found<'g> {
 
 impl Endpoints {
     pub fn new() -> Self {
+        let names = Names::default();
         let map = HashMap::builder()
-            .hasher(foldhash::fast::RandomState::default())
-            // Growing step by step makes every look-up meanwhile search two tables.
-            .resize_mode(ResizeMode::Blocking)
+            .hasher(names.clone())
+            // Step by step, so that no hit copies all entries: with 100,000 that takes 10 to 30 ms. A look-up meanwhile searches
+            // two tables, which takes 22 ns instead of 19.
+            .resize_mode(ResizeMode::Incremental(64))
             .collector(Collector::new())
             .build();
-        Self(map)
+        Self(map, names)
     }
 
     /// Keeps what is found under it from being freed.
@@ -72,6 +135,17 @@ impl Endpoints {
     #[inline(always)]
     pub fn get<'g>(&self, name: &str, guard: &'g LocalGuard<'_>) -> Option<Found<'g>> {
         self.0.get(name, guard).map(Found)
+    }
+
+    /// The hash of `name`.
+    pub fn hash(&self, name: &str) -> u64 {
+        self.1.hash_one(name)
+    }
+
+    /// The endpoint of the name that has this hash, and the name.
+    pub fn get_hashed<'g>(&self, hash: u64, guard: &'g LocalGuard<'_>) -> Option<(&'g str, Found<'g>)> {
+        let found = self.0.get_key_value(&Hashed { hash, names: &self.1 }, guard);
+        found.map(|(name, endpoint)| (&**name, Found(endpoint)))
     }
 
     /// All endpoints, in no order.

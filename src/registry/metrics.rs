@@ -41,8 +41,8 @@ pub struct Metrics {
     pub dropped_events: u64,
 }
 
-/// What an endpoint takes besides itself: its place in the map, the map's entry, the head of its `Arc`.
-const BESIDES: usize = 18 + size_of::<(Box<str>, usize)>() + 16;
+/// What an endpoint takes besides itself: its place in the map, the map's entry, the head of its `Arc`, its place in the roll.
+const BESIDES: usize = 18 + size_of::<(Box<str>, usize)>() + 16 + 24;
 
 impl Registry {
     /// What the registry has done and holds. Walks over all endpoints.

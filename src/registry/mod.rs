@@ -26,7 +26,7 @@
 //! |---|---|---|
 //! | [`Handle::record`] | that of the endpoint's strategy: wait-free when striped, lock-free otherwise, `sliding` takes a lock | |
 //! | `record_hit` of a known name | the same, after a lock-free look-up | |
-//! | `record_hit` of a new name | makes the endpoint; may prune others | |
+//! | `record_hit` of a new name | makes the endpoint and prunes a few others, under a lock for a bounded number of looks | |
 //! | `query_hits`, `total`, `top` | wait-free per endpoint; one lock for endpoints that hold merged or restored hits, and for `sliding` | every hit whose call returned before it began, none whose call began after it ended |
 //! | `swap_strategy`, `prune` | lock-free per endpoint | the same |
 //! | `remove`, `snapshot`, `restore`, `merge`, `metrics` | one lock against each other, none against recorders | the same, endpoint by endpoint |

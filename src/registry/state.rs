@@ -29,10 +29,12 @@ use crate::window::geometry::Geometry;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum WhenFull {
-    /// It is `Refused`, unless an endpoint is idle and can be pruned.
+    /// It is `Refused`, unless an idle endpoint is found. Each hit prunes 16 endpoints at most, so one may be refused before
+    /// the idle ones are found.
     #[default]
     Refuse,
-    /// The endpoint that has been idle for longest and has no handle goes, with its hits.
+    /// The endpoint that has been idle for longest and has no handle goes, with its hits. Each hit looks at 32 at most: if all
+    /// of those were hit since they were looked at last, the idlest of the 32 goes.
     Prune,
 }
 
