@@ -12,7 +12,7 @@
 //!
 //! # When there are as many as may be
 //! `order` holds every open state with its key. Each new key looks at the next 32 of them, drops the idle ones and puts the
-//! others back at the end; all are looked at once in a sixtieth of the window, and not more often. If no room was found by
+//! others back at the end (one that was reset is closed, and leaves it); all are looked at once in a sixtieth of the window, and not more often. If no room was found by
 //! then, the key is refused or let through unlimited, as was asked for; both are counted. So one decision takes a bounded
 //! time, and an idle key may be found only by a later one. A new key may wait for another to be put into `order` or taken out of
 //! it; a known key has nothing to do with it.
@@ -159,6 +159,10 @@ impl<K: Hash + Eq + Send + Sync> KeyedLimiter<K> {
         let Some(state) = self.keys.get(key, &guard) else { return false };
         state.close_at_once();
         self.take_out(key, state, &guard);
+        // One more closed state is in `order` now. Looking at two keeps them fewer than the open ones.
+        for entry in self.order.1.try_iter().take(2).filter(|(_, state)| !state.is_closed()) {
+            self.put(entry);
+        }
         true
     }
 
@@ -289,7 +293,7 @@ impl<K: Hash + Eq + Send + Sync> KeyedLimiter<K> {
             if self.plan.close(&state, now) {
                 self.take_out(&key, &state, &guard);
                 dropped += 1;
-            } else {
+            } else if !state.is_closed() {
                 self.put((key, state));
             }
         }
@@ -386,5 +390,31 @@ impl LimiterBuilder {
             unlimited: count(),
             dropped: count(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limit::Limiter;
+
+    #[test]
+    fn keys_that_are_reset_leave_nothing_behind() {
+        let rate = "5/minute".parse().expect("a rate");
+        let limiter: KeyedLimiter<String> = Limiter::builder(rate).keyed(100, WhenKeysFull::Refuse).expect("it fits");
+        for turn in 0..10_000 {
+            let key = format!("key {}", turn % 10);
+            assert!(limiter.allow(key.as_str(), 1).allowed);
+            // Some stay.
+            if turn % 10 > 3 {
+                assert!(limiter.reset(key.as_str()));
+            } else if turn % 40 < 10 {
+                assert!(limiter.reset(key.as_str()) && limiter.allow(key.as_str(), 1).allowed);
+            }
+            assert!(limiter.order.1.len() <= 2 * limiter.len() + 2, "{turn}: {}", limiter.order.1.len());
+            if turn % 20 == 19 {
+                (0..4).for_each(|key| _ = limiter.reset(format!("key {key}").as_str()));
+            }
+        }
     }
 }

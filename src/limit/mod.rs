@@ -20,7 +20,7 @@
 //! | method | progress |
 //! |---|---|
 //! | `allow`, `peek` | lock-free: an exchange is lost only to a cost that was let through; a sliding window notes each part of the window that began since the last cost, at most all of them, a log each unit of the cost |
-//! | `KeyedLimiter::allow` | the same, after a lock-free look-up; a new key allocates, and may drop others |
+//! | `KeyedLimiter::allow` | the same, after a lock-free look-up; a new key allocates, may drop up to 32 others, and may wait for another new key |
 //!
 //! Tests: `tests/models/limit.rs`.
 
@@ -53,7 +53,7 @@ use crate::time::clock::Clock;
 /// The word of what was dropped. No time and no state comes to it.
 const CLOSED: u64 = u64::MAX;
 
-/// What happens to a new key when there are as many as may be, and none is idle.
+/// What happens to a new key when there are as many as may be, and no idle one is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum WhenKeysFull {
@@ -92,6 +92,16 @@ pub enum State {
 }
 
 impl State {
+    /// Whether it was closed, for good.
+    pub fn is_closed(&self) -> bool {
+        let word = match self {
+            Self::Bucket(word) => word,
+            Self::Window(words) => words.state(),
+        };
+        // unnoticed: nothing else is read after it
+        word.load(Ordering::Relaxed) == CLOSED
+    }
+
     /// Closes it, whatever it says: a cost that is on its way finds it closed, and counts in the next one.
     pub fn close_at_once(&self) {
         let word = match self {
