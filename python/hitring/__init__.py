@@ -38,6 +38,7 @@ from hitring._errors import (
     ConfigError,
     HitringError,
     LimitError,
+    LimitExceeded,
     QueryError,
     RegistryFull,
     SharedError,
@@ -69,6 +70,7 @@ from hitring._hitring import (
 )
 from hitring._metrics import KeyedMetrics, Metrics, SharedRoom, StrategyOf
 from hitring._outcome import Outcome, Outcomes
+from hitring._waiting import limited
 
 if sys.platform == "linux":
     from hitring._hitring import Marks, SharedCounter, SharedLimiter, SharedRegistry, compact
@@ -96,6 +98,7 @@ __all__ = [
     "KeyedLimiter",
     "KeyedMetrics",
     "LimitError",
+    "LimitExceeded",
     "Limiter",
     "ManualClock",
     "Marks",
@@ -124,4 +127,5 @@ __all__ = [
     "__version__",
     "compact",
     "default_registry",
+    "limited",
 ]

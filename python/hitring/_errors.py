@@ -10,6 +10,7 @@ class               also a              raised by
 ``SnapshotError``   ``ValueError``      ``merge``, ``restore``, ``load``, ``from_bytes``
 ``SketchError``     ``ValueError``      sketches: ``merge`` of what does not go together, ``from_redis``
 ``LimitError``      ``ValueError``      ``Limiter(...)``, ``KeyedLimiter(...)``
+``LimitExceeded``   ``RuntimeError``    calls of a `limited` function that are refused
 ``RegistryFull``    ``RuntimeError``    ``Registry.counter``, when there is no room for another endpoint
 ``SharedError``     ``OSError``         ``SharedRegistry(...)``, and what changes its file; ``compact``
 ==================  ==================  =======================================================
@@ -19,10 +20,16 @@ A timestamp, an amount or an endpoint that is none is a plain ``ValueError``, or
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hitring._hitring import Decision
+
 __all__ = [
     "ConfigError",
     "HitringError",
     "LimitError",
+    "LimitExceeded",
     "QueryError",
     "RegistryFull",
     "SharedError",
@@ -72,6 +79,25 @@ class LimitError(HitringError, ValueError):
     """A rate is none, or one that no limiter can keep. The message says what would be possible."""
 
 
+class LimitExceeded(HitringError, RuntimeError):
+    """A limiter refused the call of a `limited` function.
+
+    ``decision`` says when to come again.
+    """
+
+    decision: Decision
+    """What the limiter said."""
+
+    def __init__(self, decision: Decision) -> None:
+        super().__init__(decision)
+        self.decision = decision
+
+    def __str__(self) -> str:
+        wait = self.decision.retry_after
+        when = "it is more than the limit ever lets through" if wait is None else f"try again in {wait:g} seconds"
+        return f"the limit refuses this call; {when}"
+
+
 class SharedError(HitringError, OSError):
     """A file of a `SharedRegistry` cannot be made, opened or changed. The message says why, and what to do.
 
@@ -93,6 +119,7 @@ for _class in (
     SketchError,
     RegistryFull,
     LimitError,
+    LimitExceeded,
     SharedError,
 ):
     _class.__module__ = "hitring"

@@ -24,7 +24,7 @@ a ``str`` with lone surrogates). Nothing is ever wrapped around or clamped, and 
 
 import os
 import pathlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any, Literal, SupportsIndex, final, overload
 
@@ -1165,6 +1165,14 @@ class SharedLimiter:
     def allow(self, key: _Item = "", cost: SupportsIndex = 1, *, at: _Time | None = None) -> Decision:
         """Let ``cost`` of ``key`` through at ``at``, or now, or refuse it whole. As `KeyedLimiter.allow`."""
 
+    def acquire(self, key: _Item = "", cost: SupportsIndex = 1, *, timeout: float | None = None) -> Decision:
+        """Let a cost of ``key`` through as soon as there is room for it. As `Limiter.acquire`."""
+
+    def acquire_async(
+        self, key: _Item = "", cost: SupportsIndex = 1, *, timeout: float | None = None
+    ) -> Coroutine[Any, Any, Decision]:
+        """Do the same in a task of asyncio: ``await limiter.acquire_async()``."""
+
     def peek(self, key: _Item = "", cost: SupportsIndex = 1, *, at: _Time | None = None) -> Decision:
         """Return what ``allow(key, cost)`` would, but with all that remains. Consumes nothing and makes no key."""
 
@@ -1438,6 +1446,18 @@ class Limiter:
         further ahead than ``max_skew`` is refused (`Decision.is_future`); without, it shuts the limiter until then.
         """
 
+    def acquire(self, cost: SupportsIndex = 1, *, timeout: float | None = None) -> Decision:
+        """Let ``cost`` through as soon as there is room for it, and sleep until then.
+
+        After ``timeout`` seconds (``None`` is for ever), or if waiting does not help, return the decision that refused
+        it. It is known beforehand whether a wait ends in time, so a cost that would wait longer is refused at once.
+        There is no queue: costs that wait ask again when they wake, beside those that come then, so a large one may
+        wait for long while small ones pass. Other threads run meanwhile.
+        """
+
+    def acquire_async(self, cost: SupportsIndex = 1, *, timeout: float | None = None) -> Coroutine[Any, Any, Decision]:
+        """Do the same in a task of asyncio: ``await limiter.acquire_async()``."""
+
     def peek(self, cost: SupportsIndex = 1, *, at: _Time | None = None) -> Decision:
         """Return what ``allow(cost)`` would, but with all that remains. Consumes nothing."""
 
@@ -1508,6 +1528,14 @@ class KeyedLimiter:
     ) -> Self: ...
     def allow(self, key: _Item, cost: SupportsIndex = 1, *, at: _Time | None = None) -> Decision:
         """Let a cost of ``key`` through at ``at``, or now, or refuse it whole. As `Limiter.allow`."""
+
+    def acquire(self, key: _Item, cost: SupportsIndex = 1, *, timeout: float | None = None) -> Decision:
+        """Let a cost of ``key`` through as soon as there is room for it. As `Limiter.acquire`."""
+
+    def acquire_async(
+        self, key: _Item, cost: SupportsIndex = 1, *, timeout: float | None = None
+    ) -> Coroutine[Any, Any, Decision]:
+        """Do the same in a task of asyncio: ``await limiter.acquire_async()``."""
 
     def peek(self, key: _Item, cost: SupportsIndex = 1, *, at: _Time | None = None) -> Decision:
         """Return what ``allow(key, cost)`` would, but with all that remains. Consumes nothing and makes no key."""

@@ -21,6 +21,7 @@
 
 use std::borrow::Borrow;
 use std::fmt;
+use std::future::Future;
 use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +30,7 @@ use crossbeam_channel::{Receiver, Sender};
 use papaya::{Guard, HashMap, ResizeMode};
 use seize::Collector;
 
-use super::{LimiterBuilder, Plan, Rate, Rates, State, WhenKeysFull};
+use super::{LimiterBuilder, Plan, Rate, Rates, State, WhenKeysFull, wait};
 use crate::error::LimitError;
 use crate::limit::decision::Decision;
 use crate::limit::scale::Scale;
@@ -128,6 +129,31 @@ impl<K: Hash + Eq + Send + Sync> KeyedLimiter<K> {
         Q: Hash + Eq + ?Sized,
     {
         self.decide_at(key, at, cost, true)
+    }
+
+    /// Lets a cost of `key` through as soon as there is room for it. See [`Limiter::acquire`](super::Limiter::acquire).
+    pub fn acquire<Q>(&self, key: &Q, cost: u64, timeout: Option<Duration>) -> Decision
+    where
+        K: Borrow<Q> + for<'q> From<&'q Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        wait::blocking(timeout, || self.allow(key, cost))
+    }
+
+    /// The same in a task. See [`Limiter::acquire_async`](super::Limiter::acquire_async).
+    pub async fn acquire_async<Q, F>(
+        &self,
+        key: &Q,
+        cost: u64,
+        timeout: Option<Duration>,
+        sleep: impl FnMut(Duration) -> F,
+    ) -> Decision
+    where
+        K: Borrow<Q> + for<'q> From<&'q Q>,
+        Q: Hash + Eq + ?Sized,
+        F: Future<Output = ()>,
+    {
+        wait::sleeping(timeout, sleep, || self.allow(key, cost)).await
     }
 
     /// What `allow(key, cost)` would say now, but with all that remains; nothing is taken and no key is made.

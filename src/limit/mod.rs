@@ -28,6 +28,7 @@ pub mod divisor;
 pub mod place;
 pub mod rate;
 pub mod decision;
+pub mod wait;
 pub mod units;
 pub mod bucket;
 pub mod scale;
@@ -38,6 +39,7 @@ pub mod many;
 pub mod slot;
 pub mod shared;
 
+use std::future::Future;
 use std::time::Duration;
 
 use crate::error::LimitError;
@@ -241,6 +243,25 @@ impl Limiter {
     /// future shuts the limiter until then.
     pub fn allow_at(&self, at: Timestamp, cost: u64) -> Decision {
         self.decide_at(at, cost, true)
+    }
+
+    /// Lets `cost` through as soon as there is room for it, and sleeps until then; after `timeout`, or if waiting does not help, the
+    /// decision that refused it.
+    ///
+    /// It is known beforehand whether a wait ends within the timeout, so a cost that would wait longer is refused at once. There is no
+    /// queue: costs that wait ask again when they wake, beside those that come then.
+    pub fn acquire(&self, cost: u64, timeout: Option<Duration>) -> Decision {
+        wait::blocking(timeout, || self.allow(cost))
+    }
+
+    /// The same in a task, for any runtime: `sleep` is its timer, for example `tokio::time::sleep`.
+    pub async fn acquire_async<F: Future<Output = ()>>(
+        &self,
+        cost: u64,
+        timeout: Option<Duration>,
+        sleep: impl FnMut(Duration) -> F,
+    ) -> Decision {
+        wait::sleeping(timeout, sleep, || self.allow(cost)).await
     }
 
     /// What `allow(cost)` would say now, but with all that remains; nothing is taken.

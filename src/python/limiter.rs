@@ -3,8 +3,9 @@
 //! Tests: `tests/python/unit/test_limiter.py`.
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyString, PyTuple};
 
 use crate::error::LimitError;
 use crate::limit::WhenKeysFull;
@@ -18,7 +19,7 @@ use crate::python::decision::PyDecision;
 use crate::python::errors::Class;
 use crate::python::given::Given;
 use crate::python::item;
-use crate::python::number::{Integer, integer, or_one, type_name};
+use crate::python::number::{Integer, integer, or_one, real, type_name};
 use crate::python::time::{moment, seconds};
 
 /// The most keys unless told otherwise.
@@ -121,6 +122,26 @@ impl PyLimiter {
         }))
     }
 
+    /// Let `cost` through as soon as there is room for it.
+    #[pyo3(signature = (cost = Given::NOTHING, *, timeout = None), text_signature = "($self, cost=1, *, timeout=None)")]
+    fn acquire<'py>(
+        slf: &Bound<'py, Self>,
+        cost: Given<'py>,
+        timeout: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        waits(slf, "acquire", (or_one(&cost).map_err(costs)?,), timeout)
+    }
+
+    /// The same in asyncio.
+    #[pyo3(signature = (cost = Given::NOTHING, *, timeout = None), text_signature = "($self, cost=1, *, timeout=None)")]
+    fn acquire_async<'py>(
+        slf: &Bound<'py, Self>,
+        cost: Given<'py>,
+        timeout: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        waits(slf, "acquire_async", (or_one(&cost).map_err(costs)?,), timeout)
+    }
+
     /// What `allow` would say, but with all that remains.
     #[pyo3(signature = (cost = Given::NOTHING, *, at = None), text_signature = "($self, cost=1, *, at=None)")]
     fn peek(&self, cost: Given<'_>, at: Option<&Bound<'_, PyAny>>) -> PyResult<PyDecision> {
@@ -156,6 +177,21 @@ impl PyLimiter {
     fn __repr__(&self) -> String {
         format!("<hitring.Limiter of {}>", self.limiter.rates())
     }
+}
+
+/// Waits with `function` of `hitring._waiting` until `limiter` allows what `arguments` ask for.
+pub fn waits<'py>(
+    limiter: &Bound<'py, PyAny>,
+    function: &str,
+    arguments: impl IntoPyObject<'py, Target = PyTuple, Output = Bound<'py, PyTuple>, Error = PyErr>,
+    timeout: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = limiter.py();
+    let timeout = timeout.map(|timeout| real(timeout, "timeout")).transpose()?;
+    let allow = limiter.getattr(intern!(py, "allow"))?;
+    let arguments = [allow].into_iter().chain(arguments.into_pyobject(py)?.iter()).collect::<Vec<_>>();
+    let allow = py.import("functools")?.getattr("partial")?.call1(PyTuple::new(py, arguments)?)?;
+    py.import("hitring._waiting")?.getattr(function)?.call1((allow, timeout))
 }
 
 /// An error of an amount, of what is called a cost here.
@@ -223,6 +259,34 @@ impl PyKeyedLimiter {
             Some(at) => self.limiter.allow_at(&*key, at, cost),
             None => self.limiter.allow(&*key, cost),
         }))
+    }
+
+    /// Let a cost of `key` through as soon as there is room for it.
+    #[pyo3(
+        signature = (key, cost = Given::NOTHING, *, timeout = None),
+        text_signature = "($self, key, cost=1, *, timeout=None)"
+    )]
+    fn acquire<'py>(
+        slf: &Bound<'py, Self>,
+        key: &Bound<'py, PyAny>,
+        cost: Given<'py>,
+        timeout: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        waits(slf, "acquire", (key, or_one(&cost).map_err(costs)?), timeout)
+    }
+
+    /// The same in asyncio.
+    #[pyo3(
+        signature = (key, cost = Given::NOTHING, *, timeout = None),
+        text_signature = "($self, key, cost=1, *, timeout=None)"
+    )]
+    fn acquire_async<'py>(
+        slf: &Bound<'py, Self>,
+        key: &Bound<'py, PyAny>,
+        cost: Given<'py>,
+        timeout: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        waits(slf, "acquire_async", (key, or_one(&cost).map_err(costs)?), timeout)
     }
 
     /// What `allow` would say, but with all that remains.

@@ -13,7 +13,7 @@ use crate::python::errors;
 use crate::python::given::Given;
 use crate::python::hits;
 use crate::python::item;
-use crate::python::limiter::costs;
+use crate::python::limiter::{costs, waits};
 use crate::python::number::or_one;
 use crate::python::outcome::member;
 use crate::python::time::{self, moment, seconds};
@@ -156,6 +156,34 @@ impl PySharedLimiter {
             Some(at) => self.limiter.allow_at(key, at, cost),
             None => self.limiter.allow(key, cost),
         }))
+    }
+
+    /// Let a cost of `key` through as soon as there is room for it.
+    #[pyo3(
+        signature = (key = None, cost = Given::NOTHING, *, timeout = None),
+        text_signature = "($self, key='', cost=1, *, timeout=None)"
+    )]
+    fn acquire<'py>(
+        slf: &Bound<'py, Self>,
+        key: Option<&Bound<'py, PyAny>>,
+        cost: Given<'py>,
+        timeout: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        waits(slf, "acquire", (key, or_one(&cost).map_err(costs)?), timeout)
+    }
+
+    /// The same in asyncio.
+    #[pyo3(
+        signature = (key = None, cost = Given::NOTHING, *, timeout = None),
+        text_signature = "($self, key='', cost=1, *, timeout=None)"
+    )]
+    fn acquire_async<'py>(
+        slf: &Bound<'py, Self>,
+        key: Option<&Bound<'py, PyAny>>,
+        cost: Given<'py>,
+        timeout: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        waits(slf, "acquire_async", (key, or_one(&cost).map_err(costs)?), timeout)
     }
 
     /// What `allow` would say, but with all that remains.

@@ -14,6 +14,7 @@
 //!
 //! Tests: `tests/shared/behaviour.rs`, `tests/shared/limits.rs`, `tests/shared/restore.rs`, `tests/shared/boots.rs`.
 
+use std::future::Future;
 use std::hash::Hasher;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,10 +26,10 @@ use super::format::layout::Hot;
 use super::format::sections::LATE;
 use super::registry::{Inner, SharedRegistry};
 use crate::error::{LimitError, SharedError};
-use crate::limit::WhenKeysFull;
 use crate::limit::decision::Decision;
 use crate::limit::rate::Rate;
 use crate::limit::shared::{Answer, SharedKeys, SharedPlan};
+use crate::limit::{WhenKeysFull, wait};
 use crate::sync::{Ordering, relax};
 use crate::time::Timestamp;
 use crate::time::clock::{Clock, SteadyClock};
@@ -137,6 +138,22 @@ impl SharedLimiter {
             Some(future) => future,
             None => self.decide(core, key, at_of(core, at), cost).decision,
         })
+    }
+
+    /// Lets a cost of `key` through as soon as there is room for it. See [`Limiter::acquire`](crate::Limiter::acquire).
+    pub fn acquire(&self, key: impl AsRef<[u8]>, cost: u64, timeout: Option<Duration>) -> Decision {
+        wait::blocking(timeout, || self.allow(key.as_ref(), cost))
+    }
+
+    /// The same in a task. See [`Limiter::acquire_async`](crate::Limiter::acquire_async).
+    pub async fn acquire_async<F: Future<Output = ()>>(
+        &self,
+        key: impl AsRef<[u8]>,
+        cost: u64,
+        timeout: Option<Duration>,
+        sleep: impl FnMut(Duration) -> F,
+    ) -> Decision {
+        wait::sleeping(timeout, sleep, || self.allow(key.as_ref(), cost)).await
     }
 
     /// What `allow(key, cost)` would say now, but with all that remains; nothing is taken and no key is made.

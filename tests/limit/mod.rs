@@ -4,13 +4,15 @@
 //! * [`behaviour`]: what the documentation promises, one by one;
 //! * [`keyed`]: keys that come, go and are too many;
 //! * [`shared`]: limits in words that processes share, some of which are killed;
-//! * [`threads`]: real threads that want more than there is.
+//! * [`threads`]: real threads that want more than there is;
+//! * [`waiting`]: costs that wait for room.
 
 mod behaviour;
 mod exact;
 mod keyed;
 mod shared;
 mod threads;
+mod waiting;
 
 use std::time::Duration;
 
