@@ -7,9 +7,10 @@
 //! | removed | | |
 //!
 //! So a hit looks into the ring alone to know whether there is such a resource. While one is being made or removed, it is in one of the
-//! two; readers leave it out then.
+//! two. Readers leave it out then. When the answer is sent, the two agree: a hit that makes a
+//! removed resource again is found at once.
 //!
-//! Tests: `tests/python/integration/test_serve_resources.py`.
+//! Tests: `tests/service/resources.rs`, `tests/python/integration/test_serve_resources.py`.
 
 use uuid::Uuid;
 

@@ -156,7 +156,8 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// [`StoreError::Failed`].
     fn resources(&self, after: &str, most: usize) -> Result<Vec<Resource>, StoreError>;
 
-    /// Whether an order about `endpoint` is under way: the ring and the database need not agree on it.
+    /// Whether an order that makes or removes `endpoint` is under way: the ring and the database need not agree on it. Once the order
+    /// is answered, it is not under way.
     fn is_under_way(&self, endpoint: &str) -> bool;
 
     /// The base of `endpoint`, if its value was set.

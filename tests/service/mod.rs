@@ -1,5 +1,7 @@
 //! Ranges of the service against a list of all hits.
 
+mod resources;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -4,6 +4,7 @@
 mod batches;
 mod flushes;
 mod losses;
+mod readers;
 mod values;
 
 use std::path::{Path, PathBuf};

@@ -126,7 +126,9 @@ impl Bases {
     }
 }
 
-/// Endpoints that a batch makes or removes: the ring and the database do not agree on them until it is done.
+/// Endpoints that a batch makes or removes: the ring and the database need not agree on them. The batch adds each endpoint before it
+/// commits. It clears the set when the ring shows what was committed, and before it answers the first order. So a client that has its
+/// answer, and makes the name again, finds it.
 #[derive(Clone, Debug)]
 pub struct UnderWay(Arc<Mutex<HashSet<String>>>);
 
@@ -138,6 +140,10 @@ impl UnderWay {
 
     fn add(&self, endpoint: &str) {
         self.0.lock().insert(endpoint.to_owned());
+    }
+
+    fn clear(&self) {
+        self.0.lock().clear();
     }
 }
 
@@ -212,7 +218,7 @@ impl Committer {
 
     /// Does a batch and answers each order. If the transaction failed, they are given back.
     pub fn run(&mut self, mut batch: Vec<Waiting>) -> Result<(), (Failure, Vec<Waiting>)> {
-        let ran = match self.transact(&mut batch) {
+        match self.transact(&mut batch) {
             Ok(plans) => {
                 self.show(batch, plans);
                 Ok(())
@@ -225,11 +231,10 @@ impl Committer {
                         let _ = self.ring.remove(endpoint);
                     }
                 }
+                self.under_way.clear();
                 Err((failure, batch))
             }
-        };
-        self.under_way.0.lock().clear();
-        ran
+        }
     }
 
     /// Writes all of them into the database.
@@ -268,15 +273,15 @@ impl Committer {
         Ok(plans)
     }
 
-    /// Takes what is committed to the ring, and answers.
+    /// Takes what is committed to the ring, and answers afterwards.
     fn show(&mut self, batch: Vec<Waiting>, plans: Vec<Plan>) {
         let later = |error: &dyn std::fmt::Display| StoreError::Later { why: error.to_string() };
         self.ledger.show();
-        let mut removed = Vec::new();
+        let (mut ends, mut removed) = (Vec::with_capacity(batch.len()), Vec::new());
         for (Waiting { order, done }, plan) in batch.into_iter().zip(plans) {
             let (answer, show) = match plan {
                 Plan::Refused(error) => {
-                    done(Err(error));
+                    ends.push((done, Err(error)));
                     continue;
                 }
                 Plan::Replay(answer) => {
@@ -284,7 +289,7 @@ impl Committer {
                     if let Act::Hit { endpoint, visitor: Some(visitor), at, .. } = &order.act {
                         self.ledger.note_again(&self.ring, endpoint, visitor, *at);
                     }
-                    done(Ok(Answered { answer, is_replay: true }));
+                    ends.push((done, Ok(Answered { answer, is_replay: true })));
                     continue;
                 }
                 Plan::Done(answer, show) => (answer, show),
@@ -310,7 +315,12 @@ impl Committer {
                 }
                 _ => Ok(()),
             };
-            done(shown.map(|()| Answered { answer, is_replay: false }));
+            ends.push((done, shown.map(|()| Answered { answer, is_replay: false })));
+        }
+        // Before the first answer, because its client may make the name again at once.
+        self.under_way.clear();
+        for (done, end) in ends {
+            done(end);
         }
         if removed.is_empty() {
             return;
@@ -395,7 +405,6 @@ fn plan(
             (Effect::Created, Show::Nothing)
         }
         Act::Delete { id, endpoint } => {
-            under_way.add(endpoint);
             let has_row = match id {
                 Some(id) => resources::delete(transaction, id)?,
                 None => false,
@@ -407,6 +416,8 @@ fn plan(
                 return Ok(Plan::Refused(StoreError::Unknown));
             }
             if let Some(epoch) = epoch {
+                // An endpoint that the ring does not have is not under way: a hit that begins it meanwhile stays.
+                under_way.add(endpoint);
                 resources::remove(transaction, endpoint, epoch)?;
             }
             (Effect::Deleted, Show::Remove(epoch))
