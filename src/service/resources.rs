@@ -7,7 +7,7 @@
 //! | removed | | |
 //!
 //! So a hit looks into the ring alone to know whether there is such a resource. While one is being made or removed, it is in one of the
-//! two. Readers leave it out then. When the answer is sent, the two agree: a hit that makes a
+//! two. Readers leave it out then, and fill the page with those that follow. When the answer is sent, the two agree: a hit that makes a
 //! removed resource again is found at once.
 //!
 //! Tests: `tests/service/resources.rs`, `tests/python/integration/test_serve_resources.py`.
@@ -94,7 +94,13 @@ impl Service {
         let mut others = Vec::new();
         // Endpoints are in the order of their names.
         let ids = endpoints.iter().filter_map(|endpoint| Some((Name::resource_of(endpoint)?, endpoint)));
-        for (id, endpoint) in ids.filter(|&(id, _)| id > after).take(most + all.len()) {
+        let last = all.last().filter(|_| all.len() >= most).map(|listed| listed.id.as_str());
+        for (id, endpoint) in ids.filter(|&(id, _)| id > after) {
+            // Counts found resources, not names. A page with fewer than `most` says that none follow, so a name that is left out
+            // must not shorten it.
+            if others.len() >= most || last.is_some_and(|last| id > last) {
+                break;
+            }
             if all.binary_search_by(|listed| listed.id.as_str().cmp(id)).is_err() {
                 others.extend(self.made_by_a_hit(id, endpoint)?);
             }

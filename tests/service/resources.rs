@@ -1,4 +1,4 @@
-//! Listings beside a removal: a name that a hit makes again is found at once.
+//! Listings beside a removal: a name that a hit makes again is found at once, and a page is as long as was asked for.
 //!
 //! The checks run in the callbacks of a removal, which the commit thread calls. So each check meets its moment at any load.
 
@@ -88,4 +88,29 @@ fn a_name_that_is_made_again_after_its_removal_is_found_at_once() {
         assert!(all.contains(&id.to_owned()), "{id} is not in {all:?}");
     }
     assert_eq!(listed(&service, "", 9), ["a", "b", "unknown"]);
+}
+
+#[test]
+fn a_page_beside_a_removal_is_as_long_as_any_other() {
+    let folder = Folder::new("page");
+    let service = folder.service();
+    for id in ["a", "b", "c", "d"] {
+        hit(&service, id);
+    }
+    let (sender, told) = bounded(1);
+    let beside = Arc::clone(&service);
+    // Runs within the transaction: `b` is under way.
+    let answer = move || {
+        let pages = [("", 1), ("", 2), ("", 3), ("", 9), ("a", 1), ("a", 2), ("b", 2)];
+        let pages = pages.map(|(after, most)| listed(&beside, after, most).concat());
+        sender.send((pages, beside)).expect("it is waited for");
+        answer()
+    };
+    let (end, ended) = bounded(1);
+    let done = move |answered: Result<_, Refusal>| end.send(answered.is_ok()).expect("it is waited for");
+    service.delete_resource("b", &name("b"), None, answer, done).expect("it is taken");
+    let (pages, _beside) = told.recv_timeout(PATIENCE).expect("it is answered");
+    assert_eq!(pages, ["a", "ac", "acd", "acd", "c", "cd", "cd"]);
+    assert_eq!(ended.recv_timeout(PATIENCE), Ok(true));
+    assert_eq!(listed(&service, "", 9), ["a", "c", "d"]);
 }
