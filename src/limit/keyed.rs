@@ -272,12 +272,23 @@ impl<K: Hash + Eq + Send + Sync> KeyedLimiter<K> {
             if now >= due && self.sweep.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
                 self.left.store(self.max_keys, Ordering::Relaxed);
             }
-            let looks = |left: usize| (left > 0).then(|| left.saturating_sub(LOOKS));
-            let goes_on = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, looks).is_ok();
-            if !goes_on || self.drop_idle(now, LOOKS) == 0 {
+            if !self.take_looks() || self.drop_idle(now, LOOKS) == 0 {
                 return false;
             }
         }
+    }
+
+    /// Takes the next of the keys that are still to be looked at, if there are any.
+    fn take_looks(&self) -> bool {
+        let mut left = self.left.load(Ordering::Relaxed);
+        while left > 0 {
+            let rest = left.saturating_sub(LOOKS);
+            match self.left.compare_exchange_weak(left, rest, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => return true,
+                Err(newer) => left = newer,
+            }
+        }
+        false
     }
 
     fn give_room(&self) {
