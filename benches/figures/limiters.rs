@@ -4,9 +4,9 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use governor::{Quota, RateLimiter};
-use hitring::{Decision, KeyedLimiter, Limiter, LimiterBuilder, Rate, WhenKeysFull};
+use hitring::{Decision, KeyedLimiter, Limiter, LimiterBuilder, Rate, Rates, WhenKeysFull};
 
-use crate::harness::Reach::{AtMost, Nothing};
+use crate::harness::Reach::AtMost;
 use crate::harness::Run;
 use crate::registry::names::names;
 use crate::row::{Row, threads};
@@ -23,15 +23,21 @@ pub fn figures(run: &mut Run) {
         let name = format!("Limiter allow, {kind}");
         let (one, two) = (run.one(&name), run.two(&name));
         run.figure(format!("{name}, ns"), one, AtMost(15.0));
-        run.figure(format!("{name} / governor"), one / run.one("governor check"), AtMost(1.0));
-        run.figure(format!("{name} / governor, two threads"), two / run.two("governor check"), AtMost(1.0));
+        run.figure(format!("{name} / governor"), one / run.one("governor check"), AtMost(1.2));
+        run.figure(format!("{name} / governor, two threads"), two / run.two("governor check"), AtMost(0.7));
         let keyed = run.one(&format!("KeyedLimiter allow, {kind}")) / run.one("governor check_key");
-        run.figure(format!("KeyedLimiter allow, {kind} / governor"), keyed, Nothing);
+        run.figure(format!("KeyedLimiter allow, {kind} / governor"), keyed, AtMost(0.9));
     }
+    let together = run.one("Limiter allow, two limits") / run.one("Limiter allow, sliding window");
+    run.figure("Limiter allow, two limits / one sliding window", together, AtMost(1.6));
+}
+
+fn rate(limit: u64, window: Duration) -> Rate {
+    Rate::new(limit, window).expect("a possible rate")
 }
 
 fn sliding(limit: u64, window: Duration) -> LimiterBuilder {
-    Limiter::builder(Rate::new(limit, window).expect("a possible rate"))
+    Limiter::builder(rate(limit, window))
 }
 
 /// Two builders with the name of their kind: so much in a window, and a bucket of as many tokens.
@@ -58,6 +64,11 @@ fn rows() -> Vec<Row> {
         let theirs = vec![RateLimiter::direct(most)];
         rows.push(Row::of("governor check", threads, theirs, |limiter| limiter.check().is_ok()));
     }
+    let two = Rates::new(&[rate(PLENTY, minute), rate(PLENTY, 60 * minute)]).expect("they are two");
+    let together = vec![Limiter::together(two).build().expect("they fit")];
+    rows.push(Row::of("Limiter allow, two limits", 1, together, |limiter: &Limiter| allowed(limiter.allow(1))));
+    let small = vec![Limiter::builder(rate(64, Duration::from_millis(1))).build().expect("it fits")];
+    rows.push(Row::of("Limiter allow, log of 64, mostly refused", 1, small, |limiter: &Limiter| limiter.allow(1)));
     for (kind, builder) in kinds(1, DAY) {
         let limiter = builder.build().expect("it fits");
         rows.push(Row::new(format!("Limiter allow, refused, {kind}"), 1, move |_, _| limiter.allow(1)));

@@ -49,6 +49,14 @@ pub enum LimitError {
         /// The window.
         window: Duration,
     },
+    /// The ticks of so short a window and the counts of so high a limit do not fit into a word together. Give one of them a limiter of
+    /// its own.
+    TooFineTogether {
+        /// The highest limit.
+        limit: u64,
+        /// The shortest window that slides.
+        window: Duration,
+    },
     /// A limiter keeps 1 to 4 rates together.
     Rates {
         /// How many were given.
@@ -84,6 +92,10 @@ impl fmt::Display for LimitError {
             Self::TooFine { limit, window } => write!(
                 f,
                 "a sliding window of {limit} in {window:?} does not fit into a word; give a coarser resolution, or a burst"
+            ),
+            Self::TooFineTogether { limit, window } => write!(
+                f,
+                "a limit of {limit} and a window of {window:?} do not fit into a word together; give one of them a limiter of its own"
             ),
             Self::Rates { given } => write!(f, "{given} rates cannot be kept together; give 1 to 4"),
             Self::Several => {

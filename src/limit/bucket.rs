@@ -55,6 +55,7 @@ const BACK: Duration = Duration::from_secs(60);
 pub struct Plan {
     units: Units,
     token: Divisor,
+    burst: u64,
     /// Units that a full bucket is worth.
     full: u64,
     /// A word that lies further ahead is an old one.
@@ -83,7 +84,7 @@ impl Plan {
         let (full, half) = (burst * units.token(), 1 << (bits - 1));
         let is_lasting = u128::from(units.nanos(half)) >= HALF.as_nanos();
         let furthest = if is_lasting { half } else { full + units.at(BACK.as_nanos() as u64) };
-        Ok(Self { units, token: Divisor::new(units.token()), full, furthest })
+        Ok(Self { units, token: Divisor::new(units.token()), burst, full, furthest })
     }
 
     /// The differences in time that matter.
@@ -122,6 +123,32 @@ impl Plan {
     /// Decides on `cost` at `now`, and takes it with `take`; `None` if the bucket is closed.
     #[inline(always)]
     pub fn decide<P: Place>(&self, place: &P, now: u64, cost: u64, take: bool) -> Option<Decision> {
+        match if take { self.take(place, now, cost) } else { None } {
+            Some(remaining) => Some(Decision::allowed(remaining)),
+            None => self.decide_slowly(place, now, cost, take),
+        }
+    }
+
+    /// Takes a cost that fits, at the first attempt; what remains, or `None` if it is not taken.
+    #[inline(never)]
+    fn take<P: Place>(&self, place: &P, now: u64, cost: u64) -> Option<u64> {
+        if cost.wrapping_sub(1) >= self.burst || mutated!(LimitLoadStore) || mutated!(SharedKeepsLate) {
+            return None;
+        }
+        let (nanos, wanted) = (now.min(i64::MAX as u64), cost * self.token.number());
+        let (now, seen) = (self.units.at(nanos), place.seen()?);
+        let missing = self.missing::<P>(seen, now);
+        if missing > self.full - wanted {
+            return None;
+        }
+        place.keep(|| self.units.after(nanos, missing + wanted));
+        let is_taken = place.exchange(seen, now.wrapping_add(missing + wanted) & P::MOST);
+        is_taken.then(|| self.token.divide(self.full - missing - wanted))
+    }
+
+    /// Not in line, so that callers are spared the registers of all that happens seldom.
+    #[inline(never)]
+    fn decide_slowly<P: Place>(&self, place: &P, now: u64, cost: u64, take: bool) -> Option<Decision> {
         let (full, nanos) = (self.full, now.min(i64::MAX as u64));
         let now = self.units.at(nanos);
         let Some(wanted) = cost.checked_mul(self.token.number()).filter(|&wanted| wanted <= full) else {

@@ -170,7 +170,7 @@ impl Plan {
     }
 
     /// Decides on `cost` at `now`, and takes it with `take`; `None` if the log is closed.
-    #[inline(always)]
+    #[inline(never)]
     pub fn decide<P: Beside>(&self, place: &P, now: u64, cost: u64, take: bool) -> Option<Decision> {
         let now = now.min(LAST);
         loop {

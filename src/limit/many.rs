@@ -58,6 +58,7 @@ pub struct Plan {
     count_bits: u32,
     /// The finest tick, if there is a sliding window.
     finest: Option<sliding::Plan>,
+    has_log: bool,
     words: u64,
 }
 
@@ -103,7 +104,7 @@ impl Plan {
     /// Several limits, of which sliding windows are cut into `ticks` parts.
     ///
     /// # Errors
-    /// [`LimitError::TooFine`] if the finest ticks of a sliding window and the counts of the highest limit do not fit into a word for
+    /// [`LimitError::TooFineTogether`] if the finest ticks of a sliding window and the counts of the highest limit do not fit into a word for
     /// a hundred years.
     pub fn new(rates: Rates, ticks: u64) -> Result<Self, LimitError> {
         let rates = rates.iter().copied();
@@ -126,7 +127,8 @@ impl Plan {
         let parts = rates.map(|rate| {
             let kind = if is_sliding(rate.limit()) {
                 let place = windows.iter().position(|other| *other == rate).expect("it is one of them");
-                let shared = sliding::Shared { count_bits, finest: finest.unwrap_or(1), every: every[place], coarsest };
+                let (finest, shortest) = (finest.unwrap_or(1), windows[0].window());
+                let shared = sliding::Shared { count_bits, finest, every: every[place], coarsest, highest, shortest };
                 Kind::Sliding(sliding::Plan::beside_others(rate, shared)?)
             } else {
                 Kind::Log(log::Plan::beside_others(rate, count_bits))
@@ -136,13 +138,13 @@ impl Plan {
             Ok(part)
         });
         let parts = parts.collect::<Result<Vec<_>, LimitError>>()?;
-        let slowest = parts.iter().find_map(|part| match part.kind {
+        let ticking = parts.iter().find_map(|part| match part.kind {
             Kind::Sliding(plan) if plan.is_finest() => Some(plan),
             _ => None,
         });
         let (first, len) = (parts[0], parts.len());
         let all = std::array::from_fn(|nth| parts.get(nth).copied().unwrap_or(first));
-        Ok(Self { parts: all, len, count_bits, finest: slowest, words })
+        Ok(Self { parts: all, len, count_bits, finest: ticking, has_log: windows.len() < len, words })
     }
 
     fn parts(&self) -> &[Part] {
@@ -189,6 +191,9 @@ impl Plan {
 
     /// The time as of which a decision at `now` is made: the time of the newest unit if that is later.
     fn as_of<P: Beside>(&self, place: &P, state: u64, now: u64) -> u64 {
+        if !self.has_log {
+            return now;
+        }
         let newest = |part: &Part| match part.kind {
             Kind::Log(plan) => plan.newest(&View(place, part.from), self.count_of(state)),
             Kind::Sliding(_) => 0,
@@ -198,6 +203,50 @@ impl Plan {
 
     /// Decides on `cost` at `now`, and takes it from all limits with `take`; `None` if the state is closed.
     pub fn decide<P: Beside>(&self, place: &P, now: u64, cost: u64, take: bool) -> Option<Decision> {
+        match if take { self.take(place, now, cost) } else { None } {
+            Some((remaining, which)) => Some(Decision { which, ..Decision::allowed(remaining) }),
+            None => self.decide_slowly(place, now, cost, take),
+        }
+    }
+
+    /// Takes a cost that fits, in the tick of the state and at the first attempt; what remains, and of which limit, or `None` if it
+    /// is not taken.
+    #[inline(never)]
+    fn take<P: Beside>(&self, place: &P, now: u64, cost: u64) -> Option<(u64, u8)> {
+        let state = place.seen()?;
+        let (at, count) = (self.as_of(place, state, now.min(log::LAST)), self.count_of(state));
+        let tick = self.tick(at);
+        if tick != state >> self.count_bits || cost == 0 || mutated!(LimitLoadStore) || mutated!(LimitStartsLate) {
+            return None;
+        }
+        let (mut least, mut which) = (u64::MAX, 0);
+        for (nth, part) in self.parts().iter().enumerate() {
+            let view = View(place, part.from);
+            let left = match part.kind {
+                Kind::Log(plan) => {
+                    let room = plan.room_for(&view, count, cost, at);
+                    if room == Ok(at) { plan.free(&view, count, cost, at) } else { 0 }
+                }
+                Kind::Sliding(plan) => {
+                    part.limit.saturating_sub(plan.used_at(&view, state, plan.of_finest(tick)).ok()?)
+                }
+            };
+            if left < least {
+                (least, which) = (left, nth as u8);
+            }
+        }
+        // Sliding windows have the beginning of this tick.
+        let raise = |part: &Part| match part.kind {
+            Kind::Log(plan) => plan.raise(&View(place, part.from), count, state, cost, at),
+            Kind::Sliding(_) => true,
+        };
+        let is_taken =
+            cost <= least && self.parts().iter().all(raise) && place.exchange(state, self.state(tick, count + cost));
+        is_taken.then(|| (least - cost, which))
+    }
+
+    #[inline(never)]
+    fn decide_slowly<P: Beside>(&self, place: &P, now: u64, cost: u64, take: bool) -> Option<Decision> {
         let (now, mut floor) = (now.min(log::LAST), 0);
         loop {
             let state = place.seen()?;

@@ -230,7 +230,7 @@ impl Limiter {
     }
 
     /// Lets `cost` through now, or refuses it whole.
-    #[inline]
+    #[inline(always)]
     pub fn allow(&self, cost: u64) -> Decision {
         self.decide(self.scale.now(), cost, true).later(self.scale.lag())
     }

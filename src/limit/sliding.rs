@@ -71,6 +71,9 @@ pub struct Shared {
     pub every: u64,
     /// How many of them the coarsest is.
     pub coarsest: u64,
+    /// The highest limit and the shortest of these windows, for an error.
+    pub highest: u64,
+    pub shortest: Duration,
 }
 
 impl Plan {
@@ -82,16 +85,16 @@ impl Plan {
     /// A window that shares its state with others, in memory.
     ///
     /// # Errors
-    /// [`LimitError::TooFine`] if the ticks would not last a hundred years.
+    /// [`LimitError::TooFineTogether`] if the ticks would not last a hundred years.
     pub fn beside_others(rate: Rate, shared: Shared) -> Result<Self, LimitError> {
-        let Shared { count_bits, finest, every, coarsest } = shared;
+        let Shared { count_bits, finest, every, coarsest, .. } = shared;
         let width = finest * every;
         let ticks = rate.window().as_nanos().div_ceil(u128::from(width)) as u64;
         // A whole number of the coarsest ticks, so that all ticks begin with time.
         let lap = coarsest * 64;
         let longest = (Rate::LONGEST.as_nanos() / u128::from(finest)) as u64 + lap + 3 * ticks * every;
         if u64::BITS - longest.leading_zeros() + count_bits > 63 {
-            return Err(LimitError::TooFine { limit: rate.limit(), window: rate.window() });
+            return Err(LimitError::TooFineTogether { limit: shared.highest, window: shared.shortest });
         }
         let (width, slots) = (Divisor::new(width), Divisor::new(ticks + 2));
         let last = ((1 << (63 - count_bits)) - 1) / every;
@@ -212,6 +215,32 @@ impl Plan {
     /// Decides on `cost` at `now`, and takes it with `take`; `None` if the window is closed.
     #[inline(always)]
     pub fn decide<P: Beside>(&self, place: &P, now: u64, cost: u64, take: bool) -> Option<Decision> {
+        match if take { self.take(place, now, cost) } else { None } {
+            Some(remaining) => Some(Decision::allowed(remaining)),
+            None => self.decide_slowly(place, now, cost, take),
+        }
+    }
+
+    /// Takes a cost that fits, in the tick of the state and at the first attempt; what remains, or `None` if it is not taken.
+    #[inline(never)]
+    fn take<P: Beside>(&self, place: &P, now: u64, cost: u64) -> Option<u64> {
+        let state = place.seen()?;
+        let tick = self.tick_of(state);
+        if self.tick(now) != tick || cost == 0 || mutated!(LimitLoadStore) {
+            return None;
+        }
+        let used = self.used_at(place, state, tick).ok()?;
+        let left = self.limit.saturating_sub(used);
+        if cost > left || !place.is_still(state) {
+            return None;
+        }
+        place.keep(|| self.until_of(tick));
+        place.exchange(state, self.word(tick, self.count_of(state) + cost)).then_some(left - cost)
+    }
+
+    /// Not in line, so that callers are spared the registers of all that happens seldom.
+    #[inline(never)]
+    fn decide_slowly<P: Beside>(&self, place: &P, now: u64, cost: u64, take: bool) -> Option<Decision> {
         let now_tick = self.tick(now);
         loop {
             let state = place.seen()?;
@@ -265,7 +294,7 @@ impl Plan {
 
     /// What is used of the window at `tick`, or the later tick that somebody is in who needed the room.
     #[inline(always)]
-    fn used_at<P: Beside>(&self, place: &P, state: u64, tick: u64) -> Result<u64, u64> {
+    pub fn used_at<P: Beside>(&self, place: &P, state: u64, tick: u64) -> Result<u64, u64> {
         // A damaged beginning in a file may say any tick.
         let first = tick.saturating_sub(self.ticks);
         if first > self.tick_of_state(state) {

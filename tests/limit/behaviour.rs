@@ -66,7 +66,8 @@ fn several_rates_are_read_together() {
     assert_eq!(together().burst(5).build().expect_err("a bucket"), LimitError::Several);
     assert_eq!(together().resolution(Duration::from_secs(1)).build().expect_err("a resolution"), LimitError::Several);
     let fast = Limiter::together("4294967296/ms;9/y".parse().expect("two rates"));
-    assert!(matches!(fast.build(), Err(LimitError::TooFine { .. })));
+    let error = fast.build().expect_err("it does not fit");
+    assert_eq!(error, LimitError::TooFineTogether { limit: 1 << 32, window: Duration::from_millis(1) });
 }
 
 #[test]
