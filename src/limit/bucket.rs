@@ -132,7 +132,11 @@ impl Plan {
     /// Takes a cost that fits, at the first attempt; what remains, or `None` if it is not taken.
     #[inline(never)]
     fn take<P: Place>(&self, place: &P, now: u64, cost: u64) -> Option<u64> {
-        if cost.wrapping_sub(1) >= self.burst || mutated!(LimitLoadStore) || mutated!(SharedKeepsLate) {
+        // The mutants of an exchange are below.
+        if mutated!(LimitLoadStore) {
+            return None;
+        }
+        if mutated!(SharedKeepsLate) || cost.wrapping_sub(1) >= self.burst {
             return None;
         }
         let (nanos, wanted) = (now.min(i64::MAX as u64), cost * self.token.number());

@@ -216,7 +216,11 @@ impl Plan {
         let state = place.seen()?;
         let (at, count) = (self.as_of(place, state, now.min(log::LAST)), self.count_of(state));
         let tick = self.tick(at);
-        if tick != state >> self.count_bits || cost == 0 || mutated!(LimitLoadStore) || mutated!(LimitStartsLate) {
+        // The mutants of an exchange are below.
+        if mutated!(LimitLoadStore) {
+            return None;
+        }
+        if mutated!(LimitStartsLate) || tick != state >> self.count_bits || cost == 0 {
             return None;
         }
         let (mut least, mut which) = (u64::MAX, 0);
