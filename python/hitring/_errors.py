@@ -94,7 +94,13 @@ class LimitExceeded(HitringError, RuntimeError):
 
     def __str__(self) -> str:
         wait = self.decision.retry_after
-        when = "it is more than the limit ever lets through" if wait is None else f"try again in {wait:g} seconds"
+        if self.decision.is_future:
+            when = "its time lies too far ahead of the clock"
+        elif wait is None:
+            when = "it is more than the limit ever lets through"
+        else:
+            seconds = f"{wait:.6f}".rstrip("0").rstrip(".")
+            when = f"try again in {seconds} seconds"
         return f"the limit refuses this call; {when}"
 
 

@@ -1356,8 +1356,8 @@ class Decision:
     def headers(self, name: str = "default") -> dict[str, str]:
         """Return the header fields of HTTP that tell a client about its limit.
 
-        ``RateLimit-Policy`` and ``RateLimit`` of draft-ietf-httpapi-ratelimit-headers-10, under ``name``; after a
-        refusal that waiting helps also ``Retry-After``, in whole seconds, rounded up.
+        ``RateLimit-Policy`` and ``RateLimit`` of draft-ietf-httpapi-ratelimit-headers-10, under ``name`` (of several
+        limits ``name-0``, ``name-1``, ...); after a refusal that waiting helps also ``Retry-After``, in whole seconds, rounded up.
         """
 
     def as_dict(self) -> dict[str, bool | int | float | None]:
@@ -2212,9 +2212,7 @@ def _restore_decision(
     retry_after: tuple[int, int] | None,
     is_future: bool,
     which: int,
-    limit: int,
-    window: tuple[int, int],
-    burst: int | None,
+    of: tuple[int, tuple[int, int], int | None, bool],
 ) -> Decision: ...
 def _open_shared(path: str | os.PathLike[str], options: dict[str, Any]) -> SharedRegistry: ...
 def _run(arguments: list[str]) -> int: ...

@@ -16,7 +16,6 @@ whatever the limiter's clock is.
 from __future__ import annotations
 
 import functools
-import inspect
 import time
 from typing import TYPE_CHECKING, Any, Callable, TypeVar, cast
 
@@ -94,13 +93,14 @@ def limited(
     ----------
     limiter : Limiter, KeyedLimiter or SharedLimiter
         What limits it. Functions that share a limiter share its limit.
-    key : str or bytes or callable, optional
-        The key of each call, for limiters of keys; or what returns it, given the call's arguments.
+    key : str or bytes or callable
+        The key of each call, or what returns it, given the call's arguments. A `Limiter` has no keys, and a
+        `SharedLimiter` has ``""`` unless it is given one.
     cost : int, default 1
         What a call costs.
     timeout : float, default 0
         For how many seconds a call waits for room; ``None`` is for ever. A call that would wait longer is refused at
-        once.
+        once. A generator is limited when it is called, not when it runs.
 
     Raises
     ------
@@ -121,18 +121,31 @@ def limited(
     ...     print(refused, refused.decision.retry_after)
     the limit refuses this call; try again in 60 seconds 60.0
     """
+    import inspect  # noqa: PLC0415  (it is slow to import)
+
+    from hitring._hitring import KeyedLimiter, Limiter  # noqa: PLC0415  (which import this module)
+
+    if not callable(getattr(limiter, "acquire_async", None)):
+        message = f"limited needs a limiter, not {type(limiter).__name__}"
+        raise TypeError(message)
+    if key is not None and isinstance(limiter, Limiter):
+        message = "a Limiter has no keys; leave out key, or use a KeyedLimiter"
+        raise TypeError(message)
+    if key is None and isinstance(limiter, KeyedLimiter):
+        message = "a KeyedLimiter needs a key for each call; give key, or use a Limiter"
+        raise TypeError(message)
+    _Deadline(timeout)
 
     def arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
         if key is None:
-            return (cost,) if _takes_no_key(limiter) else ("", cost)
+            return (cost,) if isinstance(limiter, Limiter) else ("", cost)
         return (key(*args, **kwargs) if callable(key) else key, cost)
 
-    if key is not None and _takes_no_key(limiter):
-        message = "a Limiter has no keys; leave out key, or use a KeyedLimiter"
-        raise TypeError(message)
-
     def decorate(function: _Function) -> _Function:
-        if inspect.iscoroutinefunction(function):
+        is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+            getattr(function, "__call__", None)  # noqa: B004  (an object whose call is a coroutine)
+        )
+        if is_async:
 
             @functools.wraps(function)
             async def calls_async(*args: Any, **kwargs: Any) -> Any:
@@ -150,12 +163,6 @@ def limited(
         return cast("_Function", calls)
 
     return decorate
-
-
-def _takes_no_key(limiter: object) -> bool:
-    from hitring._hitring import Limiter  # noqa: PLC0415  (it imports this module)
-
-    return isinstance(limiter, Limiter)
 
 
 def _heed(decision: Decision) -> None:

@@ -24,19 +24,19 @@
 //! are compared modulo their bits. A word that lies ahead of `now` by more than `furthest` is an old one of a bucket that has been
 //! full for long.
 //!
-//! | half of all words last | `furthest` | what follows |
+//! | a token comes | `furthest` | what follows |
 //! |---|---|---|
-//! | 16 years or more | that half | time may go back by half of all words; nothing that idle comes back |
-//! | less: more than 2^33 a second, in a file 2^30 | the burst and a minute | a time that lies back by more than a minute finds a full bucket; one that was idle for exactly a lap of all words may refuse for a minute |
+//! | at most every nanosecond | half of all words | in memory all times lie within that half; in a file, a bucket that nobody asks for 18 years is taken for one from the future |
+//! | more often | the burst and a minute | a time that lies back by more than a minute finds a full bucket; a bucket that was idle for a lap of all words but less than a minute may refuse for a minute |
 //!
-//! Time ends 292 years after a limiter's first time, and 36 years after a file was made: buckets are no longer refilled then.
+//! Time ends 116 years after a limiter's first time, and 36 years after a file was made: buckets are no longer refilled then.
 //!
 //! Tests: `tests/limit`.
 
 use std::time::Duration;
 
 use super::Rate;
-use super::place::Place;
+use super::place::{LAST, Place};
 use crate::error::LimitError;
 use crate::limit::decision::Decision;
 use crate::limit::divisor::Divisor;
@@ -44,10 +44,7 @@ use crate::limit::units::Units;
 use crate::sync::mutant::mutated;
 use crate::sync::{AtomicU64, Ordering, relax};
 
-/// How long half of all words should last.
-const HALF: Duration = Duration::from_secs(16 * 366 * 86_400);
-
-/// How far time may go back where words do not last so long.
+/// How far time may go back where more than one token comes in a nanosecond.
 const BACK: Duration = Duration::from_secs(60);
 
 /// How buckets of a limiter are filled.
@@ -82,8 +79,7 @@ impl Plan {
         }
         let units = Units::new(rate);
         let (full, half) = (burst * units.token(), 1 << (bits - 1));
-        let is_lasting = u128::from(units.nanos(half)) >= HALF.as_nanos();
-        let furthest = if is_lasting { half } else { full + units.at(BACK.as_nanos() as u64) };
+        let furthest = if units.nanos(half) >= half { half } else { full + units.at(BACK.as_nanos() as u64) };
         Ok(Self { units, token: Divisor::new(units.token()), burst, full, furthest })
     }
 
@@ -94,7 +90,7 @@ impl Plan {
 
     /// The word of a bucket that is full at `now`.
     pub fn word(&self, now: u64) -> u64 {
-        self.units.at(now.min(i64::MAX as u64)) & i64::MAX as u64
+        self.units.at(now.min(LAST)) & i64::MAX as u64
     }
 
     /// Whether the bucket is full at `now`: as good as a new one.
@@ -139,7 +135,7 @@ impl Plan {
         if mutated!(SharedKeepsLate) || cost.wrapping_sub(1) >= self.burst {
             return None;
         }
-        let (nanos, wanted) = (now.min(i64::MAX as u64), cost * self.token.number());
+        let (nanos, wanted) = (now.min(LAST), cost * self.token.number());
         let (now, seen) = (self.units.at(nanos), place.seen()?);
         let missing = self.missing::<P>(seen, now);
         if missing > self.full - wanted {
@@ -153,7 +149,7 @@ impl Plan {
     /// Not in line, so that callers are spared the registers of all that happens seldom.
     #[inline(never)]
     fn decide_slowly<P: Place>(&self, place: &P, now: u64, cost: u64, take: bool) -> Option<Decision> {
-        let (full, nanos) = (self.full, now.min(i64::MAX as u64));
+        let (full, nanos) = (self.full, now.min(LAST));
         let now = self.units.at(nanos);
         let Some(wanted) = cost.checked_mul(self.token.number()).filter(|&wanted| wanted <= full) else {
             return self.never(place, now);
@@ -163,7 +159,8 @@ impl Plan {
             let missing = self.missing::<P>(seen, now);
             if missing > full - wanted {
                 let remaining = self.token.divide(full.saturating_sub(missing));
-                return Some(Decision::refused(remaining, self.wait(nanos, missing - (full - wanted))));
+                let wait = |wait| Decision::refused(remaining, wait);
+                return Some(self.wait(nanos, missing - (full - wanted)).map_or(Decision::never(remaining), wait));
             }
             if !take || cost == 0 {
                 return Some(Decision::allowed(self.token.divide(full - missing)));
@@ -188,10 +185,11 @@ impl Plan {
         }
     }
 
-    /// How long after `nanos` so many units have passed, and not a nanosecond longer.
+    /// How long after `nanos` so many units have passed, and not a nanosecond longer; `None` is after the end of time.
     #[inline(never)]
-    fn wait(&self, nanos: u64, units: u64) -> Duration {
-        Duration::from_nanos(self.units.after(nanos, units).saturating_sub(nanos))
+    fn wait(&self, nanos: u64, units: u64) -> Option<Duration> {
+        let then = self.units.after(nanos, units);
+        (then <= LAST).then(|| Duration::from_nanos(then - nanos))
     }
 
     /// A cost that is more than a full bucket.

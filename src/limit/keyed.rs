@@ -246,7 +246,10 @@ impl<K: Hash + Eq + Send + Sync> KeyedLimiter<K> {
         match self.when_full {
             WhenKeysFull::Refuse => {
                 self.refused.fetch_add(1, Ordering::Relaxed);
-                if fresh.allowed { Decision::refused(0, self.pause()) } else { Decision { remaining: 0, ..fresh } }
+                // Nobody looks again before the next sweep.
+                let wait =
+                    Duration::from_nanos(self.sweep.load(Ordering::Relaxed).saturating_sub(now)).max(self.pause());
+                if fresh.allowed { Decision::refused(0, wait) } else { Decision { remaining: 0, ..fresh } }
             }
             WhenKeysFull::Allow => {
                 self.unlimited.fetch_add(1, Ordering::Relaxed);
@@ -310,9 +313,10 @@ impl<K: Hash + Eq + Send + Sync> KeyedLimiter<K> {
         self.drop_idle(self.scale.now(), self.order.1.len())
     }
 
-    /// The same as of `at`.
+    /// The same as of `at`; where times from the future are refused, as of now if that is earlier.
     pub fn prune_at(&self, at: Timestamp) -> usize {
-        self.drop_idle(self.scale.at(at), self.order.1.len())
+        let now = if self.scale.is_guarded() { self.scale.now() } else { u64::MAX };
+        self.drop_idle(self.scale.at(at).min(now), self.order.1.len())
     }
 
     /// Puts an open state at the end of those to be looked at.
@@ -324,10 +328,14 @@ impl<K: Hash + Eq + Send + Sync> KeyedLimiter<K> {
     /// Looks at the next `looks` keys and drops those that are as good as new; answers how many.
     fn drop_idle(&self, now: u64, looks: usize) -> usize {
         let guard = self.keys.guard();
-        self.newest.fetch_max(now, Ordering::AcqRel);
         let mut dropped = 0;
         for (key, state) in self.order.1.try_iter().take(looks) {
-            if self.plan.close(&state, now) {
+            let is_fresh = self.plan.is_fresh(&state, now);
+            if is_fresh {
+                // Said before it is dropped, so that the next state of the key begins then.
+                self.newest.fetch_max(now, Ordering::AcqRel);
+            }
+            if is_fresh && self.plan.close(&state, now) {
                 self.take_out(&key, &state, &guard);
                 dropped += 1;
             } else if !state.is_closed() {
@@ -341,7 +349,8 @@ impl<K: Hash + Eq + Send + Sync> KeyedLimiter<K> {
     /// How many keys there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.len.load(Ordering::Acquire)
+        // A thread that looks for room has taken it before.
+        self.len.load(Ordering::Acquire).min(self.max_keys)
     }
 
     /// Whether there is none.

@@ -13,7 +13,7 @@
 //! |---|---|
 //! | 1 | load `state`: `n`. Time does not go back: the decision is as of `now`, or of the newest unit if that is later |
 //! | 2 | read the word of unit `n + cost - 1`. It is that of a unit before, which is still in the window: refused, if `n` is still `n`; else from the beginning |
-//! | 3 | raise the words of the units `n .. n + cost` to those of the units to come |
+//! | 3 | raise the words of the units `n .. n + cost` to those of the units to come. If the state has moved on, or a word that is greater is of the unit before, from the beginning (see below) |
 //! | 4 | exchange `state` for `n + cost`; if it moved meanwhile, from the beginning |
 //!
 //! # States of a word, for a reader that finds `n`
@@ -26,6 +26,13 @@
 //! that a thread raised whose exchange fails are of the second kind. (Mutant `LimitForgetsLap`: without their lap they would look as if
 //! the unit before had just come.) A refusal is only said of a state that is still there after the words were read: a word may
 //! already be of a later lap otherwise. (Mutant `LimitRefusesUnseen`.)
+//!
+//! # Late threads
+//! A thread may be stopped between step 2 and step 3, and others may come with other times. So a word is raised only while the state is
+//! what step 1 read: one that was read in a later state is of a later lap. (Mutant `LimitRaisesUnseen`: the word of a unit that came
+//! meanwhile is lost, and the next one is let through beside it.) If the state moves on just then, the thread raises the word of the unit
+//! that came in its place to its own, later time. That unit leaves later, then, and a word of the next lap may be the lesser one: it
+//! waits.
 //!
 //! # Exactness
 //! By the times of the decisions this is a log: a cost is let through exactly when it fits beside everything that was let through
@@ -40,8 +47,8 @@
 
 use std::time::Duration;
 
-use super::place::{Beside, Place, Words};
-use super::{CLOSED, Rate};
+use super::Rate;
+use super::place::{Beside, LAST, Words};
 use crate::limit::decision::Decision;
 use crate::limit::divisor::Divisor;
 use crate::sync::mutant::mutated;
@@ -49,9 +56,6 @@ use crate::sync::{Ordering, relax};
 
 /// The largest limit that is kept as a log.
 pub const MOST: u64 = 64;
-
-/// Where time stands still, 146 years after the first: a window more still fits into 63 bits.
-pub const LAST: u64 = (1 << 62) - 1;
 
 /// How a limiter keeps logs.
 #[derive(Clone, Copy, Debug)]
@@ -182,7 +186,7 @@ impl Plan {
                     let remaining = self.free(place, n, 0, at);
                     if place.seen()? == n || mutated!(LimitRefusesUnseen) {
                         let wait = |leaves| Decision::refused(remaining, Duration::from_nanos(leaves - now));
-                        return Some(leaves.map_or(Decision::never(remaining), wait));
+                        return Some(leaves.filter(|&leaves| leaves <= LAST).map_or(Decision::never(remaining), wait));
                     }
                     continue;
                 }
@@ -217,17 +221,11 @@ impl Plan {
 
     /// Notes that the units from `n` on are let through at `at`; `false` if the state is not `seen` any more.
     pub fn raise<P: Beside>(&self, place: &P, n: u64, seen: u64, cost: u64, at: u64) -> bool {
-        (0..cost).map(|nth| self.unit(n, nth)).all(|unit| place.raise(unit.slot, self.word(at, unit.lap), seen))
+        (0..cost).map(|nth| self.unit(n, nth)).all(|unit| place.raise_of(unit.slot, self.word(at, unit.lap), seen))
     }
 
     /// Whether all units have left at `now`, and that is known.
     pub fn is_fresh<P: Beside>(&self, place: &P, n: u64, now: u64) -> bool {
         self.room(place, n, self.limit, now) == Ok(now)
-    }
-
-    /// Closes a log that is as good as a new one, unless somebody comes meanwhile.
-    pub fn close(&self, words: &Words, now: u64) -> bool {
-        let n = words.state().load(Ordering::Acquire);
-        n != CLOSED && self.is_fresh(words, n, now) && super::close(words.state(), n)
     }
 }

@@ -26,8 +26,8 @@
 
 use std::time::Duration;
 
-use super::place::{Beside, Place, Words};
-use super::{CLOSED, log, sliding};
+use super::place::{Beside, LAST, Place, Words};
+use super::{log, sliding};
 use crate::error::LimitError;
 use crate::limit::decision::Decision;
 use crate::limit::rate::Rates;
@@ -88,6 +88,10 @@ impl<P: Beside> Beside for View<'_, P> {
     fn raise(&self, slot: u64, word: u64, seen: u64) -> bool {
         self.0.raise(self.1 + slot, word, seen)
     }
+
+    fn raise_of(&self, slot: u64, word: u64, seen: u64) -> bool {
+        self.0.raise_of(self.1 + slot, word, seen)
+    }
 }
 
 /// What one limit says of a cost.
@@ -120,7 +124,8 @@ impl Plan {
         for rate in &windows {
             let before = every.last().copied().unwrap_or(1);
             let width = rate.window().as_nanos().div_ceil(u128::from(ticks)) as u64;
-            every.push(width.div_ceil(finest.unwrap_or(width) * before) * before);
+            // Rounded down, so that no tick is wider than it would be alone; then there are up to twice as many.
+            every.push((width / (finest.unwrap_or(width) * before)).max(1) * before);
         }
         let coarsest = every.last().copied().unwrap_or(1);
         let mut words = 0;
@@ -171,7 +176,8 @@ impl Plan {
         for part in self.parts() {
             if let Kind::Log(plan) = part.kind {
                 let view = View(&words, part.from);
-                (0..plan.slots()).for_each(|slot| _ = view.raise(slot, plan.first(now), 0));
+                let seen = self.state(self.tick(now), 0);
+                (0..plan.slots()).for_each(|slot| _ = view.raise(slot, plan.first(now), seen));
             }
         }
         words
@@ -214,7 +220,7 @@ impl Plan {
     #[inline(never)]
     fn take<P: Beside>(&self, place: &P, now: u64, cost: u64) -> Option<(u64, u8)> {
         let state = place.seen()?;
-        let (at, count) = (self.as_of(place, state, now.min(log::LAST)), self.count_of(state));
+        let (at, count) = (self.as_of(place, state, now.min(LAST)), self.count_of(state));
         let tick = self.tick(at);
         // The mutants of an exchange are below.
         if mutated!(LimitLoadStore) {
@@ -251,7 +257,7 @@ impl Plan {
 
     #[inline(never)]
     fn decide_slowly<P: Beside>(&self, place: &P, now: u64, cost: u64, take: bool) -> Option<Decision> {
-        let (now, mut floor) = (now.min(log::LAST), 0);
+        let (now, mut floor) = (now.min(LAST), 0);
         loop {
             let state = place.seen()?;
             let at = self.as_of(place, state, now.max(floor));
@@ -301,6 +307,14 @@ impl Plan {
         }
     }
 
+    /// Whether all limits are as good as new ones.
+    pub fn is_fresh<P: Beside>(&self, place: &P, state: u64, now: u64) -> bool {
+        self.parts().iter().all(|part| match part.kind {
+            Kind::Log(plan) => plan.is_fresh(&View(place, part.from), self.count_of(state), now),
+            Kind::Sliding(plan) => plan.is_fresh(state, now),
+        })
+    }
+
     fn raise<P: Beside>(&self, place: &P, state: u64, at: u64, tick: u64, cost: u64) -> bool {
         self.parts().iter().all(|part| {
             let view = View(place, part.from);
@@ -309,16 +323,6 @@ impl Plan {
                 Kind::Sliding(plan) => plan.begin(&view, state, plan.of_finest(tick)),
             }
         })
-    }
-
-    /// Closes a state that is as good as a new one, unless somebody comes meanwhile.
-    pub fn close(&self, words: &Words, now: u64) -> bool {
-        let state = words.state().load(Ordering::Acquire);
-        let is_fresh = |part: &Part| match part.kind {
-            Kind::Log(plan) => plan.is_fresh(&View(words, part.from), self.count_of(state), now),
-            Kind::Sliding(plan) => plan.is_fresh(state, now),
-        };
-        state != CLOSED && self.parts().iter().all(is_fresh) && super::close(words.state(), state)
     }
 }
 
@@ -337,7 +341,7 @@ impl Part {
             Kind::Log(plan) => match if cost == 0 { Ok(at) } else { plan.room_for(&view, count, cost, at) } {
                 Ok(then) if then > at => Says::Later(then),
                 Ok(_) => Says::Room(plan.free(&view, count, cost, at)),
-                Err(then) => Says::Full(plan.free(&view, count, 0, at), then),
+                Err(then) => Says::Full(plan.free(&view, count, 0, at), then.filter(|&then| then <= LAST)),
             },
             Kind::Sliding(plan) => {
                 let wanted = plan.of_finest(tick);
@@ -349,8 +353,8 @@ impl Part {
                 if cost <= free {
                     Says::Room(free)
                 } else {
-                    let then = (cost <= self.limit).then(|| plan.fits_at(&view, state, found, cost));
-                    Says::Full(free, then)
+                    let is_possible = cost <= self.limit;
+                    Says::Full(free, is_possible.then(|| plan.fits_at(&view, state, found, cost)).flatten())
                 }
             }
         }

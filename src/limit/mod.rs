@@ -94,24 +94,23 @@ pub enum State {
 }
 
 impl State {
-    /// Whether it was closed, for good.
-    pub fn is_closed(&self) -> bool {
-        let word = match self {
+    fn word(&self) -> &AtomicU64 {
+        match self {
             Self::Bucket(word) => word,
             Self::Window(words) => words.state(),
-        };
+        }
+    }
+
+    /// Whether it was closed, for good.
+    pub fn is_closed(&self) -> bool {
         // unnoticed: nothing else is read after it
-        word.load(Ordering::Relaxed) == CLOSED
+        self.word().load(Ordering::Relaxed) == CLOSED
     }
 
     /// Closes it, whatever it says: a cost that is on its way finds it closed, and counts in the next one.
     pub fn close_at_once(&self) {
-        let word = match self {
-            Self::Bucket(word) => word,
-            Self::Window(words) => words.state(),
-        };
         // unnoticed: a closed state is closed for good, and a thread that finds it uses nothing else
-        word.swap(CLOSED, Ordering::AcqRel);
+        self.word().swap(CLOSED, Ordering::AcqRel);
     }
 }
 
@@ -138,18 +137,22 @@ impl Plan {
         }
     }
 
-    /// Closes a state that is as good as a new one, unless somebody comes meanwhile.
-    pub fn close(&self, state: &State, now: u64) -> bool {
+    /// Whether a state is as good as a new one.
+    pub fn is_fresh(&self, state: &State, now: u64) -> bool {
+        let word = state.word().load(Ordering::Acquire);
         match (self, state) {
-            (Self::Log(plan), State::Window(words)) => plan.close(words, now),
-            (Self::Sliding(plan), State::Window(words)) => plan.close(words, now),
-            (Self::Many(plan), State::Window(words)) => plan.close(words, now),
-            (Self::Bucket(plan), State::Bucket(word)) => {
-                let seen = word.load(Ordering::Relaxed);
-                seen != CLOSED && plan.is_fresh(seen, now) && close(word, seen)
-            }
+            (Self::Bucket(plan), State::Bucket(_)) => plan.is_fresh(word, now),
+            (Self::Log(plan), State::Window(words)) => plan.is_fresh(words, word, now),
+            (Self::Sliding(plan), State::Window(_)) => plan.is_fresh(word, now),
+            (Self::Many(plan), State::Window(words)) => plan.is_fresh(words, word, now),
             _ => unreachable!("a state is of its plan"),
         }
+    }
+
+    /// Closes a state that is as good as a new one, unless somebody comes meanwhile.
+    pub fn close(&self, state: &State, now: u64) -> bool {
+        let word = state.word().load(Ordering::Acquire);
+        word != CLOSED && self.is_fresh(state, now) && close(state.word(), word)
     }
 
     fn bytes(&self) -> usize {

@@ -14,7 +14,11 @@
 //!
 //! Tests: `tests/limit`.
 
+use crate::sync::mutant::mutated;
 use crate::sync::{AtomicU64, Ordering};
+
+/// The nanosecond at which time stands still in memory, 146 years after its beginning: a window more still fits into 63 bits.
+pub const LAST: u64 = (1 << 62) - 1;
 
 /// Where a state lies.
 pub trait Place {
@@ -74,8 +78,13 @@ pub trait Beside: Place {
         self.beside()[slot as usize].load(Ordering::Acquire) ^ self.mask()
     }
 
-    /// Raises one of them to `word`, for a decision on `seen`; `false` if the state has moved on and it need not be.
+    /// Raises one of them to `word`, for a decision on `seen`; `false` if the state has moved on and it need not be. A later state's
+    /// word must be the greater one, as it is if words begin with a tick.
     fn raise(&self, slot: u64, word: u64, seen: u64) -> bool;
+
+    /// The same for words whose lowest bit says of which lap they are, of which one of a later lap may be the lesser. None is raised
+    /// once the state has moved on, and one that is greater but of another lap is not taken for `word`: `false`, too.
+    fn raise_of(&self, slot: u64, word: u64, seen: u64) -> bool;
 }
 
 /// A bucket that has a word to itself.
@@ -124,8 +133,27 @@ impl Beside for Words {
     }
 
     fn raise(&self, slot: u64, word: u64, _seen: u64) -> bool {
-        // Whoever reads it, and then the state, finds a state no older than the one it was raised for: a log refuses by that.
-        self.beside[slot as usize].fetch_max(word, Ordering::Release);
+        // `Relaxed`: the exchange of the state releases it.
+        self.beside[slot as usize].fetch_max(word, Ordering::Relaxed);
         true
+    }
+
+    fn raise_of(&self, slot: u64, word: u64, seen: u64) -> bool {
+        let raised = &self.beside[slot as usize];
+        loop {
+            let said = raised.load(Ordering::Acquire);
+            // Asked after it was read: a word that was read in a later state is of a later lap, and is not ours to raise. If the
+            // state moves on after this, the words that were raised for it since differ from `said`, and the exchange fails.
+            if self.state.load(Ordering::Acquire) != seen && !mutated!(LimitRaisesUnseen) {
+                return false;
+            }
+            if said >= word {
+                return said & 1 == word & 1;
+            }
+            // Released, so that a reader of the word that then reads the state finds none older than `seen`: a log refuses by that.
+            if raised.compare_exchange(said, word, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+                return true;
+            }
+        }
     }
 }

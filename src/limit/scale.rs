@@ -1,4 +1,4 @@
-//! The time of limiters: nanoseconds since they were first asked, which never go back.
+//! The time of limiters: nanoseconds since 30 years before they were first asked, which never go back.
 //!
 //! A limiter that stood still, or opened, since somebody set the wall clock would be none. So the system's time is what the
 //! wall clock said when the limiter was made, plus what a steady clock (`CLOCK_MONOTONIC`) counted since. Times that
@@ -18,6 +18,9 @@ use crate::sync::{AtomicU64, Ordering};
 use crate::time::Timestamp;
 use crate::time::clock::{Clock, SteadyClock};
 
+/// How much earlier than the first time that was used time begins, so that earlier ones are told apart, too.
+const BEFORE: Duration = Duration::from_secs(30 * 366 * 86_400);
+
 /// Turns clocks and timestamps into nanoseconds.
 #[derive(Debug)]
 pub struct Scale {
@@ -29,7 +32,7 @@ pub struct Scale {
     /// The time when the scale was made, in microseconds since 1970, and by the steady clock.
     made: u64,
     steady: u64,
-    /// The first time that was ever used, in microseconds since 1970, plus 1; 0 before.
+    /// When time begins, in microseconds since 1970, plus 1: [`BEFORE`] the first time that was ever used. 0 before that.
     origin: AtomicU64,
 }
 
@@ -49,6 +52,11 @@ impl Scale {
     #[inline]
     pub fn lag(&self) -> Duration {
         self.lag
+    }
+
+    /// Whether times from the future are refused.
+    pub fn is_guarded(&self) -> bool {
+        self.max_skew.is_some()
     }
 
     /// Whether `at` lies further ahead of the clock than it may.
@@ -79,15 +87,16 @@ impl Scale {
         }
     }
 
-    /// `at`: before the first time that was used it is that.
+    /// `at`: before time began it is that.
     pub fn at(&self, at: Timestamp) -> u64 {
         let origin = self.origin(micros(at));
         let since = at.as_duration().saturating_sub(Duration::from_micros(origin));
         u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
     }
 
-    /// The origin, which is `first` if there was none.
+    /// The origin, which is set if there was none.
     fn origin(&self, first: u64) -> u64 {
+        let first = first.saturating_sub(BEFORE.as_micros() as u64);
         match self.origin.compare_exchange(0, first + 1, Ordering::Relaxed, Ordering::Relaxed) {
             Ok(_) => first,
             Err(origin) => origin - 1,
@@ -110,11 +119,17 @@ mod tests {
     }
 
     #[test]
-    fn the_first_time_is_zero_and_none_is_before() {
+    fn time_begins_thirty_years_before_the_first() {
+        let begins = 30 * 366 * 86_400;
         let scale = Scale::new(Clock::System, Duration::from_secs(1), None);
-        let seen: Vec<u64> = [1_000, 999, 1_001, 0].map(|secs| scale.at(at(secs))).into();
-        assert_eq!(seen, [0, 0, 1_000_000_000, 0]);
+        let (first, second) = (begins + 1_000, 1_000_000_000);
+        let seen = [first, first - 1, first + 1, 1_000, 999, 0].map(|secs| scale.at(at(secs)));
+        let since = |secs: u32| u64::from(secs) * second;
+        assert_eq!(seen, [since(begins), since(begins - 1), since(begins + 1), 0, 0, 0]);
         assert!(scale.now() > 1_000_000_000_000_000_000, "the clock is in this century");
+        // 1970 is the earliest.
+        let early = Scale::new(Clock::System, Duration::from_secs(1), None);
+        assert_eq!([5, 4, 0].map(|secs| early.at(at(secs))), [since(5), since(4), 0]);
     }
 
     #[test]
@@ -123,9 +138,10 @@ mod tests {
             // A thread that is interrupted between the two finds a later time, so the least of some is looked at.
             let begun = (0..100).map(|_| Scale::new(Clock::System, fine, None)).map(|scale| (scale.now(), scale));
             let (first, scale) = begun.min_by_key(|&(first, _)| first).expect("there are a hundred");
-            assert!(first < 1_000, "{first}");
+            let begun = BEFORE.as_nanos() as u64;
+            assert!(first - begun < 1_000, "{first}");
             std::thread::sleep(Duration::from_millis(30));
-            let then = scale.now();
+            let then = scale.now() - begun;
             assert!((10_000_000..10_000_000_000).contains(&then), "{then}");
             let wall = scale.at(Clock::System.now());
             assert!(wall.abs_diff(scale.now()) < 1_000_000_000, "{wall}");
@@ -136,8 +152,9 @@ mod tests {
     fn a_clock_of_the_callers_is_taken_as_it_is() {
         let manual = ManualClock::new(at(50));
         let scale = Scale::new(manual.clone().into(), Duration::from_secs(1), None);
-        assert_eq!((scale.now(), scale.lag()), (0, Duration::ZERO));
+        // 30 years before lies before 1970.
+        assert_eq!((scale.now(), scale.lag()), (50_000_000_000, Duration::ZERO));
         manual.set(at(51));
-        assert_eq!(scale.now(), 1_000_000_000);
+        assert_eq!(scale.now(), 51_000_000_000);
     }
 }

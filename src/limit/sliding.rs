@@ -35,8 +35,8 @@
 
 use std::time::Duration;
 
-use super::place::{Beside, Place, Words};
-use super::{CLOSED, Rate};
+use super::Rate;
+use super::place::{Beside, LAST, Words};
 use crate::error::LimitError;
 use crate::limit::decision::Decision;
 use crate::limit::divisor::Divisor;
@@ -91,7 +91,7 @@ impl Plan {
         let width = finest * every;
         let ticks = rate.window().as_nanos().div_ceil(u128::from(width)) as u64;
         // A whole number of the coarsest ticks, so that all ticks begin with time.
-        let lap = coarsest * 64;
+        let lap = coarsest * 128;
         let longest = (Rate::LONGEST.as_nanos() / u128::from(finest)) as u64 + lap + 3 * ticks * every;
         if u64::BITS - longest.leading_zeros() + count_bits > 63 {
             return Err(LimitError::TooFineTogether { limit: shared.highest, window: shared.shortest });
@@ -169,7 +169,7 @@ impl Plan {
 
     /// The tick of a time.
     pub fn tick(&self, now: u64) -> u64 {
-        (self.width.divide(now.min(i64::MAX as u64)) + self.lap).min(self.last)
+        (self.width.divide(now.min(LAST)) + self.lap).min(self.last)
     }
 
     const fn word(&self, tick: u64, count: u64) -> u64 {
@@ -241,6 +241,7 @@ impl Plan {
     /// Not in line, so that callers are spared the registers of all that happens seldom.
     #[inline(never)]
     fn decide_slowly<P: Beside>(&self, place: &P, now: u64, cost: u64, take: bool) -> Option<Decision> {
+        let now = now.min(LAST);
         let now_tick = self.tick(now);
         loop {
             let state = place.seen()?;
@@ -257,7 +258,8 @@ impl Plan {
                 if !place.is_still(state) {
                     continue;
                 }
-                return Some(Decision::refused(left, Duration::from_nanos(fits_at.saturating_sub(now))));
+                let wait = |fits_at: u64| Decision::refused(left, Duration::from_nanos(fits_at.saturating_sub(now)));
+                return Some(fits_at.map_or(Decision::never(left), wait));
             }
             if !take || cost == 0 {
                 return Some(Decision::allowed(left));
@@ -335,10 +337,11 @@ impl Plan {
             .all(|begun| place.raise(self.slots.rest(begun), self.word(begun, count), state))
     }
 
-    /// The nanosecond at which `cost` fits, if no other comes: the first tick whose window begins after enough has left.
+    /// The nanosecond at which `cost` fits, if no other comes: the first tick whose window begins after enough has left. `None` is
+    /// after the end of time.
     #[cold]
     #[inline(never)]
-    pub fn fits_at<P: Beside>(&self, place: &P, state: u64, tick: u64, cost: u64) -> u64 {
+    pub fn fits_at<P: Beside>(&self, place: &P, state: u64, tick: u64, cost: u64) -> Option<u64> {
         let (newest, count) = (self.tick_of_state(state), self.count_of(state));
         // What is not known is taken for used.
         let fits = |start: u64, first: u64| {
@@ -354,12 +357,7 @@ impl Plan {
             }
             first += 1;
         }
-        self.begins(first + self.ticks)
-    }
-
-    /// Closes a window that is as good as a new one, unless somebody comes meanwhile.
-    pub fn close(&self, window: &Words, now: u64) -> bool {
-        let state = window.state().load(Ordering::Relaxed);
-        state != CLOSED && self.is_fresh(state, now) && super::close(window.state(), state)
+        let tick = first + self.ticks;
+        Some(self.begins(tick)).filter(|&begins| tick <= self.last && begins <= LAST)
     }
 }

@@ -338,20 +338,31 @@ impl Beside for Tenancy<'_> {
     }
 
     fn raise(&self, slot: u64, word: u64, seen: u64) -> bool {
+        self.raised(slot, word, seen).is_some()
+    }
+
+    fn raise_of(&self, slot: u64, word: u64, seen: u64) -> bool {
+        self.raised(slot, word, seen).is_some_and(|said| said & 1 == word & 1)
+    }
+}
+
+impl Tenancy<'_> {
+    /// Raises a word beside the state, and answers what it says then, at least `word`; `None` if the state has moved on.
+    fn raised(&self, slot: u64, word: u64, seen: u64) -> Option<u64> {
         let start = &self.slot.beside()[slot as usize];
         loop {
             // unnoticed: a word of another tenancy counts as later, but for each sixteenth, and loom remembers seven stores
             let said = start.load(Ordering::Acquire);
             if !self.is_still(seen) {
-                return false;
+                return None;
             }
             if said ^ self.mask >= word {
-                return true;
+                return Some(said ^ self.mask);
             }
             step();
             // unnoticed: the load above has acquired `said`, and the exchange of the state releases this
             if start.compare_exchange(said, word ^ self.mask, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
-                return true;
+                return Some(word);
             }
         }
     }

@@ -22,13 +22,15 @@ pub struct PyDecision {
     pub decision: Decision,
     pub rate: Rate,
     pub burst: Option<u64>,
+    pub is_one_of_several: bool,
 }
 
 impl PyDecision {
     /// The decision of a limiter of `rates`.
     #[inline(always)]
     pub fn of_several(decision: Decision, rates: &Rates, burst: Option<u64>) -> Self {
-        Self { decision, rate: rates[usize::from(decision.which)], burst }
+        let is_one_of_several = rates.len() > 1;
+        Self { decision, rate: rates[usize::from(decision.which)], burst, is_one_of_several }
     }
 }
 
@@ -70,6 +72,9 @@ impl PyDecision {
     #[pyo3(signature = (name = "default"))]
     fn headers<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyDict>> {
         let headers = PyDict::new(py);
+        // A name always means the same policy.
+        let own = self.is_one_of_several.then(|| format!("{name}-{}", self.decision.which));
+        let name = own.as_deref().unwrap_or(name);
         headers.set_item("RateLimit-Policy", self.rate.policy(name, self.burst))?;
         headers.set_item("RateLimit", self.decision.rate_limit(name))?;
         if let Some(seconds) = self.decision.retry_after_seconds() {
@@ -107,24 +112,23 @@ impl PyDecision {
         let Decision { allowed, remaining, retry_after, is_future, which } = self.decision;
         let parts = |time: Duration| (time.as_secs(), time.subsec_nanos());
         let (limit, window) = (self.rate.limit(), parts(self.rate.window()));
-        let arguments = (allowed, remaining, retry_after.map(parts), is_future, which, limit, window, self.burst);
+        let of = (limit, window, self.burst, self.is_one_of_several);
+        let arguments = (allowed, remaining, retry_after.map(parts), is_future, which, of);
         Ok((py.import("hitring._hitring")?.getattr("_restore_decision")?, arguments.into_pyobject(py)?))
     }
 }
 
 /// The decision that was pickled with these parts.
 #[pyfunction]
-#[expect(clippy::too_many_arguments, reason = "they are the parts")]
 pub fn _restore_decision(
     allowed: bool,
     remaining: u64,
     retry_after: Option<(u64, u32)>,
     is_future: bool,
     which: u8,
-    limit: u64,
-    window: (u64, u32),
-    burst: Option<u64>,
+    of: (u64, (u64, u32), Option<u64>, bool),
 ) -> PyResult<PyDecision> {
+    let (limit, window, burst, is_one_of_several) = of;
     let wrong =
         |error: String| PyValueError::new_err(format!("these are not the parts of a pickled Decision: {error}"));
     let time = |(secs, nanos)| {
@@ -132,5 +136,10 @@ pub fn _restore_decision(
     };
     let rate = Rate::new(limit, time(window)?).map_err(|error| wrong(error.to_string()))?;
     let retry_after = retry_after.map(time).transpose()?;
-    Ok(PyDecision { decision: Decision { allowed, remaining, retry_after, is_future, which }, rate, burst })
+    Ok(PyDecision {
+        decision: Decision { allowed, remaining, retry_after, is_future, which },
+        rate,
+        burst,
+        is_one_of_several,
+    })
 }

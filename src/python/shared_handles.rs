@@ -133,7 +133,7 @@ pub struct PySharedLimiter {
 impl PySharedLimiter {
     #[inline(always)]
     pub fn decision(&self, decision: Decision) -> PyDecision {
-        PyDecision { decision, rate: self.limiter.rate(), burst: self.limiter.burst() }
+        PyDecision::of_several(decision, &self.limiter.rate().into(), self.limiter.burst())
     }
 }
 

@@ -82,6 +82,8 @@ pub enum Mutant {
     LimitStartsLate,
     /// A log takes the word of a unit that is about to come for that of the one before.
     LimitForgetsLap,
+    /// The words of a limiter are raised without looking whether its state has moved on.
+    LimitRaisesUnseen,
     /// A log refuses by words that may be of a later state.
     LimitRefusesUnseen,
     /// A key that looks idle is dropped without closing it.

@@ -161,6 +161,44 @@ fn a_peek_says_what_a_cost_would_be_told() {
 }
 
 #[test]
+fn a_peek_and_a_refusal_leave_no_trace_of_their_time() {
+    for builder in
+        [Limiter::builder(rate(1, 10)), Limiter::builder(rate(100, 10)), Limiter::builder(rate(1, 10)).burst(1)]
+    {
+        let limiter = builder.build().expect("it is possible");
+        let all = limiter.peek_at(at(1_000_000_000), 1).remaining;
+        assert!(!limiter.allow_at(at(1_000_000_000), all + 1).allowed);
+        for millis in [0, 100_000, 200_000] {
+            assert!(limiter.allow_at(at(millis), all).allowed, "{millis}");
+            assert!(!limiter.allow_at(at(millis), 1).allowed, "{millis}");
+        }
+    }
+}
+
+#[test]
+fn at_the_end_of_time_it_is_said_that_waiting_does_not_help() {
+    let year = |year: u64| hitring::Timestamp::try_from((year - 1970) * 31_556_952).expect("before the year 9999");
+    for (builder, all) in [
+        (Limiter::builder(rate(5, 10)), 5),
+        (Limiter::builder(rate(100, 10)), 100),
+        (Limiter::builder(rate(5, 10)).burst(5), 5),
+        (Limiter::together("5/10s;100/10s".parse().expect("rates")), 5),
+    ] {
+        let limiter = builder.build().expect("it is possible");
+        // Idle for a century, nothing is in the way.
+        assert!(limiter.allow_at(year(2020), all).allowed && limiter.allow_at(year(2130), all).allowed);
+        let refused = limiter.allow_at(year(2130), 1);
+        assert!(refused.retry_after.is_some_and(|wait| wait <= Duration::from_secs(11)), "{refused:?}");
+        // From 2136 on time stands still.
+        assert!(limiter.allow_at(year(2500), all).allowed);
+        for later in [2500, 3000, 9998] {
+            let refused = limiter.allow_at(year(later), 1);
+            assert!(!refused.allowed && refused.retry_after.is_none(), "{later}: {refused:?}");
+        }
+    }
+}
+
+#[test]
 fn times_from_the_future_are_refused_where_there_is_a_clock() {
     let (second, far) = (Duration::from_secs(1), hitring::Timestamp::try_from(16_000_000_000u64).expect("in 2477"));
     for burst in [None, Some(5)] {

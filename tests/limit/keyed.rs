@@ -66,6 +66,7 @@ fn idle_keys_are_dropped_and_no_others() {
         }
         assert_eq!(limiter.prune(), forgotten);
         assert_eq!((limiter.len(), limiter.prune()), (100 - forgotten, 0));
+        clock.set(at(100_000));
         assert_eq!(limiter.prune_at(at(100_000)), 100 - forgotten);
         assert!(limiter.is_empty());
     }
@@ -189,6 +190,23 @@ fn threads_that_reset_leave_whole_limits() {
     let (resets, allowed) = (counted[0], counted[1..].iter().sum::<u64>());
     assert!(allowed <= (resets + 1) * (5 + 3), "{allowed} of {resets} resets");
     assert!(limiter.len() <= 1);
+}
+
+#[test]
+fn pruning_as_of_the_future_shuts_nothing() {
+    let (limiter, clock) = limiter(1, 10, WhenKeysFull::Refuse);
+    assert!(limiter.allow("ann", 1).allowed);
+    assert_eq!(limiter.prune_at(at(1_000_000_000)), 0);
+    assert!(limiter.allow("ben", 1).allowed);
+    clock.set(at(12_000));
+    assert_eq!(limiter.prune_at(at(1_000_000_000)), 2);
+    assert!(limiter.allow("cleo", 1).allowed && !limiter.allow("cleo", 1).allowed);
+    clock.set(at(24_000));
+    assert!(limiter.allow("cleo", 1).allowed);
+    // Without a clock times are the caller's: what nothing is dropped at changes nothing.
+    let limiter = KeyedLimiter::<String>::new("1/10s".parse().expect("a rate"), 10).expect("it is possible");
+    assert!(limiter.allow_at("ann", at(1_000_000), 1).allowed && limiter.prune_at(at(1_000_000)) == 0);
+    assert!([0, 100_000, 200_000].map(|millis| limiter.allow_at("ben", at(millis), 1).allowed) == [true; 3]);
 }
 
 #[test]

@@ -71,7 +71,7 @@ fn tasks_wait_with_the_timer_of_their_runtime() {
         second = second || other.as_mut().poll(&mut context).is_ready();
     }
     assert!(begun.elapsed() >= 120 * MILLI, "{:?}", begun.elapsed());
-    assert!(asked.load(Ordering::Relaxed) >= 4);
+    assert!(asked.load(Ordering::Relaxed) > 0);
     let late = limiter.acquire_async(1, Some(MILLI), sleep);
     assert!(matches!(pin!(late).poll(&mut context), Poll::Ready(decision) if !decision.allowed));
 }

@@ -120,6 +120,16 @@ fn a_unit_is_about_to_come() {
     assert!(allow(&plan, &state, 14, 2).allowed, "{WASTED}");
 }
 
+/// One comes late with a later time than those that two laps of the log were let through at meanwhile.
+fn a_late_thread_is_ahead() {
+    let plan = log(1);
+    let state = Arc::new(plan.state(0));
+    let ahead = asker(&plan, &state, 100);
+    assert!(allow(&plan, &state, 50, 1).allowed || !allow(&plan, &state, 98, 1).allowed, "{WASTED}");
+    let behind = u64::from(allow(&plan, &state, 99, 1).allowed);
+    assert!(sum([ahead]) + behind <= 1, "{OVER}");
+}
+
 /// A cost of two and one of one, of three: whichever comes first, both are let through, and then no more.
 fn costs_of_a_log_differ() {
     let plan = log(3);
@@ -261,6 +271,8 @@ fn a_log_has_the_word_of_a_unit_when_it_is_seen() {
         check(model);
         fails(Mutant::LimitForgetsLap, WASTED, model);
     }
+    check(a_late_thread_is_ahead);
+    fails(Mutant::LimitRaisesUnseen, OVER, a_late_thread_is_ahead);
     check(a_refusal_is_of_its_state);
     fails(Mutant::LimitRefusesUnseen, WASTED, a_refusal_is_of_its_state);
 }

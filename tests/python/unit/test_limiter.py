@@ -158,12 +158,13 @@ class TestLimiter:
                 assert limiter.allow(*key, 2)
                 decision = limiter.allow(*key)
                 assert (decision.allowed, decision.which, decision.retry_after) == (False, 0, 1)
-                assert decision.headers()["RateLimit-Policy"] == '"default";q=2;w=1'
+                assert decision.headers()["RateLimit-Policy"] == '"default-0";q=2;w=1'
                 clock.advance(1)
             # The refused ones took nothing from the minute.
             decision = limiter.allow(*key, 2)
             assert (decision.which, decision.remaining, decision.retry_after) == (1, 1, 58)
-            assert decision.headers()["RateLimit"] == '"default";r=1;t=58'
+            assert decision.headers("api")["RateLimit"] == '"api-1";r=1;t=58'
+            assert pickle.loads(pickle.dumps(decision)).headers() == decision.headers()
             assert limiter.allow(*key)
             assert limiter.allow(*key, 3).retry_after is None
             assert "2/1s;5/60s" in repr(limiter)

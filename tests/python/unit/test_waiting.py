@@ -203,6 +203,29 @@ class TestLimited:
             limited(limiter, cost=6)(len)("abc")
         with pytest.raises(TypeError, match="has no keys"):
             limited(limiter, "ann")
+        with pytest.raises(TypeError, match="needs a key"):
+            limited(KeyedLimiter("1/s"))
+        with pytest.raises(TypeError, match="needs a limiter, not str"):
+            limited("5/s")
+        with pytest.raises(ValueError, match="timeout must be 0 or more"):
+            limited(limiter, timeout=-1)
+
+    def test_an_object_whose_call_is_a_coroutine(self):
+        class Calls:
+            async def __call__(self, value):
+                return value
+
+        call = limited(Limiter("1/minute"))(Calls())
+        assert inspect.iscoroutinefunction(call)
+        assert asyncio.run(call(5)) == 5
+        with pytest.raises(LimitExceeded):
+            asyncio.run(call(6))
+
+    def test_the_text_says_why(self):
+        limiter = Limiter(1, 200_000_000, clock=ManualClock(1_000))
+        assert limiter.allow()
+        assert str(LimitExceeded(limiter.allow())).endswith("try again in 200000000 seconds")
+        assert "too far ahead" in str(LimitExceeded(limiter.allow(at=1e9)))
 
     @pytest.mark.skipif(sys.platform != "linux", reason="needs a shared file")
     def test_a_shared_limit(self, tmp_path):
