@@ -30,8 +30,11 @@ class Estimate(int):
 
     _error: float
 
-    def __new__(cls, count: int, error: float) -> Estimate:  # noqa: PYI034 (typing.Self is younger than Python 3.9)
-        """Make an estimate of ``count`` hits with a relative standard error of ``error``."""
+    def __new__(cls, count: int, error: float = float("nan")) -> Estimate:  # noqa: PYI034 (typing.Self is younger)
+        """Make an estimate of ``count`` hits with a relative standard error of ``error``, or an unknown one.
+
+        An unknown one is ``nan``. Python's own ``statistics`` makes such estimates of others.
+        """
         estimate = super().__new__(cls, count)
         estimate._error = error
         return estimate

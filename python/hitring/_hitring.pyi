@@ -1357,7 +1357,8 @@ class Decision:
         """Return the header fields of HTTP that tell a client about its limit.
 
         ``RateLimit-Policy`` and ``RateLimit`` of draft-ietf-httpapi-ratelimit-headers-10, under ``name`` (of several
-        limits ``name-0``, ``name-1``, ...); after a refusal that waiting helps also ``Retry-After``, in whole seconds, rounded up.
+        limits ``name-0``, ``name-1``, ...); after a refusal that waiting helps also ``Retry-After``, in whole seconds,
+        rounded up.
         """
 
     def as_dict(self) -> dict[str, bool | int | float | None]:

@@ -305,7 +305,7 @@ class TestDecision:
         tiny, _ = clocked(Limiter, 1, 0.001)
         tiny.allow(at=START + 0.00099)
         # As Python writes a float.
-        assert repr(tiny.peek()) == "Decision(allowed=False, remaining=0, retry_after=0.001)"
+        assert repr(tiny.peek()) == "Decision(allowed=False, remaining=0, retry_after=0.00199)"
 
     def test_headers_are_those_of_the_draft(self):
         limiter, clock = clocked(Limiter, "2/minute")

@@ -1,6 +1,7 @@
 """Strategies: by name or with options, what each promises, and what a swap leaves countable."""
 
 import pickle
+import math
 import statistics
 
 import pytest
@@ -146,6 +147,12 @@ def test_the_seeds_own_morris():
     counts.record_hit("/a", NOW, 1_000)
     assert counts.query_hits("/a") + 1 in [2**c for c in range(2, 40)]
     assert counts.query_hits("/a").error == pytest.approx(0.5**0.5)
+
+
+def test_a_mean_of_estimates_is_one_of_unknown_error():
+    mean = statistics.mean([Estimate(1, error=0.1), Estimate(3, error=0.1)])
+    assert mean == 2
+    assert math.isnan(Estimate(2).error)
 
 
 def test_an_estimate_is_an_int():
