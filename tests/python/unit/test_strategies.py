@@ -1,7 +1,7 @@
 """Strategies: by name or with options, what each promises, and what a swap leaves countable."""
 
-import pickle
 import math
+import pickle
 import statistics
 
 import pytest
