@@ -6,38 +6,37 @@
 //! ```
 //!
 //! Units are numbered in the order in which they are let through. Unit `u` may be let through when unit `u - limit` has left the
-//! window, and both have the same word. `leaves` is the nanosecond at which the window has passed since the unit was let through;
-//! `lap` is the last bit of `u / limit`, so a reader that knows `n` knows which of both a word is of.
+//! window, and the two units have the same word. `leaves` is the nanosecond at which the unit leaves the window. `lap` is the last bit of
+//! `u / limit`, so a thread that knows `n` knows which of the two units a word is of.
 //!
 //! | step of a decision on `cost` at time `now` | |
 //! |---|---|
-//! | 1 | load `state`: `n`. Time does not go back: the decision is as of `now`, or of the newest unit if that is later |
-//! | 2 | read the word of unit `n + cost - 1`. It is that of a unit before, which is still in the window: refused, if `n` is still `n`; else from the beginning |
-//! | 3 | raise the words of the units `n .. n + cost` to those of the units to come. If the state has moved on, or a word that is greater is of the unit before, from the beginning (see below) |
-//! | 4 | exchange `state` for `n + cost`; if it moved meanwhile, from the beginning |
+//! | 1 | Load `state`: `n`. The decision is as of `now`, or of the newest unit if that is later, because time does not go back |
+//! | 2 | Read the word of unit `n + cost - 1`. If it is the word of the unit before, and that unit has not left, the cost is refused, unless `state` has changed |
+//! | 3 | Raise the words of the units `n .. n + cost` to those of the units to come. Begin again if `state` has changed, or if a greater word is that of the unit before (see below) |
+//! | 4 | Exchange `state` for `n + cost`. Begin again if it has changed |
 //!
-//! # States of a word, for a reader that finds `n`
-//! | word `k` is of | it says | who may move it |
+//! # States of a word, for a thread that found `n`
+//! | word `k` is of | it says | it changes when |
 //! |---|---|---|
-//! | unit `u < n`, the last with that slot | when it leaves the window | a thread that wants unit `u + limit`, after `u` has left: step 3 |
-//! | unit `u >= n` | a thread found, as of a time, that unit `u - limit` had left. That stays true, so whoever takes `u` goes by that time if it is later than his own | whoever takes `u` at a later time |
+//! | unit `u < n`, the newest with that slot | when the unit leaves the window | a thread wants unit `u + limit`, after `u` has left: step 3 |
+//! | unit `u >= n` | a thread found, as of a time, that unit `u - limit` had left. A thread that takes `u` decides as of that time, if it is later than its own | a thread takes `u` at a later time |
 //!
-//! Step 3 comes before step 4, so whoever sees `n` finds the words of all units before it. (Mutant `LimitStartsLate`.) The words
-//! that a thread raised whose exchange fails are of the second kind. (Mutant `LimitForgetsLap`: without their lap they would look as if
-//! the unit before had just come.) A refusal is only said of a state that is still there after the words were read: a word may
-//! already be of a later lap otherwise. (Mutant `LimitRefusesUnseen`.)
+//! Step 3 comes before step 4, so a thread that finds `n` finds the words of all units before it. (Mutant `LimitStartsLate`.) A thread
+//! whose exchange fails leaves words of the second kind. (Mutant `LimitForgetsLap`: without the lap they look as if the unit before had
+//! just come.) A cost is refused only if `state` is still the same after the words were read, because a word may be of a later lap
+//! otherwise. (Mutant `LimitRefusesUnseen`.)
 //!
 //! # Late threads
-//! A thread may be stopped between step 2 and step 3, and others may come with other times. So a word is raised only while the state is
-//! what step 1 read: one that was read in a later state is of a later lap. (Mutant `LimitRaisesUnseen`: the word of a unit that came
-//! meanwhile is lost, and the next one is let through beside it.) If the state moves on just then, the thread raises the word of the unit
-//! that came in its place to its own, later time. That unit leaves later, then, and a word of the next lap may be the lesser one: it
-//! waits.
+//! A thread may be stopped between step 2 and step 3 while others take units at other times. So step 3 raises a word only while
+//! `state` is what step 1 read: a word that was read in a later state may be of a later lap. (Mutant `LimitRaisesUnseen`: the word of a
+//! unit that came meanwhile is lost, and one more unit is let through.) If `state` changes right after that check, the late thread
+//! raises the word of the unit that was taken in its place, and that unit leaves at the late thread's time. The word of the next lap
+//! may then be the lesser one, so its thread begins again and waits for that time.
 //!
 //! # Exactness
 //! By the times of the decisions this is a log: a cost is let through exactly when it fits beside everything that was let through
-//! in the `window` before it. Of threads that decide at the same time, the word of a unit may have the latest of their times, all of
-//! which lie before the exchange.
+//! in the `window` before it. If threads decide at the same time, the word of a unit may have the latest of their times.
 //!
 //! # Progress
 //! Lock-free: an attempt is at most `2 * cost + log2(limit) + 4` reads and exchanges of words, and fails only if another cost was
@@ -214,7 +213,7 @@ impl Plan {
                 }
                 return Some(decision);
             }
-            // Who lost lets the winner go on for a moment, as in a ring.
+            // The winner goes on for a moment, as in a ring.
             relax();
         }
     }

