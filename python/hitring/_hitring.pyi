@@ -1383,7 +1383,8 @@ class Limiter:
     limit : int or str
         How much, 1 to 2**32; or a rate like ``"100/minute"``, ``"5/s"``, ``"10 per 30 seconds"``. Up to four rates with
         ``;`` between them, like ``"5/second;100/hour"``, are decided together: a cost is let through if all let it
-        through, and else takes nothing from any. A month is 30 days, and a year 365.
+        through, and else takes nothing from any; with a limit above 64 it may wait for up to a thirtieth of the window
+        longer, with keys a sixth. A month is 30 days, and a year 365.
     window : span
         In how much time, 0.001 seconds to 100 years; not with a rate.
     burst : int, optional

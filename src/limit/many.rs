@@ -20,7 +20,8 @@
 //! | 4 | Exchange `state`. Begin again if it has changed |
 //!
 //! The ticks of a sliding window are whole multiples of those of the next narrower window, so the state needs the finest tick alone. They
-//! are no wider than those of the window alone, so there may be twice as many. A log has a power of two of words, so that its units keep
+//! are no wider than those of the window alone, so there may be twice as many, and as they need not divide the window, a unit that
+//! leaves it may be noticed up to two of them later. A log has a power of two of words, so that its units keep
 //! their slots where the count wraps.
 //!
 //! Tests: `tests/models/limit.rs`, `tests/limit`.

@@ -126,6 +126,17 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_unit_is_a_nanosecond_or_two_or_a_token() {
+        for (limit, token) in [(3, 333_333_333), (1_000_000, 1_000), (700_000_000, 1), (1 << 32, 1), (1, 1_000_000_000)]
+        {
+            let units = units(limit, 1_000_000_000);
+            assert_eq!(units.token(), token, "{limit} a second");
+            // So a unit is at least a nanosecond and less than two, unless a token is less.
+            assert!(units.units <= units.nanos && units.nanos < 2 * units.units || token == 1, "{limit} a second");
+        }
+    }
+
     const LONGEST: u64 = Rate::LONGEST.as_nanos() as u64;
 
     #[test]

@@ -95,6 +95,24 @@ fn a_cost_that_one_limit_refuses_takes_nothing_from_the_others() {
 }
 
 #[test]
+fn windows_that_do_not_divide_each_other_slide_by_two_parts_at_most() {
+    for millis in (1_001..6_000).step_by(37) {
+        let rates: Rates = format!("100/1s;100/{millis}ms").parse().expect("rates");
+        let window = Duration::from_millis(millis);
+        for (most, limiter) in [(30, Limiter::together(rates)), (60, Limiter::builder(rates[1]))] {
+            let limiter = limiter.build().expect("they fit");
+            let _ = limiter.peek_at(at(0), 1);
+            assert!(limiter.allow_at(at(777), 100).allowed);
+            let wait = limiter.allow_at(at(777), 100).retry_after.expect("it fits then");
+            assert!(
+                wait >= window && wait <= window + window / most + Duration::from_nanos(60),
+                "{wait:?} of {window:?}"
+            );
+        }
+    }
+}
+
+#[test]
 fn what_does_not_fit_together_says_what_would() {
     let builder = || Limiter::builder(rate(10, 60));
     let second = Duration::from_secs(1);
