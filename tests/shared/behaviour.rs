@@ -274,6 +274,50 @@ fn the_slots_are_as_fine_as_asked_for() {
 }
 
 #[test]
+fn a_key_that_is_reset_begins_anew_for_all() {
+    let made = made();
+    let other = made.open(&made.path());
+    for (name, rate, burst) in
+        [("log", "10/minute", None), ("sliding", "100/minute", None), ("bucket", "10/minute", Some(10))]
+    {
+        let limiter = |registry: &SharedRegistry| {
+            registry.limiter(name, rate.parse().expect("a rate"), burst).expect("there is room")
+        };
+        let (here, there) = (limiter(&made), limiter(&other));
+        let all = here.peek("ann", 1).remaining;
+        assert!(!here.reset("ann"), "{name}: nothing was let through");
+        for _ in 0..20 {
+            assert!(here.allow("ann", all).allowed && here.allow("bob", 0).allowed, "{name}");
+            assert!(!there.allow("ann", 1).allowed, "{name}");
+            assert!(there.reset("ann") && !here.reset("ann"), "{name}");
+            assert_eq!((here.peek("ann", all).allowed, there.peek("ann", 1).remaining), (true, all), "{name}");
+        }
+        assert_eq!((here.keys_in_use(), here.without_room()), (0, (0, 0)), "{name}");
+    }
+}
+
+#[test]
+fn limits_refuse_times_from_the_future() {
+    let made = made();
+    let rate = || "5/minute".parse().expect("a rate");
+    let now = made.clock.now();
+    let later =
+        |time: Duration| hitring::Timestamp::from_duration(now.as_duration() + time).expect("before the year 9999");
+    let guarded = made.limiter("logins", rate(), None).expect("there is room");
+    // A window ahead is the most, unless told otherwise.
+    assert!(guarded.allow_at("ann", later(MINUTE), 1).allowed);
+    let strict = made.limiter("posts", rate(), Some(5)).expect("there is room").max_skew(SECOND);
+    for (limiter, most) in [(&guarded, MINUTE), (&strict, SECOND)] {
+        for time in [most + Duration::from_millis(1), 1_000_000 * MINUTE] {
+            let refused = limiter.allow_at("ben", later(time), 1);
+            assert!(refused.is_future && !refused.allowed && refused.retry_after.is_none(), "{refused:?}");
+            assert!(limiter.peek_at("ben", later(time), 1).is_future);
+        }
+        assert!(limiter.allow("ben", 5).allowed, "it left no trace");
+    }
+}
+
+#[test]
 fn limits_are_kept_by_all_together() {
     let made = made();
     let other = made.open(&made.path());
