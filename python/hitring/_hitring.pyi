@@ -1463,6 +1463,31 @@ class Limiter:
     def peek(self, cost: SupportsIndex = 1, *, at: _Time | None = None) -> Decision:
         """Return what ``allow(cost)`` would, but with all that remains. Consumes nothing."""
 
+    def set_rate(
+        self,
+        limit: str | SupportsIndex,
+        window: _Span | None = None,
+        *,
+        burst: SupportsIndex | None = None,
+        at: _Time | None = None,
+    ) -> None:
+        """Change the rate while the limiter is used; what was let through counts on.
+
+        A window counts what came within the new window, as far as it lies within the old one; from one that slides in
+        parts, a cost counts as of the end of its part. A limit of up to 64 that was higher before slides in parts, too.
+        A bucket lacks as many tokens as before, at most all, and is refilled at the new rate from now on, or from
+        ``at``; it keeps its burst unless there is another. Decisions go on meanwhile; those that begin afterwards are
+        by the new rate. The same rate again changes nothing.
+
+        Raises
+        ------
+        LimitError
+            This is no rate, it cannot be kept so, or a burst is given for a window. Nothing is changed then.
+        """
+
+    def reset(self) -> None:
+        """Forget what was let through. A cost that is decided meanwhile counts or does not."""
+
     @property
     def rate(self) -> str:
         """The rate as text, or all of several."""
@@ -1550,6 +1575,24 @@ class KeyedLimiter:
 
     def metrics(self) -> KeyedMetrics:
         """Return what the limiter holds and did."""
+
+    def set_rate(
+        self,
+        limit: str | SupportsIndex,
+        window: _Span | None = None,
+        *,
+        burst: SupportsIndex | None = None,
+        at: _Time | None = None,
+    ) -> None:
+        """Change the rate of all keys; what was let through counts on, as `Limiter.set_rate` says.
+
+        Takes about a microsecond for each key. Decisions go on meanwhile, by the old rate or the new one.
+
+        Raises
+        ------
+        LimitError
+            This is no rate, it cannot be kept so, or a burst is given for a window. Nothing is changed then.
+        """
 
     @property
     def rate(self) -> str:

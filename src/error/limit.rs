@@ -64,6 +64,11 @@ pub enum LimitError {
     },
     /// Several rates together are neither a token bucket nor have a resolution. Leave it out, or give one rate.
     Several,
+    /// The rate of a window is changed, but a burst was given. Leave it out, or make another limiter.
+    NoBucket {
+        /// The burst.
+        given: u64,
+    },
     /// A limiter of keys without room for one.
     NoKeys,
 }
@@ -101,6 +106,10 @@ impl fmt::Display for LimitError {
             Self::Several => {
                 write!(f, "several rates together take no burst and no resolution; leave it out, or give one rate")
             }
+            Self::NoBucket { given } => write!(
+                f,
+                "a burst of {given} is a token bucket's, and this limiter is a window; leave out the burst, or make another limiter"
+            ),
             Self::NoKeys => write!(f, "a limiter of keys needs room for at least one; raise max_keys"),
         }
     }

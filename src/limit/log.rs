@@ -50,6 +50,7 @@ use super::Rate;
 use super::place::{Beside, LAST, Words};
 use crate::limit::decision::Decision;
 use crate::limit::divisor::Divisor;
+use crate::limit::history::History;
 use crate::sync::mutant::mutated;
 use crate::sync::{Ordering, relax};
 
@@ -75,16 +76,16 @@ struct Unit {
 }
 
 impl Plan {
-    /// Logs of `rate`, whose limit is at most [`MOST`].
-    pub fn new(rate: Rate) -> Self {
-        debug_assert!(rate.limit() <= MOST);
-        Self::with(rate, rate.limit(), i64::MAX as u64)
+    /// Logs of `rate` that know at least `known` units. That and the limit are at most [`MOST`].
+    pub fn new(rate: Rate, known: u64) -> Self {
+        debug_assert!(rate.limit().max(known) <= MOST);
+        Self::with(rate, rate.limit().max(known), i64::MAX as u64)
     }
 
     /// Logs that share their state, whose counts have so many bits, with other limits. They have a power of two of words, so that
     /// units keep their slots where counts wrap.
-    pub const fn beside_others(rate: Rate, count_bits: u32) -> Self {
-        Self::with(rate, rate.limit().next_power_of_two(), (1 << count_bits) - 1)
+    pub fn beside_others(rate: Rate, known: u64, count_bits: u32) -> Self {
+        Self::with(rate, rate.limit().max(known).next_power_of_two(), (1 << count_bits) - 1)
     }
 
     const fn with(rate: Rate, slots: u64, mask: u64) -> Self {
@@ -221,6 +222,32 @@ impl Plan {
     /// Notes that the units from `n` on are let through at `at`; `false` if the state is not `seen` any more.
     pub fn raise<P: Beside>(&self, place: &P, n: u64, seen: u64, cost: u64, at: u64) -> bool {
         (0..cost).map(|nth| self.unit(n, nth)).all(|unit| place.raise_of(unit.slot, self.word(at, unit.lap), seen))
+    }
+
+    /// The units that were let through up to unit `n` and did not make room for others yet.
+    pub fn history<P: Beside>(&self, place: &P, n: u64) -> History {
+        let mut history = History::default();
+        for back in 1..=self.slots() {
+            // Where counts wrap, the words of units that never were have the other lap.
+            let is_one = back <= n || self.mask < i64::MAX as u64;
+            let unit = self.unit(n.wrapping_sub(back) & self.mask, 0);
+            let word = place.read(unit.slot);
+            if !is_one || word & 1 != unit.lap {
+                break;
+            }
+            history.push((word >> 1).saturating_sub(self.window), 1);
+        }
+        history
+    }
+
+    /// The state after `units` that were let through at `at` from unit `n` on, in a log that no other thread knows.
+    pub fn record<P: Beside>(&self, place: &P, n: u64, units: u64, at: u64) -> u64 {
+        let newest = units.min(self.slots());
+        for nth in 0..newest {
+            let unit = self.unit((n + (units - newest) + nth) & self.mask, 0);
+            place.beside()[unit.slot as usize].store(self.word(at, unit.lap) ^ place.mask(), Ordering::Relaxed);
+        }
+        (n + units) & self.mask
     }
 
     /// Whether all units have left at `now`, and that is known.

@@ -32,7 +32,8 @@ use super::place::{Beside, LAST, Place, Words};
 use super::{log, sliding};
 use crate::error::LimitError;
 use crate::limit::decision::Decision;
-use crate::limit::rate::Rates;
+use crate::limit::history::History;
+use crate::limit::rate::{Rate, Rates};
 use crate::sync::mutant::mutated;
 use crate::sync::{AtomicU64, Ordering, relax};
 
@@ -107,18 +108,20 @@ enum Says {
 }
 
 impl Plan {
-    /// Several limits, of which sliding windows are cut into `ticks` parts.
+    /// Several limits, of which sliding windows are cut into `ticks` parts. The longest window knows at least `known` units.
     ///
     /// # Errors
     /// [`LimitError::TooFineTogether`] if the finest ticks of a sliding window and the counts of the highest limit do not fit into a word for
     /// a hundred years.
-    pub fn new(rates: Rates, ticks: u64) -> Result<Self, LimitError> {
+    pub fn new(rates: Rates, ticks: u64, known: u64) -> Result<Self, LimitError> {
+        let longest = rates.iter().map(|rate| rate.window()).max().unwrap_or_default();
+        let known_by = |rate: Rate| if rate.window() == longest { known } else { 0 };
         let rates = rates.iter().copied();
         // By the width of their ticks, as each is a multiple of the one before.
-        let is_sliding = |limit: u64| limit > log::MOST;
-        let mut windows: Vec<_> = rates.clone().filter(|rate| is_sliding(rate.limit())).collect();
+        let is_sliding = |rate: &Rate| rate.limit().max(known_by(*rate)) > log::MOST;
+        let mut windows: Vec<_> = rates.clone().filter(is_sliding).collect();
         windows.sort_by_key(|rate| rate.window());
-        let highest = rates.clone().map(|rate| rate.limit()).max().unwrap_or_default();
+        let highest = rates.clone().map(|rate| rate.limit()).fold(known, u64::max);
         // Where there is no tick, no count comes twice.
         let count_bits = if windows.is_empty() { 63 } else { sliding::Plan::count_bits(highest) };
         let mut every = Vec::new();
@@ -132,13 +135,13 @@ impl Plan {
         let coarsest = every.last().copied().unwrap_or(1);
         let mut words = 0;
         let parts = rates.map(|rate| {
-            let kind = if is_sliding(rate.limit()) {
+            let kind = if is_sliding(&rate) {
                 let place = windows.iter().position(|other| *other == rate).expect("it is one of them");
                 let (finest, shortest) = (finest.unwrap_or(1), windows[0].window());
                 let shared = sliding::Shared { count_bits, finest, every: every[place], coarsest, highest, shortest };
                 Kind::Sliding(sliding::Plan::beside_others(rate, shared)?)
             } else {
-                Kind::Log(log::Plan::beside_others(rate, count_bits))
+                Kind::Log(log::Plan::beside_others(rate, known_by(rate), count_bits))
             };
             let part = Part { kind, limit: rate.limit(), from: words };
             words += part.words();
@@ -307,6 +310,30 @@ impl Plan {
             // The winner goes on for a moment, as in a ring.
             relax();
         }
+    }
+
+    /// What was let through up to `state`, as far as one of the limits knows it.
+    pub fn history<P: Beside>(&self, place: &P, state: u64, now: u64) -> History {
+        History::merged(self.parts().iter().map(|part| {
+            let view = View(place, part.from);
+            match part.kind {
+                Kind::Log(plan) => plan.history(&view, self.count_of(state)),
+                Kind::Sliding(plan) => plan.history(&view, state, now),
+            }
+        }))
+    }
+
+    /// The state after `units` that were let through at `at`, in words that no other thread knows.
+    pub fn record<P: Beside>(&self, place: &P, state: u64, units: u64, at: u64) -> u64 {
+        let tick = self.tick(at).max(state >> self.count_bits);
+        for part in self.parts() {
+            let view = View(place, part.from);
+            match part.kind {
+                Kind::Log(plan) => _ = plan.record(&view, self.count_of(state), units, at),
+                Kind::Sliding(plan) => _ = plan.begin(&view, state, plan.of_finest(tick)),
+            }
+        }
+        self.state(tick, self.count_of(state) + units)
     }
 
     /// Whether all limits are as good as new ones.

@@ -7,8 +7,8 @@
 //! | several together ([`many`]) | several rates | what all of these let through | 8 bytes for each word of theirs |
 //! | token bucket ([`bucket`]) | a rate and a `burst` | at most `burst + time * rate` in any time | 8 bytes |
 //!
-//! [`divisor`] and [`units`] divide quickly, [`keyed`] has one of these for each key, [`rate`] reads rates, [`scale`] is the time of
-//! all.
+//! [`divisor`] and [`units`] divide quickly, [`plan`] is any of the forms, [`keyed`] has a state for each of its [`keys`], [`rate`] reads
+//! rates, [`history`] carries what was let through to another rate, [`scale`] is the time of all.
 //! Their words lie in a [`place`]: in memory, or in a [`slot`] of the words that [`shared`] shares between processes.
 //!
 //! # Under threads
@@ -21,6 +21,7 @@
 //! |---|---|
 //! | `allow`, `peek` | lock-free: an exchange is lost only to a cost that was let through; a sliding window notes each part of the window that began since the last cost, at most all of them, a log each unit of the cost |
 //! | `KeyedLimiter::allow` | the same, after a lock-free look-up; a new key allocates, may drop up to 32 others, and may wait for another new key |
+//! | `set_rate` | waits for another change. Decisions do not wait for it: one that finds a state of the old rate makes its successor itself |
 //!
 //! Tests: `tests/models/limit.rs`.
 
@@ -30,150 +31,35 @@ pub mod rate;
 pub mod decision;
 pub mod wait;
 pub mod units;
+pub mod history;
 pub mod bucket;
-pub mod scale;
-pub mod keyed;
 pub mod log;
 pub mod sliding;
 pub mod many;
+pub mod plan;
+pub mod scale;
+pub mod keys;
+pub mod keyed;
 pub mod slot;
 pub mod shared;
 
 use std::future::Future;
+use std::sync::OnceLock;
 use std::time::Duration;
+
+pub use self::keys::WhenKeysFull;
 
 use crate::error::LimitError;
 use crate::limit::decision::Decision;
-use crate::limit::place::{Place, Words};
+use crate::limit::keys::Keys;
+use crate::limit::plan::{Form, State, Version};
 use crate::limit::rate::{Rate, Rates};
 use crate::limit::scale::Scale;
-use crate::sync::mutant::mutated;
-use crate::sync::{AtomicU64, Ordering};
 use crate::time::Timestamp;
 use crate::time::clock::Clock;
 
-/// The word of what was dropped. No time and no state comes to it.
-const CLOSED: u64 = u64::MAX;
-
-/// What happens to a new key when there are as many as may be, and no idle one is found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum WhenKeysFull {
-    /// Its costs are refused: nothing gets past the limit.
-    #[default]
-    Refuse,
-    /// Its costs are let through, unlimited.
-    Allow,
-}
-
 /// Into how many parts a sliding window is cut, unless told otherwise.
 const TICKS: u64 = 60;
-
-/// Closes what is in `seen`, unless somebody changed it.
-fn close(word: &AtomicU64, seen: u64) -> bool {
-    // unnoticed: a closed state is closed for good, and a thread that finds it uses nothing else
-    mutated!(LimitDropsOpen) || word.compare_exchange(seen, CLOSED, Ordering::AcqRel, Ordering::Relaxed).is_ok()
-}
-
-/// How a limiter limits.
-#[derive(Clone, Debug)]
-#[doc(hidden)]
-pub enum Plan {
-    Bucket(bucket::Plan),
-    Log(log::Plan),
-    Sliding(sliding::Plan),
-    Many(Box<many::Plan>),
-}
-
-/// What it needs for each of those it limits.
-#[derive(Debug)]
-#[doc(hidden)]
-pub enum State {
-    Bucket(AtomicU64),
-    Window(Words),
-}
-
-impl State {
-    fn word(&self) -> &AtomicU64 {
-        match self {
-            Self::Bucket(word) => word,
-            Self::Window(words) => words.state(),
-        }
-    }
-
-    /// Whether it was closed, for good.
-    pub fn is_closed(&self) -> bool {
-        // unnoticed: nothing else is read after it
-        self.word().load(Ordering::Relaxed) == CLOSED
-    }
-
-    /// Closes it, whatever it says: a cost that is on its way finds it closed, and counts in the next one.
-    pub fn close_at_once(&self) {
-        // unnoticed: a closed state is closed for good, and a thread that finds it uses nothing else
-        self.word().swap(CLOSED, Ordering::AcqRel);
-    }
-}
-
-impl Plan {
-    /// Nothing was let through up to `now`.
-    pub fn state(&self, now: u64) -> State {
-        match self {
-            Self::Bucket(plan) => State::Bucket(AtomicU64::new(plan.word(now))),
-            Self::Log(plan) => State::Window(plan.log(now)),
-            Self::Sliding(plan) => State::Window(plan.window(now)),
-            Self::Many(plan) => State::Window(plan.words(now)),
-        }
-    }
-
-    /// Decides on `cost` at `now`, and takes it with `take`; `None` if the state was closed.
-    #[inline(always)]
-    pub fn decide(&self, state: &State, now: u64, cost: u64, take: bool) -> Option<Decision> {
-        match (self, state) {
-            (Self::Bucket(plan), State::Bucket(word)) => plan.decide(word, now, cost, take),
-            (Self::Log(plan), State::Window(words)) => plan.decide(words, now, cost, take),
-            (Self::Sliding(plan), State::Window(words)) => plan.decide(words, now, cost, take),
-            (Self::Many(plan), State::Window(words)) => plan.decide(words, now, cost, take),
-            _ => unreachable!("a state is of its plan"),
-        }
-    }
-
-    /// Whether a state is as good as a new one.
-    pub fn is_fresh(&self, state: &State, now: u64) -> bool {
-        let word = state.word().load(Ordering::Acquire);
-        match (self, state) {
-            (Self::Bucket(plan), State::Bucket(_)) => plan.is_fresh(word, now),
-            (Self::Log(plan), State::Window(words)) => plan.is_fresh(words, word, now),
-            (Self::Sliding(plan), State::Window(_)) => plan.is_fresh(word, now),
-            (Self::Many(plan), State::Window(words)) => plan.is_fresh(words, word, now),
-            _ => unreachable!("a state is of its plan"),
-        }
-    }
-
-    /// Closes a state that is as good as a new one, unless somebody comes meanwhile.
-    pub fn close(&self, state: &State, now: u64) -> bool {
-        let word = state.word().load(Ordering::Acquire);
-        word != CLOSED && self.is_fresh(state, now) && close(state.word(), word)
-    }
-
-    fn bytes(&self) -> usize {
-        let bytes = |words: u64| size_of::<State>() + words as usize * size_of::<AtomicU64>();
-        match self {
-            Self::Bucket(_) => size_of::<State>(),
-            Self::Log(plan) => bytes(plan.slots()),
-            Self::Sliding(plan) => bytes(plan.slots()),
-            Self::Many(plan) => bytes(plan.slots()),
-        }
-    }
-
-    fn fine(&self) -> Duration {
-        match self {
-            Self::Bucket(plan) => plan.fine(),
-            Self::Log(plan) => plan.fine(),
-            Self::Sliding(plan) => plan.fine(),
-            Self::Many(plan) => plan.fine(),
-        }
-    }
-}
 
 /// Lets through no more than so much in so much time, exactly, from any number of threads, without a lock.
 ///
@@ -196,11 +82,28 @@ impl Plan {
 /// refuse for up to a sixtieth of the window longer, which [`LimiterBuilder::resolution`] changes.
 #[derive(Debug)]
 pub struct Limiter {
-    rates: Rates,
-    burst: Option<u64>,
-    plan: Plan,
+    first: Version,
     scale: Scale,
     state: State,
+    changed: OnceLock<Box<Changed>>,
+}
+
+/// What a limiter is from its first change on.
+#[derive(Debug)]
+struct Changed {
+    /// The rates of the first change. They are known before the first state is frozen.
+    second: Version,
+    keys: OnceLock<Keys<Only>>,
+}
+
+/// The key of a limiter without keys, after its rate was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Only;
+
+impl From<&Self> for Only {
+    fn from(only: &Self) -> Self {
+        *only
+    }
 }
 
 impl Limiter {
@@ -286,31 +189,122 @@ impl Limiter {
 
     #[inline(always)]
     fn decide(&self, now: u64, cost: u64, take: bool) -> Decision {
-        self.plan.decide(&self.state, now, cost, take).expect("only keyed limiters close states")
+        match self.first.plan.decide(&self.state, now, cost, take) {
+            Some(decision) => decision,
+            None => self.decide_changed(now, cost, take),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn decide_changed(&self, now: u64, cost: u64, take: bool) -> Decision {
+        let changed = self.changed.get().expect("it is known before the state is frozen");
+        self.keys(changed).decide(&Only, now, cost, take)
+    }
+
+    /// The state after the first change. Each thread that comes early makes one, and they are all the same.
+    fn keys<'a>(&self, changed: &'a Changed) -> &'a Keys<Only> {
+        if changed.keys.get().is_none() {
+            let keys = Keys::new(changed.second.clone(), 1, WhenKeysFull::Refuse);
+            self.state.freeze();
+            keys.adopt(|| Only, &self.first, &self.state);
+            // Another thread may have been quicker.
+            let _ = changed.keys.set(keys);
+        }
+        changed.keys.get().expect("it was set")
+    }
+
+    /// The state after the first change, which is made if there was none.
+    fn keys_after(&self, second: impl FnOnce() -> Version) -> &Keys<Only> {
+        self.keys(self.changed.get_or_init(|| Box::new(Changed { second: second(), keys: OnceLock::new() })))
+    }
+
+    /// Changes the rates while the limiter is used. What was let through counts on.
+    ///
+    /// ```
+    /// use hitring::{Limiter, ManualClock, Rate};
+    ///
+    /// let clock = ManualClock::new(1_700_000_000u32.into());
+    /// let limiter = Limiter::builder("10/minute".parse()?).clock(clock).build()?;
+    /// assert!(limiter.allow(7).allowed);
+    /// limiter.set_rate("8/minute".parse::<Rate>()?, None)?;
+    /// assert_eq!(limiter.peek(1).remaining, 1);
+    /// limiter.set_rate("5/minute".parse::<Rate>()?, None)?;
+    /// assert!(!limiter.allow(1).allowed);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// A window counts what came within the new window, as far as it lies within the old one: what had left that is not known any
+    /// more. From a window that slides in parts, a cost counts as of the end of its part. A token bucket lacks as many tokens as
+    /// before, at most all, and is refilled at the new rate from now on. It keeps its burst unless `burst` gives another. A limit of up
+    /// to 64 that was higher before slides in parts, too, so that it still knows all of it if it is raised again.
+    ///
+    /// Decisions that begin after it returned are by the new rates. It waits for other changes, and decisions do not wait for it. After
+    /// the first change a decision takes a few nanoseconds longer. The same rates again change nothing.
+    ///
+    /// # Errors
+    /// [`LimitError`] if the rates cannot be kept so, or a burst is given for a window; then nothing is changed.
+    pub fn set_rate(&self, rates: impl Into<Rates>, burst: Option<u64>) -> Result<(), LimitError> {
+        self.change(rates.into(), burst, self.scale.now())
+    }
+
+    /// The same as of `at`, for a limiter that is given the times of costs.
+    ///
+    /// # Errors
+    /// As [`set_rate`](Self::set_rate).
+    pub fn set_rate_at(&self, at: Timestamp, rates: impl Into<Rates>, burst: Option<u64>) -> Result<(), LimitError> {
+        self.change(rates.into(), burst, self.scale.at(at))
+    }
+
+    fn change(&self, rates: Rates, burst: Option<u64>, since: u64) -> Result<(), LimitError> {
+        let first = self.first.changed(rates, burst, since)?;
+        if self.changed.get().is_none() && first.is_same(&self.first) {
+            return Ok(());
+        }
+        // If another change is quicker, this one comes after it.
+        let version = self.keys_after(|| first).change(|before| before.changed(rates, burst, since))?;
+        self.scale.suit(&version);
+        Ok(())
+    }
+
+    /// Forgets what was let through. A cost that is decided meanwhile counts or does not.
+    pub fn reset(&self) {
+        self.keys_after(|| self.first.clone()).reset(&Only);
     }
 
     /// How much in how much time; of several rates the first.
     #[must_use]
     pub fn rate(&self) -> Rate {
-        self.rates[0]
+        self.version(|version| version.rate(0))
     }
 
     /// All rates that it keeps together.
     #[must_use]
     pub fn rates(&self) -> Rates {
-        self.rates
+        self.version(Version::rates)
     }
 
     /// How much may come at once, in a token bucket.
     #[must_use]
     pub fn burst(&self) -> Option<u64> {
-        self.burst
+        self.version(|version| version.form.burst)
+    }
+
+    /// What `says` says of the rates that hold now.
+    #[doc(hidden)]
+    #[inline(always)]
+    pub fn version<T>(&self, says: impl FnOnce(&Version) -> T) -> T {
+        match self.changed.get() {
+            None => says(&self.first),
+            Some(changed) => says(&self.keys(changed).version()),
+        }
     }
 
     /// The bytes it takes.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        size_of::<Self>() + self.plan.bytes()
+        let changed = self.changed.get().map_or(0, |changed| size_of::<Changed>() + self.keys(changed).bytes());
+        size_of::<Self>() + self.first.plan.bytes() + changed
     }
 }
 
@@ -359,33 +353,15 @@ impl LimiterBuilder {
     /// # Errors
     /// [`LimitError`] if the parts do not fit together; it says which and what would.
     pub fn build(self) -> Result<Limiter, LimitError> {
-        let burst = self.burst;
-        let (rates, plan, scale) = self.parts(TICKS)?;
-        let state = plan.state(0);
-        Ok(Limiter { rates, burst, plan, scale, state })
+        let (first, scale) = self.parts(TICKS)?;
+        let state = first.plan.state(0);
+        Ok(Limiter { first, scale, state, changed: OnceLock::new() })
     }
 
-    fn parts(self, ticks: u64) -> Result<(Rates, Plan, Scale), LimitError> {
-        let (rate, rates) = (self.rates[0], self.rates);
-        let window = rate.window();
-        let plan = match (self.burst, self.resolution) {
-            (None, None) if rates.len() > 1 => Plan::Many(Box::new(many::Plan::new(rates, ticks)?)),
-            _ if rates.len() > 1 => return Err(LimitError::Several),
-            (Some(_), Some(given)) => return Err(LimitError::BucketResolution { given }),
-            (Some(burst), None) => Plan::Bucket(bucket::Plan::new(rate, burst)?),
-            (None, None) if rate.limit() <= log::MOST => Plan::Log(log::Plan::new(rate)),
-            (None, None) => Plan::Sliding(sliding::Plan::new(rate, ticks)?),
-            (None, Some(given)) => {
-                let ticks = window.as_nanos().div_ceil(given.as_nanos().max(1));
-                if given.is_zero() || given > window || ticks > 1 << 16 {
-                    return Err(LimitError::Resolution { given, window });
-                }
-                Plan::Sliding(sliding::Plan::new(rate, ticks as u64)?)
-            }
-        };
-        let is_guarded = self.clock.is_some() || self.max_skew.is_some();
-        let max_skew = is_guarded.then(|| self.max_skew.unwrap_or(window));
-        let scale = Scale::new(self.clock.unwrap_or_default(), plan.fine(), max_skew);
-        Ok((rates, plan, scale))
+    fn parts(self, ticks: u64) -> Result<(Version, Scale), LimitError> {
+        let form = Form { burst: self.burst, resolution: self.resolution, ticks, known: 0 };
+        let version = Version::new(self.rates, form)?;
+        let scale = Scale::new(self.clock, self.max_skew, &version);
+        Ok((version, scale))
     }
 }

@@ -26,7 +26,8 @@ use crate::error::LimitError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Rate {
     limit: u64,
-    window: Duration,
+    /// In nanoseconds.
+    window: u64,
 }
 
 impl Rate {
@@ -44,7 +45,7 @@ impl Rate {
         if !(Duration::from_millis(1)..=Self::LONGEST).contains(&window) {
             return Err(LimitError::Window { given: window });
         }
-        Ok(Self { limit, window })
+        Ok(Self { limit, window: window.as_nanos() as u64 })
     }
 
     /// How much.
@@ -56,13 +57,13 @@ impl Rate {
     /// In how much time.
     #[must_use]
     pub const fn window(&self) -> Duration {
-        self.window
+        Duration::from_nanos(self.window)
     }
 }
 
 impl fmt::Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}s", self.limit, self.window.as_secs_f64())
+        write!(f, "{}/{}s", self.limit, self.window().as_secs_f64())
     }
 }
 

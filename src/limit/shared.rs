@@ -86,7 +86,7 @@ impl SharedPlan {
             Some(burst) => Self::bucket(rate, burst),
             None if rate.limit() <= BESIDE => {
                 Self::check(rate)?;
-                Ok(Self(Plan::Log(log::Plan::new(rate))))
+                Ok(Self(Plan::Log(log::Plan::new(rate, 0))))
             }
             None => Self::sliding(rate, TICKS),
         }
@@ -102,7 +102,7 @@ impl SharedPlan {
     /// As [`new`](Self::new).
     pub fn sliding(rate: Rate, ticks: u64) -> Result<Self, LimitError> {
         Self::check(rate)?;
-        let plan = sliding::Plan::within(BITS, Duration::from_nanos(LAST), rate, ticks.clamp(1, TICKS))?;
+        let plan = sliding::Plan::within(BITS, Duration::from_nanos(LAST), rate, ticks.clamp(1, TICKS), 0)?;
         Ok(Self(Plan::Sliding(plan)))
     }
 

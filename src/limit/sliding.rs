@@ -40,6 +40,7 @@ use super::place::{Beside, LAST, Words};
 use crate::error::LimitError;
 use crate::limit::decision::Decision;
 use crate::limit::divisor::Divisor;
+use crate::limit::history::History;
 use crate::sync::mutant::mutated;
 use crate::sync::{Ordering, relax};
 
@@ -131,17 +132,25 @@ impl Plan {
     /// # Errors
     /// [`LimitError::TooFine`] if the ticks would not last a hundred years.
     pub fn new(rate: Rate, ticks: u64) -> Result<Self, LimitError> {
-        // One bit is left for `CLOSED`.
-        Self::within(63, Rate::LONGEST, rate, ticks)
+        Self::knowing(rate, ticks, 0)
     }
 
-    /// A plan whose words have `bits`, so that the ticks last for `longest`, which is at least as long as the window.
+    /// The same for windows that know at least `known` units.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn knowing(rate: Rate, ticks: u64, known: u64) -> Result<Self, LimitError> {
+        // One bit is left for states that are frozen or closed.
+        Self::within(63, Rate::LONGEST, rate, ticks, known)
+    }
+
+    /// A plan of windows that know at least `known` units, whose words have `bits`, so that the ticks last for `longest`, which is at least as long as the window.
     ///
     /// # Errors
     /// [`LimitError::TooFine`] if they would not.
-    pub fn within(bits: u32, longest: Duration, rate: Rate, ticks: u64) -> Result<Self, LimitError> {
+    pub fn within(bits: u32, longest: Duration, rate: Rate, ticks: u64, known: u64) -> Result<Self, LimitError> {
         let width = rate.window().as_nanos().div_ceil(u128::from(ticks)) as u64;
-        let count_bits = Self::count_bits(rate.limit());
+        let count_bits = Self::count_bits(rate.limit().max(known));
         let longest = (longest.as_nanos() / u128::from(width)) as u64 + 3 * ticks;
         if u64::BITS - longest.leading_zeros() + count_bits > bits {
             return Err(LimitError::TooFine { limit: rate.limit(), window: rate.window() });
@@ -165,6 +174,13 @@ impl Plan {
     /// How many beginnings a window has.
     pub const fn slots(&self) -> u64 {
         self.slots.number()
+    }
+
+    /// The state after `units` that were let through at `at`, in a window that no other thread knows.
+    pub fn record<P: Beside>(&self, place: &P, state: u64, units: u64, at: u64) -> u64 {
+        let tick = self.tick(at).max(self.tick_of(state));
+        self.begin(place, state, tick);
+        self.word(tick, self.count_of(state) + units)
     }
 
     /// The tick of a time.
@@ -335,6 +351,24 @@ impl Plan {
         let (newest, count) = (self.tick_of_state(state), self.count_of(state));
         ((newest + 1).max((tick + 1).saturating_sub(self.slots()))..=tick)
             .all(|begun| place.raise(self.slots.rest(begun), self.word(begun, count), state))
+    }
+
+    /// What was let through in the ticks of the window that ends with the tick of `state`. Each tick counts as of its end, and the
+    /// one that is running as of `now`.
+    pub fn history<P: Beside>(&self, place: &P, state: u64, now: u64) -> History {
+        let (newest, mut history) = (self.tick_of_state(state), History::default());
+        let first = newest.saturating_sub(self.ticks);
+        let end = |tick: u64| self.begins(tick + 1).saturating_sub(1).min(now.max(self.begins(tick)));
+        let (mut count, mut at) = (self.count_of(state), end(newest));
+        for tick in (first..=newest).rev() {
+            let start = place.read(self.slots.rest(tick));
+            // One that is not known is taken together with the tick after it. Before the first, only an older one says the same.
+            if self.tick_of(start) == tick || tick == first && self.tick_of(start) < first {
+                history.push(at, self.since(count, self.count_of(start)));
+                (count, at) = (self.count_of(start), end(tick.saturating_sub(1)));
+            }
+        }
+        history.others(self.begins(first).saturating_sub(1))
     }
 
     /// The nanosecond at which `cost` fits, if no other comes: the first tick whose window begins after enough has left. `None` is

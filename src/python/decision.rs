@@ -12,7 +12,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 use crate::limit::decision::Decision;
-use crate::limit::rate::{Rate, Rates};
+use crate::limit::plan::Version;
+use crate::limit::rate::Rate;
 use crate::time::Timestamp;
 
 /// What a limiter says, and of which limit it is.
@@ -26,11 +27,12 @@ pub struct PyDecision {
 }
 
 impl PyDecision {
-    /// The decision of a limiter of `rates`.
+    /// The decision of a limiter whose rates are those of `version`.
     #[inline(always)]
-    pub fn of_several(decision: Decision, rates: &Rates, burst: Option<u64>) -> Self {
-        let is_one_of_several = rates.len() > 1;
-        Self { decision, rate: rates[usize::from(decision.which)], burst, is_one_of_several }
+    pub fn of(decision: Decision, version: &Version) -> Self {
+        let (rate, burst, is_one_of_several) =
+            (version.rate(decision.which), version.form.burst, version.has_several());
+        Self { decision, rate, burst, is_one_of_several }
     }
 }
 

@@ -54,10 +54,14 @@ impl Parts<'_, '_> {
         }
     }
 
+    fn burst(&self) -> PyResult<Option<u64>> {
+        self.burst.map(|burst| units(burst, "burst")).transpose()
+    }
+
     fn builder(&self) -> PyResult<LimiterBuilder> {
         let mut builder = Limiter::together(self.rates()?);
-        if let Some(burst) = self.burst {
-            builder = builder.burst(units(burst, "burst")?);
+        if let Some(burst) = self.burst()? {
+            builder = builder.burst(burst);
         }
         if let Some(resolution) = self.resolution {
             builder = builder.resolution(span_of(resolution, "resolution", Class::Limit)?);
@@ -91,7 +95,7 @@ pub struct PyLimiter {
 impl PyLimiter {
     #[inline(always)]
     pub fn decision(&self, decision: Decision) -> PyDecision {
-        PyDecision::of_several(decision, &self.limiter.rates(), self.limiter.burst())
+        self.limiter.version(|version| PyDecision::of(decision, version))
     }
 }
 
@@ -150,6 +154,32 @@ impl PyLimiter {
             Some(at) => self.limiter.peek_at(at, cost),
             None => self.limiter.peek(cost),
         }))
+    }
+
+    /// Change the rate; what was let through counts on.
+    #[pyo3(
+        signature = (limit, window = None, *, burst = None, at = None),
+        text_signature = "($self, limit, window=None, *, burst=None, at=None)"
+    )]
+    fn set_rate(
+        &self,
+        limit: &Bound<'_, PyAny>,
+        window: Option<&Bound<'_, PyAny>>,
+        burst: Option<&Bound<'_, PyAny>>,
+        at: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let parts = Parts { limit, window, burst, resolution: None, max_skew: None, clock: None };
+        let (rates, burst) = (parts.rates()?, parts.burst()?);
+        let changed = match moment(at, "at")? {
+            Some(at) => self.limiter.set_rate_at(at, rates, burst),
+            None => self.limiter.set_rate(rates, burst),
+        };
+        changed.map_err(|error| Class::Limit.error(limit.py(), error))
+    }
+
+    /// Forget what was let through.
+    fn reset(&self) {
+        self.limiter.reset();
     }
 
     /// All rates, as a text.
@@ -218,7 +248,7 @@ pub struct PyKeyedLimiter {
 impl PyKeyedLimiter {
     #[inline(always)]
     pub fn decision(&self, decision: Decision) -> PyDecision {
-        PyDecision::of_several(decision, &self.limiter.rates(), self.limiter.burst())
+        PyDecision::of(decision, &self.limiter.version())
     }
 }
 
@@ -318,6 +348,27 @@ impl PyKeyedLimiter {
         let metrics = self.limiter.metrics();
         let class = py.import("hitring._metrics")?.getattr("KeyedMetrics")?;
         class.call1((metrics.keys, metrics.dropped, metrics.refused, metrics.unlimited, metrics.memory_bytes))
+    }
+
+    /// Change the rate; what was let through counts on.
+    #[pyo3(
+        signature = (limit, window = None, *, burst = None, at = None),
+        text_signature = "($self, limit, window=None, *, burst=None, at=None)"
+    )]
+    fn set_rate(
+        &self,
+        limit: &Bound<'_, PyAny>,
+        window: Option<&Bound<'_, PyAny>>,
+        burst: Option<&Bound<'_, PyAny>>,
+        at: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let parts = Parts { limit, window, burst, resolution: None, max_skew: None, clock: None };
+        let (rates, burst) = (parts.rates()?, parts.burst()?);
+        let changed = match moment(at, "at")? {
+            Some(at) => self.limiter.set_rate_at(at, rates, burst),
+            None => self.limiter.set_rate(rates, burst),
+        };
+        changed.map_err(|error| Class::Limit.error(limit.py(), error))
     }
 
     /// All rates, as a text.

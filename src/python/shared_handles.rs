@@ -133,7 +133,8 @@ pub struct PySharedLimiter {
 impl PySharedLimiter {
     #[inline(always)]
     pub fn decision(&self, decision: Decision) -> PyDecision {
-        PyDecision::of_several(decision, &self.limiter.rate().into(), self.limiter.burst())
+        let (rate, burst) = (self.limiter.rate(), self.limiter.burst());
+        PyDecision { decision, rate, burst, is_one_of_several: false }
     }
 }
 

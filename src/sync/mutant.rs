@@ -88,6 +88,8 @@ pub enum Mutant {
     LimitRefusesUnseen,
     /// A key that looks idle is dropped without closing it.
     LimitDropsOpen,
+    /// What a limiter let through is carried to its next rate without freezing it.
+    LimitCarriesOpen,
     /// Until when a cost counts is said after it was let through.
     SharedKeepsLate,
     /// A slot is taken from a key without looking whether a cost of it came meanwhile.

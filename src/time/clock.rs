@@ -30,8 +30,8 @@
 #![allow(clippy::disallowed_methods)]
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant, SystemTime};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use crate::sync::{Mutex, Ordering, Typed};
 use crate::time::error::TimeError;
@@ -110,19 +110,17 @@ impl SystemClock {
 pub struct SteadyClock;
 
 impl SteadyClock {
-    /// Nanoseconds since some time in the past; with `coarse`, at most one step of the coarse clock ago.
+    /// Nanoseconds since some time in the past, the same for both clocks; with `coarse`, at most one step of the coarse clock ago.
     #[inline]
     pub fn nanos(self, coarse: bool) -> u64 {
         #[cfg(target_os = "linux")]
-        if coarse {
-            let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-            // SAFETY: `now` is a valid timespec for the call to fill.
-            if unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &raw mut now) } == 0 {
-                return (now.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(now.tv_nsec as u64);
-            }
+        return self.since_boot(coarse);
+        #[cfg(not(target_os = "linux"))]
+        {
+            let _ = coarse;
+            static FIRST: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
+            u64::try_from(FIRST.get_or_init(std::time::Instant::now).elapsed().as_nanos()).unwrap_or(u64::MAX)
         }
-        let _ = coarse;
-        self.precise()
     }
 
     /// The same since the machine booted: a time that all its processes agree on.
@@ -134,12 +132,6 @@ impl SteadyClock {
         // SAFETY: `now` is a valid timespec for the call to fill; it stays 0 where there is no such clock.
         unsafe { libc::clock_gettime(clock, &raw mut now) };
         (now.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(now.tv_nsec as u64)
-    }
-
-    #[inline(never)]
-    fn precise(self) -> u64 {
-        static FIRST: OnceLock<Instant> = OnceLock::new();
-        u64::try_from(FIRST.get_or_init(Instant::now).elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
     /// The step of the coarse clock, where there is one.

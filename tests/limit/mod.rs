@@ -2,12 +2,14 @@
 //!
 //! * [`exact`]: no span of the window ever holds more than the limit, and nothing is refused without need;
 //! * [`behaviour`]: what the documentation promises, one by one;
+//! * [`changed`]: rates that are changed while a limiter is used;
 //! * [`keyed`]: keys that come, go and are too many;
 //! * [`shared`]: limits in words that processes share, some of which are killed;
 //! * [`threads`]: real threads that want more than there is;
 //! * [`waiting`]: costs that wait for room.
 
 mod behaviour;
+mod changed;
 mod exact;
 mod keyed;
 mod shared;

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use hitring::limit::{Plan, State, bucket, log, many, sliding};
+use hitring::limit::plan::{Form, Plan, State, Version};
+use hitring::limit::{bucket, log, many, sliding};
 use hitring::sync::Mutex;
 use hitring::sync::mutant::Mutant;
 use hitring::{Decision, Rate};
@@ -26,13 +27,13 @@ fn bucket() -> Plan {
 
 /// `limit` in two seconds, as a log.
 fn log(limit: u64) -> Plan {
-    Plan::Log(log::Plan::new(Rate::new(limit, Duration::from_secs(2)).expect("a possible rate")))
+    Plan::Log(log::Plan::new(Rate::new(limit, Duration::from_secs(2)).expect("a possible rate"), 0))
 }
 
 /// Several rates together.
 fn many(rates: &str) -> Plan {
     let rates = rates.parse().expect("possible rates");
-    Plan::Many(Box::new(many::Plan::new(rates, 2).expect("they fit")))
+    Plan::Many(Box::new(many::Plan::new(rates, 2, 0).expect("they fit")))
 }
 
 const fn second(seconds: u64) -> u64 {
@@ -247,6 +248,70 @@ fn a_key_is_dropped(plan: Plan) {
     sweeper.join().expect("a model thread ends");
     assert!(allowed <= 2, "{OVER}");
     assert_eq!(allowed, 2, "{WASTED}");
+}
+
+/// A limiter whose rate is changed: the version and the state that hold.
+struct Changing(Mutex<(Arc<Version>, Arc<State>)>);
+
+impl Changing {
+    /// As the map of a limiter does it: a decision that finds the state frozen makes the successor, too.
+    fn allow(&self, after: &Arc<Version>, seconds: u64) -> u64 {
+        loop {
+            let (version, state) = self.0.lock().clone();
+            match version.plan.decide(&state, second(seconds), 1, true) {
+                Some(decision) => return decision.allowed.into(),
+                None => self.change(&version, &state, after),
+            }
+        }
+    }
+
+    fn change(&self, before: &Version, state: &Arc<State>, after: &Arc<Version>) {
+        state.freeze();
+        let next = after.carry(before, state, 0);
+        let mut place = self.0.lock();
+        if Arc::ptr_eq(&place.1, state) {
+            *place = (Arc::clone(after), Arc::new(next));
+        }
+    }
+}
+
+/// One unit is left while the rate is changed to one that has as much.
+fn the_rate_is_changed(burst: Option<u64>, known: u64) {
+    let version = |rate: &str| {
+        let form = Form { burst, resolution: None, ticks: 2, known };
+        Version::new(rate.parse().expect("possible rates"), form).expect("they fit")
+    };
+    let before = Arc::new(version("2/2s"));
+    let after = before.changed("2/3s".parse().expect("a possible rate"), None, second(12)).expect("it fits");
+    let (state, after) = (used(&before.plan), Arc::new(after));
+    assert!(allow(&before.plan, &state, 12, 1).allowed, "{WASTED}");
+    let limiter = Arc::new(Changing(Mutex::new((Arc::clone(&before), Arc::clone(&state)))));
+    let asker = {
+        let (limiter, after) = (Arc::clone(&limiter), Arc::clone(&after));
+        spawn(move || limiter.allow(&after, 12))
+    };
+    let changer = {
+        let (limiter, after) = (Arc::clone(&limiter), Arc::clone(&after));
+        spawn(move || {
+            limiter.change(&before, &state, &after);
+            0
+        })
+    };
+    let allowed = limiter.allow(&after, 12) + sum([asker, changer]);
+    assert!(allowed <= 1, "{OVER}");
+    assert_eq!(allowed, 1, "{WASTED}");
+    // And in what is after it.
+    assert!(limiter.allow(&after, 12) == 0, "{OVER}");
+}
+
+#[test]
+fn a_change_of_the_rate_takes_every_cost_along() {
+    let models =
+        [|| the_rate_is_changed(None, 0), || the_rate_is_changed(None, 65), || the_rate_is_changed(Some(2), 0)];
+    for model in models {
+        check(model);
+        fails(Mutant::LimitCarriesOpen, OVER, model);
+    }
 }
 
 #[test]

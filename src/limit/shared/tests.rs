@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use super::super::slot::stopped;
 use super::*;
-use crate::limit::{Plan, State};
+use crate::limit::plan::{Plan, State};
 use crate::sync::AtomicU64;
 
 const SECOND: u64 = 1_000_000_000;
@@ -37,7 +37,7 @@ fn alone(which: usize) -> (Plan, State) {
     let plan = match which {
         0 | 1 => Plan::Sliding(sliding::Plan::new(rate(LIMIT, [10, 20][which]), TICKS).expect("it fits")),
         2 => Plan::Bucket(bucket::Plan::new(rate(10, 10), LIMIT).expect("it fits")),
-        _ => Plan::Log(log::Plan::new(rate(LIMIT, 10))),
+        _ => Plan::Log(log::Plan::new(rate(LIMIT, 10), 0)),
     };
     let state = plan.state(0);
     (plan, state)

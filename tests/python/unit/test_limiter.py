@@ -33,6 +33,42 @@ class TestLimiter:
             clock.advance(refused.retry_after)
             assert limiter.allow().allowed
 
+    @pytest.mark.parametrize(("low", "high"), [(5, 10), (50, 60), (50, 100), (100, 200)])
+    def test_a_rate_that_goes_down_and_up_again_gives_nothing(self, low, high):
+        limiter, clock = clocked(Limiter, f"{high}/minute")
+        assert limiter.allow(high)
+        for _ in range(3):
+            limiter.set_rate(f"{low}/minute")
+            assert (limiter.peek().remaining, limiter.rate) == (0, f"{low}/60s")
+            limiter.set_rate(high, 60)
+            assert not limiter.allow()
+        clock.advance(limiter.peek().retry_after)
+        assert limiter.allow(high)
+
+    def test_a_bucket_lacks_as_much_as_before(self):
+        limiter, clock = clocked(Limiter, "1/s", burst=10)
+        assert limiter.allow(8)
+        limiter.set_rate("10/s", burst=20)
+        assert limiter.peek().remaining == 12
+        clock.advance(0.5)
+        assert limiter.peek().remaining == 17
+        limiter.set_rate("1/s")
+        assert (limiter.peek().remaining, limiter.rate) == (17, "1/1s")
+        by_hand = Limiter("1/s", burst=10)
+        assert by_hand.allow(10, at=1_000)
+        by_hand.set_rate("10/s", at=1_002)
+        assert by_hand.peek(at=1_002.5).remaining == 7
+        with pytest.raises(LimitError, match="several rates together take no burst"):
+            limiter.set_rate("1/s;5/minute")
+
+    def test_a_reset_forgets_what_was_let_through(self):
+        limiter, _ = clocked(Limiter, "3/minute")
+        for _ in range(2):
+            assert limiter.allow(3)
+            assert not limiter.allow()
+            assert limiter.reset() is None
+        assert limiter.allow(3)
+
     @pytest.mark.parametrize(
         ("rate", "limit", "window"),
         [
@@ -327,6 +363,40 @@ class TestKeyedLimiter:
     def test_it_is_true_also_without_a_key(self):
         assert KeyedLimiter("2/minute")
         assert Registry()
+
+    def test_all_keys_get_a_new_rate_and_keep_what_they_used(self):
+        limiter, _ = clocked(KeyedLimiter, "5/minute")
+        for key in range(100):
+            assert limiter.allow(f"key {key}", key % 5 + 1)
+        assert limiter.set_rate(7, 60) is None
+        assert (limiter.rate, limiter.limit, limiter.window, len(limiter)) == ("7/60s", 7, 60, 100)
+        assert all(limiter.peek(f"key {key}").remaining == 7 - (key % 5 + 1) for key in range(100))
+        limiter.set_rate("3/minute;100/hour")
+        assert all(limiter.peek(f"key {key}").remaining == max(0, 3 - (key % 5 + 1)) for key in range(100))
+        refused = limiter.allow("key 4")
+        assert refused.headers("a")["RateLimit-Policy"] == '"a-0";q=3;w=60'
+        with pytest.raises(LimitError, match="a burst of 5 is a token bucket's"):
+            limiter.set_rate("3/minute", burst=5)
+        assert limiter.rate == "3/60s;100/3600s"
+
+    def test_threads_that_decide_while_the_rate_changes_get_no_more(self):
+        limiter, _ = clocked(KeyedLimiter, "50/minute")
+        allowed, begins = [0] * 4, threading.Barrier(4)
+
+        def ask(nth):
+            begins.wait()
+            for turn in range(2_000):
+                if nth == 0:
+                    limiter.set_rate(f"{40 + turn % 11}/minute")
+                else:
+                    allowed[nth] += limiter.allow("ann").allowed
+
+        threads = [threading.Thread(target=ask, args=(nth,)) for nth in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert 40 <= sum(allowed) <= 50
 
     def test_a_key_that_is_reset_begins_anew(self):
         limiter, _ = clocked(KeyedLimiter, "2/minute")
