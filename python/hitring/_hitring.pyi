@@ -943,13 +943,16 @@ class SharedRegistry:
     ) -> SharedLimiter:
         """Return the limiter ``name``, which all processes of the file keep together.
 
-        Limiters of the same name, rate and burst are one. Arguments are as for `KeyedLimiter`; times from the future
-        are refused if the registry has a ``clock`` or ``max_skew``, or ``max_skew`` is given here.
+        Limiters of the same name are one. If the file has it at another rate, the rate is changed for all processes as
+        `SharedLimiter.set_rate` does: when a service is deployed anew with another rate, what was let through before
+        counts on. Arguments are as for `KeyedLimiter`; times from the future are refused if the registry has a
+        ``clock`` or ``max_skew``, or ``max_skew`` is given here.
 
         Raises
         ------
         LimitError
-            The rate is not possible, or the file has no room for limiters.
+            The rate is not possible, the limiter of this name is a window and a burst is given, or the other way
+            round, or the file has no room for limiters.
         SharedError
             The file was opened for reading.
         """
@@ -1178,6 +1181,30 @@ class SharedLimiter:
 
     def reset(self, key: _Item = "") -> bool:
         """Forget what was let through of ``key``, in all processes, and return whether there was anything."""
+
+    def set_rate(
+        self,
+        limit: str | SupportsIndex,
+        window: _Span | None = None,
+        *,
+        burst: SupportsIndex | None = None,
+    ) -> None:
+        """Change the rate for all processes; what was let through counts on, as `Limiter.set_rate` says.
+
+        ``burst`` is that of a token bucket, and has to be given for one. Decisions of all processes that begin
+        afterwards are by the new rate. What had left the old window may be forgotten when its key is asked for the
+        first time at the new rate. Each rate takes the place of a key until the next change after its window.
+
+        Raises
+        ------
+        LimitError
+            The rate cannot be kept so, a burst is given for a window or none for a bucket, or the file has no room for
+            another rate. Nothing is changed then.
+        """
+
+    @property
+    def rate(self) -> str:
+        """The rate as text, as the processes have agreed."""
 
     @property
     def name(self) -> str:
@@ -1474,9 +1501,10 @@ class Limiter:
         """Change the rate while the limiter is used; what was let through counts on.
 
         A window counts what came within the new window, as far as it lies within the old one; from one that slides in
-        parts, a cost counts as of the end of its part. A limit of up to 64 that was higher before slides in parts, too.
-        A bucket lacks as many tokens as before, at most all, and is refilled at the new rate from now on, or from
-        ``at``; it keeps its burst unless there is another. Decisions go on meanwhile; those that begin afterwards are
+        parts, a cost counts as of the end of its part, with each change of the window anew. A limit of up to 64 that
+        was higher before slides in parts, too. A bucket lacks as many tokens as before, also if that is more than it
+        holds, and is refilled at the new rate from now on, or from ``at``, which is no earlier than the newest cost; it
+        keeps its burst unless there is another. Decisions go on meanwhile; those that begin afterwards are
         by the new rate. The same rate again changes nothing.
 
         Raises

@@ -69,6 +69,13 @@ pub enum LimitError {
         /// The burst.
         given: u64,
     },
+    /// The limiter of this name in the file is a token bucket, but no burst was given. Give one, or choose another name.
+    Bucket {
+        /// Its burst.
+        burst: u64,
+    },
+    /// The file has no room for another limiter, or another rate of one. Compact it with room for more keys.
+    NoRoom,
     /// A limiter of keys without room for one.
     NoKeys,
 }
@@ -110,6 +117,13 @@ impl fmt::Display for LimitError {
                 f,
                 "a burst of {given} is a token bucket's, and this limiter is a window; leave out the burst, or make another limiter"
             ),
+            Self::Bucket { burst } => write!(
+                f,
+                "the limiter of this name is a token bucket with a burst of {burst}; give a burst, or choose another name"
+            ),
+            Self::NoRoom => {
+                write!(f, "the file has no room for another limiter or rate; compact it with a higher number of limits")
+            }
             Self::NoKeys => write!(f, "a limiter of keys needs room for at least one; raise max_keys"),
         }
     }

@@ -47,12 +47,10 @@ use crate::sync::{AtomicU64, Ordering, relax};
 /// How far time may go back where more than one token comes in a nanosecond.
 const BACK: Duration = Duration::from_secs(60);
 
-/// What is missing in a bucket, in units of which `token` are one token and `full` are all. It is more than all if tokens were taken
-/// that came after the time it is about.
+/// What is missing in a bucket, in units of which `token` are one token.
 #[derive(Clone, Copy, Debug)]
 pub struct Debt {
     missing: u64,
-    full: u64,
     token: u64,
 }
 
@@ -108,19 +106,23 @@ impl Plan {
     }
 
     /// The tokens that are missing at `now`.
-    pub fn debt(&self, word: u64, now: u64) -> Debt {
-        Debt { missing: self.missing::<AtomicU64>(word, self.word(now)), full: self.full, token: self.token.number() }
+    pub fn debt<P: Place>(&self, word: u64, now: u64) -> Debt {
+        Debt { missing: self.missing::<P>(word, self.word(now)), token: self.token.number() }
     }
 
-    /// The word of a bucket in which so much is missing at `now`. An empty bucket stays an empty one, also if it holds less.
-    pub fn word_of(&self, debt: Debt, now: u64) -> u64 {
+    /// When it is full again.
+    pub fn full_at<P: Place>(&self, word: u64, now: u64) -> u64 {
+        self.units.after(now.min(LAST), self.missing::<P>(word, self.word(now)))
+    }
+
+    /// The word of a bucket in which so much is missing at `now`. That may be more than it holds, if another held more.
+    pub fn word_of<P: Place>(&self, debt: Debt, now: u64) -> u64 {
         let units = |missing: u64| {
             let units = u128::from(missing) * u128::from(self.token.number());
             u64::try_from(units.div_ceil(debt.token.into())).unwrap_or(u64::MAX)
         };
-        let (missing, more) = (units(debt.missing.min(debt.full)), units(debt.missing.saturating_sub(debt.full)));
-        let missing = missing.min(self.full).saturating_add(more).min(self.furthest);
-        self.word(now).wrapping_add(missing) & i64::MAX as u64
+        let missing = units(debt.missing).min(self.furthest);
+        self.word(now).wrapping_add(missing) & P::MOST
     }
 
     /// Until when `cost` counts that is let through at `now` by a full bucket.

@@ -51,6 +51,11 @@ impl History {
         self
     }
 
+    /// When the newest unit came.
+    pub fn newest_at(&self) -> Option<u64> {
+        self.units.first().map(|passed| passed.at)
+    }
+
     /// The oldest first.
     pub fn oldest_first(&self) -> impl Iterator<Item = Passed> {
         self.units.iter().rev().copied()

@@ -155,10 +155,10 @@ impl<K: Hash + Eq + Send + Sync> KeyedLimiter<K> {
     where
         K: Clone,
     {
-        self.change(rates.into(), burst, self.scale.now())
+        self.change(rates.into(), burst, self.scale.now(), || self.scale.now())
     }
 
-    /// The same as of `at`, for a limiter that is given the times of costs.
+    /// The same as of `at`, for a limiter that is given the times of costs; no earlier than the newest of these.
     ///
     /// # Errors
     /// As [`set_rate`](Self::set_rate).
@@ -166,16 +166,15 @@ impl<K: Hash + Eq + Send + Sync> KeyedLimiter<K> {
     where
         K: Clone,
     {
-        self.change(rates.into(), burst, self.scale.at(at))
+        let now = if self.scale.is_guarded() { self.scale.now() } else { u64::MAX };
+        self.change(rates.into(), burst, self.scale.at(at).min(now), || 0)
     }
 
-    fn change(&self, rates: Rates, burst: Option<u64>, since: u64) -> Result<(), LimitError>
+    fn change(&self, rates: Rates, burst: Option<u64>, since: u64, now: impl Fn() -> u64) -> Result<(), LimitError>
     where
         K: Clone,
     {
-        let version = self.keys.change(|before| before.changed(rates, burst, since))?;
-        self.scale.suit(&version);
-        Ok(())
+        self.keys.change(|before| before.changed(rates, burst, since), now, |version| self.scale.suit(version))
     }
 
     fn decide_at<Q>(&self, key: &Q, at: Timestamp, cost: u64, take: bool) -> Decision

@@ -17,9 +17,9 @@
 //! | 1 | the new version becomes the current one, under a lock that is held for no longer |
 //! | 2 | for each state in the map that is of another version: freeze it, carry what it let through to a successor, put that in its place if it is still there |
 //!
-//! A thread that puts a state into the map looks at the current version afterwards, under the same lock. So either step 2 comes later and
-//! finds the state, or the thread finds the new version and does step 2 for its own state. When the change is done, all decisions that
-//! begin then are of the new version. Changes come one after another.
+//! A thread puts a state into the map under the same lock, and only if it is of the current version. So step 2 finds all states of older
+//! versions, and none comes into the map after it: when the change is done, all decisions that begin then are of the new version. Changes
+//! come one after another.
 //!
 //! # When there are as many as may be
 //! `order` holds every state with its key. Each new key looks at the next 32 of them, drops the idle ones and puts the
@@ -126,11 +126,16 @@ impl<K: Hash + Eq + Send + Sync> Keys<K> {
         Arc::clone(&self.current.lock())
     }
 
-    /// Makes another version the current one, which `next` makes of it.
+    /// Makes another version the current one, which `next` makes of it, and says so to `holds`. `now` is the time.
     ///
     /// # Errors
     /// That of `next`; then nothing is changed.
-    pub fn change<E>(&self, next: impl FnOnce(&Version) -> Result<Version, E>) -> Result<Arc<Version>, E>
+    pub fn change<E>(
+        &self,
+        next: impl FnOnce(&Version) -> Result<Version, E>,
+        now: impl Fn() -> u64,
+        holds: impl FnOnce(&Version),
+    ) -> Result<(), E>
     where
         K: Clone,
     {
@@ -138,48 +143,55 @@ impl<K: Hash + Eq + Send + Sync> Keys<K> {
         let before = self.version();
         let next = next(&before)?;
         if next.is_same(&before) {
-            return Ok(before);
+            // It may be the first one, of which `holds` does not know.
+            holds(&before);
+            return Ok(());
         }
         let version = Arc::new(next);
         *self.current.lock() = Arc::clone(&version);
+        // A sweep was worth it again by the old window.
+        self.sweep.store(0, Ordering::Relaxed);
         let guard = self.map.guard();
         for (key, held) in self.map.iter(&guard).filter(|(_, held)| !Arc::ptr_eq(&held.version, &version)) {
-            self.renew(|| key.clone(), held, &guard);
+            self.renew(|| key.clone(), held, &now, &guard);
         }
-        Ok(version)
+        holds(&version);
+        Ok(())
     }
 
     /// Puts the successor of a state, of the current version, into its place.
     #[cold]
-    fn renew(&self, key: impl Fn() -> K, held: &Arc<Held>, guard: &impl Guard) {
+    fn renew(&self, key: impl Fn() -> K, held: &Arc<Held>, now: impl Fn() -> u64, guard: &impl Guard) {
         if !held.state.freeze() {
             return self.take_out(&key(), held, guard);
         }
-        let version = self.version();
-        let state = version.carry(&held.version, &held.state, self.newest.load(Ordering::Acquire));
-        let next = Arc::new(Held { version, state });
-        let replace = |entry: Option<(&K, &Arc<Held>)>| match entry {
-            Some((_, current)) if Arc::ptr_eq(current, held) => Operation::Insert(Arc::clone(&next)),
-            _ => Operation::Abort(()),
-        };
-        if let Compute::Updated { .. } = self.map.compute(key(), replace, guard) {
-            self.put((key(), Arc::clone(&next)));
-            self.tidy();
-            self.is_of_now(key, &next, guard);
-        }
-    }
-
-    /// Sees to it that a state that came into the map is of the current version.
-    fn is_of_now(&self, key: impl Fn() -> K, held: &Arc<Held>, guard: &impl Guard) {
-        if !Arc::ptr_eq(&held.version, &self.current.lock()) {
-            self.renew(key, held, guard);
+        loop {
+            let version = self.version();
+            let state = version.carry(&held.version, &held.state, self.newest.load(Ordering::Acquire), now());
+            let next = Arc::new(Held { version, state });
+            let replace = |entry: Option<(&K, &Arc<Held>)>| match entry {
+                Some((_, current)) if Arc::ptr_eq(current, held) => Operation::Insert(Arc::clone(&next)),
+                _ => Operation::Abort(()),
+            };
+            // Held, so that a change that is over left no state of an older version that comes into the map.
+            let current = self.current.lock();
+            if !Arc::ptr_eq(&next.version, &current) {
+                continue;
+            }
+            let done = self.map.compute(key(), replace, guard);
+            drop(current);
+            if let Compute::Updated { .. } = done {
+                self.put((key(), next));
+                self.tidy();
+            }
+            return;
         }
     }
 
     /// Puts a state that another plan let through into the map as that of `key`, which has none.
     pub fn adopt(&self, key: impl Fn() -> K, before: &Version, state: &State) {
         let version = self.version();
-        let state = version.carry(before, state, 0);
+        let state = version.carry(before, state, 0, 0);
         let held = Arc::new(Held { version, state });
         self.len.fetch_add(1, Ordering::AcqRel);
         self.map.pin().insert(key(), Arc::clone(&held));
@@ -215,7 +227,7 @@ impl<K: Hash + Eq + Send + Sync> Keys<K> {
             if let Some(held) = self.map.get(key, &guard) {
                 match held.version.plan.decide(&held.state, now, cost, take) {
                     Some(decision) => return decision,
-                    None => self.renew(|| key.into(), held, &guard),
+                    None => self.renew(|| key.into(), held, || now, &guard),
                 }
                 continue;
             }
@@ -227,12 +239,14 @@ impl<K: Hash + Eq + Send + Sync> Keys<K> {
                 return self.full(&version, now, cost);
             }
             let held = Arc::new(Held { state: self.state(&version), version });
-            match self.map.try_insert(key.into(), Arc::clone(&held), &guard) {
-                Ok(_) => {
-                    self.put((key.into(), Arc::clone(&held)));
-                    self.is_of_now(|| key.into(), &held, &guard);
-                }
-                Err(_) => self.give_room(),
+            let current = self.current.lock();
+            let is_in = Arc::ptr_eq(&held.version, &current)
+                && self.map.try_insert(key.into(), Arc::clone(&held), &guard).is_ok();
+            drop(current);
+            if is_in {
+                self.put((key.into(), held));
+            } else {
+                self.give_room();
             }
         }
     }
@@ -341,11 +355,12 @@ impl<K: Hash + Eq + Send + Sync> Keys<K> {
 
     /// Looks at the next `looks` keys and drops those that are as good as new; answers how many.
     fn drop_idle(&self, now: u64, looks: usize) -> usize {
-        let guard = self.map.guard();
+        let (guard, current) = (self.map.guard(), self.version());
         let mut dropped = 0;
         for (key, held) in self.order.1.try_iter().take(looks) {
             let plan = &held.version.plan;
-            let is_fresh = plan.is_fresh(&held.state, now);
+            // By the rates of before it may be idle earlier.
+            let is_fresh = Arc::ptr_eq(&held.version, &current) && plan.is_fresh(&held.state, now);
             if is_fresh {
                 // Said before it is dropped, so that the next state of the key begins then.
                 self.newest.fetch_max(now, Ordering::AcqRel);
@@ -395,6 +410,16 @@ mod tests {
         Version::new(limit.parse().expect("rates"), form).expect("they fit")
     }
 
+    /// Each open state is in `order`, once.
+    fn looks_at_all(keys: &Keys<String>) {
+        let open = |entry: Entry<String>| (!entry.1.state.is_closed()).then_some(entry.0);
+        let mut looked_at: Vec<String> = keys.order.1.try_iter().filter_map(open).collect();
+        let mut all: Vec<String> = keys.map.pin().keys().cloned().collect();
+        looked_at.sort();
+        all.sort();
+        assert_eq!(looked_at, all);
+    }
+
     #[test]
     fn keys_that_are_reset_or_renewed_leave_nothing_behind() {
         let keys = Keys::<String>::new(version("5/minute"), 100, WhenKeysFull::Refuse);
@@ -408,8 +433,8 @@ mod tests {
             }
             if turn % 7 == 0 {
                 let rate = format!("{}/minute", 5 + turn % 3);
-                let changed = keys.change(|before| before.changed(rate.parse()?, None, 0)).expect("it fits");
-                assert!(changed.is_same(&keys.version()));
+                keys.change(|before| before.changed(rate.parse()?, None, 0), || 0, |_| ()).expect("it fits");
+                let changed = keys.version();
                 assert!(keys.map.pin().values().all(|held| Arc::ptr_eq(&held.version, &changed)));
             }
             assert!(keys.order.1.len() <= 2 * keys.len() + 2, "{turn}: {}", keys.order.1.len());
@@ -417,12 +442,36 @@ mod tests {
                 (0..4).for_each(|key| _ = keys.reset(format!("key {key}").as_str()));
             }
         }
-        // Each open state is looked at.
-        let mut looked_at: Vec<String> =
-            keys.order.1.try_iter().filter(|(_, held)| !held.state.is_closed()).map(|(key, _)| key).collect();
-        let mut all: Vec<String> = keys.map.pin().keys().cloned().collect();
-        looked_at.sort();
-        all.sort();
-        assert_eq!(looked_at, all);
+        looks_at_all(&keys);
+    }
+
+    #[test]
+    fn threads_leave_the_order_as_the_map() {
+        let keys = Keys::<String>::new(version("5/minute"), 8, WhenKeysFull::Refuse);
+        let now = AtomicU64::new(1);
+        std::thread::scope(|scope| {
+            for thread in 0..5 {
+                let (keys, now) = (&keys, &now);
+                scope.spawn(move || {
+                    for turn in 0..5_000u64 {
+                        let (key, at) = (format!("{}", (turn * 7 + thread) % 11), now.load(Ordering::Relaxed));
+                        match (thread, turn % 5) {
+                            (0, _) => {
+                                let rate = ["5/minute", "100/minute", "3/s;70/minute", "64/minute"][turn as usize % 4];
+                                let next = |before: &Version| before.changed(rate.parse()?, None, at);
+                                keys.change(next, || 0, |_| ()).expect("it fits");
+                            }
+                            (1, 0) => _ = keys.reset(key.as_str()),
+                            (1, 1) => _ = now.fetch_add(turn % 30 * 1_000_000_000, Ordering::Relaxed),
+                            (2, 0) => _ = keys.prune(at),
+                            _ => _ = keys.decide(key.as_str(), at, turn % 3, true),
+                        }
+                        assert!(keys.order.1.len() < 60, "{}", keys.order.1.len());
+                    }
+                });
+            }
+        });
+        assert_eq!(keys.len.load(Ordering::Relaxed), keys.map.len());
+        looks_at_all(&keys);
     }
 }

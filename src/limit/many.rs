@@ -179,10 +179,13 @@ impl Plan {
     pub fn words(&self, now: u64) -> Words {
         let words = Words::new(self.state(self.tick(now), 0), self.words, 0);
         for part in self.parts() {
-            if let Kind::Log(plan) = part.kind {
-                let view = View(&words, part.from);
-                let seen = self.state(self.tick(now), 0);
-                (0..plan.slots()).for_each(|slot| _ = view.raise(slot, plan.first(now), seen));
+            let view = View(&words, part.from);
+            match part.kind {
+                Kind::Log(plan) => {
+                    let seen = self.state(self.tick(now), 0);
+                    (0..plan.slots()).for_each(|slot| _ = view.raise(slot, plan.first(now), seen));
+                }
+                Kind::Sliding(plan) => plan.begun(&view, plan.of_finest(self.tick(now))),
             }
         }
         words

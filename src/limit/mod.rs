@@ -9,7 +9,8 @@
 //!
 //! [`divisor`] and [`units`] divide quickly, [`plan`] is any of the forms, [`keyed`] has a state for each of its [`keys`], [`rate`] reads
 //! rates, [`history`] carries what was let through to another rate, [`scale`] is the time of all.
-//! Their words lie in a [`place`]: in memory, or in a [`slot`] of the words that [`shared`] shares between processes.
+//! Their words lie in a [`place`]: in memory, or in a [`slot`] of the words that [`shared`] shares between processes, which agree upon a
+//! [rate](shared_rate).
 //!
 //! # Under threads
 //! A count of a window cannot limit: a reader that saw room may find it taken before it acts on what it saw. Here the word
@@ -42,6 +43,7 @@ pub mod keys;
 pub mod keyed;
 pub mod slot;
 pub mod shared;
+pub mod shared_rate;
 
 use std::future::Future;
 use std::sync::OnceLock;
@@ -198,6 +200,8 @@ impl Limiter {
     #[cold]
     #[inline(never)]
     fn decide_changed(&self, now: u64, cost: u64, take: bool) -> Decision {
+        // A bucket is read without an order: this one acquires what its freezing released.
+        let _ = self.state.is_closed();
         let changed = self.changed.get().expect("it is known before the state is frozen");
         self.keys(changed).decide(&Only, now, cost, take)
     }
@@ -205,7 +209,7 @@ impl Limiter {
     /// The state after the first change. Each thread that comes early makes one, and they are all the same.
     fn keys<'a>(&self, changed: &'a Changed) -> &'a Keys<Only> {
         if changed.keys.get().is_none() {
-            let keys = Keys::new(changed.second.clone(), 1, WhenKeysFull::Refuse);
+            let keys = Keys::new(changed.second.clone(), usize::MAX, WhenKeysFull::Refuse);
             self.state.freeze();
             keys.adopt(|| Only, &self.first, &self.state);
             // Another thread may have been quicker.
@@ -235,8 +239,8 @@ impl Limiter {
     /// ```
     ///
     /// A window counts what came within the new window, as far as it lies within the old one: what had left that is not known any
-    /// more. From a window that slides in parts, a cost counts as of the end of its part. A token bucket lacks as many tokens as
-    /// before, at most all, and is refilled at the new rate from now on. It keeps its burst unless `burst` gives another. A limit of up
+    /// more. From a window that slides in parts, a cost counts as of the end of its part, with each change of the window anew. A token bucket lacks as many tokens as
+    /// before, also if that is more than it holds, and is refilled at the new rate from now on. It keeps its burst unless `burst` gives another. A limit of up
     /// to 64 that was higher before slides in parts, too, so that it still knows all of it if it is raised again.
     ///
     /// Decisions that begin after it returned are by the new rates. It waits for other changes, and decisions do not wait for it. After
@@ -245,26 +249,30 @@ impl Limiter {
     /// # Errors
     /// [`LimitError`] if the rates cannot be kept so, or a burst is given for a window; then nothing is changed.
     pub fn set_rate(&self, rates: impl Into<Rates>, burst: Option<u64>) -> Result<(), LimitError> {
-        self.change(rates.into(), burst, self.scale.now())
+        self.change(rates.into(), burst, self.scale.now(), || self.scale.now())
     }
 
-    /// The same as of `at`, for a limiter that is given the times of costs.
+    /// The same as of `at`, for a limiter that is given the times of costs; no earlier than the newest of these.
     ///
     /// # Errors
     /// As [`set_rate`](Self::set_rate).
     pub fn set_rate_at(&self, at: Timestamp, rates: impl Into<Rates>, burst: Option<u64>) -> Result<(), LimitError> {
-        self.change(rates.into(), burst, self.scale.at(at))
+        let now = if self.scale.is_guarded() { self.scale.now() } else { u64::MAX };
+        self.change(rates.into(), burst, self.scale.at(at).min(now), || 0)
     }
 
-    fn change(&self, rates: Rates, burst: Option<u64>, since: u64) -> Result<(), LimitError> {
-        let first = self.first.changed(rates, burst, since)?;
-        if self.changed.get().is_none() && first.is_same(&self.first) {
-            return Ok(());
-        }
-        // If another change is quicker, this one comes after it.
-        let version = self.keys_after(|| first).change(|before| before.changed(rates, burst, since))?;
-        self.scale.suit(&version);
-        Ok(())
+    fn change(&self, rates: Rates, burst: Option<u64>, since: u64, now: impl Fn() -> u64) -> Result<(), LimitError> {
+        let keys = if let Some(changed) = self.changed.get() {
+            self.keys(changed)
+        } else {
+            let first = self.first.changed(rates, burst, since)?;
+            if first.is_same(&self.first) {
+                return Ok(());
+            }
+            // If another change is quicker, this one comes after it.
+            self.keys_after(|| first)
+        };
+        keys.change(|before| before.changed(rates, burst, since), now, |version| self.scale.suit(version))
     }
 
     /// Forgets what was let through. A cost that is decided meanwhile counts or does not.

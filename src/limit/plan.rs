@@ -11,7 +11,7 @@
 //! let through either by the state, and its successor knows of it, or by the successor. (Mutant `LimitCarriesOpen`.)
 //!
 //! # What a successor knows
-//! What a bucket lacks, in parts of a token, as of the time of the change. Of windows the newest units, with their times
+//! What a bucket lacks, in parts of a token, as of the time of the change, also if it is more than it holds. Of windows the newest units, with their times
 //! ([`history`](super::history)): as many as the highest limit that there ever was, so that a limit that is lowered and raised again
 //! forgets nothing. A limit of up to 64 that was higher before therefore stays a sliding window. A window that was made longer does not
 //! know what had left the shorter one before.
@@ -67,8 +67,8 @@ impl State {
 
     /// Whether it was frozen or forgotten, for good.
     pub fn is_closed(&self) -> bool {
-        // unnoticed: nothing else is read after it
-        self.word().load(Ordering::Relaxed) > MOST
+        // A bucket is decided on without an order, so this acquires what its freezing released.
+        self.word().load(Ordering::Acquire) > MOST
     }
 
     /// Makes it say for good what was let through; `false` if it was forgotten.
@@ -283,15 +283,15 @@ impl Version {
         self.rates().iter().map(|rate| rate.limit()).fold(self.form.known, u64::max)
     }
 
-    /// A state with what the frozen `state` of `before` let through. If that is nothing it begins at `newest`.
-    pub fn carry(&self, before: &Self, state: &State, newest: u64) -> State {
+    /// A state with what the frozen `state` of `before` let through up to `now`. If that is nothing it begins at `newest`.
+    pub fn carry(&self, before: &Self, state: &State, newest: u64, now: u64) -> State {
         let word = state.word().load(Ordering::Acquire) & MOST;
         match (&self.plan, &before.plan, state) {
-            (Plan::Bucket(plan), Plan::Bucket(before), _) => {
-                State::Bucket(AtomicU64::new(plan.word_of(before.debt(word, self.since), self.since)))
-            }
+            (Plan::Bucket(plan), Plan::Bucket(before), _) => State::Bucket(AtomicU64::new(
+                plan.word_of::<AtomicU64>(before.debt::<AtomicU64>(word, self.since), self.since),
+            )),
             (_, before, State::Window(words)) => {
-                self.plan.remembering(&before.history(words, word, self.since).newest(self.known()), newest)
+                self.plan.remembering(&before.history(words, word, self.since.max(now)).newest(self.known()), newest)
             }
             _ => unreachable!("a bucket stays a bucket"),
         }

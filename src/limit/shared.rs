@@ -45,12 +45,14 @@
 
 use std::time::Duration;
 
-use super::slot::{BESIDE, BITS, Key, Look, Slot, WORDS};
+use super::slot::{BESIDE, BITS, Begins, Key, Look, Slot, Tenancy, WORDS};
 use super::{Rate, WhenKeysFull, bucket, log, sliding};
 use crate::error::LimitError;
 use crate::limit::decision::Decision;
+use crate::limit::history::History;
+use crate::limit::place::{Beside, Place, Words};
 use crate::sync::mutant::mutated;
-use crate::sync::{AtomicU64, relax};
+use crate::sync::{AtomicU64, Ordering, relax};
 
 /// How many slots lie in a block, of which a key may be in two.
 const BLOCK: usize = 8;
@@ -76,19 +78,20 @@ enum Plan {
 }
 
 impl SharedPlan {
-    /// A token bucket with `burst`; else a log if the limit is at most 12, and a sliding window of ten parts if it is more.
+    /// A token bucket with `burst`; else a log if the limit is at most 12, and a sliding window of ten parts if it is more. Windows know at
+    /// least `known` units.
     ///
     /// # Errors
     /// [`LimitError`] unless the burst is 1 to 2^32 and filled within 18 years, or the window is at most 18 years and fits into
     /// 60 bits together with the limit.
-    pub fn new(rate: Rate, burst: Option<u64>) -> Result<Self, LimitError> {
+    pub fn new(rate: Rate, burst: Option<u64>, known: u64) -> Result<Self, LimitError> {
         match burst {
             Some(burst) => Self::bucket(rate, burst),
-            None if rate.limit() <= BESIDE => {
+            None if rate.limit().max(known) <= BESIDE => {
                 Self::check(rate)?;
-                Ok(Self(Plan::Log(log::Plan::new(rate, 0))))
+                Ok(Self(Plan::Log(log::Plan::new(rate, known))))
             }
-            None => Self::sliding(rate, TICKS),
+            None => Self::sliding(rate, TICKS, known),
         }
     }
 
@@ -96,14 +99,14 @@ impl SharedPlan {
         Ok(Self(Plan::Bucket(bucket::Plan::within(BITS, Duration::from_nanos(LAST / 2), rate, burst)?)))
     }
 
-    /// A sliding window of at most ten parts.
+    /// A sliding window of at most ten parts that knows at least `known` units.
     ///
     /// # Errors
     /// As [`new`](Self::new).
-    pub fn sliding(rate: Rate, ticks: u64) -> Result<Self, LimitError> {
+    pub fn sliding(rate: Rate, ticks: u64, known: u64) -> Result<Self, LimitError> {
         Self::check(rate)?;
-        let plan = sliding::Plan::within(BITS, Duration::from_nanos(LAST), rate, ticks.clamp(1, TICKS), 0)?;
-        Ok(Self(Plan::Sliding(plan)))
+        let longest = Duration::from_nanos(LAST);
+        Ok(Self(Plan::Sliding(sliding::Plan::within(BITS, longest, rate, ticks.clamp(1, TICKS), known)?)))
     }
 
     /// Whether the window is short enough.
@@ -139,7 +142,38 @@ impl SharedPlan {
         }
     }
 
-    fn until(&self, now: u64, cost: u64) -> u64 {
+    /// What a tenancy of the last plan of `later` begins with that goes on with what this one let through, as it said at `word`. Each of
+    /// `later` holds since a time; tokens come at the rate of each until the next.
+    fn carried(&self, place: &Tenancy<'_>, word: u64, later: &[(&Self, u64)]) -> Begins {
+        let [(_, since), ..] = *later else { return Begins::default() };
+        let history = match &self.0 {
+            Plan::Bucket(plan) => return plan.carried(word, later),
+            Plan::Log(plan) => plan.history(place, word),
+            Plan::Sliding(plan) => plan.history(place, word, since),
+        };
+        later.last().map_or_else(Begins::default, |(plan, _)| plan.remembering(&history))
+    }
+
+    /// What a tenancy begins with that let this through.
+    fn remembering(&self, history: &History) -> Begins {
+        let words = Words::new(0, BESIDE, 0);
+        for passed in history.oldest_first() {
+            // No other thread knows them.
+            let state = words.state().load(Ordering::Relaxed);
+            let next = match &self.0 {
+                Plan::Log(plan) => plan.record(&words, state, passed.units, passed.at),
+                Plan::Sliding(plan) => plan.record(&words, state, passed.units, passed.at),
+                Plan::Bucket(_) => state,
+            };
+            words.state().store(next, Ordering::Relaxed);
+        }
+        let until = history.newest_at().map_or(0, |at| self.until(at, 0));
+        let beside = std::array::from_fn(|slot| words.read(slot as u64));
+        Begins { state: words.state().load(Ordering::Relaxed), beside, until }
+    }
+
+    /// Until when a `cost` counts that is let through at `now` where nothing was before.
+    pub fn until(&self, now: u64, cost: u64) -> u64 {
         match &self.0 {
             Plan::Bucket(plan) => plan.until(now, cost),
             Plan::Log(plan) => plan.until(now),
@@ -159,6 +193,20 @@ impl SharedPlan {
     }
 }
 
+impl bucket::Plan {
+    /// What a bucket of the last plan of `later` begins with; see [`SharedPlan::carried`].
+    fn carried(&self, word: u64, later: &[(&SharedPlan, u64)]) -> Begins {
+        let (mut plan, mut begins) = (self, Begins { state: word, ..Begins::default() });
+        for (next, since) in later {
+            let Plan::Bucket(next) = &next.0 else { return Begins::default() };
+            begins.state = next.word_of::<Tenancy<'_>>(plan.debt::<Tenancy<'_>>(begins.state, *since), *since);
+            begins.until = next.full_at::<Tenancy<'_>>(begins.state, *since);
+            plan = next;
+        }
+        begins
+    }
+}
+
 /// What a limiter in shared words says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "a limiter only limits who heeds it"]
@@ -170,10 +218,38 @@ pub struct Answer {
 }
 
 /// Where a key is.
-enum Found<'a> {
-    Settled(Slot<'a>, Key),
+pub enum Found {
+    Settled(usize, Key),
     Pending(usize, Key),
     Nowhere,
+}
+
+/// A tenancy that is to be made.
+pub struct Wanted<'w> {
+    pub hash: u64,
+    pub now: u64,
+    /// How many words it has beside the state.
+    pub beside: u64,
+    /// Until when it is kept, if it begins at that time; `None` is for ever.
+    pub until: Option<&'w dyn Fn(u64) -> u64>,
+    /// What it begins with, if it is not nothing.
+    pub begins: Option<Begins>,
+}
+
+/// The rate that a decision is by.
+pub struct By<'b> {
+    pub plan: &'b SharedPlan,
+    /// Whether the rate holds.
+    pub holds: &'b dyn Fn() -> bool,
+    /// What a key that has no slot begins with.
+    pub before: &'b dyn Fn() -> Option<Begins>,
+}
+
+impl<'b> By<'b> {
+    /// A rate that never changes.
+    pub const fn only(plan: &'b SharedPlan) -> Self {
+        Self { plan, holds: &|| true, before: &|| None }
+    }
 }
 
 /// What can be had for a new key.
@@ -222,68 +298,105 @@ impl<'a> SharedKeys<'a> {
         (slots > 0).then_some(Self { words, slots })
     }
 
-    /// Lets `cost` of the key with `hash` through at `now`, in nanoseconds since the words' origin, or refuses it whole.
-    pub fn decide(&self, plan: &SharedPlan, hash: u64, now: u64, cost: u64, when_full: WhenKeysFull) -> Answer {
-        let now = now.min(LAST);
-        for _ in 0..TRIES {
-            let won = match self.find(hash) {
-                Found::Settled(slot, key) => match plan.decide(slot, key, now, cost, true) {
-                    Some(decision) => return Answer { decision, lacked_room: false },
+    /// Lets `cost` of the key with `hash` through at `now`, in nanoseconds since the words' origin, or refuses it whole. `None` if the rate
+    /// does not hold any more.
+    pub fn decide(&self, by: &By<'_>, hash: u64, now: u64, cost: u64, when_full: WhenKeysFull) -> Option<Answer> {
+        let (plan, now) = (by.plan, now.min(LAST));
+        for attempt in 0..TRIES {
+            let found = self.find(hash);
+            // After it was found: its key has acquired what those saw who looked for it before.
+            let is_asked = attempt == 0 || !mutated!(SharedMissesChange);
+            if is_asked && !(by.holds)() {
+                return None;
+            }
+            let won = if let Found::Settled(at, key) = found {
+                match plan.decide(self.slot(at), key, now, cost, true) {
+                    Some(decision) => return Some(Answer { decision, lacked_room: false }),
                     None => false,
-                },
-                // Nothing is taken, so no key is made.
-                _ if cost == 0 || !plan.fresh(cost).allowed => {
-                    return Answer { decision: plan.fresh(cost), lacked_room: false };
                 }
-                Found::Pending(at, key) => self.settle(plan, hash, at, key, now, cost),
-                Found::Nowhere => match self.room(hash, now) {
-                    Ok(Room::Free(at, look)) => match self.claim(plan, hash, at, look, now) {
-                        Some(key) => self.settle(plan, hash, at, key, now, cost),
-                        None => false,
-                    },
-                    Ok(Room::Claimed(at, look)) if mutated!(SharedTakesOver) => {
-                        self.claim(plan, hash, at, look, now).is_some()
-                    }
-                    Ok(Room::Claimed(at, look)) => self.slot(at).abandon(look.key),
-                    Ok(Room::Pending(at, look)) => self.slot(at).give_up(look.key),
-                    Ok(Room::Changing) => false,
-                    Err(until) => return self.full(plan, cost, until - now, when_full),
-                },
+            } else {
+                let begins = (by.before)();
+                let fresh = fresh(plan, begins.as_ref(), now, cost);
+                // Nothing is taken, so no key is made.
+                if cost == 0 || !fresh.allowed {
+                    return Some(Answer { decision: fresh, lacked_room: false });
+                }
+                let until = |now| plan.until(now, cost);
+                let wanted = Wanted { hash, now, beside: plan.slots(), until: Some(&until), begins };
+                match self.make(&wanted, found) {
+                    Ok(won) => won,
+                    Err(soonest) => return Some(full(fresh, soonest - now, when_full)),
+                }
             };
             if !won {
                 relax();
             }
         }
-        self.full(plan, cost, plan.fine().as_nanos() as u64, when_full)
+        Some(full(plan.fresh(cost), plan.fine().as_nanos() as u64, when_full))
     }
 
-    /// What a new key is told that finds no room for so many nanoseconds.
-    #[cold]
-    fn full(&self, plan: &SharedPlan, cost: u64, wait: u64, when_full: WhenKeysFull) -> Answer {
-        let decision = match when_full {
-            WhenKeysFull::Refuse => Decision::refused(0, Duration::from_nanos(wait)),
-            WhenKeysFull::Allow => plan.fresh(cost),
-        };
-        Answer { decision, lacked_room: true }
+    /// One step towards a slot of a tenancy that is not settled; whether it was won. If there is no room, when there may be.
+    pub fn make(&self, wanted: &Wanted<'_>, found: Found) -> Result<bool, u64> {
+        match found {
+            Found::Settled(..) => Ok(true),
+            Found::Pending(at, key) => Ok(self.settle(wanted, at, key)),
+            Found::Nowhere => Ok(match self.room(wanted.hash, wanted.now)? {
+                Room::Free(at, look) => match self.claim(wanted, at, look) {
+                    Some(key) => self.settle(wanted, at, key),
+                    None => false,
+                },
+                Room::Claimed(at, look) if mutated!(SharedTakesOver) => self.claim(wanted, at, look).is_some(),
+                Room::Claimed(at, look) => self.slot(at).abandon(look.key),
+                Room::Pending(at, look) => self.slot(at).give_up(look.key),
+                Room::Changing => false,
+            }),
+        }
     }
 
     /// What [`decide`](Self::decide) would say, but with all that remains; nothing is taken and no key is made.
-    pub fn peek(&self, plan: &SharedPlan, hash: u64, now: u64, cost: u64) -> Decision {
+    pub fn peek(&self, by: &By<'_>, hash: u64, now: u64, cost: u64) -> Decision {
         for _ in 0..TRIES {
-            let Found::Settled(slot, key) = self.find(hash) else { break };
-            if let Some(decision) = plan.decide(slot, key, now, cost, false) {
+            let Found::Settled(at, key) = self.find(hash) else { break };
+            if let Some(decision) = by.plan.decide(self.slot(at), key, now, cost, false) {
                 return decision;
             }
         }
-        plan.fresh(cost)
+        fresh(by.plan, (by.before)().as_ref(), now, cost)
+    }
+
+    /// What a key begins with that goes on with what the key with `hash` let through by `plan`; `None` if that has no slot. The plans after
+    /// it are `later`, each with the time since which it holds.
+    ///
+    /// With `ends` no cost is let through by `plan` any more: a slot that is settled is frozen. One that is settled later has acquired what
+    /// this thread saw, as it looks by read-modify-writes ([`Slot::touch`]).
+    pub fn carry(&self, plan: &SharedPlan, hash: u64, later: &[(&SharedPlan, u64)], ends: bool) -> Option<Begins> {
+        let fingerprint = Key::fingerprint_of(hash);
+        'again: loop {
+            for at in self.near(hash) {
+                let slot = self.slot(at);
+                let key = if ends { slot.touch() } else { slot.key() };
+                if !key.is_of(fingerprint) || key.is_pending() {
+                    continue;
+                }
+                let word = if ends { slot.freeze(key) } else { slot.word(key) };
+                let Some(word) = word else { continue };
+                let begins = plan.carried(&slot.tenancy(key), word, later);
+                if slot.word(key) == Some(word) && slot.key() == key {
+                    return Some(begins);
+                }
+                relax();
+                continue 'again;
+            }
+            return None;
+        }
     }
 
     /// Forgets what was let through of the key with `hash`, and says whether it had a slot. A cost that is decided meanwhile counts or
     /// does not.
     pub fn reset(&self, hash: u64) -> bool {
         for _ in 0..TRIES {
-            let Found::Settled(slot, key) = self.find(hash) else { return false };
-            let next = key.next(0);
+            let Found::Settled(at, key) = self.find(hash) else { return false };
+            let (slot, next) = (self.slot(at), key.next(0));
             // The slot is free at once. It is not said as of when the key lost it, as nothing of it counts any more.
             if slot.look().is_some_and(|look| look.key == key && look.is_open() && slot.close(look, next)) {
                 // Others may have ended the claim.
@@ -299,13 +412,14 @@ impl<'a> SharedKeys<'a> {
     #[must_use]
     pub fn len(&self, now: u64) -> usize {
         let counts = |slot: Slot<'_>| {
-            let used = slot.look().is_none_or(|look| look.is_open() && !look.key.is_nobody() && !look.key.is_pending());
+            let is_used = |key: Key| !key.is_nobody() && !key.is_pending() && !key.is_kept();
+            let used = slot.look().is_none_or(|look| look.is_open() && is_used(look.key));
             used && slot.until() > now
         };
         (0..self.slots).filter(|&at| counts(self.slot(at))).count()
     }
 
-    fn slot(&self, at: usize) -> Slot<'a> {
+    pub fn slot(&self, at: usize) -> Slot<'a> {
         Slot::new(&self.words[at * WORDS..])
     }
 
@@ -323,7 +437,7 @@ impl<'a> SharedKeys<'a> {
         one.chain(other)
     }
 
-    fn find(&self, hash: u64) -> Found<'a> {
+    pub fn find(&self, hash: u64) -> Found {
         let fingerprint = Key::fingerprint_of(hash);
         let mut pending = None;
         for at in self.near(hash) {
@@ -335,7 +449,7 @@ impl<'a> SharedKeys<'a> {
             if key.is_pending() {
                 pending = pending.or(Some((at, key)));
             } else if mutated!(SharedIgnoresClosed) || slot.is_open(key) {
-                return Found::Settled(slot, key);
+                return Found::Settled(at, key);
             }
         }
         pending.map_or(Found::Nowhere, |(at, key)| Found::Pending(at, key))
@@ -352,6 +466,7 @@ impl<'a> SharedKeys<'a> {
                 None => Room::Changing,
                 Some(look) if !look.is_open() => Room::Claimed(at, look),
                 Some(look) if look.key.is_pending() => Room::Pending(at, look),
+                Some(look) if look.key.is_kept() => continue,
                 Some(look) => {
                     let until = if look.key.is_nobody() { 0 } else { slot.until() };
                     if until <= now {
@@ -377,20 +492,24 @@ impl<'a> SharedKeys<'a> {
     }
 
     /// Makes the slot the key's, pending.
-    fn claim(&self, plan: &SharedPlan, hash: u64, at: usize, look: Look, now: u64) -> Option<Key> {
-        let (slot, next) = (self.slot(at), look.key.next(Key::fingerprint_of(hash)));
+    fn claim(&self, wanted: &Wanted<'_>, at: usize, look: Look) -> Option<Key> {
+        let (slot, next) = (self.slot(at), look.key.next(Key::fingerprint_of(wanted.hash)));
+        let next = if wanted.until.is_some() { next } else { next.kept() };
         if !look.key.is_nobody() {
-            slot.note(now);
+            slot.note(wanted.now);
         }
-        let ours = slot.close(look, next) && slot.clear(next, plan.slots()) && slot.publish(look.key, next);
+        let ours = slot.close(look, next)
+            && slot.clear(next, wanted.beside)
+            && wanted.begins.as_ref().is_none_or(|begins| slot.fill(next, begins))
+            && slot.publish(look.key, next);
         ours.then_some(next)
     }
 
     /// Settles the pending `key` at `at` if no other slot is of the same key, for a cost that is about to come.
-    fn settle(&self, plan: &SharedPlan, hash: u64, at: usize, key: Key, now: u64, cost: u64) -> bool {
-        let (fingerprint, slot) = (Key::fingerprint_of(hash), self.slot(at));
+    fn settle(&self, wanted: &Wanted<'_>, at: usize, key: Key) -> bool {
+        let (fingerprint, slot) = (Key::fingerprint_of(wanted.hash), self.slot(at));
         let mut newest = 0;
-        for other in self.near(hash).filter(|&other| other != at && !mutated!(SharedSettlesUnseen)) {
+        for other in self.near(wanted.hash).filter(|&other| other != at && !mutated!(SharedSettlesUnseen)) {
             let theirs = self.slot(other);
             loop {
                 let found = theirs.touch();
@@ -412,9 +531,41 @@ impl<'a> SharedKeys<'a> {
         }
         slot.note(newest);
         // Nobody may find it idle before the cost has come.
-        slot.keep(plan.until(now.max(slot.newest()), cost));
+        if let Some(until) = wanted.until {
+            slot.keep(until(wanted.now.max(slot.newest())));
+        }
         slot.settle(key)
     }
+}
+
+/// What a key without a slot is told that would begin with this.
+fn fresh(plan: &SharedPlan, begins: Option<&Begins>, now: u64, cost: u64) -> Decision {
+    begins.and_then(|begins| in_words_of_its_own(plan, begins, now, cost)).unwrap_or_else(|| plan.fresh(cost))
+}
+
+/// What a tenancy says that begins with this, without a slot in the file.
+#[cold]
+fn in_words_of_its_own(plan: &SharedPlan, begins: &Begins, now: u64, cost: u64) -> Option<Decision> {
+    let words: [AtomicU64; WORDS] = std::array::from_fn(|_| AtomicU64::new(0));
+    let slot = Slot::new(&words);
+    let look = slot.look()?;
+    let key = look.key.next(1);
+    let is_made = slot.close(look, key)
+        && slot.clear(key, plan.slots())
+        && slot.fill(key, begins)
+        && slot.publish(look.key, key)
+        && slot.settle(key);
+    if is_made { plan.decide(slot, key.settled(), now, cost, false) } else { None }
+}
+
+/// What a new key is told that finds no room for so many nanoseconds.
+#[cold]
+fn full(fresh: Decision, wait: u64, when_full: WhenKeysFull) -> Answer {
+    let decision = match when_full {
+        WhenKeysFull::Refuse => Decision::refused(0, Duration::from_nanos(wait)),
+        WhenKeysFull::Allow => fresh,
+    };
+    Answer { decision, lacked_room: true }
 }
 
 #[cfg(test)]

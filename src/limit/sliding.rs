@@ -168,7 +168,14 @@ impl Plan {
 
     /// A window that let nothing through up to `now`.
     pub fn window(&self, now: u64) -> Words {
-        Words::new(self.word(self.tick(now), 0), self.slots(), 0)
+        let words = Words::new(self.word(self.tick(now), 0), self.slots(), 0);
+        self.begun(&words, self.tick(now));
+        words
+    }
+
+    /// Notes in a window that no other thread knows that nothing was let through before `tick`.
+    pub fn begun<P: Beside>(&self, place: &P, tick: u64) {
+        place.beside()[self.slots.rest(tick) as usize].store(self.word(tick, 0) ^ place.mask(), Ordering::Relaxed);
     }
 
     /// How many beginnings a window has.

@@ -1,7 +1,7 @@
 //! One slot of a file of limits: 16 words that belong to one key after the other.
 //!
 //! ```text
-//! 0  key       [ fingerprint 40 | pending 1 | epoch 23 ]   whose it is; fingerprint 0: nobody's
+//! 0  key       [ fingerprint 40 | pending 1 | kept 1 | epoch 22 ]   whose it is; fingerprint 0: nobody's
 //! 1  state     [ epoch 4 | the plan's word 60 ]            one exchange decides
 //! 2  until     when everything that was let through is forgotten: the slot is as good as new
 //! 3  newest    the newest time as of which a key lost the slot
@@ -9,15 +9,16 @@
 //! ```
 //!
 //! A *tenancy* is a fingerprint and an epoch. Epochs only grow, by one for each attempt to claim the slot, so none comes twice.
-//! (After 2^23 claims of one slot they begin anew: a process that slept through exactly as many, or a multiple, and finds the
+//! (After 2^22 claims of one slot they begin anew: a process that slept through exactly as many, or a multiple, and finds the
 //! key there that was there before, would take one for the other.)
 //!
 //! # States
 //! | key | its state has | what it is | who may move it |
 //! |---|---|---|---|
 //! | nobody's, `e` | epoch `e` | free | whoever wants it: [`close`](Slot::close) |
-//! | `A, e` settled | epoch `e` | open: costs are let through | `A`: an exchange of its state. Whoever finds `until` past: `close` |
-//! | any, `e` | epoch `e + 1` | closed: somebody claims it, or was killed doing so | who closed it: [`clear`](Slot::clear), then [`publish`](Slot::publish). Others: [`abandon`](Slot::abandon) |
+//! | `A, e` settled | epoch `e` | open: costs are let through | `A`: an exchange of its state. Whoever finds `until` past, if it is not kept: `close` |
+//! | `A, e` settled | epoch `e + 8` | frozen: says for good what was let through | anybody: [`freeze`](Slot::freeze). Whoever finds `until` past: `close` |
+//! | any, `e` | epoch `e + 1` | closed: somebody claims it, or was killed doing so | who closed it: [`clear`](Slot::clear), [`fill`](Slot::fill) if it begins with something, then [`publish`](Slot::publish). Others: [`abandon`](Slot::abandon) |
 //! | `B, e` pending | epoch `e` | published, but another slot may be of the same key: no cost is let through | anybody: [`settle`](Slot::settle) if there is none, [`give_up`](Slot::give_up) if there is |
 //!
 //! The state's epoch is that of the key or one more: `close` wants both the same, and `publish` and `abandon` are exchanges of the
@@ -61,6 +62,9 @@ pub const BESIDE: u64 = 12;
 /// The bits of a state that are the plan's.
 pub const BITS: u32 = 60;
 
+/// What the epoch of a frozen state differs in from that of its key.
+const FROZEN: u64 = 8;
+
 const UNTIL: usize = 2;
 const NEWEST: usize = 3;
 const FIRST_BESIDE: usize = 4;
@@ -70,7 +74,8 @@ const FIRST_BESIDE: usize = 4;
 pub struct Key(u64);
 
 impl Key {
-    const EPOCHS: u64 = (1 << 23) - 1;
+    const EPOCHS: u64 = (1 << 22) - 1;
+    const KEPT: u64 = 1 << 22;
     const PENDING: u64 = 1 << 23;
     const FINGERPRINT: u32 = 24;
 
@@ -92,6 +97,16 @@ impl Key {
         self.0 & Self::PENDING > 0
     }
 
+    /// Whether its slot is kept for ever, whatever `until` says.
+    pub const fn is_kept(self) -> bool {
+        self.0 & Self::KEPT > 0
+    }
+
+    /// The same tenancy, kept for ever.
+    pub const fn kept(self) -> Self {
+        Self(self.0 | Self::KEPT)
+    }
+
     const fn epoch(self) -> u64 {
         self.0 & Self::EPOCHS
     }
@@ -102,7 +117,7 @@ impl Key {
         Self(fingerprint << Self::FINGERPRINT | if fingerprint > 0 { Self::PENDING } else { 0 } | epoch)
     }
 
-    const fn settled(self) -> Self {
+    pub const fn settled(self) -> Self {
         Self(self.0 & !Self::PENDING)
     }
 
@@ -133,10 +148,20 @@ pub struct Look {
 }
 
 impl Look {
-    /// Whether nobody is claiming the slot.
+    /// Whether nobody is claiming the slot: its state is that of its key.
     pub const fn is_open(self) -> bool {
-        self.state >> BITS == self.key.tag()
+        let tag = self.state >> BITS;
+        tag == self.key.tag() || tag == self.key.tag() ^ FROZEN
     }
+}
+
+/// What a tenancy begins with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Begins {
+    pub state: u64,
+    pub beside: [u64; BESIDE as usize],
+    /// Until when it counts.
+    pub until: u64,
 }
 
 /// One slot.
@@ -241,7 +266,20 @@ impl<'a> Slot<'a> {
         mutated!(SharedKeepsStarts) || self.beside()[..many as usize].iter().all(cleared)
     }
 
-    /// Third step: says whose it is.
+    /// Third step, of a tenancy that begins with something: says what, in words that were cleared. `false` if somebody else went on.
+    #[must_use = "somebody else may have been quicker"]
+    pub fn fill(self, next: Key, begins: &Begins) -> bool {
+        let mask = next.mask();
+        let set = |word: &AtomicU64, to: u64| {
+            step();
+            // unnoticed: the exchange that publishes the key releases it, and of another tenancy no word is the mask
+            to == 0 || word.compare_exchange(mask, to ^ mask, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        };
+        self.keep(begins.until);
+        self.beside().iter().zip(begins.beside).all(|(word, to)| set(word, to)) && set(self.state_word(), begins.state)
+    }
+
+    /// Last step: says whose it is.
     #[must_use = "somebody else may have been quicker"]
     pub fn publish(self, from: Key, next: Key) -> bool {
         self.exchange_key(from, next)
@@ -278,6 +316,39 @@ impl<'a> Slot<'a> {
         step();
         // unnoticed: loom gives a read-modify-write the newest value, whatever its order
         if mutated!(SharedLooksByLoad) { self.key() } else { Key(self.key_word().fetch_or(0, Ordering::AcqRel)) }
+    }
+
+    /// Makes the state of a settled `key` say for good what was let through: no exchange of it succeeds any more. That word, or `None` if
+    /// the slot was closed.
+    pub fn freeze(self, key: Key) -> Option<u64> {
+        loop {
+            let state = self.state_word().load(Ordering::Acquire);
+            let frozen = state ^ FROZEN << BITS;
+            if frozen >> BITS == key.tag() {
+                return Some(frozen ^ key.mask());
+            }
+            if state >> BITS != key.tag() {
+                return None;
+            }
+            step();
+            if mutated!(SharedCarriesOpen) {
+                return Some(state ^ key.mask());
+            }
+            // unnoticed: the words beside were raised before the exchange that this one follows
+            let is_frozen =
+                self.state_word().compare_exchange(state, frozen, Ordering::AcqRel, Ordering::Relaxed).is_ok();
+            if is_frozen {
+                return Some(state ^ key.mask());
+            }
+        }
+    }
+
+    /// The word of a settled `key`, frozen or not; `None` if the slot was closed.
+    pub fn word(self, key: Key) -> Option<u64> {
+        let state = self.state_word().load(Ordering::Acquire);
+        let word = state ^ key.mask();
+        let is_open = Look { key, state }.is_open();
+        is_open.then_some(word & ((1 << BITS) - 1))
     }
 
     /// The slot as long as it is `key`'s, which is settled.

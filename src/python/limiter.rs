@@ -58,6 +58,16 @@ impl Parts<'_, '_> {
         self.burst.map(|burst| units(burst, "burst")).transpose()
     }
 
+    /// The only rate, and the burst.
+    pub fn one(&self) -> PyResult<(Rate, Option<u64>)> {
+        let rates = self.rates()?;
+        let [rate] = *rates else {
+            let message = format!("a limiter in a file keeps one rate, not {}; make a limiter for each", rates.len());
+            return Err(Class::Limit.error(self.limit.py(), message));
+        };
+        Ok((rate, self.burst()?))
+    }
+
     fn builder(&self) -> PyResult<LimiterBuilder> {
         let mut builder = Limiter::together(self.rates()?);
         if let Some(burst) = self.burst()? {
@@ -170,10 +180,11 @@ impl PyLimiter {
     ) -> PyResult<()> {
         let parts = Parts { limit, window, burst, resolution: None, max_skew: None, clock: None };
         let (rates, burst) = (parts.rates()?, parts.burst()?);
-        let changed = match moment(at, "at")? {
+        let at = moment(at, "at")?;
+        let changed = limit.py().detach(|| match at {
             Some(at) => self.limiter.set_rate_at(at, rates, burst),
             None => self.limiter.set_rate(rates, burst),
-        };
+        });
         changed.map_err(|error| Class::Limit.error(limit.py(), error))
     }
 
@@ -364,10 +375,11 @@ impl PyKeyedLimiter {
     ) -> PyResult<()> {
         let parts = Parts { limit, window, burst, resolution: None, max_skew: None, clock: None };
         let (rates, burst) = (parts.rates()?, parts.burst()?);
-        let changed = match moment(at, "at")? {
+        let at = moment(at, "at")?;
+        let changed = limit.py().detach(|| match at {
             Some(at) => self.limiter.set_rate_at(at, rates, burst),
             None => self.limiter.set_rate(rates, burst),
-        };
+        });
         changed.map_err(|error| Class::Limit.error(limit.py(), error))
     }
 

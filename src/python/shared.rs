@@ -21,7 +21,7 @@ use crate::python::errors::{self, Class};
 use crate::python::events;
 use crate::python::given::Given;
 use crate::python::hits;
-use crate::python::limiter::{Parts, units, when_full};
+use crate::python::limiter::{Parts, when_full};
 use crate::python::number::type_name;
 use crate::python::registries::Face;
 use crate::python::registry_methods::{self, methods};
@@ -273,12 +273,7 @@ methods!(impl PySharedRegistry {
         when_full: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<PySharedLimiter> {
         let (py, name) = (name.py(), text(name, "name")?);
-        let rates = Parts { limit, window, burst: None, resolution: None, max_skew: None, clock: None }.rates()?;
-        let [rate] = *rates else {
-            let message = format!("a limiter in a file keeps one rate, not {}; make a limiter for each", rates.len());
-            return Err(Class::Limit.error(py, message));
-        };
-        let burst = burst.map(|burst| units(burst, "burst")).transpose()?;
+        let (rate, burst) = Parts { limit, window, burst, resolution: None, max_skew: None, clock: None }.one()?;
         let mut limiter = self.registry.limiter(&name, rate, burst).map_err(|error| errors::shared(py, &error))?;
         if let Some(max_skew) = max_skew {
             limiter = limiter.max_skew(span_of(max_skew, "max_skew", Class::Limit)?);

@@ -7,13 +7,14 @@ use std::time::Duration;
 use pyo3::prelude::*;
 
 use crate::limit::decision::Decision;
+use crate::limit::shared_rate::SharedRate;
 use crate::python::configured;
 use crate::python::decision::PyDecision;
 use crate::python::errors;
 use crate::python::given::Given;
 use crate::python::hits;
 use crate::python::item;
-use crate::python::limiter::{costs, waits};
+use crate::python::limiter::{Parts, costs, waits};
 use crate::python::number::or_one;
 use crate::python::outcome::member;
 use crate::python::time::{self, moment, seconds};
@@ -133,8 +134,12 @@ pub struct PySharedLimiter {
 impl PySharedLimiter {
     #[inline(always)]
     pub fn decision(&self, decision: Decision) -> PyDecision {
-        let (rate, burst) = (self.limiter.rate(), self.limiter.burst());
-        PyDecision { decision, rate, burst, is_one_of_several: false }
+        self.limiter.agreed(|&SharedRate { rate, burst, .. }| PyDecision {
+            decision,
+            rate,
+            burst,
+            is_one_of_several: false,
+        })
     }
 }
 
@@ -210,6 +215,27 @@ impl PySharedLimiter {
     #[pyo3(signature = (key = None), text_signature = "($self, key='')")]
     fn reset(&self, key: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
         Ok(self.limiter.reset(key.map(|key| item::bytes(key, "key")).transpose()?.unwrap_or_default()))
+    }
+
+    /// Change the rate for all processes; what was let through counts on.
+    #[pyo3(
+        signature = (limit, window = None, *, burst = None),
+        text_signature = "($self, limit, window=None, *, burst=None)"
+    )]
+    fn set_rate(
+        &self,
+        limit: &Bound<'_, PyAny>,
+        window: Option<&Bound<'_, PyAny>>,
+        burst: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let (rate, burst) = Parts { limit, window, burst, resolution: None, max_skew: None, clock: None }.one()?;
+        self.limiter.set_rate(rate, burst).map_err(|error| errors::shared(limit.py(), &error))
+    }
+
+    /// The rate, as a text.
+    #[getter]
+    fn rate(&self) -> String {
+        self.limiter.rate().to_string()
     }
 
     /// The limiter's name.

@@ -50,7 +50,7 @@ impl Rates {
     pub fn check(&self) -> Result<(), (&'static str, LimitError)> {
         for (why, rate, burst) in [(Why::Client, self.client, self.burst), (Why::Global, self.global, None)] {
             if let Some(rate) = rate {
-                SharedPlan::new(rate, burst).map_err(|error| (why.as_str(), error))?;
+                SharedPlan::new(rate, burst, 0).map_err(|error| (why.as_str(), error))?;
             }
         }
         Ok(())
@@ -117,7 +117,9 @@ impl Limits {
     /// [`SharedError::Limit`].
     pub fn new(ring: &SharedRegistry, rates: &Rates) -> Result<Option<Self>, SharedError> {
         let limiter = |name, rate: Option<Rate>, burst| rate.map(|rate| ring.limiter(name, rate, burst)).transpose();
-        let client = limiter("http.client", rates.client, rates.burst)?;
+        // A window does not become a token bucket.
+        let name = if rates.burst.is_some() { "http.client.burst" } else { "http.client" };
+        let client = limiter(name, rates.client, rates.burst)?;
         let kept = limiter("http.global", rates.global, None)?;
         let global = kept.map(|kept| {
             let here = Limiter::builder(kept.rate()).build()?;

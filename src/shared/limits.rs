@@ -1,6 +1,7 @@
 //! [`SharedLimiter`]: rate limits that all processes of a file keep together.
 //!
-//! The states of keys lie in the file (`limit/shared`), found by a hash of the limiter's name, its rate and the key. Their time
+//! The states of keys lie in the file (`limit/shared`), found by a hash of the limiter's name, the number of its rate and the key. The
+//! rate lies there too (`limit/shared_rate`): the last one that a process gave holds for all. Their time
 //! is that of the machine's steady clock, moved so that it goes on over restarts: what the wall clock said when the file was
 //! made, or when it was first opened on this boot, and what `CLOCK_MONOTONIC` counted since. Setting the wall clock changes no
 //! limit.
@@ -14,6 +15,7 @@
 //!
 //! Tests: `tests/shared/behaviour.rs`, `tests/shared/limits.rs`, `tests/shared/restore.rs`, `tests/shared/boots.rs`.
 
+use std::fmt;
 use std::future::Future;
 use std::hash::Hasher;
 use std::sync::Arc;
@@ -28,14 +30,16 @@ use super::registry::{Inner, SharedRegistry};
 use crate::error::{LimitError, SharedError};
 use crate::limit::decision::Decision;
 use crate::limit::rate::Rate;
-use crate::limit::shared::{Answer, SharedKeys, SharedPlan};
+use crate::limit::shared::{Answer, SharedKeys};
+use crate::limit::shared_rate::{Agreed, Names, Of, SharedRate};
 use crate::limit::{WhenKeysFull, wait};
-use crate::sync::{Ordering, relax};
+use crate::sync::{AtomicPtr, Mutex, Ordering, relax};
 use crate::time::Timestamp;
 use crate::time::clock::{Clock, SteadyClock};
 
-/// Which form the words of keys have. Version 1 had no logs, and counted the time of buckets in nanoseconds.
-const FORM: u8 = 2;
+/// Which form the words of keys have. Version 1 had no logs, and counted the time of buckets in nanoseconds; in version 2 the rate was part
+/// of the hash of a key.
+const FORM: u8 = 3;
 
 /// The latest time of a decision is noted when it has gone on by so many nanoseconds.
 const NOTED: u64 = 1_000_000_000;
@@ -43,7 +47,8 @@ const NOTED: u64 = 1_000_000_000;
 /// A limit for each key, which all processes that have the file open keep together: for a user, an address, a tenant; or one
 /// for all, with the key `""`.
 ///
-/// Limiters of the same name, rate and burst are one. A key that is as good as new gives its place away when another wants it.
+/// Limiters of the same name are one, with the rate that was given last ([`SharedRegistry::limiter`],
+/// [`set_rate`](Self::set_rate)). A key that is as good as new gives its place away when another wants it.
 /// As [`KeyedLimiter`](crate::KeyedLimiter), it lets through at most the limit in any span of the window, or at most the burst
 /// and what the rate gives. Limits of up to 12 are exact; windows of higher ones slide in tenths. A process that is killed or stopped at any instruction holds up nobody,
 /// and lets nothing more through.
@@ -62,35 +67,67 @@ const NOTED: u64 = 1_000_000_000;
 /// # std::fs::remove_file(path)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug)]
 pub struct SharedLimiter {
     inner: Arc<Inner>,
     name: String,
-    rate: Rate,
-    burst: Option<u64>,
-    plan: SharedPlan,
     when_full: WhenKeysFull,
     max_skew: Option<Duration>,
+    /// The rates that this process read last.
+    current: AtomicPtr<Following>,
+    /// All that it read: another thread may still use an older one.
+    all: Mutex<Vec<Arc<Following>>>,
+}
+
+/// The rates of a limiter in one file.
+#[derive(Debug)]
+struct Following {
+    agreed: Agreed,
     is_coarse: bool,
+    /// Which file, by the address of what this process knows of it, which is not freed before the limiter is.
+    core: usize,
+}
+
+impl fmt::Debug for SharedLimiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedLimiter").field("name", &self.name).field("rate", &self.rate()).finish_non_exhaustive()
+    }
 }
 
 impl SharedRegistry {
     /// The limiter `name` of this file: windows of `rate`, or token buckets with a `burst`. Keys for which there is no
     /// room are refused; [`SharedLimiter::when_full`] changes that.
     ///
+    /// If the file has a limiter of this name at another rate, its rate is changed for all processes, as
+    /// [`SharedLimiter::set_rate`] does: when a service is deployed anew with another rate, what was let through before counts on.
+    ///
     /// # Errors
-    /// [`SharedError::Limit`] if the rate cannot be kept so, or the file was made without room for limiters;
-    /// [`SharedError::ReadOnly`].
+    /// [`SharedError::Limit`] if the rate cannot be kept so, the limiter of this name is a window and a burst is given, or the other way
+    /// round, or the file has no room for limiters; [`SharedError::ReadOnly`].
     pub fn limiter(&self, name: &str, rate: Rate, burst: Option<u64>) -> Result<SharedLimiter, SharedError> {
         let (core, inner) = (self.core(), Arc::clone(&self.inner));
         core.check_writable()?;
-        let plan = SharedPlan::new(rate, burst)?;
+        let first = SharedRate::new(rate, burst)?;
         if SharedKeys::new(core.sections().limits).is_none() {
             return Err(LimitError::NoKeys.into());
         }
-        let is_coarse = SteadyClock::coarse_step().is_some_and(|step| step * 2 <= plan.fine());
-        let (name, when_full) = (name.to_owned(), WhenKeysFull::default());
-        Ok(SharedLimiter { inner, name, rate, burst, plan, when_full, max_skew: None, is_coarse })
+        let following = Arc::new(Following::new(Agreed::alone(first), core));
+        let limiter = SharedLimiter {
+            inner,
+            name: name.to_owned(),
+            when_full: WhenKeysFull::default(),
+            max_skew: None,
+            current: AtomicPtr::new(Arc::as_ptr(&following).cast_mut()),
+            all: Mutex::new(vec![following]),
+        };
+        limiter.set_rate(rate, burst)?;
+        Ok(limiter)
+    }
+}
+
+impl Following {
+    fn new(agreed: Agreed, core: &Core) -> Self {
+        let is_coarse = SteadyClock::coarse_step().is_some_and(|step| step * 2 <= agreed.rate.fine());
+        Self { agreed, is_coarse, core: std::ptr::from_ref(core).addr() }
     }
 }
 
@@ -119,24 +156,25 @@ impl SharedLimiter {
     /// The same, and whether there was no room for `key`.
     #[doc(hidden)]
     pub fn answer(&self, key: &[u8], cost: u64) -> Answer {
-        let decide = |core: &Core| {
-            let now = self.now(core);
+        self.in_current(|core, following| {
+            let now = following.now(core);
             // To a second: a word that all write.
             if now.saturating_sub(core.sections().limit_time()) >= NOTED && now < LATE {
                 core.sections().raise_limit_time(now);
             }
-            let answer = self.decide(core, key, now, cost);
-            Answer { decision: answer.decision.later(self.lag(core)), ..answer }
-        };
-        self.in_current(decide)
+            let answer = self.decide(core, following, key, now, cost)?;
+            Some(Answer { decision: answer.decision.later(following.lag(core)), ..answer })
+        })
     }
 
     /// The same at `at`. See [`Limiter::allow_at`](crate::Limiter::allow_at).
     pub fn allow_at(&self, key: impl AsRef<[u8]>, at: Timestamp, cost: u64) -> Decision {
         let key = key.as_ref();
-        self.in_current(|core| match self.future(core, key, at) {
-            Some(future) => future,
-            None => self.decide(core, key, at_of(core, at), cost).decision,
+        self.in_current(|core, following| {
+            if self.is_future(core, following, at) {
+                return self.future(core, following, key);
+            }
+            Some(self.decide(core, following, key, at_of(core, at), cost)?.decision)
         })
     }
 
@@ -158,78 +196,192 @@ impl SharedLimiter {
 
     /// What `allow(key, cost)` would say now, but with all that remains; nothing is taken and no key is made.
     pub fn peek(&self, key: impl AsRef<[u8]>, cost: u64) -> Decision {
-        self.in_current(|core| self.look(core, key.as_ref(), self.now(core), cost).later(self.lag(core)))
+        self.in_current(|core, following| {
+            let decision = self.look(core, following, key.as_ref(), following.now(core), cost)?;
+            Some(decision.later(following.lag(core)))
+        })
     }
 
     /// The same at `at`.
     pub fn peek_at(&self, key: impl AsRef<[u8]>, at: Timestamp, cost: u64) -> Decision {
         let key = key.as_ref();
-        self.in_current(|core| {
-            self.future(core, key, at).unwrap_or_else(|| self.look(core, key, at_of(core, at), cost))
+        self.in_current(|core, following| {
+            if self.is_future(core, following, at) {
+                return self.future(core, following, key);
+            }
+            self.look(core, following, key, at_of(core, at), cost)
         })
     }
 
     /// Forgets what was let through of `key`, in all processes, and says whether there was anything. A cost that is decided meanwhile
     /// counts or does not.
     pub fn reset(&self, key: impl AsRef<[u8]>) -> bool {
-        self.in_current(|core| keys(core).reset(self.hash(core, key.as_ref())))
+        self.in_current(|core, following| {
+            following.agreed.reset(self.names(core, &|of| self.hash(core, of)), key.as_ref())
+        })
+    }
+
+    /// Changes the rate for all processes; what was let through counts on, as [`Limiter::set_rate`](crate::Limiter::set_rate)
+    /// says. `burst` is that of a token bucket, and has to be given for one.
+    ///
+    /// Decisions of all processes that begin after it returned are by the new rate. What had left the old window may be forgotten when
+    /// its key is asked for the first time at the new rate. Each rate takes the place of a key until the next change after its window.
+    ///
+    /// # Errors
+    /// [`SharedError::Limit`] if the rate cannot be kept so, a burst is given for a window or none for a bucket, or there is no room for the
+    /// rate; then nothing is changed.
+    pub fn set_rate(&self, rate: Rate, burst: Option<u64>) -> Result<(), SharedError> {
+        let changed = |core: &Core, following: &Following| {
+            let (now, hash) = (following.now(core), |of: Of<'_>| self.hash(core, of));
+            let names = self.names(core, &hash);
+            let first = SharedRate::new(rate, burst)?;
+            let mut agreed = Agreed::made(names, &first, now)?;
+            while !agreed.rate.is_same(&first) {
+                agreed = agreed.changed(names, rate, burst, now)?;
+            }
+            self.follow(Following::new(agreed, core));
+            Ok(())
+        };
+        self.in_current(|core, following| Some(changed(core, following))).map_err(SharedError::Limit)
+    }
+
+    fn is_future(&self, core: &Core, following: &Following, at: Timestamp) -> bool {
+        let times = &core.times;
+        let window = || following.agreed.rate.rate.window();
+        let skew = self.max_skew.or_else(|| times.is_guarded().then(window));
+        skew.is_some_and(|skew| at.as_duration().saturating_sub(skew) > times.clock().now().as_duration())
     }
 
     /// What is said of a time that lies further ahead of the clock than it may.
-    fn future(&self, core: &Core, key: &[u8], at: Timestamp) -> Option<Decision> {
-        let times = &core.times;
-        let skew = self.max_skew.or_else(|| times.is_guarded().then(|| self.rate.window()))?;
-        let is_future = at.as_duration().saturating_sub(skew) > times.clock().now().as_duration();
-        is_future.then(|| Decision::future(self.look(core, key, self.now(core), 0).remaining))
+    fn future(&self, core: &Core, following: &Following, key: &[u8]) -> Option<Decision> {
+        Some(Decision::future(self.look(core, following, key, following.now(core), 0)?.remaining))
     }
 
-    /// What `decide` says of the file that is current. While another is about to take its place, it waits; if another has,
-    /// meanwhile, it says so of that one, where nothing is known of what it said before.
+    /// What `decide` says of the file that is current, by the rate that holds in it. While another file is about to take its place, it
+    /// waits; if another has, meanwhile, it says so of that one, where nothing is known of what it said before. `None` is that the
+    /// rate was changed meanwhile.
     #[inline]
-    fn in_current<R>(&self, decide: impl Fn(&Core) -> R) -> R {
+    fn in_current<R>(&self, decide: impl Fn(&Core, &Following) -> Option<R>) -> R {
         loop {
             let core = self.inner.core();
             if !core.is_moving() {
-                let answer = decide(core);
-                // Once more: the states may have been copied meanwhile.
-                if !core.is_moving() && std::ptr::eq(core, self.inner.core()) {
-                    return answer;
+                // SAFETY: it is in `all`, from which nothing is taken out before `self` is dropped.
+                let mut following = unsafe { &*self.current.load(Ordering::Acquire) };
+                if following.core != std::ptr::from_ref(core).addr() {
+                    following = self.read(core, following);
+                }
+                match decide(core, following) {
+                    // Once more: the states may have been copied meanwhile.
+                    Some(answer) if !core.is_moving() && std::ptr::eq(core, self.inner.core()) => return answer,
+                    Some(_) => {}
+                    None => _ = self.read(core, following),
                 }
             }
             relax();
         }
     }
 
-    fn decide(&self, core: &Core, key: &[u8], now: u64, cost: u64) -> Answer {
-        let answer = keys(core).decide(&self.plan, self.hash(core, key), now, cost, self.when_full);
+    /// Reads the rates of the file.
+    #[cold]
+    fn read(&self, core: &Core, before: &Following) -> &Following {
+        let hash = |of: Of<'_>| self.hash(core, of);
+        let (now, rate) = (before.now(core), before.agreed.rate);
+        // Without room for the rate, in a file that was made anew, this process is alone with its own.
+        let agreed = Agreed::made(self.names(core, &hash), &rate, now).unwrap_or_else(|_| Agreed::alone(rate));
+        self.follow(Following::new(agreed, core))
+    }
+
+    fn follow(&self, following: Following) -> &Following {
+        let following = Arc::new(following);
+        let pointer = Arc::as_ptr(&following).cast_mut();
+        self.all.lock().push(following);
+        self.current.store(pointer, Ordering::Release);
+        // SAFETY: it is in `all`, from which nothing is taken out before `self` is dropped.
+        unsafe { &*pointer }
+    }
+
+    fn decide(&self, core: &Core, following: &Following, key: &[u8], now: u64, cost: u64) -> Option<Answer> {
+        let hash = |of: Of<'_>| self.hash(core, of);
+        let answer = following.agreed.decide(self.names(core, &hash), key, now, cost, self.when_full)?;
         if answer.lacked_room {
             let row = usize::from(self.when_full == WhenKeysFull::Allow);
             core.sections().words[Hot::Limits.at() + row].fetch_add(1, Ordering::Relaxed);
         }
         // What was decided in a page that is gone was decided by nobody.
-        let decision = if core.file.is_gone() { Decision::refused(0, self.rate.window()) } else { answer.decision };
-        Answer { decision, ..answer }
+        let window = || following.agreed.rate.rate.window();
+        let decision = if core.file.is_gone() { Decision::refused(0, window()) } else { answer.decision };
+        Some(Answer { decision, ..answer })
     }
 
-    fn look(&self, core: &Core, key: &[u8], now: u64, cost: u64) -> Decision {
-        keys(core).peek(&self.plan, self.hash(core, key), now, cost)
+    fn look(&self, core: &Core, following: &Following, key: &[u8], now: u64, cost: u64) -> Option<Decision> {
+        let hash = |of: Of<'_>| self.hash(core, of);
+        following.agreed.peek(self.names(core, &hash), key, now, cost)
     }
 
-    fn hash(&self, core: &Core, key: &[u8]) -> u64 {
+    fn names<'a>(&self, core: &'a Core, hash: &'a dyn Fn(Of<'_>) -> u64) -> Names<'a> {
+        Names { keys: keys(core), hash }
+    }
+
+    #[inline]
+    fn hash(&self, core: &Core, of: Of<'_>) -> u64 {
         let [first, second] = core.header.key;
         // Another order than that of names, so that a limiter's hash tells nothing of theirs.
         let mut hasher = SipHasher13::new_with_keys(second, first);
         // The words of a key are read as this version writes them.
         hasher.write_u8(FORM);
-        hasher.write_u64(self.rate.limit());
-        hasher.write_u64(self.rate.window().as_nanos() as u64);
-        hasher.write_u64(self.burst.unwrap_or(0));
+        let (kind, number, key): (u8, u64, &[u8]) = match of {
+            Of::Key(number, key) => (0, number, key),
+            Of::Rate(number) => (1, number, &[]),
+            Of::Head => (2, 0, &[]),
+        };
+        hasher.write_u8(kind);
+        hasher.write_u64(number);
         hasher.write_usize(self.name.len());
         hasher.write(self.name.as_bytes());
         hasher.write(key);
         hasher.finish()
     }
 
+    /// The limiter's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How much in how much time each key may, as the processes have agreed.
+    #[must_use]
+    pub fn rate(&self) -> Rate {
+        self.agreed(|rate| rate.rate)
+    }
+
+    /// How much may come at once, in a token bucket.
+    #[must_use]
+    pub fn burst(&self) -> Option<u64> {
+        self.agreed(|rate| rate.burst)
+    }
+
+    /// What `says` says of the rate that holds now.
+    #[doc(hidden)]
+    pub fn agreed<T>(&self, says: impl Fn(&SharedRate) -> T) -> T {
+        self.in_current(|core, following| following.agreed.is_current(keys(core)).then(|| says(&following.agreed.rate)))
+    }
+
+    /// How many keys of all limiters of the file are in use: as many as are not as good as new.
+    #[must_use]
+    pub fn keys_in_use(&self) -> usize {
+        self.in_current(|core, following| Some(keys(core).len(following.now(core))))
+    }
+
+    /// How many costs of all limiters of the file were refused since there was no room for their key, and how many were let
+    /// through unlimited.
+    #[must_use]
+    pub fn without_room(&self) -> (u64, u64) {
+        let words = &self.inner.core().sections().words[Hot::Limits.at()..];
+        (words[0].load(Ordering::Relaxed), words[1].load(Ordering::Relaxed))
+    }
+}
+
+impl Following {
     fn now(&self, core: &Core) -> u64 {
         match core.times.clock() {
             // The coarse clock may be behind the time at which it began.
@@ -248,39 +400,6 @@ impl SharedLimiter {
             Clock::System if self.is_coarse => SteadyClock::coarse_step().unwrap_or_default() * 2,
             _ => Duration::ZERO,
         }
-    }
-
-    /// The limiter's name.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// How much in how much time each key may.
-    #[must_use]
-    pub fn rate(&self) -> Rate {
-        self.rate
-    }
-
-    /// How much may come at once, in a token bucket.
-    #[must_use]
-    pub fn burst(&self) -> Option<u64> {
-        self.burst
-    }
-
-    /// How many keys of all limiters of the file are in use: as many as are not as good as new.
-    #[must_use]
-    pub fn keys_in_use(&self) -> usize {
-        let core = self.inner.core();
-        keys(core).len(self.now(core))
-    }
-
-    /// How many costs of all limiters of the file were refused since there was no room for their key, and how many were let
-    /// through unlimited.
-    #[must_use]
-    pub fn without_room(&self) -> (u64, u64) {
-        let words = &self.inner.core().sections().words[Hot::Limits.at()..];
-        (words[0].load(Ordering::Relaxed), words[1].load(Ordering::Relaxed))
     }
 }
 

@@ -102,6 +102,10 @@ pub enum Mutant {
     SharedSettlesUnseen,
     /// Other slots are looked at by loads instead of read-modify-writes.
     SharedLooksByLoad,
+    /// What a key let through at an older rate is carried to the next one without freezing its slot.
+    SharedCarriesOpen,
+    /// A cost is let through in a slot that was found without looking at the rate afterwards.
+    SharedMissesChange,
     /// A slot that somebody claims is taken for one of its old key.
     SharedIgnoresClosed,
     /// A claim of somebody else's is taken over without ending it.

@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use hitring::limit::place::Place;
+use hitring::limit::plan::{Form, Plan, State, Version};
 use hitring::{KeyedLimiter, LimitError, Limiter, ManualClock, Rate, Rates, WhenKeysFull};
 use proptest::prelude::*;
 
@@ -61,11 +63,19 @@ fn a_bucket_lacks_as_much_as_before() {
     assert_eq!((limiter.peek(1).remaining, limiter.burst()), (14, Some(20)));
     clock.set(at(300));
     assert_eq!(limiter.peek(1).remaining, 17);
-    // Only 2 at once: an empty bucket, and no worse.
+    // Only 2 at once, of which 3 are missing.
     limiter.set_rate(rate(60, 60), Some(2)).expect("it is possible");
-    assert_eq!((limiter.peek(1).remaining, limiter.peek(2).retry_after), (0, Some(Duration::from_secs(2))));
-    clock.set(at(1_300));
+    assert_eq!((limiter.peek(1).remaining, limiter.peek(2).retry_after), (0, Some(Duration::from_secs(3))));
+    clock.set(at(2_300));
     assert!(limiter.allow(1).allowed && !limiter.allow(1).allowed);
+    // A burst that goes down and up again gives nothing.
+    limiter.set_rate(rate(1, 60), Some(50)).expect("it is possible");
+    assert!(limiter.allow(48).allowed);
+    for _ in 0..3 {
+        limiter.set_rate(rate(1, 60), Some(1)).expect("it is possible");
+        limiter.set_rate(rate(1, 60), Some(50)).expect("it is possible");
+        assert!(!limiter.allow(1).allowed);
+    }
 }
 
 #[test]
@@ -159,11 +169,94 @@ fn the_skew_is_the_new_window() {
     assert!(!limiter.allow_at(at(61_000), 1).is_future && limiter.allow_at(at(3_601_000), 1).is_future);
 }
 
+#[test]
+fn a_burst_of_before_the_change_is_not_asked_for() {
+    let (limiter, _) = limiter("1000/s", Some(1_000_000));
+    limiter.set_rate(rate(1, 1), Some(1)).expect("it is possible");
+    // A million of these would take too long to come.
+    let slow = Rate::new(1, Duration::from_secs(50 * 366 * 86_400)).expect("a possible rate");
+    assert_eq!(limiter.set_rate(slow, None), Ok(()));
+}
+
+#[test]
+fn without_room_a_new_key_waits_by_the_new_window() {
+    let (builder, clock) = clocked(1, 365 * 86_400);
+    let limiter: KeyedLimiter<String> = builder.keyed(1, WhenKeysFull::Refuse).expect("it is possible");
+    assert!(limiter.allow("ann", 1).allowed && !limiter.allow("ben", 1).allowed);
+    limiter.set_rate(rate(1, 1), None).expect("it is possible");
+    clock.set(at(10_000));
+    assert!(limiter.allow("ben", 1).allowed);
+}
+
+#[test]
+fn a_change_as_of_the_future_shuts_nothing() {
+    let (limiter, _) = limiter("60/minute", Some(10));
+    assert!(limiter.allow_at(at(3_600_000), 1).is_future);
+    limiter.set_rate_at(at(3_600_000), rate(600, 60), None).expect("it is possible");
+    assert!(limiter.allow(10).allowed);
+}
+
+/// A window that began with units, and a thread two ticks ahead that has noted beginnings, and was frozen before its exchange.
+#[test]
+fn a_thread_ahead_of_a_change_hides_nothing() {
+    let (form, second) = (Form { burst: None, resolution: None, ticks: 60, known: 0 }, 1_000_000_000);
+    for text in ["100/60s", "100/60s;1000/hour"] {
+        let first = Version::new(rates(text), form).expect("it fits");
+        let second_one = first.changed(rates("101/60s"), None, 1_000 * second).expect("it fits");
+        let again = first.changed(rates(text), None, 1_000 * second).expect("it fits");
+        for middle in [&second_one, &again] {
+            let state = first.plan.state(0);
+            assert!(first.plan.decide(&state, 1_000 * second, 50, true).expect("it is open").allowed);
+            assert!(state.freeze());
+            let state = middle.carry(&first, &state, 0, 0);
+            let State::Window(words) = &state else { panic!("it is a window") };
+            let seen = words.seen().expect("it is open");
+            match &middle.plan {
+                Plan::Sliding(plan) => assert!(plan.begin(words, seen, plan.tick(1_003 * second))),
+                Plan::Many(plan) => drop(plan.record(words, seen, 0, 1_003 * second)),
+                _ => panic!("it slides"),
+            }
+            assert!(state.freeze());
+            let last = first.changed(rates("100/60s"), None, 1_003 * second).expect("it fits");
+            let state = last.carry(middle, &state, 0, 1_003 * second);
+            let decision = last.plan.decide(&state, 1_003 * second, 1, false).expect("it is open");
+            assert_eq!(decision.remaining, 50, "{text}");
+        }
+    }
+}
+
+#[test]
+fn threads_that_come_after_a_reset_or_a_change_find_what_it_left() {
+    for _ in 0..2_000 {
+        let (builder, _) = clocked(100, 60);
+        let (single, keys) = (builder.clone().build().expect("it is possible"), builder);
+        let keys: KeyedLimiter<String> = keys.keyed(100, WhenKeysFull::Refuse).expect("it is possible");
+        single.reset();
+        let answers = together(3, |thread| {
+            let is_allowed = thread == 2 || single.allow(1).allowed;
+            if thread == 0 {
+                assert!(keys.allow("key", 1).allowed);
+            } else if thread == 1 {
+                keys.set_rate(rate(2, 60), None).expect("it is possible");
+                assert!(!keys.allow("key", 10).allowed, "the change was over");
+            }
+            is_allowed
+        });
+        assert_eq!(answers, [true; 3]);
+    }
+}
+
 /// The most that any span of `window` milliseconds holds.
 fn fullest(log: &[(u64, u64)], window: u64) -> u64 {
     let within =
         |from: u64| log.iter().filter(|(at, _)| (from..from + window).contains(at)).map(|(_, cost)| cost).sum();
     log.iter().map(|&(from, _)| within(from)).max().unwrap_or_default()
+}
+
+/// One or two rates, of logs and of windows that slide.
+fn some_rates() -> impl Strategy<Value = Vec<(u64, u64)>> {
+    let one = (prop_oneof![1u64..10, 1u64..70, 60u64..200], prop_oneof![1u64..10, 1u64..100]);
+    proptest::collection::vec(one, 1..3)
 }
 
 proptest! {
@@ -176,7 +269,7 @@ proptest! {
     ) {
         let window = 6_000;
         let rates_of = |limit: u64| match together {
-            true => Rates::new(&[rate(limit, 6), rate(60, 60)]).expect("two rates"),
+            true => Rates::new(&[rate(limit, 6), rate(64, 30)]).expect("two rates"),
             false => rate(limit, 6).into(),
         };
         let clock = ManualClock::new(at(0));
@@ -251,11 +344,70 @@ proptest! {
         prop_assert!(fullest(&log, window) <= most);
     }
 
+    /// Any rates, one after the other: never more than one of them, by what is known, and the wait that is told is enough.
+    #[test]
+    fn changes_between_any_rates_forget_nothing_that_counts(
+        asked in proptest::collection::vec((0u64..9, some_rates(), 0u64..150, 0u64..6_000), 1..60),
+        keyed in any::<bool>(),
+    ) {
+        let clock = ManualClock::new(at(0));
+        let of = |some: &[(u64, u64)]| {
+            let some: Vec<Rate> = some.iter().map(|&(limit, seconds)| rate(limit, seconds)).collect();
+            Rates::new(&some).expect("one or two")
+        };
+        let mut now_rates = vec![(5, 60)];
+        let builder = Limiter::together(of(&now_rates)).clock(clock.clone());
+        let single = builder.clone().build().expect("it is possible");
+        let keys: KeyedLimiter<String> = builder.keyed(2, WhenKeysFull::Refuse).expect("it is possible");
+        // What came, and whether it was in every longest window since.
+        let (mut now, mut log) = (0, Vec::<(u64, u64, bool)>::new());
+        for (what, next, cost, wait) in asked {
+            match what {
+                0 | 1 => {
+                    let longest = now_rates.iter().map(|(_, seconds)| seconds * 1_000).max().unwrap_or_default();
+                    log.iter_mut().filter(|(at, ..)| at + longest <= now).for_each(|(.., is_known)| *is_known = false);
+                    let rates = of(&next);
+                    if keyed { keys.set_rate(rates, None) } else { single.set_rate(rates, None) }.expect("it is possible");
+                    now_rates = next;
+                }
+                2..5 => {
+                    now += wait;
+                    clock.set(at(now));
+                }
+                _ => {
+                    let cost = if what < 7 { cost % 6 } else { cost };
+                    let ask = |takes: bool| match (keyed, takes) {
+                        (true, true) => keys.allow("key", cost),
+                        (true, false) => keys.peek("key", cost),
+                        (false, true) => single.allow(cost),
+                        (false, false) => single.peek(cost),
+                    };
+                    let (peeked, decision) = (ask(false), ask(true));
+                    prop_assert_eq!(peeked.allowed, decision.allowed);
+                    if decision.allowed {
+                        log.push((now, cost, true));
+                        for &(limit, seconds) in &now_rates {
+                            let counts = |&&(at, _, is_known): &&(u64, u64, bool)| is_known && at + seconds * 1_000 > now;
+                            let used: u64 = log.iter().filter(counts).map(|(_, cost, _)| cost).sum();
+                            prop_assert!(used <= limit || cost == 0, "{} of {}/{} s at {}", used, limit, seconds, now);
+                        }
+                    } else if let Some(wait) = decision.retry_after {
+                        clock.advance(wait).expect("it is no long time");
+                        prop_assert!(ask(false).allowed, "{:?} at {}", wait, now);
+                        clock.set(at(now));
+                    } else {
+                        prop_assert!(now_rates.iter().any(|&(limit, _)| cost > limit));
+                    }
+                }
+            }
+        }
+    }
+
     /// A bucket whose rate and burst are changed is the fraction of a token that a list says it is.
     #[test]
     fn a_bucket_that_is_changed_is_a_fraction(
         asked in proptest::collection::vec(
-            (0u64..3_000, 1u64..4, proptest::option::weighted(0.2, (1u64..2_000, 1u64..9))), 1..150),
+            (0u64..3_000, 1u64..4, proptest::option::weighted(0.2, (1u64..5, 1u64..9))), 1..150),
     ) {
         let (builder, clock) = clocked(7, 1);
         let limiter = builder.burst(5).build().expect("it is possible");
@@ -268,7 +420,6 @@ proptest! {
             if let Some((to, at_once)) = changed {
                 (limit, burst) = (to, at_once);
                 limiter.set_rate(rate(limit, 1), Some(burst)).expect("it is possible");
-                missing = missing.min(burst as f64);
             }
             let (room, wanted) = (burst as f64 - missing, cost as f64);
             // Each change rounds up to a unit, which is less than two nanoseconds of the rate.

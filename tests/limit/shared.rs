@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hitring::WhenKeysFull;
-use hitring::limit::shared::{Answer, SharedKeys, SharedPlan};
+use hitring::limit::shared::{Answer, By, SharedKeys, SharedPlan};
 
 use super::rate;
 use crate::threads::{rounds, together};
@@ -20,9 +20,9 @@ fn words(slots: usize) -> Vec<AtomicU64> {
 /// A sliding window, a log if the limit is small, and a bucket.
 fn plans(limit: u64) -> [SharedPlan; 3] {
     let plans = [
-        SharedPlan::sliding(rate(limit, 10), 10),
-        SharedPlan::new(rate(limit, 20), None),
-        SharedPlan::new(rate(limit, 10), Some(limit)),
+        SharedPlan::sliding(rate(limit, 10), 10, 0),
+        SharedPlan::new(rate(limit, 20), None, 0),
+        SharedPlan::new(rate(limit, 10), Some(limit), 0),
     ];
     plans.map(|plan| plan.expect("it fits"))
 }
@@ -34,7 +34,7 @@ fn hash(plan: usize, key: u64) -> u64 {
 
 fn ask(words: &[AtomicU64], plans: &[SharedPlan; 3], which: usize, key: u64, now: u64, cost: u64) -> Answer {
     let keys = SharedKeys::new(words).expect("there are slots");
-    keys.decide(&plans[which], hash(which, key), now, cost, WhenKeysFull::Refuse)
+    keys.decide(&By::only(&plans[which]), hash(which, key), now, cost, WhenKeysFull::Refuse).expect("it never changes")
 }
 
 #[test]

@@ -267,7 +267,7 @@ impl Changing {
 
     fn change(&self, before: &Version, state: &Arc<State>, after: &Arc<Version>) {
         state.freeze();
-        let next = after.carry(before, state, 0);
+        let next = after.carry(before, state, 0, 0);
         let mut place = self.0.lock();
         if Arc::ptr_eq(&place.1, state) {
             *place = (Arc::clone(after), Arc::new(next));

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use hitring::limit::place::Beside;
-use hitring::limit::shared::{SharedKeys, SharedPlan};
+use hitring::limit::shared::{By, SharedKeys, SharedPlan};
 use hitring::limit::slot::{Key, Slot, WORDS};
-use hitring::sync::AtomicU64;
 use hitring::sync::mutant::Mutant;
+use hitring::sync::{AtomicU64, Ordering};
 use hitring::{Rate, WhenKeysFull};
 
 use crate::explorer::{Arc, JoinHandle, check, fails, spawn};
@@ -27,17 +27,17 @@ const fn second(seconds: u64) -> u64 {
 
 /// Two at once, and one a second.
 fn bucket() -> SharedPlan {
-    SharedPlan::new(Rate::new(2, Duration::from_secs(2)).expect("a possible rate"), Some(2)).expect("it fits")
+    SharedPlan::new(Rate::new(2, Duration::from_secs(2)).expect("a possible rate"), Some(2), 0).expect("it fits")
 }
 
 /// Two in two seconds, in parts of two seconds: three beginnings are kept.
 fn window() -> SharedPlan {
-    SharedPlan::sliding(Rate::new(2, Duration::from_secs(2)).expect("a possible rate"), 1).expect("it fits")
+    SharedPlan::sliding(Rate::new(2, Duration::from_secs(2)).expect("a possible rate"), 1, 0).expect("it fits")
 }
 
 /// The same as a log.
 fn log() -> SharedPlan {
-    SharedPlan::new(Rate::new(2, Duration::from_secs(2)).expect("a possible rate"), None).expect("it fits")
+    SharedPlan::new(Rate::new(2, Duration::from_secs(2)).expect("a possible rate"), None, 0).expect("it fits")
 }
 
 struct File {
@@ -56,7 +56,8 @@ impl File {
 
     /// Whether `cost` was let through, or its key found no room.
     fn ask(&self, hash: u64, seconds: u64, cost: u64) -> (bool, bool) {
-        let answer = self.keys().decide(&self.plan, hash, second(seconds), cost, WhenKeysFull::Refuse);
+        let answer = self.keys().decide(&By::only(&self.plan), hash, second(seconds), cost, WhenKeysFull::Refuse);
+        let answer = answer.expect("it never changes");
         (answer.decision.allowed, answer.lacked_room)
     }
 
@@ -229,6 +230,39 @@ fn a_closed_slot() {
     };
     end(claimer);
     end(other);
+}
+
+/// One process decides by a rate that another changes. What a key of the new rate begins with is all that was let through.
+fn the_rate_is_changed(plan: SharedPlan, known: u64) {
+    let file = File::new(plan, 2);
+    assert!(known == 0 || file.allows(OLD, 12, known) == known, "{WASTED}");
+    let head = Arc::new(AtomicU64::new(0));
+    let late = {
+        let (file, head) = (Arc::clone(&file), Arc::clone(&head));
+        spawn(move || {
+            let holds = || head.load(Ordering::Acquire) == 0;
+            let by = By { holds: &holds, ..By::only(&file.plan) };
+            let answer = file.keys().decide(&by, OLD, second(12), 1, WhenKeysFull::Refuse);
+            answer.map_or(0, |answer| u64::from(answer.decision.allowed))
+        })
+    };
+    head.store(1, Ordering::Release);
+    let before = file.keys().carry(&file.plan, OLD, &[(&file.plan, second(12))], true);
+    let allowed = known + end(late);
+    let by = By { before: &|| before, ..By::only(&file.plan) };
+    let remaining = file.keys().peek(&by, NEW, second(12), 1).remaining;
+    assert!(allowed + remaining <= 2, "{OVER}");
+    assert_eq!(allowed + remaining, 2, "{WASTED}");
+}
+
+#[test]
+fn a_change_of_the_rate_takes_every_cost_along() {
+    for model in [|| the_rate_is_changed(bucket(), 1), || the_rate_is_changed(log(), 1)] {
+        check(model);
+        fails(Mutant::SharedCarriesOpen, OVER, model);
+    }
+    check(|| the_rate_is_changed(bucket(), 0));
+    fails(Mutant::SharedMissesChange, OVER, || the_rate_is_changed(bucket(), 0));
 }
 
 #[test]

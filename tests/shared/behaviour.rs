@@ -322,10 +322,10 @@ fn limits_are_kept_by_all_together() {
     let made = made();
     let other = made.open(&made.path());
     let rate = || "10/minute".parse().expect("a rate");
-    for burst in [None, Some(10)] {
+    for (name, burst) in [("logins", None), ("posts", Some(10))] {
         let (here, there) = (
-            made.limiter("logins", rate(), burst).expect("there is room"),
-            other.limiter("logins", rate(), burst).expect("there is room"),
+            made.limiter(name, rate(), burst).expect("there is room"),
+            other.limiter(name, rate(), burst).expect("there is room"),
         );
         assert!(here.allow("ann", 6).allowed);
         assert_eq!(there.peek("ann", 1).remaining, 4);
@@ -335,10 +335,10 @@ fn limits_are_kept_by_all_together() {
         assert!(!refused.allowed && refused.retry_after > Some(Duration::ZERO));
         assert!(here.allow("bob", 10).allowed);
         // Another name, another limiter.
-        assert!(made.limiter("posts", rate(), burst).expect("there is room").allow("ann", 10).allowed);
+        assert!(made.limiter(&name[1..], rate(), burst).expect("there is room").allow("ann", 10).allowed);
         made.clock.advance(MINUTE * 2).expect("in range");
         assert!(there.allow("ann", 10).allowed);
-        assert_eq!((here.name(), here.rate(), here.burst()), ("logins", rate(), burst));
+        assert_eq!((here.name(), here.rate(), here.burst()), (name, rate(), burst));
         made.clock.advance(MINUTE * 2).expect("in range");
     }
     let folder = Folder::new();

@@ -95,7 +95,7 @@ fn limits_go_on_after_a_boot_with_the_clock_set_back() {
     fs::write(&path, forged(&bytes, 20, offset.wrapping_add(2 * 86_400_000_000_000))).expect("it can be written");
     for burst in [None, Some(5)] {
         let limiter = |registry: &SharedRegistry| {
-            registry.limiter("logins", "5/minute".parse().expect("a rate"), burst).expect("there is room")
+            registry.limiter(&format!("{burst:?}"), "5/minute".parse().expect("a rate"), burst).expect("there is room")
         };
         let registry = builder().open(&path).expect("it is whole");
         assert!(limiter(&registry).allow("ann", 5).allowed && !limiter(&registry).allow("ann", 5).allowed);

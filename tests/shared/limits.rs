@@ -1,4 +1,4 @@
-//! Limits in a file: their time over boots and damage, and files that are cut.
+//! Limits in a file: their rates, their time over boots and damage, and files that are cut.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -6,9 +6,10 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::Duration;
 
-use hitring::{SharedBuilder, SharedLimiter, SharedRegistry, SystemClock};
+use hitring::{LimitError, SharedBuilder, SharedError, SharedLimiter, SharedRegistry, SystemClock};
 
-use super::{Folder, small};
+use super::restore::empty;
+use super::{Folder, MINUTE, made, small};
 
 /// The word of the latest decision, behind the costs without room.
 const LATEST: u64 = 64 + 6 * 8 + 2;
@@ -107,4 +108,40 @@ fn a_flipped_bit_of_a_limit_stops_nobody() {
             }
         }
     }
+}
+
+/// Through a restore, too.
+#[test]
+fn the_last_rate_that_was_given_holds_for_all_processes() {
+    let made = made();
+    let rate = |text: &str| text.parse().expect("a rate");
+    // A service is deployed anew with another rate, one process after another.
+    let old = made.limiter("logins", rate("5/minute"), None).expect("there is room");
+    assert!(old.allow("ann", 5).allowed && !old.allow("ann", 1).allowed);
+    let new = made.open(&made.path()).limiter("logins", rate("8/minute"), None).expect("there is room");
+    assert_eq!((old.rate(), new.rate()), (rate("8/minute"), rate("8/minute")));
+    assert!(old.allow("ann", 2).allowed && new.allow("ann", 1).allowed && !old.allow("ann", 1).allowed);
+    // One that begins again with the rate of before lowers it for all.
+    let again = made.limiter("logins", rate("5/minute"), None).expect("there is room");
+    assert_eq!((new.rate(), new.peek("ann", 1).remaining, new.peek("bob", 1).remaining), (rate("5/minute"), 0, 5));
+    again.set_rate(rate("100/minute"), None).expect("there is room");
+    assert_eq!((old.peek("ann", 1).remaining, new.rate().limit()), (92, 100));
+    assert!(old.allow("ann", 92).allowed);
+    drop(new);
+    // A restore takes the rate along.
+    made.restore(&empty()).expect("it is alone");
+    assert_eq!((old.rate(), old.peek("ann", 1).remaining), (rate("100/minute"), 0));
+    again.set_rate(rate("90/minute"), None).expect("there is room");
+    assert!(!old.allow("ann", 1).allowed && !again.allow("ann", 1).allowed);
+    made.clock.advance(MINUTE * 2).expect("in range");
+    assert!(old.allow("ann", 90).allowed && !again.allow("ann", 1).allowed);
+    // A window does not become a bucket.
+    let bucket = made.limiter("logins", rate("5/minute"), Some(5)).expect_err("it is a window");
+    assert!(matches!(bucket, SharedError::Limit(LimitError::NoBucket { given: 5 })));
+    let made_bucket = made.limiter("posts", rate("5/minute"), Some(5)).expect("there is room");
+    assert!(made_bucket.allow("ann", 5).allowed);
+    let window = made_bucket.set_rate(rate("5/minute"), None).expect_err("it is a bucket");
+    assert!(matches!(window, SharedError::Limit(LimitError::Bucket { burst: 5 })));
+    made_bucket.set_rate(rate("60/minute"), Some(10)).expect("there is room");
+    assert_eq!((made_bucket.peek("ann", 1).remaining, made_bucket.burst()), (5, Some(10)));
 }

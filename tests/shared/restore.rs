@@ -19,7 +19,7 @@ fn is_root() -> bool {
     unsafe { libc::geteuid() == 0 }
 }
 
-fn empty() -> RegistrySnapshot {
+pub fn empty() -> RegistrySnapshot {
     Registry::builder().window(MINUTE).build().expect("it is possible").snapshot()
 }
 
@@ -285,11 +285,12 @@ fn limits_stay_over_a_restore() {
         let made = made();
         let rate = || "5/minute".parse().expect("a rate");
         for burst in [None, Some(5)] {
-            let before = made.limiter("logins", rate(), burst).expect("there is room");
+            let name = format!("{burst:?}");
+            let before = made.limiter(&name, rate(), burst).expect("there is room");
             assert!(before.allow("ann", 5).allowed && before.allow("bob", 2).allowed);
             for _ in 0..3 {
                 made.restore(&empty()).expect("it is alone");
-                let after = made.limiter("logins", rate(), burst).expect("there is room");
+                let after = made.limiter(&name, rate(), burst).expect("there is room");
                 for limiter in [&before, &after] {
                     assert!(!limiter.allow("ann", 1).allowed);
                     assert_eq!(limiter.peek("bob", 1).remaining, 3);

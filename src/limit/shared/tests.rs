@@ -25,9 +25,9 @@ const PLANS: usize = 4;
 /// Two windows whose words look alike, a bucket and a log.
 fn plan(which: usize) -> SharedPlan {
     let plan = match which {
-        0 | 1 => SharedPlan::sliding(rate(LIMIT, [10, 20][which]), TICKS),
-        2 => SharedPlan::new(rate(10, 10), Some(LIMIT)),
-        _ => SharedPlan::new(rate(LIMIT, 10), None),
+        0 | 1 => SharedPlan::sliding(rate(LIMIT, [10, 20][which]), TICKS, 0),
+        2 => SharedPlan::new(rate(10, 10), Some(LIMIT), 0),
+        _ => SharedPlan::new(rate(LIMIT, 10), None, 0),
     };
     plan.expect("it fits")
 }
@@ -57,7 +57,8 @@ impl File {
     }
 
     fn ask(&self, which: usize, key: u64, now: u64, cost: u64) -> Answer {
-        self.keys().decide(&plan(which), hash(which, key), now, cost, WhenKeysFull::Refuse)
+        let by = plan(which);
+        self.keys().decide(&By::only(&by), hash(which, key), now, cost, WhenKeysFull::Refuse).expect("it never changes")
     }
 
     fn allows(&self, which: usize, key: u64, now: u64, cost: u64) -> bool {
@@ -80,9 +81,9 @@ fn keys_have_limits_of_their_own() {
     let file = File::new(40);
     for which in 0..PLANS {
         for key in 0..5 {
-            assert_eq!(file.keys().peek(&plan(which), hash(which, key), 0, 1).remaining, LIMIT);
+            assert_eq!(file.keys().peek(&By::only(&plan(which)), hash(which, key), 0, 1).remaining, LIMIT);
             assert_eq!(file.takes(which, key, 0), LIMIT);
-            assert_eq!(file.keys().peek(&plan(which), hash(which, key), 0, 1).remaining, 0);
+            assert_eq!(file.keys().peek(&By::only(&plan(which)), hash(which, key), 0, 1).remaining, 0);
         }
     }
     assert_eq!((file.keys().len(0), file.keys().len(100 * SECOND)), (5 * PLANS, 0));
@@ -92,7 +93,7 @@ fn keys_have_limits_of_their_own() {
 fn what_takes_nothing_makes_no_key() {
     let file = File::new(1);
     assert!(file.allows(0, 1, 0, 0) && !file.allows(0, 1, 0, LIMIT + 1));
-    assert!(file.keys().peek(&plan(0), hash(0, 1), 0, 1).allowed);
+    assert!(file.keys().peek(&By::only(&plan(0)), hash(0, 1), 0, 1).allowed);
     assert!(file.0.iter().all(|word| word.load(crate::sync::Ordering::Relaxed) == 0));
     assert_eq!(file.ask(2, 1, 0, LIMIT + 1).decision.retry_after, None);
 }
@@ -124,11 +125,16 @@ fn without_room_costs_are_refused_or_unlimited_as_asked() {
         let _ = file.ask(0, key, 0, 1);
     }
     assert_eq!(file.keys().len(0), 3 * BLOCK);
+    let by = plan(0);
+    let allow = |cost| {
+        let answer = file.keys().decide(&By::only(&by), hash(0, 1_001), 0, cost, WhenKeysFull::Allow);
+        answer.expect("it never changes")
+    };
     for _ in 0..2 * LIMIT {
-        let answer = file.keys().decide(&plan(0), hash(0, 1_001), 0, 1, WhenKeysFull::Allow);
+        let answer = allow(1);
         assert!(answer.lacked_room && answer.decision.allowed);
     }
-    let answer = file.keys().decide(&plan(0), hash(0, 1_001), 0, LIMIT + 1, WhenKeysFull::Allow);
+    let answer = allow(LIMIT + 1);
     assert!(!answer.decision.allowed, "more than there ever is");
 }
 
@@ -192,12 +198,12 @@ fn time_ends_closed() {
 #[test]
 fn plans_that_do_not_fit_are_refused() {
     let per_ms: Rate = "4294967296/ms".parse().expect("a rate");
-    assert!(matches!(SharedPlan::new(per_ms, None), Err(LimitError::TooFine { .. })));
-    assert!(SharedPlan::new(per_ms, Some(1_000)).is_ok());
-    assert!(matches!(SharedPlan::new(rate(1, 1), Some(0)), Err(LimitError::Burst { given: 0 })));
+    assert!(matches!(SharedPlan::new(per_ms, None, 0), Err(LimitError::TooFine { .. })));
+    assert!(SharedPlan::new(per_ms, Some(1_000), 0).is_ok());
+    assert!(matches!(SharedPlan::new(rate(1, 1), Some(0), 0), Err(LimitError::Burst { given: 0 })));
     let decades = rate(1, 20 * 366 * 86_400);
-    assert!(SharedPlan::new(decades, None).is_err() && SharedPlan::new(decades, Some(1)).is_err());
-    assert!(SharedPlan::new(rate(1_000_000, 1), None).is_ok());
+    assert!(SharedPlan::new(decades, None, 0).is_err() && SharedPlan::new(decades, Some(1), 0).is_err());
+    assert!(SharedPlan::new(rate(1_000_000, 1), None, 0).is_ok());
     assert!(SharedKeys::new(&[]).is_none());
 }
 
@@ -254,13 +260,14 @@ fn of_two_pending_slots_of_one_key_one_is_settled() {
     for left in [0, 1] {
         let (file, plan, hash) = (File::new(2), plan(2), hash(2, 1));
         let (keys, now) = (file.keys(), SECOND);
+        let wanted = Wanted { hash, now, beside: 0, until: Some(&|now| plan.until(now, 1)), begins: None };
         let pend = |at: usize| {
             let look = keys.slot(at).look().expect("nobody else");
-            keys.claim(&plan, hash, at, look, now).expect("nobody else")
+            keys.claim(&wanted, at, look).expect("nobody else")
         };
         let both = [pend(0), pend(1)];
         // Their processes are gone: whoever comes decides between them, from either side.
-        let settled = keys.settle(&plan, hash, left, both[left], now, 1);
+        let settled = keys.settle(&wanted, left, both[left]);
         assert_eq!(settled, left == 0);
         assert_eq!(file.takes(2, 1, now), LIMIT);
         assert_eq!(keys.len(now), 1);

@@ -164,3 +164,37 @@ def test_limits_hold_over_processes(path):
         assert worker.exitcode == 0
     assert allowed.value == 1_000
     assert not limiter.allow()
+
+
+@pytest.mark.parametrize("burst", [None, 40])
+def test_rates_that_change_while_workers_are_killed_let_no_more_through(path, tmp_path, burst):
+    """A deploy that never ends: workers give the limiter one of three rates, ask, and are killed at any time."""
+    SharedRegistry(path, max_endpoints=1)
+    rates = [f"{limit}/hour" for limit in (30, 40, 35)]
+    told = [tmp_path / f"told {nth}" for nth in range(24)]
+
+    def ask(nth: int) -> None:
+        limiter = SharedRegistry(path, mode="open").limiter("logins", rates[nth % 3], burst=burst)
+        with told[nth].open("ab", buffering=0) as file:
+            for turn in range(1_000_000):
+                for key in ("ann", "bob"):
+                    if limiter.allow(key):
+                        file.write(key[:1].encode())
+                if turn % 50 == 0:
+                    limiter.set_rate(rates[turn // 50 % 3], burst=burst)
+
+    context = multiprocessing.get_context("fork")
+    for first in range(0, len(told), 3):
+        workers = [context.Process(target=ask, args=(nth,)) for nth in range(first, first + 3)]
+        for worker in workers:
+            worker.start()
+        time.sleep(0.1)
+        for worker in workers:
+            worker.kill()
+            worker.join(60)
+    limiter = SharedRegistry(path, mode="open").limiter("logins", "40/hour", burst=burst)
+    for key in ("ann", "bob"):
+        answers = sum(file.read_bytes().count(key[:1].encode()) for file in told if file.exists())
+        # At 40 an hour a token comes in a minute and a half.
+        more = sum(bool(limiter.allow(key)) for _ in range(50))
+        assert 40 - len(told) <= answers + more <= 40 + (0 if burst is None else 1), (answers, more)

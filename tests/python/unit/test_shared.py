@@ -216,7 +216,7 @@ def test_limits_are_kept_together(shared, path, clock):
     assert refused.retry_after > 0
     assert here.allow(cost=5).allowed, "one for all"
     assert not there.allow()
-    assert shared.limiter("logins", "5/minute", burst=5).allow("ann", 5), "another plan, another limiter"
+    assert shared.limiter("posts", "5/minute", burst=5).allow("ann", 5), "another name, another limiter"
     assert (here.name, here.limit, here.window) == ("logins", 5, 60)
     assert here.keys_in_use == 3
     assert here.without_room == (0, 0)
@@ -229,6 +229,26 @@ def test_limits_are_kept_together(shared, path, clock):
         shared.limiter("logins", "5/s", when_full="maybe")
     with pytest.raises(ValueError, match="cost"):
         here.allow("ann", -1)
+
+
+def test_the_last_rate_that_was_given_holds_for_all(shared, path, clock):
+    old = shared.limiter("logins", "5/minute")
+    assert old.allow("ann", 5)
+    worker = SharedRegistry(path, mode="open", clock=clock)
+    new = worker.limiter("logins", "8/minute")
+    assert (old.rate, old.limit, new.peek("ann").remaining) == ("8/60s", 8, 3)
+    assert old.allow("ann", 3)
+    assert not new.allow("ann")
+    assert old.peek("ann").headers("a")["RateLimit-Policy"] == '"a";q=8;w=60'
+    assert new.set_rate(6, 60) is None
+    assert (old.rate, old.peek("ann").remaining, old.peek("bob").remaining) == ("6/60s", 0, 6)
+    with pytest.raises(LimitError, match="a burst of 5 is a token bucket's"):
+        shared.limiter("logins", "5/minute", burst=5)
+    bucket = shared.limiter("posts", "5/minute", burst=5)
+    with pytest.raises(LimitError, match="a token bucket with a burst of 5; give a burst"):
+        bucket.set_rate("5/minute")
+    with pytest.raises(LimitError, match="keeps one rate, not 2"):
+        new.set_rate("5/minute;50/hour")
 
 
 def test_snapshots_go_both_ways(shared, clock):
