@@ -66,6 +66,7 @@ from hitring._hitring import (
     TopK,
     WindowedUniques,
     __version__,
+    _look_up,
     default_registry,
 )
 from hitring._metrics import KeyedMetrics, Metrics, SharedRoom, StrategyOf
@@ -83,6 +84,8 @@ else:
         message = f"module 'hitring' has no attribute {name!r}"
         raise AttributeError(message)
 
+
+_look_up()
 
 __all__ = [
     "BottomK",

@@ -1,7 +1,9 @@
 """Subscriptions: a thread that calls back with the events of a registry.
 
-Nothing is started before the first subscription. Each has a daemon thread, which waits in the compiled ``_Listener``
-with the GIL released.
+Nothing is started before the first subscription. Each has a thread of the system, which waits in the compiled
+``_Listener`` with the GIL released. After a ``monkey.patch_all()`` of gevent or eventlet a ``threading.Thread`` is a
+greenlet, which would stop all others while it waits; so the thread is started, and waited for, by the functions of
+``_thread`` from before the patch. Callbacks run in that thread, not in a greenlet of another.
 
 ====================  ==================================================================================================
 a subscription ends   how
@@ -15,16 +17,16 @@ the interpreter ends  as ``close``, but a callback that does not return is waite
 
 from __future__ import annotations
 
+import _thread
 import atexit
 import contextlib
 import os
 import sys
-import threading
 import time
 from typing import TYPE_CHECKING, Any, Callable
 
 if TYPE_CHECKING:
-    from types import TracebackType
+    from types import ModuleType, TracebackType
 
     from hitring._hitring import _Listener
 
@@ -33,21 +35,71 @@ __all__ = ["Subscription"]
 _PATIENCE = 1.0
 """For how many seconds the end of the interpreter waits for callbacks."""
 
+_QUIET = 10.0
+"""For how many seconds further failures of callbacks are only counted, after one was logged."""
+
 _open: set[Subscription] = set()
 """The subscriptions whose threads run."""
+
+
+def _original(name: str) -> Any:
+    """Return the function ``name`` of ``_thread`` from before gevent or eventlet patched it."""
+    gevent: ModuleType | Any = sys.modules.get("gevent.monkey")
+    if gevent is not None and gevent.is_object_patched("_thread", name):
+        return gevent.get_original("_thread", name)
+    eventlet: ModuleType | Any = sys.modules.get("eventlet.patcher")
+    if eventlet is not None and eventlet.is_monkey_patched("thread"):
+        return getattr(eventlet.original("_thread"), name)
+    return getattr(_thread, name)
+
+
+class _Thread:
+    """A thread of the system, whatever was patched, that does not keep the interpreter from ending."""
+
+    __slots__ = ("_ended", "_ident", "_runs")
+
+    def __init__(self, runs: Callable[[], None]) -> None:
+        self._runs = runs
+        self._ident: int | None = None
+        self._ended = _original("allocate_lock")()
+        self._ended.acquire()
+        _original("start_new_thread")(self._run, ())
+
+    def _run(self) -> None:
+        self._ident = _original("get_ident")()
+        try:
+            self._runs()
+        finally:
+            self._ended.release()
+
+    def is_alive(self) -> bool:
+        """Whether it has not ended yet."""
+        return bool(self._ended.locked())
+
+    def is_current(self) -> bool:
+        """Whether this is it."""
+        return bool(self._ident == _original("get_ident")())
+
+    def join(self, timeout: float = -1) -> None:
+        """Wait until it has ended, for ``timeout`` seconds at most."""
+        if self._ended.acquire(True, timeout):
+            self._ended.release()
 
 
 class Subscription:
     """Calls back with events, in a thread of its own, until it is closed; made by `Registry.subscribe`.
 
-    It goes on when nobody refers to it. A callback that raises harms nobody: the exception goes to
-    ``threading.excepthook``, is counted in `failed`, and the next event is told. One that is too slow misses events,
+    It goes on when nothing refers to it. If a callback raises, the exception is counted in `failed` and logged by the
+    logger ``hitring`` at most once in ten seconds, and the next event is told. One that is too slow misses events,
     which are counted in `dropped`; it never keeps a recorder waiting.
+
+    The thread is one of the system also where gevent or eventlet have patched those of Python; a callback that wants
+    something of a greenlet hands it over as from any other thread.
 
     As a context manager it is closed at the end of the block.
     """
 
-    __slots__ = ("__weakref__", "_callback", "_closing", "_failed", "_listener", "_process", "_thread")
+    __slots__ = ("__weakref__", "_callback", "_closing", "_failed", "_listener", "_logged", "_process", "_thread")
 
     def __init__(self, listener: _Listener, callback: Callable[[str, dict[str, Any]], object]) -> None:
         """Start the thread that calls ``callback`` with what ``listener`` hears."""
@@ -55,11 +107,11 @@ class Subscription:
         self._callback = callback
         self._closing = False
         self._failed = 0
+        self._logged = (-_QUIET, 0)
         self._process = os.getpid()
-        self._thread = threading.Thread(target=self._pump, name="hitring-events", daemon=True)
         _open.add(self)
         try:
-            self._thread.start()
+            self._thread = _Thread(self._pump)
         except BaseException:
             _open.discard(self)
             listener.close()
@@ -75,8 +127,22 @@ class Subscription:
             self._callback(name, fields)
         except BaseException:  # whatever it is, the next event is told
             self._failed += 1
+            # The interpreter may be about to end.
             with contextlib.suppress(BaseException):
-                threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), threading.current_thread())))
+                self._log(name)
+
+    def _log(self, name: str) -> None:
+        """Log the exception that is being handled, unless one was logged a moment ago."""
+        at, failed = self._logged
+        now = time.monotonic()
+        if now - at < _QUIET:
+            return
+        self._logged = (now, self._failed)
+        import logging  # noqa: PLC0415 (not at the import of hitring: it takes some milliseconds)
+
+        more = self._failed - failed - 1
+        others = f" ({more} failures before it were not logged)" if more else ""
+        logging.getLogger("hitring").exception("a callback failed with an event %r%s", name, others)
 
     @property
     def dropped(self) -> int:
@@ -101,7 +167,7 @@ class Subscription:
         """
         self._closing = True
         self._listener.close()
-        if self._process == os.getpid() and threading.current_thread() is not self._thread:
+        if self._process == os.getpid() and not self._thread.is_current():
             self._thread.join()
 
     @staticmethod

@@ -59,6 +59,7 @@ __all__ = [
     "WindowedUniques",
     "_Listener",
     "__version__",
+    "_look_up",
     "_open_shared",
     "_restore",
     "_restore_clock",
@@ -2288,4 +2289,5 @@ def _restore_decision(
     of: tuple[int, tuple[int, int], int | None, bool],
 ) -> Decision: ...
 def _open_shared(path: str | os.PathLike[str], options: dict[str, Any]) -> SharedRegistry: ...
+def _look_up() -> None: ...
 def _run(arguments: list[str]) -> int: ...

@@ -8,6 +8,7 @@ use pyo3::types::PyList;
 use crate::cell::hits::Bucket;
 use crate::cell::writer::{Replica, Writer};
 use crate::python::hits::pairs;
+use crate::python::written;
 use crate::shared::{Marks, SharedRegistry};
 use crate::sync::Mutex;
 use crate::time::{Resolution, Tick, Timestamp};
@@ -63,7 +64,7 @@ pub fn changed<'py>(
         told
     });
     *marks.0.lock() = known;
-    let class = py.import("hitring._changed")?.getattr("Changed")?;
+    let class = written::CHANGED.class(py)?;
     let told = told.into_iter().map(|(endpoint, writer, epoch, total, buckets)| {
         class.call1((endpoint, writer, epoch, total, pairs(py, width, buckets)?))
     });

@@ -5,12 +5,12 @@
 use std::time::Duration;
 
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 
 use crate::cell::hits::{Accuracy, Bucket, Hits};
 use crate::error::QueryError;
 use crate::python::errors;
 use crate::python::time::{fraction, seconds};
+use crate::python::written;
 
 /// `count` as exact as it is.
 ///
@@ -36,9 +36,5 @@ pub fn pairs(py: Python<'_>, width: Duration, buckets: Vec<Bucket>) -> PyResult<
 
 /// An estimate of `count` with a relative standard error of `error`.
 pub fn estimate(py: Python<'_>, count: u64, error: f64) -> PyResult<Bound<'_, PyAny>> {
-    static ESTIMATE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let class = ESTIMATE
-        .get_or_try_init(py, || py.import("hitring._estimate")?.getattr("Estimate").map(Bound::unbind))?
-        .bind(py);
-    class.call1((count, error))
+    written::ESTIMATE.class(py)?.call1((count, error))
 }

@@ -21,6 +21,7 @@ use crate::python::given::Given;
 use crate::python::item;
 use crate::python::number::{Integer, integer, or_one, real, type_name};
 use crate::python::time::{moment, seconds};
+use crate::python::written;
 
 /// The most keys unless told otherwise.
 const MAX_KEYS: usize = 100_000;
@@ -357,8 +358,13 @@ impl PyKeyedLimiter {
     /// What the limiter holds and did.
     fn metrics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let metrics = self.limiter.metrics();
-        let class = py.import("hitring._metrics")?.getattr("KeyedMetrics")?;
-        class.call1((metrics.keys, metrics.dropped, metrics.refused, metrics.unlimited, metrics.memory_bytes))
+        written::KEYED_METRICS.class(py)?.call1((
+            metrics.keys,
+            metrics.dropped,
+            metrics.refused,
+            metrics.unlimited,
+            metrics.memory_bytes,
+        ))
     }
 
     /// Change the rate; what was let through counts on.

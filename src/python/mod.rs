@@ -26,6 +26,7 @@
 
 // What a method takes.
 mod given;
+mod written;
 mod number;
 mod errors;
 mod bytes;
@@ -116,5 +117,6 @@ fn _hitring(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(decision::_restore_decision, module)?)?;
     module.add_function(wrap_pyfunction!(restore::_restore_sketch, module)?)?;
     module.add_function(wrap_pyfunction!(windowed_uniques::_restore_uniques, module)?)?;
+    module.add_function(wrap_pyfunction!(written::_look_up, module)?)?;
     module.add_function(wrap_pyfunction!(program::_run, module)?)
 }

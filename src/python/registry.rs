@@ -33,6 +33,7 @@ use crate::python::registries::{Endpoints, Face};
 use crate::python::registry_methods::{self, methods};
 use crate::python::strategy::{self, shape, strategy};
 use crate::python::time::{moment, seconds};
+use crate::python::written;
 use crate::registry::Registry;
 use crate::time::Timestamp;
 
@@ -209,8 +210,7 @@ methods!(impl PyRegistry {
             return Ok(None);
         };
         let (shape, why) = self::shape(shape);
-        let class = py.import("hitring._metrics")?.getattr("StrategyOf")?;
-        class.call1((strategy::text(&strategy), shape, why)).map(Some)
+        written::STRATEGY_OF.class(py)?.call1((strategy::text(&strategy), shape, why)).map(Some)
     }
 
     /// Drop every endpoint whose hits have all left the window.

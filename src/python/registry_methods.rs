@@ -17,6 +17,7 @@ use crate::python::number::or_one;
 use crate::python::outcome::member;
 use crate::python::registries::{Endpoints, Face};
 use crate::python::time::moment;
+use crate::python::written;
 use crate::registry::Metrics;
 use crate::time::Timestamp;
 
@@ -266,5 +267,5 @@ pub fn metrics(py: Python<'_>, metrics: Metrics) -> PyResult<Bound<'_, PyAny>> {
     let held = (total_hits, endpoints_count, pruned_events, pruned_endpoints, memory_entries, memory_bytes);
     let rest = (strategy, late, future, saturated, refused, dropped_events);
     let fields = held.into_pyobject(py)?.into_sequence().concat(rest.into_pyobject(py)?.as_sequence())?;
-    py.import("hitring._metrics")?.getattr("Metrics")?.call1(fields.to_tuple()?)
+    written::METRICS.class(py)?.call1(fields.to_tuple()?)
 }

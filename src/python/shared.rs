@@ -27,6 +27,7 @@ use crate::python::registries::Face;
 use crate::python::registry_methods::{self, methods};
 use crate::python::shared_handles::{PySharedCounter, PySharedLimiter};
 use crate::python::time::{self, seconds};
+use crate::python::written;
 use crate::registry::snapshot::RegistrySnapshot;
 use crate::shared::{SharedBuilder, SharedRegistry, Wanted};
 use crate::sketch::hyperloglog::precision::Precision;
@@ -303,8 +304,7 @@ methods!(impl PySharedRegistry {
     /// How much room is left in the file.
     fn room<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let room = self.registry.room();
-        let class = py.import("hitring._metrics")?.getattr("SharedRoom")?;
-        class.call1((
+        written::SHARED_ROOM.class(py)?.call1((
             room.lives,
             room.max_endpoints,
             room.name_bytes,

@@ -232,14 +232,14 @@ impl Key {
     }
 }
 
-/// An idle key is dropped while two want what it has.
+/// An idle key is dropped while two want what it has, or one twice: with three threads loom takes long.
 fn a_key_is_dropped(plan: Plan) {
     let key = Arc::new(Key { place: Mutex::new(Some(used(&plan))), plan, newest: 20 });
-    let asks = |_| {
+    let asks = |times: u64| {
         let key = Arc::clone(&key);
-        spawn(move || key.allow(20) + key.allow(20))
+        spawn(move || (0..times).map(|_| key.allow(20)).sum())
     };
-    let threads = [0, 1].map(asks);
+    let threads = if cfg!(hitring_loom) { vec![asks(3)] } else { vec![asks(1), asks(2)] };
     let sweeper = {
         let key = Arc::clone(&key);
         spawn(move || key.drop_idle(20))

@@ -2,6 +2,7 @@
 
 import gc
 import inspect
+import subprocess
 import sys
 import weakref
 
@@ -217,3 +218,21 @@ def test_answers_leak_no_references():
             counter.record_at(5, amount=bad)
     after = [sys.getrefcount(thing) for thing in (hitring.Outcome.COUNTED, bad, counter)]
     assert all(now <= then + 5 for now, then in zip(after, before))
+
+
+def test_metrics_can_be_asked_for_while_the_interpreter_ends():
+    script = """
+import sys
+import hitring
+
+class Last:
+    registry, limiter = hitring.Registry(), hitring.KeyedLimiter("5/minute")
+    def __del__(self, modules=sys.modules):
+        modules["hitring._metrics"] = None  # what an import would find then
+        print(self.registry.metrics().total_hits, self.limiter.metrics().keys, flush=True)
+
+last = Last()
+last.registry.record_hit("/a")
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "1 0\n", "")
