@@ -317,15 +317,20 @@ impl<'a> SharedKeys<'a> {
             } else {
                 let begins = (by.before)();
                 let fresh = fresh(plan, begins.as_ref(), now, cost);
-                // Nothing is taken, so no key is made.
-                if cost == 0 || !fresh.allowed {
+                // Nothing is taken, so no key is made, unless it goes on with something.
+                if cost == 0 || !fresh.allowed && begins.is_none() {
                     return Some(Answer { decision: fresh, lacked_room: false });
                 }
-                let until = |now| plan.until(now, cost);
+                let until = |now| if fresh.allowed { plan.until(now, cost) } else { 0 };
                 let wanted = Wanted { hash, now, beside: plan.slots(), until: Some(&until), begins };
                 match self.make(&wanted, found) {
                     Ok(won) => won,
-                    Err(soonest) => return Some(full(fresh, soonest - now, when_full)),
+                    Err(_) if !fresh.allowed => return Some(Answer { decision: fresh, lacked_room: false }),
+                    Err(soonest) => {
+                        // Also where all places are kept for ever, a process asks again after a window.
+                        let soonest = soonest.min(plan.until(now, u64::MAX));
+                        return Some(full(fresh, soonest.saturating_sub(now), when_full));
+                    }
                 }
             };
             if !won {
@@ -395,8 +400,24 @@ impl<'a> SharedKeys<'a> {
     /// does not.
     pub fn reset(&self, hash: u64) -> bool {
         for _ in 0..TRIES {
-            let Found::Settled(at, key) = self.find(hash) else { return false };
-            let (slot, next) = (self.slot(at), key.next(0));
+            let fingerprint = Key::fingerprint_of(hash);
+            let is_its = |&at: &usize| {
+                let look = self.slot(at).look();
+                // One that changes hands may become a slot of the key.
+                look.is_none_or(|look| look.key.is_of(fingerprint) && look.is_open())
+            };
+            let Some(at) = self.near(hash).find(is_its) else { return false };
+            let slot = self.slot(at);
+            let key = slot.key();
+            if !key.is_of(fingerprint) {
+                continue;
+            }
+            if key.is_pending() {
+                // It may begin with what is to be forgotten.
+                let _ = slot.give_up(key);
+                continue;
+            }
+            let next = key.next(0);
             // The slot is free at once. It is not said as of when the key lost it, as nothing of it counts any more.
             if slot.look().is_some_and(|look| look.key == key && look.is_open() && slot.close(look, next)) {
                 // Others may have ended the claim.
@@ -516,7 +537,8 @@ impl<'a> SharedKeys<'a> {
                 if !found.is_of(fingerprint) {
                     break;
                 }
-                let stays = if found.is_pending() { other < at } else { theirs.is_open(found) };
+                // A frozen one stays, too: what it says has to be found.
+                let stays = if found.is_pending() { other < at } else { theirs.is_kept_by(found) };
                 if stays {
                     // Whoever gave it up, it is gone.
                     let _ = slot.give_up(key);

@@ -14,7 +14,8 @@
 //! |---|---|
 //! | 1 | make rate `n + 1`. Of two that do so, one wins; the other begins again with `n + 1` |
 //! | 2 | raise the head to `n + 1`. If the process was killed before that, another that opens or changes the limiter does it |
-//! | 3 | drop the oldest rates that no key counts for any more |
+//! | 3 | say in rate `n + 1` since when it holds, unless that is said. Each process that reads the rate does so before it decides by it. Not earlier: decisions by rate `n` go on until the head is raised, however long that takes |
+//! | 4 | drop the oldest rates that no key counts for any more |
 //!
 //! | a decision by rate `n` | |
 //! |---|---|
@@ -22,7 +23,7 @@
 //! | 2 | look at the head. If it is not `n`, read the rates and begin again |
 //! | 3 | decide in the slot, if there is one that is not frozen |
 //! | 4 | else look for the key of the older rates, the newest first. A slot of it is frozen, so that no cost comes to it any more |
-//! | 5 | make a slot that begins with what the frozen one says ([`SharedKeys::carry`]), and go on with step 1 |
+//! | 5 | make a slot that begins with what the frozen one says ([`SharedKeys::carry`]), and go on with step 1. If the cost is refused, too: what was carried has left the old window later, but not the new one |
 //!
 //! # Why no cost is forgotten
 //! Let a process that knows rate `n` decide on a key while another that knows rate `n + 1` looks for it in step 4.
@@ -64,6 +65,8 @@ pub struct Names<'a> {
     pub keys: SharedKeys<'a>,
     /// The hashes of what belongs to its name.
     pub hash: &'a dyn Fn(Of<'_>) -> u64,
+    /// The time now.
+    pub now: &'a dyn Fn() -> u64,
 }
 
 /// How many words a rate has.
@@ -77,7 +80,7 @@ pub struct SharedRate {
     pub burst: Option<u64>,
     /// How many units its windows know at least.
     known: u64,
-    /// As of when it holds.
+    /// Since when it holds.
     since: u64,
     plan: SharedPlan,
 }
@@ -90,6 +93,9 @@ impl SharedRate {
     pub fn new(rate: Rate, burst: Option<u64>) -> Result<Self, LimitError> {
         Self::numbered(0, rate, burst, 0, 0)
     }
+
+    /// Which of its words says as of when it holds; 0 if that is not said yet.
+    const SINCE: u64 = 4;
 
     fn numbered(number: u64, rate: Rate, burst: Option<u64>, known: u64, since: u64) -> Result<Self, LimitError> {
         Ok(Self { number, rate, burst, known, since, plan: SharedPlan::new(rate, burst, known)? })
@@ -168,13 +174,18 @@ impl Agreed {
                 continue;
             }
             // Else others have changed it so often meanwhile that it was dropped.
-            if let Some(rate) = names.rate(number) {
+            if let Some(rate) = names.held(number) {
                 let older = (0..number).rev().map_while(|number| names.rate(number)).collect();
                 return Some(Self { head: Some((at, key)), rate, older });
             }
             relax();
         }
         None
+    }
+
+    /// Whether it is the same rate of the same head.
+    pub fn is_of(&self, other: &Self) -> bool {
+        self.head == other.head && self.rate.number == other.rate.number
     }
 
     /// Whether the rate still holds.
@@ -193,7 +204,7 @@ impl Agreed {
             _ => {}
         }
         let known = self.known(now);
-        let next = SharedRate::numbered(self.rate.number + 1, rate, burst, known, now)?;
+        let next = SharedRate::numbered(self.rate.number + 1, rate, burst, known, 0)?;
         let Some((at, key)) = self.head else { return Ok(Self::alone(next)) };
         if !self.is_current(names.keys) {
             return Self::read(names).ok_or(LimitError::NoRoom);
@@ -204,7 +215,12 @@ impl Agreed {
         names.write(Of::Rate(next.number), Some(next.words()), now)?;
         names.raise(at, key, next.number);
         self.drop_old(names, now);
-        Self::read(names).ok_or(LimitError::NoRoom)
+        let agreed = Self::read(names).ok_or(LimitError::NoRoom)?;
+        // It came too late: others have dropped that number already.
+        if !std::iter::once(&agreed.rate).chain(&agreed.older).any(|rate| rate.number == next.number) {
+            names.keys.reset((names.hash)(Of::Rate(next.number)));
+        }
+        Ok(agreed)
     }
 
     /// How many units a key may have that still count: those that came at a rate, and those that its keys began with.
@@ -241,6 +257,8 @@ impl Agreed {
             let later: Vec<_> = rates[..nth].iter().rev().map(|rate| (&rate.plan, rate.since)).collect();
             names.keys.carry(&rates[nth].plan, hash, &later, ends)
         };
+        // Costs may lie ahead of the clock.
+        let now = now.min((names.now)());
         (1..rates.len()).filter(|&nth| rates[nth].counts_until(rates[nth - 1].since) > now).find_map(carried)
     }
 
@@ -292,6 +310,16 @@ impl Names<'_> {
         // It is not another's by now.
         tenancy.seen()?;
         SharedRate::of(number, words)
+    }
+
+    /// The rate of that number, which the head has reached. If it is not said since when it holds, it is since now: the head was raised
+    /// before, so no decision by an older rate begins after that.
+    fn held(&self, number: u64) -> Option<SharedRate> {
+        if number > 0 {
+            let Found::Settled(at, key) = self.keys.find((self.hash)(Of::Rate(number))) else { return None };
+            self.keys.slot(at).tenancy(key).set(SharedRate::SINCE, (self.now)().max(1));
+        }
+        self.rate(number)
     }
 
     /// Raises the head to `number`.

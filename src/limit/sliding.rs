@@ -365,7 +365,11 @@ impl Plan {
     pub fn history<P: Beside>(&self, place: &P, state: u64, now: u64) -> History {
         let (newest, mut history) = (self.tick_of_state(state), History::default());
         let first = newest.saturating_sub(self.ticks);
-        let end = |tick: u64| self.begins(tick + 1).saturating_sub(1).min(now.max(self.begins(tick)));
+        let end = |tick: u64| {
+            let last = self.begins(tick + 1).saturating_sub(1);
+            // One that lies ahead of `now` is not known better.
+            if now < self.begins(tick) { last } else { last.min(now) }
+        };
         let (mut count, mut at) = (self.count_of(state), end(newest));
         for tick in (first..=newest).rev() {
             let start = place.read(self.slots.rest(tick));

@@ -199,6 +199,11 @@ impl<'a> Slot<'a> {
         self.state_word().load(Ordering::Acquire) >> BITS == key.tag()
     }
 
+    /// Whether nobody has claimed it since it was `key`'s, frozen or not.
+    pub fn is_kept_by(self, key: Key) -> bool {
+        Look { key, state: self.state_word().load(Ordering::Acquire) }.is_open()
+    }
+
     /// Whose it is, and a state from when it was; `None` if it changed hands meanwhile.
     pub fn look(self) -> Option<Look> {
         let key = self.key();
@@ -323,6 +328,10 @@ impl<'a> Slot<'a> {
     pub fn freeze(self, key: Key) -> Option<u64> {
         loop {
             let state = self.state_word().load(Ordering::Acquire);
+            // Asked after it was read: after sixteen claims another's state has the same tag.
+            if self.key() != key {
+                return None;
+            }
             let frozen = state ^ FROZEN << BITS;
             if frozen >> BITS == key.tag() {
                 return Some(frozen ^ key.mask());
@@ -418,6 +427,13 @@ impl Beside for Tenancy<'_> {
 }
 
 impl Tenancy<'_> {
+    /// Sets a word beside the state that nobody has set.
+    pub fn set(&self, slot: u64, to: u64) {
+        step();
+        let word = &self.slot.beside()[slot as usize];
+        let _ = word.compare_exchange(self.mask, to ^ self.mask, Ordering::AcqRel, Ordering::Relaxed);
+    }
+
     /// Raises a word beside the state, and answers what it says then, at least `word`; `None` if the state has moved on.
     fn raised(&self, slot: u64, word: u64, seen: u64) -> Option<u64> {
         let start = &self.slot.beside()[slot as usize];

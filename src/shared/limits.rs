@@ -216,30 +216,35 @@ impl SharedLimiter {
     /// Forgets what was let through of `key`, in all processes, and says whether there was anything. A cost that is decided meanwhile
     /// counts or does not.
     pub fn reset(&self, key: impl AsRef<[u8]>) -> bool {
-        self.in_current(|core, following| {
-            following.agreed.reset(self.names(core, &|of| self.hash(core, of)), key.as_ref())
-        })
+        self.in_current(|core, following| self.with_names(core, |names| following.agreed.reset(names, key.as_ref())))
     }
 
     /// Changes the rate for all processes; what was let through counts on, as [`Limiter::set_rate`](crate::Limiter::set_rate)
     /// says. `burst` is that of a token bucket, and has to be given for one.
     ///
     /// Decisions of all processes that begin after it returned are by the new rate. What had left the old window may be forgotten when
-    /// its key is asked for the first time at the new rate. Each rate takes the place of a key until the next change after its window.
+    /// its key is asked for the first time at the new rate. Each rate takes the place of a key until the next change after its window, and
+    /// a key that is asked for at several rates takes a place for each until their windows have passed. A change takes each process that
+    /// has the limiter open about 300 bytes until it drops it.
     ///
     /// # Errors
     /// [`SharedError::Limit`] if the rate cannot be kept so, a burst is given for a window or none for a bucket, or there is no room for the
     /// rate; then nothing is changed.
     pub fn set_rate(&self, rate: Rate, burst: Option<u64>) -> Result<(), SharedError> {
+        let first = SharedRate::new(rate, burst)?;
         let changed = |core: &Core, following: &Following| {
-            let (now, hash) = (following.now(core), |of: Of<'_>| self.hash(core, of));
-            let names = self.names(core, &hash);
-            let first = SharedRate::new(rate, burst)?;
-            let mut agreed = Agreed::made(names, &first, now)?;
-            while !agreed.rate.is_same(&first) {
-                agreed = agreed.changed(names, rate, burst, now)?;
+            let now = following.now(core);
+            let agreed = self.with_names(core, |names| {
+                let mut agreed = Agreed::made(names, &first, now)?;
+                while !agreed.rate.is_same(&first) {
+                    agreed = agreed.changed(names, rate, burst, now)?;
+                }
+                Ok::<_, LimitError>(agreed)
+            })?;
+            // One that is followed already takes no more memory.
+            if !agreed.is_of(&following.agreed) || following.core != std::ptr::from_ref(core).addr() {
+                self.follow(Following::new(agreed, core));
             }
-            self.follow(Following::new(agreed, core));
             Ok(())
         };
         self.in_current(|core, following| Some(changed(core, following))).map_err(SharedError::Limit)
@@ -284,10 +289,10 @@ impl SharedLimiter {
     /// Reads the rates of the file.
     #[cold]
     fn read(&self, core: &Core, before: &Following) -> &Following {
-        let hash = |of: Of<'_>| self.hash(core, of);
         let (now, rate) = (before.now(core), before.agreed.rate);
         // Without room for the rate, in a file that was made anew, this process is alone with its own.
-        let agreed = Agreed::made(self.names(core, &hash), &rate, now).unwrap_or_else(|_| Agreed::alone(rate));
+        let agreed = self.with_names(core, |names| Agreed::made(names, &rate, now));
+        let agreed = agreed.unwrap_or_else(|_| Agreed::alone(rate));
         self.follow(Following::new(agreed, core))
     }
 
@@ -301,8 +306,7 @@ impl SharedLimiter {
     }
 
     fn decide(&self, core: &Core, following: &Following, key: &[u8], now: u64, cost: u64) -> Option<Answer> {
-        let hash = |of: Of<'_>| self.hash(core, of);
-        let answer = following.agreed.decide(self.names(core, &hash), key, now, cost, self.when_full)?;
+        let answer = self.with_names(core, |names| following.agreed.decide(names, key, now, cost, self.when_full))?;
         if answer.lacked_room {
             let row = usize::from(self.when_full == WhenKeysFull::Allow);
             core.sections().words[Hot::Limits.at() + row].fetch_add(1, Ordering::Relaxed);
@@ -314,12 +318,16 @@ impl SharedLimiter {
     }
 
     fn look(&self, core: &Core, following: &Following, key: &[u8], now: u64, cost: u64) -> Option<Decision> {
-        let hash = |of: Of<'_>| self.hash(core, of);
-        following.agreed.peek(self.names(core, &hash), key, now, cost)
+        self.with_names(core, |names| following.agreed.peek(names, key, now, cost))
     }
 
-    fn names<'a>(&self, core: &'a Core, hash: &'a dyn Fn(Of<'_>) -> u64) -> Names<'a> {
-        Names { keys: keys(core), hash }
+    /// What `ask` answers of the words of this limiter.
+    #[inline]
+    fn with_names<R>(&self, core: &Core, ask: impl FnOnce(Names<'_>) -> R) -> R {
+        let hash = |of: Of<'_>| self.hash(core, of);
+        // Not the coarse clock, by which a rate would hold before costs that came earlier.
+        let now = || time_of(core, false);
+        ask(Names { keys: keys(core), hash: &hash, now: &now })
     }
 
     #[inline]
@@ -383,14 +391,7 @@ impl SharedLimiter {
 
 impl Following {
     fn now(&self, core: &Core) -> u64 {
-        match core.times.clock() {
-            // The coarse clock may be behind the time at which it began.
-            Clock::System => {
-                let since = SteadyClock.since_boot(self.is_coarse).wrapping_add(core.header.limits.offset);
-                u64::try_from(since.cast_signed()).unwrap_or(0)
-            }
-            clock => at_of(core, clock.now()),
-        }
+        time_of(core, self.is_coarse)
     }
 
     /// How long after the time that was read it may already be.
@@ -405,6 +406,18 @@ impl Following {
 
 fn keys(core: &Core) -> SharedKeys<'_> {
     SharedKeys::new(core.sections().limits).expect("there is room: it was looked at before")
+}
+
+/// The time of limiters now.
+fn time_of(core: &Core, is_coarse: bool) -> u64 {
+    match core.times.clock() {
+        // The coarse clock may be behind the time at which it began.
+        Clock::System => {
+            let since = SteadyClock.since_boot(is_coarse).wrapping_add(core.header.limits.offset);
+            u64::try_from(since.cast_signed()).unwrap_or(0)
+        }
+        clock => at_of(core, clock.now()),
+    }
 }
 
 /// The time of limiters at `at`. Before it began, it is 0.

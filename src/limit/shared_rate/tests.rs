@@ -17,6 +17,17 @@ fn rate(text: &str) -> Rate {
     text.parse().expect("a possible rate")
 }
 
+thread_local! {
+    /// The clock: the latest time of a question.
+    static NOW: Cell<u64> = const { Cell::new(0) };
+}
+fn clock() -> u64 {
+    NOW.get()
+}
+fn tell(now: u64) {
+    NOW.set(NOW.get().max(now));
+}
+
 fn hash(of: Of<'_>) -> u64 {
     let (kind, number, key) = match of {
         Of::Head => (1, 0, 0),
@@ -34,14 +45,16 @@ struct File(Rc<[AtomicU64]>);
 
 impl File {
     fn new(slots: usize) -> Self {
+        NOW.set(0);
         Self((0..slots * SLOT).map(|_| AtomicU64::new(0)).collect())
     }
 
     fn names(&self) -> Names<'_> {
-        Names { keys: SharedKeys::new(&self.0).expect("there is a slot"), hash: &hash }
+        Names { keys: SharedKeys::new(&self.0).expect("there is a slot"), hash: &hash, now: &clock }
     }
 
     fn open(&self, text: &str, burst: Option<u64>, now: u64) -> Process {
+        tell(now);
         let first = SharedRate::new(rate(text), burst).expect("it fits");
         let agreed = Agreed::made(self.names(), &first, now).expect("there is room");
         let process = Process { file: self.clone(), agreed: RefCell::new(agreed) };
@@ -68,6 +81,7 @@ impl Process {
     }
 
     fn allows(&self, key: u8, now: u64, cost: u64) -> bool {
+        tell(now);
         let decide = |agreed: &Agreed| agreed.decide(self.file.names(), &[key], now, cost, WhenKeysFull::Refuse);
         let answer = self.current(decide);
         assert!(!answer.lacked_room);
@@ -88,6 +102,7 @@ impl Process {
     }
 
     fn set(&self, text: &str, burst: Option<u64>, now: u64) {
+        tell(now);
         let wanted = SharedRate::new(rate(text), burst).expect("it fits");
         let mut agreed = self.agreed.borrow().clone();
         while !agreed.is_current(self.file.names().keys) || !agreed.rate.is_same(&wanted) {
@@ -268,6 +283,163 @@ fn a_decision_that_was_stopped_is_of_the_rate_that_holds() {
             }
         }
     }
+}
+
+/// A setter that is killed, or stopped for long, before the head knows of its rate: the old one holds until then.
+#[test]
+fn a_rate_holds_since_the_head_knows_it() {
+    for burst in [None, Some(5)] {
+        for steps in 0.. {
+            let (file, then) = (File::new(64), 300 * SECOND);
+            let old = file.open("5/minute", burst, 100 * SECOND);
+            let lived = stopped::killed_after(steps, || old.set("8/minute", burst, 100 * SECOND)).is_some();
+            let used = old.takes(1, then);
+            let more = file.open("8/minute", burst, then).takes(1, then);
+            assert_eq!(used + more, burst.unwrap_or(8), "{burst:?}, {steps} steps: {used}");
+            if lived {
+                break;
+            }
+        }
+        for steps in 0.. {
+            let (file, then) = (File::new(64), 300 * SECOND);
+            let [old, setter, other] = [(); 3].map(|()| file.open("5/minute", burst, 100 * SECOND));
+            let used = Rc::new(Cell::new(None));
+            let theirs = Rc::clone(&used);
+            let meanwhile = move || theirs.set(Some(other.takes(1, then)));
+            stopped::after(steps, meanwhile, || setter.set("8/minute", burst, 100 * SECOND));
+            let Some(used) = used.get() else { break };
+            assert_eq!(used + old.takes(1, then), burst.unwrap_or(8), "{burst:?}, {steps} steps: {used}");
+        }
+    }
+}
+
+/// A process is stopped while it makes a key's slot, and meanwhile another slot of the key is made, used up and frozen.
+#[test]
+fn a_late_slot_beside_a_frozen_one_is_given_up() {
+    for slots in [16, 64] {
+        for key in 0..10 {
+            for steps in 0.. {
+                let (file, now) = (File::new(slots), 100 * SECOND);
+                let late = file.open("5/minute", None, now);
+                let (theirs, taken) = (file.clone(), Rc::new(Cell::new(None)));
+                let tells = Rc::clone(&taken);
+                let meanwhile = move || {
+                    let other = theirs.open("5/minute", None, now);
+                    let used = other.takes(key, now);
+                    other.set("4/minute", None, now);
+                    tells.set(Some(used + other.takes(key, now)));
+                };
+                let allowed = u64::from(stopped::after(steps, meanwhile, || late.allows(key, now, 1)));
+                let Some(taken) = taken.get() else { break };
+                let all = taken + allowed + late.takes(key, now);
+                assert!(all <= 5, "{slots} slots, key {key}, {steps} steps: {all}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_reset_finds_slots_that_are_frozen_or_pending() {
+    for (text, limit) in [("4/minute", 4), ("6/minute", 6)] {
+        let file = File::new(64);
+        let process = file.open("5/minute", None, 0);
+        assert_eq!(process.takes(1, 0), 5);
+        process.set(text, None, 0);
+        assert_eq!(process.takes(1, 0), limit - limit.min(5));
+        assert!(process.reset(1));
+        assert_eq!(process.takes(1, 0), limit);
+    }
+    for steps in 0.. {
+        let file = File::new(64);
+        let [one, other] = [(); 2].map(|()| file.open("5/minute", None, 0));
+        assert_eq!(one.takes(1, 0), 5);
+        one.set("8/minute", None, 0);
+        let lived = stopped::killed_after(steps, || other.allows(1, 0, 1)).is_some();
+        assert!(one.reset(1), "{steps} steps");
+        assert_eq!(one.takes(1, 0), 8, "{steps} steps");
+        if lived {
+            break;
+        }
+    }
+}
+
+#[test]
+fn what_a_longer_window_refused_by_it_remembers() {
+    for (before, after, burst) in [("5/10s", "5/100s", None), ("5/s", "1/100s", Some(5))] {
+        let file = File::new(64);
+        let process = file.open(before, burst, 100 * SECOND);
+        assert_eq!(process.takes(1, 100 * SECOND), 5);
+        process.set(after, burst, 101 * SECOND);
+        // A second gives five tokens.
+        assert_eq!(process.takes(1, 101 * SECOND), burst.unwrap_or(0));
+        assert!(!process.allows(1, 102 * SECOND, 1));
+        assert_eq!(process.takes(1, 120 * SECOND), 0);
+    }
+}
+
+#[test]
+fn costs_ahead_of_the_clock_are_carried() {
+    let file = File::new(64);
+    let process = file.open("5/minute", None, 100 * SECOND);
+    let takes = |at: u64| {
+        let ask = |agreed: &Agreed| agreed.decide(file.names(), &[1], at, 1, WhenKeysFull::Refuse);
+        (0..10).filter(|_| process.current(ask).decision.allowed).count()
+    };
+    assert_eq!(takes(3_700 * SECOND), 5);
+    process.set("6/minute", None, 100 * SECOND);
+    assert_eq!(takes(3_700 * SECOND), 1);
+}
+
+#[test]
+fn a_setter_that_comes_too_late_leaves_no_rate() {
+    for steps in 0.. {
+        let file = File::new(64);
+        let setter = file.open("5/minute", None, 100 * SECOND);
+        let (theirs, was_stopped) = (file.clone(), Rc::new(Cell::new(false)));
+        let stops = Rc::clone(&was_stopped);
+        let change = |process: &Process, from: u64| {
+            let texts = ["6/minute", "7/minute"];
+            (0..8).for_each(|turn| process.set(texts[turn as usize % 2], None, (from + 100 * turn) * SECOND));
+        };
+        let meanwhile = move || {
+            stops.set(true);
+            change(&theirs.open("5/minute", None, 100 * SECOND), 200);
+        };
+        stopped::after(steps, meanwhile, || setter.set("8/minute", None, 100 * SECOND));
+        if !was_stopped.get() {
+            break;
+        }
+        change(&setter, 1_000);
+        let keys = file.names().keys;
+        let kept = (0..64).filter(|&at| keys.slot(at).key().is_kept() && !keys.slot(at).key().is_nobody()).count();
+        assert!(kept <= 3, "{steps} steps: {kept}");
+    }
+}
+
+/// Sixteen claims later the state of another has the same tag.
+#[test]
+fn a_late_freeze_is_of_its_key() {
+    let file = File::new(1);
+    let slot = file.names().keys.slot(0);
+    let claim = |fingerprint: u64| {
+        let look = slot.look().expect("nobody else");
+        let key = look.key.next(fingerprint);
+        assert!(slot.close(look, key) && slot.clear(key, 12) && slot.publish(look.key, key) && slot.settle(key));
+        key.settled()
+    };
+    let (old, mut newest) = (claim(5), claim(6));
+    for fingerprint in 7..22 {
+        newest = claim(fingerprint);
+    }
+    assert_eq!((slot.freeze(old), slot.is_open(newest)), (None, true));
+}
+
+#[test]
+fn where_all_places_are_kept_it_is_a_window_until_a_process_asks_again() {
+    let file = File::new(2);
+    let process = file.open("5/minute", None, 0);
+    let answer = process.current(|agreed| agreed.decide(file.names(), &[1], 0, 1, WhenKeysFull::Refuse));
+    assert!(answer.lacked_room && answer.decision.retry_after == Some(Duration::from_secs(60)));
 }
 
 proptest! {
