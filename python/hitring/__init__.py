@@ -34,6 +34,7 @@ import sys
 from typing import NoReturn
 
 from hitring._changed import Changed
+from hitring._counting import Counted
 from hitring._errors import (
     ConfigError,
     HitringError,
@@ -69,6 +70,7 @@ from hitring._hitring import (
     _look_up,
     default_registry,
 )
+from hitring._labels import labelled
 from hitring._metrics import KeyedMetrics, Metrics, SharedRoom, StrategyOf
 from hitring._outcome import Outcome, Outcomes
 from hitring._waiting import limited
@@ -91,6 +93,7 @@ __all__ = [
     "BottomK",
     "Changed",
     "ConfigError",
+    "Counted",
     "Counter",
     "Decision",
     "Estimate",
@@ -130,5 +133,6 @@ __all__ = [
     "__version__",
     "compact",
     "default_registry",
+    "labelled",
     "limited",
 ]

@@ -31,6 +31,7 @@ from typing import Any, Literal, SupportsIndex, final, overload
 from typing_extensions import Buffer, Self, TypeAlias
 
 from hitring._changed import Changed
+from hitring._counting import Counted
 from hitring._estimate import Estimate
 from hitring._events import Subscription
 from hitring._metrics import KeyedMetrics, Metrics, SharedRoom, StrategyOf
@@ -414,6 +415,47 @@ class Registry:
         Amounts, times and outcomes are as for `HitCounter.record_at`; ``REFUSED`` also means that there is no room for
         another endpoint. For a name that has an endpoint it is as wait-free as the strategy, after a look-up without a
         lock. A hit of a new name makes the endpoint, and prunes at most 16 idle ones.
+        """
+
+    def count(self, endpoint: _Endpoint, amount: SupportsIndex = 1) -> Counted:
+        """Return what counts the calls of a function, or the entries of a block, as hits of ``endpoint``.
+
+        Works for functions, coroutines, generators and async generators, which stay what they are. Each is counted
+        before it runs, and a hit that is refused changes nothing.
+
+        Examples
+        --------
+        >>> registry = Registry()
+        >>> @registry.count("jobs")
+        ... def job(number):
+        ...     return 2 * number
+        >>> job(4)
+        8
+        >>> with registry.count("blocks", 3):
+        ...     registry.query_hits("jobs"), registry.query_hits("blocks")
+        (1, 3)
+        """
+
+    def labels(self, name: str, /, **labels: object) -> Counter:
+        """Return the counter of the endpoint ``name`` with these labels, as prometheus_client's ``labels`` does.
+
+        Its name is ``name{label="value",...}``, with the labels in order and values escaped as Prometheus has it
+        (`labelled`). Give labels few values: each combination is an endpoint.
+
+        Raises
+        ------
+        ConfigError
+            The name or a label is none that Prometheus has.
+        RegistryFull
+            There is no room for another endpoint.
+
+        Examples
+        --------
+        >>> registry = Registry()
+        >>> registry.labels("http", status=200, route="/a").record()
+        <Outcome.COUNTED: 'counted'>
+        >>> registry.query_hits('http{route="/a",status="200"}')
+        1
         """
 
     def query_hits(self, endpoint: _Endpoint, last_seconds: _Span | None = None, at: _Time | None = None) -> int:
@@ -843,6 +885,47 @@ class SharedRegistry:
             The file was opened for reading.
         """
 
+    def count(self, endpoint: _Endpoint, amount: SupportsIndex = 1) -> Counted:
+        """Return what counts the calls of a function, or the entries of a block, as hits of ``endpoint``.
+
+        Works for functions, coroutines, generators and async generators, which stay what they are. Each is counted
+        before it runs, and a hit that is refused changes nothing.
+
+        Examples
+        --------
+        >>> registry = Registry()
+        >>> @registry.count("jobs")
+        ... def job(number):
+        ...     return 2 * number
+        >>> job(4)
+        8
+        >>> with registry.count("blocks", 3):
+        ...     registry.query_hits("jobs"), registry.query_hits("blocks")
+        (1, 3)
+        """
+
+    def labels(self, name: str, /, **labels: object) -> SharedCounter:
+        """Return the counter of the endpoint ``name`` with these labels, as prometheus_client's ``labels`` does.
+
+        Its name is ``name{label="value",...}``, with the labels in order and values escaped as Prometheus has it
+        (`labelled`). Give labels few values: each combination is an endpoint.
+
+        Raises
+        ------
+        ConfigError
+            The name or a label is none that Prometheus has.
+        RegistryFull
+            There is no room for another endpoint.
+
+        Examples
+        --------
+        >>> registry = Registry()
+        >>> registry.labels("http", status=200, route="/a").record()
+        <Outcome.COUNTED: 'counted'>
+        >>> registry.query_hits('http{route="/a",status="200"}')
+        1
+        """
+
     def query_hits(self, endpoint: _Endpoint, last_seconds: _Span | None = None, at: _Time | None = None) -> int:
         """Return the hits of ``endpoint`` in ``(at - last_seconds, at]``, or up to now; 0 if there is no such endpoint.
 
@@ -1194,7 +1277,8 @@ class SharedLimiter:
 
         ``burst`` is that of a token bucket, and has to be given for one. Decisions of all processes that begin
         afterwards are by the new rate. What had left the old window may be forgotten when its key is asked for the
-        first time at the new rate. Each rate takes the place of a key until the next change after its window.
+        first time at the new rate. Each rate takes the place of a key until the next change after its window, and a key
+        that is asked for at several rates takes a place for each until their windows have passed.
 
         Raises
         ------

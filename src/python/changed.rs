@@ -64,7 +64,7 @@ pub fn changed<'py>(
         told
     });
     *marks.0.lock() = known;
-    let class = written::CHANGED.class(py)?;
+    let class = written::CHANGED.get(py)?;
     let told = told.into_iter().map(|(endpoint, writer, epoch, total, buckets)| {
         class.call1((endpoint, writer, epoch, total, pairs(py, width, buckets)?))
     });

@@ -36,5 +36,5 @@ pub fn pairs(py: Python<'_>, width: Duration, buckets: Vec<Bucket>) -> PyResult<
 
 /// An estimate of `count` with a relative standard error of `error`.
 pub fn estimate(py: Python<'_>, count: u64, error: f64) -> PyResult<Bound<'_, PyAny>> {
-    written::ESTIMATE.class(py)?.call1((count, error))
+    written::ESTIMATE.get(py)?.call1((count, error))
 }

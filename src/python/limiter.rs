@@ -358,7 +358,7 @@ impl PyKeyedLimiter {
     /// What the limiter holds and did.
     fn metrics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let metrics = self.limiter.metrics();
-        written::KEYED_METRICS.class(py)?.call1((
+        written::KEYED_METRICS.get(py)?.call1((
             metrics.keys,
             metrics.dropped,
             metrics.refused,

@@ -210,7 +210,7 @@ methods!(impl PyRegistry {
             return Ok(None);
         };
         let (shape, why) = self::shape(shape);
-        written::STRATEGY_OF.class(py)?.call1((strategy::text(&strategy), shape, why)).map(Some)
+        written::STRATEGY_OF.get(py)?.call1((strategy::text(&strategy), shape, why)).map(Some)
     }
 
     /// Drop every endpoint whose hits have all left the window.

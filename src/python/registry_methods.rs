@@ -4,8 +4,9 @@
 
 use std::time::Duration;
 
+use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyIterator, PyList};
+use pyo3::types::{PyDict, PyIterator, PyList};
 
 use crate::python::configured::{last, number};
 use crate::python::endpoint::{name, text};
@@ -41,6 +42,29 @@ macro_rules! methods {
                 visitor: Option<&Bound<'py, PyAny>>,
             ) -> PyResult<Bound<'py, PyAny>> {
                 registry_methods::record_hit(self, endpoint, timestamp, &amount, visitor)
+            }
+
+            /// Count the calls of a function, or the entries of a block.
+            #[pyo3(
+                signature = (endpoint, amount = Given::NOTHING),
+                text_signature = "($self, endpoint, amount=1)"
+            )]
+            fn count<'py>(
+                slf: &Bound<'py, Self>,
+                endpoint: &Bound<'py, PyAny>,
+                amount: Given<'py>,
+            ) -> PyResult<Bound<'py, PyAny>> {
+                registry_methods::count(slf, endpoint, &amount)
+            }
+
+            /// The counter of the endpoint `name` with these labels.
+            #[pyo3(signature = (name, /, **labels))]
+            fn labels<'py>(
+                slf: &Bound<'py, Self>,
+                name: &Bound<'py, PyAny>,
+                labels: Option<&Bound<'py, pyo3::types::PyDict>>,
+            ) -> PyResult<Bound<'py, PyAny>> {
+                registry_methods::labels(slf, name, labels)
             }
 
             /// The hits of `endpoint` in the `last_seconds` up to `at`, or now.
@@ -175,6 +199,27 @@ pub fn record_hit<'py>(
     Ok(member(py, outcome.map_err(|error| face.endpoint_error(py, &error))?))
 }
 
+/// Counts the calls of what it decorates, or the entries of its block.
+pub fn count<'py, F: Face>(
+    face: &Bound<'py, F>,
+    endpoint: &Bound<'py, PyAny>,
+    amount: &Given<'py>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let endpoint = name(endpoint, "endpoint")?;
+    written::COUNTED.get(face.py())?.call1((face, &*endpoint, or_one(amount)?))
+}
+
+/// The counter of the endpoint that has these labels in its name.
+pub fn labels<'py, F: Face>(
+    face: &Bound<'py, F>,
+    name: &Bound<'py, PyAny>,
+    labels: Option<&Bound<'py, PyDict>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let (py, name) = (face.py(), text(name, "name")?);
+    let endpoint = written::LABELLED.get(py)?.call((&*name,), labels)?;
+    face.as_any().call_method1(intern!(py, "counter"), (endpoint,))
+}
+
 pub fn query_hits<'py>(
     face: &impl Face,
     endpoint: &Bound<'py, PyAny>,
@@ -267,5 +312,5 @@ pub fn metrics(py: Python<'_>, metrics: Metrics) -> PyResult<Bound<'_, PyAny>> {
     let held = (total_hits, endpoints_count, pruned_events, pruned_endpoints, memory_entries, memory_bytes);
     let rest = (strategy, late, future, saturated, refused, dropped_events);
     let fields = held.into_pyobject(py)?.into_sequence().concat(rest.into_pyobject(py)?.as_sequence())?;
-    written::METRICS.class(py)?.call1(fields.to_tuple()?)
+    written::METRICS.get(py)?.call1(fields.to_tuple()?)
 }

@@ -304,7 +304,7 @@ methods!(impl PySharedRegistry {
     /// How much room is left in the file.
     fn room<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let room = self.registry.room();
-        written::SHARED_ROOM.class(py)?.call1((
+        written::SHARED_ROOM.get(py)?.call1((
             room.lives,
             room.max_endpoints,
             room.name_bytes,

@@ -1,0 +1,53 @@
+r"""Names with labels: ``http{route="/a",status="200"}``, in the form that Prometheus has for them.
+
+There is one rule for all of hitring, so that an endpoint with labels has one name whoever counts in it:
+
+=========  ==========================================================================================
+the name   a letter, ``_`` or ``:``, then these and digits: as Prometheus has it for metrics
+a label    the same without ``:``, and not with ``__`` in front, which is Prometheus's own; in order
+a value    any text, in ``"``; a backslash, a quote and a newline are ``\\``, ``\"`` and ``\n``
+=========  ==========================================================================================
+"""
+
+from __future__ import annotations
+
+import re
+
+from hitring._errors import ConfigError
+
+__all__ = ["labelled"]
+
+_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+_LABEL = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
+_ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
+
+
+def labelled(name: str, /, **labels: object) -> str:
+    """Return the name of the endpoint ``name`` with these labels, the same in whatever order they are given.
+
+    Values are made a ``str``, as prometheus_client does. Without labels it is ``name``.
+
+    Raises
+    ------
+    ConfigError
+        The name or a label is none that Prometheus has. It is also a ``ValueError``.
+
+    Examples
+    --------
+    >>> labelled("http", status=200, route="/a")
+    'http{route="/a",status="200"}'
+    """
+    if not _NAME.fullmatch(name):
+        message = (
+            f"{name!r} cannot have labels: such a name begins with a letter, '_' or ':', and has these and digits alone"
+        )
+        raise ConfigError(message)
+    for label in labels:
+        if not _LABEL.fullmatch(label):
+            message = (
+                f"{label!r} is no label: one begins with a letter or '_', but not with '__', "
+                "and has these and digits alone"
+            )
+            raise ConfigError(message)
+    pairs = [f'{label}="{str(value).translate(_ESCAPES)}"' for label, value in sorted(labels.items())]
+    return f"{name}{{{','.join(pairs)}}}" if pairs else name
