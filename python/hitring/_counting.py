@@ -104,3 +104,6 @@ class Counted:
 
     def __repr__(self) -> str:
         return f"<hitring count of {self._endpoint!r}>"
+
+
+Counted.__module__ = "hitring"

@@ -458,6 +458,16 @@ class Registry:
         1
         """
 
+    def to_prometheus(self) -> str:
+        """Return what the registry holds as a page for Prometheus (``text/plain; version=0.0.4``).
+
+        `metrics` as counters, and the hits of each endpoint in the window as gauges, under their labels if they have
+        some (`labels`). For prometheus_client there is ``hitring.prometheus.HitringCollector``.
+        """
+
+    def to_openmetrics(self) -> str:
+        """Return the same as ``application/openmetrics-text; version=1.0.0``."""
+
     def query_hits(self, endpoint: _Endpoint, last_seconds: _Span | None = None, at: _Time | None = None) -> int:
         """Return the hits of ``endpoint`` in ``(at - last_seconds, at]``, or up to now; 0 if there is no such endpoint.
 
@@ -925,6 +935,17 @@ class SharedRegistry:
         >>> registry.query_hits('http{route="/a",status="200"}')
         1
         """
+
+    def to_prometheus(self) -> str:
+        """Return what the registry holds as a page for Prometheus (``text/plain; version=0.0.4``).
+
+        `metrics` as counters, and the hits of each endpoint ever as counters, which all workers tell alike, under
+        their labels if they have some (`labels`). For prometheus_client there is
+        ``hitring.prometheus.HitringCollector``.
+        """
+
+    def to_openmetrics(self) -> str:
+        """Return the same as ``application/openmetrics-text; version=1.0.0``."""
 
     def query_hits(self, endpoint: _Endpoint, last_seconds: _Span | None = None, at: _Time | None = None) -> int:
         """Return the hits of ``endpoint`` in ``(at - last_seconds, at]``, or up to now; 0 if there is no such endpoint.

@@ -15,11 +15,16 @@ import re
 
 from hitring._errors import ConfigError
 
-__all__ = ["labelled"]
+__all__ = ["escaped", "labelled"]
 
 _NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _LABEL = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
+
+
+def escaped(value: str) -> str:
+    """Return a label's value as it stands between quotes."""
+    return value.translate(_ESCAPES)
 
 
 def labelled(name: str, /, **labels: object) -> str:
@@ -49,5 +54,8 @@ def labelled(name: str, /, **labels: object) -> str:
                 "and has these and digits alone"
             )
             raise ConfigError(message)
-    pairs = [f'{label}="{str(value).translate(_ESCAPES)}"' for label, value in sorted(labels.items())]
+    pairs = [f'{label}="{escaped(str(value))}"' for label, value in sorted(labels.items())]
     return f"{name}{{{','.join(pairs)}}}" if pairs else name
+
+
+labelled.__module__ = "hitring"

@@ -67,6 +67,16 @@ macro_rules! methods {
                 registry_methods::labels(slf, name, labels)
             }
 
+            /// What it holds, in the text format of Prometheus.
+            fn to_prometheus<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+                written::TO_PROMETHEUS.get(slf.py())?.call1((slf,))
+            }
+
+            /// What it holds, in OpenMetrics.
+            fn to_openmetrics<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+                written::TO_OPENMETRICS.get(slf.py())?.call1((slf,))
+            }
+
             /// The hits of `endpoint` in the `last_seconds` up to `at`, or now.
             #[pyo3(signature = (endpoint, last_seconds = None, at = None))]
             fn query_hits<'py>(
