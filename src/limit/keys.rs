@@ -189,9 +189,9 @@ impl<K: Hash + Eq + Send + Sync> Keys<K> {
     }
 
     /// Puts a state that another plan let through into the map as that of `key`, which has none.
-    pub fn adopt(&self, key: impl Fn() -> K, before: &Version, state: &State) {
+    pub fn adopt(&self, key: impl Fn() -> K, before: &Version, state: &State, now: u64) {
         let version = self.version();
-        let state = version.carry(before, state, 0, 0);
+        let state = version.carry(before, state, 0, now);
         let held = Arc::new(Held { version, state });
         self.len.fetch_add(1, Ordering::AcqRel);
         self.map.pin().insert(key(), Arc::clone(&held));

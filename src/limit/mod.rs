@@ -203,15 +203,16 @@ impl Limiter {
         // A bucket is read without an order: this one acquires what its freezing released.
         let _ = self.state.is_closed();
         let changed = self.changed.get().expect("it is known before the state is frozen");
-        self.keys(changed).decide(&Only, now, cost, take)
+        self.keys(changed, || now).decide(&Only, now, cost, take)
     }
 
-    /// The state after the first change. Each thread that comes early makes one, and they are all the same.
-    fn keys<'a>(&self, changed: &'a Changed) -> &'a Keys<Only> {
+    /// The state after the first change. Each thread that comes early makes one, of the same state, as of `now` at most: what came in the
+    /// running tick after the change was asked for is no older than it is.
+    fn keys<'a>(&self, changed: &'a Changed, now: impl FnOnce() -> u64) -> &'a Keys<Only> {
         if changed.keys.get().is_none() {
             let keys = Keys::new(changed.second.clone(), usize::MAX, WhenKeysFull::Refuse);
             self.state.freeze();
-            keys.adopt(|| Only, &self.first, &self.state);
+            keys.adopt(|| Only, &self.first, &self.state, now());
             // Another thread may have been quicker.
             let _ = changed.keys.set(keys);
         }
@@ -219,8 +220,8 @@ impl Limiter {
     }
 
     /// The state after the first change, which is made if there was none.
-    fn keys_after(&self, second: impl FnOnce() -> Version) -> &Keys<Only> {
-        self.keys(self.changed.get_or_init(|| Box::new(Changed { second: second(), keys: OnceLock::new() })))
+    fn keys_after(&self, second: impl FnOnce() -> Version, now: impl FnOnce() -> u64) -> &Keys<Only> {
+        self.keys(self.changed.get_or_init(|| Box::new(Changed { second: second(), keys: OnceLock::new() })), now)
     }
 
     /// Changes the rates while the limiter is used. What was let through counts on.
@@ -263,21 +264,21 @@ impl Limiter {
 
     fn change(&self, rates: Rates, burst: Option<u64>, since: u64, now: impl Fn() -> u64) -> Result<(), LimitError> {
         let keys = if let Some(changed) = self.changed.get() {
-            self.keys(changed)
+            self.keys(changed, &now)
         } else {
             let first = self.first.changed(rates, burst, since)?;
             if first.is_same(&self.first) {
                 return Ok(());
             }
             // If another change is quicker, this one comes after it.
-            self.keys_after(|| first)
+            self.keys_after(|| first, &now)
         };
         keys.change(|before| before.changed(rates, burst, since), now, |version| self.scale.suit(version))
     }
 
     /// Forgets what was let through. A cost that is decided meanwhile counts or does not.
     pub fn reset(&self) {
-        self.keys_after(|| self.first.clone()).reset(&Only);
+        self.keys_after(|| self.first.clone(), || 0).reset(&Only);
     }
 
     /// How much in how much time; of several rates the first.
@@ -304,14 +305,17 @@ impl Limiter {
     pub fn version<T>(&self, says: impl FnOnce(&Version) -> T) -> T {
         match self.changed.get() {
             None => says(&self.first),
-            Some(changed) => says(&self.keys(changed).version()),
+            Some(changed) => says(&self.keys(changed, || self.scale.now()).version()),
         }
     }
 
     /// The bytes it takes.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        let changed = self.changed.get().map_or(0, |changed| size_of::<Changed>() + self.keys(changed).bytes());
+        let changed = self
+            .changed
+            .get()
+            .map_or(0, |changed| size_of::<Changed>() + self.keys(changed, || self.scale.now()).bytes());
         size_of::<Self>() + self.first.plan.bytes() + changed
     }
 }

@@ -7,8 +7,8 @@
 //! key "ann" of rate 7    what was let through; began with what key "ann" of rate 6 had let through
 //! ```
 //!
-//! Each of these is a tenancy of a [slot](super::slot), found by a hash. A rate is written before its key is published, and never
-//! changed. The head and the rates are kept for ever, but a rate whose keys all are as good as new is dropped by a later change.
+//! Each of these is a tenancy of a [slot](super::slot), found by a hash. A rate is written before its key is published, and not changed
+//! afterwards, but that it is said once since when it holds. The head and the rates are kept for ever, but a rate whose keys all are as good as new is dropped by a later change.
 //!
 //! | to change the rate from number `n` | |
 //! |---|---|
@@ -38,7 +38,7 @@
 //! bucket the tokens that were missing when the rate changed. What had left the old window when the key is asked for the first time after the
 //! change may be forgotten.
 //!
-//! Tests: `tests/models/shared_limit.rs`, `tests/shared/behaviour.rs`.
+//! Tests: `tests/models/shared_limit.rs`, `tests/shared/limits.rs`.
 
 use std::time::Duration;
 

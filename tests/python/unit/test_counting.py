@@ -196,6 +196,9 @@ class TestLabels:
         # A label may have any name, also those of parameters.
         assert registry.labels("http", name="n", self="s").endpoint == 'http{name="n",self="s"}'
 
+    def test_values_are_escaped(self):
+        assert labelled("http", a='a "b" \\ c\nd\te') == 'http{a="a \\"b\\" \\\\ c\\nd\te"}'
+
     def test_in_a_file(self, shared):
         counter = shared.labels("http", route="/a")
         assert isinstance(counter, SharedCounter)

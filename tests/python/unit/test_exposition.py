@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hitring import ManualClock, Registry, labelled
+from hitring import ManualClock, Registry, WindowExpired, labelled
 
 pytest.importorskip("prometheus_client")
 
@@ -143,6 +143,13 @@ def test_an_endpoint_that_was_just_pruned_is_left_out(registry):
         def endpoints(self):
             return [*registry.endpoints(), "/gone"]
 
+        def query_hits(self, endpoint):
+            if endpoint == "/gone":
+                raise WindowExpired
+            return registry.query_hits(endpoint)
+
     from hitring._exposition import to_prometheus
 
-    assert of(parse(to_prometheus(Removing())), "hitring_endpoint_recent_hits", endpoint="/a") == 1
+    families = list(parse(to_prometheus(Removing())))
+    assert of(families, "hitring_endpoint_recent_hits", endpoint="/a") == 1
+    assert of(families, "hitring_endpoint_recent_hits", endpoint="/gone") is None
