@@ -2,6 +2,7 @@
 
 import ast
 import doctest
+import importlib
 import importlib.metadata
 import importlib.resources
 import pathlib
@@ -90,6 +91,14 @@ def test_the_gil_stays_off():
 def test_the_examples_in_the_package():
     failed, ran = doctest.testmod(hitring)
     assert (failed, ran > 5) == (0, True)
+
+
+@pytest.mark.parametrize("module", ["asgi", "fastapi", "flask", "prometheus", "starlette", "wsgi"])
+def test_the_examples_in_a_module(module):
+    needs = {"asgi": "hitring", "wsgi": "hitring", "prometheus": "prometheus_client"}
+    pytest.importorskip(needs.get(module, module))
+    failed, ran = doctest.testmod(importlib.import_module(f"hitring.{module}"))
+    assert (failed, ran > 3) == (0, True)
 
 
 def examples(page):

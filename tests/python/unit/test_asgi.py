@@ -1,0 +1,165 @@
+"""`hitring.asgi`: the cases that only ASGI has."""
+
+import asyncio
+
+import pytest
+
+from hitring import KeyedLimiter, ManualClock, Registry
+from hitring.asgi import HitMiddleware, HitsPage, LimitMiddleware
+
+HTTP = {"type": "http", "method": "GET", "path": "/a", "query_string": b"", "headers": [], "client": ("192.0.2.1", 1)}
+START = {"type": "http.response.start", "status": 200, "headers": [(b"x", b"y")]}
+
+
+@pytest.fixture
+def registry():
+    return Registry(clock=ManualClock(1_000))
+
+
+def run(app, scope, *incoming):
+    """Run an application to its end, and return what it sent."""
+    messages, sent = list(incoming), []
+
+    async def receive():
+        return messages.pop(0)
+
+    async def send(message):
+        sent.append(message)
+
+    asyncio.run(app(scope, receive, send))
+    return sent
+
+
+def test_every_part_of_a_stream_is_sent_as_it_is_and_counted_once(registry):
+    parts = [
+        START,
+        *({"type": "http.response.body", "body": b"%d" % part, "more_body": part < 9} for part in range(10)),
+    ]
+    seen = []
+
+    async def app(scope, receive, send):
+        for part in parts:
+            await send(part)
+            seen.append(len(registry))
+
+    sent = run(HitMiddleware(app, registry), dict(HTTP))
+    assert all(ours is theirs for ours, theirs in zip(sent, parts)) and len(sent) == len(parts)
+    assert seen == [1] * 11, "a stream is counted when it begins"
+    assert registry.top(9) == [("(unmatched)", 1)]
+
+
+@pytest.mark.parametrize("kind", ["websocket", "lifespan", "another"])
+def test_other_connections_pass_untouched(registry, kind):
+    calls = []
+
+    async def app(*arguments):
+        calls.append(arguments)
+
+    limiter = KeyedLimiter("1/hour")
+    wrapped = HitMiddleware(LimitMiddleware(app, limiter), registry)
+    scope, receive, send = {"type": kind}, object(), object()
+    for _ in range(3):
+        asyncio.run(wrapped(scope, receive, send))
+    assert all(ours is theirs for call in calls for ours, theirs in zip(call, (scope, receive, send)))
+    assert len(calls) == 3 and scope == {"type": kind} and len(registry) == 0
+
+
+def test_an_exception_after_the_answer_began_is_counted_as_the_answer(registry):
+    async def app(scope, receive, send):
+        await send(START)
+        raise OSError
+
+    with pytest.raises(OSError):
+        run(HitMiddleware(app, registry, status=True), dict(HTTP))
+    assert registry.top(9) == [('http{route="(unmatched)",status="200"}', 1)]
+
+
+def test_a_request_that_is_cancelled_is_counted_as_failed(registry):
+    async def app(scope, receive, send):
+        await asyncio.sleep(3_600)
+
+    async def cancelled():
+        task = asyncio.ensure_future(HitMiddleware(app, registry, status=True)(dict(HTTP), None, None))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancelled())
+    assert registry.top(9) == [('http{route="(unmatched)",status="500"}', 1)]
+
+
+def test_no_answer_is_counted_as_failed(registry):
+    async def app(scope, receive, send):
+        pass
+
+    assert run(HitMiddleware(app, registry, status=True), dict(HTTP)) == []
+    assert registry.top(9) == [('http{route="(unmatched)",status="500"}', 1)]
+
+
+def test_an_answer_that_cannot_be_sent_is_counted(registry):
+    async def app(scope, receive, send):
+        await send(START)
+
+    async def send(message):
+        raise OSError("the client is gone")
+
+    with pytest.raises(OSError):
+        asyncio.run(HitMiddleware(app, registry)(dict(HTTP), None, send))
+    assert registry.top(9) == [("(unmatched)", 1)]
+
+
+def test_a_function_finds_the_route(registry):
+    async def app(scope, receive, send):
+        scope["path_template"] = "/users/{id}"
+        await send(START)
+
+    run(HitMiddleware(app, registry, route=lambda scope: scope.get("path_template")), dict(HTTP))
+    assert registry.top(9) == [("/users/{id}", 1)]
+
+
+def test_servers_take_it_for_an_application():
+    import inspect
+
+    for app in (HitMiddleware(None, Registry()), LimitMiddleware(None, KeyedLimiter("1/s")), HitsPage(Registry())):
+        assert inspect.iscoroutinefunction(app.__call__)
+
+
+def test_fields_of_the_limit_stand_beside_those_of_the_application():
+    async def app(scope, receive, send):
+        await send(START)
+
+    (start,) = run(LimitMiddleware(app, KeyedLimiter("2/hour"), name="hourly"), dict(HTTP))
+    assert start["headers"] == [
+        (b"x", b"y"),
+        (b"ratelimit-policy", b'"hourly";q=2;w=3600'),
+        (b"ratelimit", b'"hourly";r=1'),
+    ]
+    assert START["headers"] == [(b"x", b"y")], "the message is the application's"
+
+
+def test_several_fields_of_proxies_are_one_list():
+    async def app(scope, receive, send):
+        await send(START)
+
+    limited = LimitMiddleware(app, KeyedLimiter("1/hour"), proxies=2)
+    told = [(b"x-forwarded-for", b"198.51.100.1, 192.0.2.7"), (b"x-forwarded-for", b"10.0.0.2")]
+    assert run(limited, {**HTTP, "headers": told})[0]["status"] == 200
+    other = [(b"x-forwarded-for", b"198.51.100.2, 192.0.2.7"), (b"x-forwarded-for", b"10.0.0.2")]
+    assert run(limited, {**HTTP, "headers": other})[0]["status"] == 429, "the same client"
+
+
+def test_a_head_request_is_refused_without_a_body():
+    limiter = KeyedLimiter("1/hour")
+    limiter.allow("192.0.2.1")
+    limited = LimitMiddleware(None, limiter)
+    start, body = run(limited, {**HTTP, "method": "HEAD"})
+    assert start["status"] == 429 and body["body"] == b""
+    assert dict(start["headers"])[b"content-length"] != b"0"
+
+
+def test_a_page_can_be_served_alone(registry):
+    sent = run(HitsPage(registry), {"type": "lifespan"}, {"type": "lifespan.startup"}, {"type": "lifespan.shutdown"})
+    assert [message["type"] for message in sent] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+    with pytest.raises(RuntimeError, match="not websocket"):
+        run(HitsPage(registry), {"type": "websocket"})
