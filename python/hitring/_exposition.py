@@ -27,8 +27,19 @@ if TYPE_CHECKING:
 
     from hitring._hitring import Registry, SharedRegistry
 
-__all__ = ["Family", "families", "to_openmetrics", "to_prometheus"]
+__all__ = [
+    "REASONS",
+    "Family",
+    "families",
+    "hits_of_endpoints",
+    "kind_of",
+    "to_openmetrics",
+    "to_prometheus",
+    "unlabelled",
+]
 
+REASONS = ("future", "late", "refused", "saturated")
+"""Why a hit is not counted."""
 _PLAIN = "hitring_endpoint"
 """The name of endpoints without labels."""
 
@@ -50,7 +61,7 @@ class Family(NamedTuple):
     """The labels and the value of each series."""
 
 
-def _unlabelled(endpoint: str) -> tuple[str, dict[str, str]] | None:
+def unlabelled(endpoint: str) -> tuple[str, dict[str, str]] | None:
     """Return the name and the labels of an endpoint that `labelled` named; ``None`` of any other."""
     found = _LABELLED.fullmatch(endpoint)
     if found is None:
@@ -65,38 +76,45 @@ def _unlabelled(endpoint: str) -> tuple[str, dict[str, str]] | None:
         return None
 
 
-def _hits(registry: Registry | SharedRegistry) -> tuple[str, str, dict[str, int]]:
-    """Return the kind, the end of the name, and the hits of each endpoint."""
+def kind_of(registry: Registry | SharedRegistry) -> tuple[str, str]:
+    """Return the kind of the hits of an endpoint, and what they are. A file keeps those that ever came."""
+    if hasattr(registry, "totals_ever"):
+        return "counter", "Hits ever."
+    return "gauge", f"Hits in the last {registry.window} s."
+
+
+def hits_of_endpoints(registry: Registry | SharedRegistry) -> dict[str, int]:
+    """Return the hits of each endpoint, of the kind that `kind_of` says."""
     ever: Any = getattr(registry, "totals_ever", None)
     if ever is not None:
-        return "counter", "hits", ever()
+        return ever()  # type: ignore[no-any-return]
     hits: dict[str, int] = {}
     for endpoint in registry.endpoints():
         try:
             hits[endpoint] = int(registry.query_hits(endpoint))
         except WindowExpired:  # noqa: PERF203 (of one that was pruned just now)
             continue
-    return "gauge", "recent_hits", hits
+    return hits
 
 
 def families(registry: Registry | SharedRegistry) -> list[Family]:
     """Return what ``registry`` holds, each family once and its series in order."""
-    metrics, (kind, end, hits) = registry.metrics(), _hits(registry)
-    span = "ever" if kind == "counter" else f"in the last {registry.window} s"
+    metrics, (kind, help_text) = registry.metrics(), kind_of(registry)
+    end = "hits" if kind == "counter" else "recent_hits"
     found = {
         "hitring_hits": Family("hitring_hits", "counter", "Hits that were counted.", [({}, metrics.total_hits)]),
         "hitring_hits_refused": Family(
             "hitring_hits_refused",
             "counter",
             "Hits that were not counted, by what was wrong.",
-            [({"reason": reason}, getattr(metrics, reason)) for reason in ("future", "late", "refused", "saturated")],
+            [({"reason": reason}, getattr(metrics, reason)) for reason in REASONS],
         ),
         "hitring_endpoints": Family("hitring_endpoints", "gauge", "Endpoints.", [({}, metrics.endpoints_count)]),
     }
-    for endpoint, count in sorted(hits.items()):
-        name, labels = _unlabelled(endpoint) or (_PLAIN, {"endpoint": endpoint})
+    for endpoint, count in sorted(hits_of_endpoints(registry).items()):
+        name, labels = unlabelled(endpoint) or (_PLAIN, {"endpoint": endpoint})
         name = f"{name}_{end}"
-        family = found.setdefault(name, Family(name, kind, f"Hits {span}.", []))
+        family = found.setdefault(name, Family(name, kind, help_text, []))
         family.samples.append((labels, count))
     return list(found.values())
 

@@ -20,11 +20,11 @@ Names are kept once they are made, so that a request costs one look into a dicti
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
 from hitring._errors import ConfigError
 from hitring._labels import labelled
+from hitring._told_apart import OTHER, ToldApart, is_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,11 +37,10 @@ ROUTE = "hitring.route"
 """Where the scope of ASGI or the environ of WSGI has a template that was set by hand, or `LIMITED`."""
 UNMATCHED = "(unmatched)"
 LIMITED = "(limited)"
-_OTHER = "(other)"
+_APART = frozenset({UNMATCHED, LIMITED, OTHER})
+"""Routes besides the first ``max_routes``."""
 _METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
-_STATUSES = range(100, 600)
-_LONGEST = 1_024
-"""Bytes of the longest name of an endpoint."""
+_STATUSES = frozenset(str(status) for status in range(100, 600))
 
 
 class Excluded:
@@ -63,6 +62,10 @@ class Excluded:
         self._exact = frozenset(pattern for pattern in patterns if not pattern.endswith("*"))
         self._begins = tuple(pattern[:-1] for pattern in patterns if pattern.endswith("*"))
 
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return bool(self._exact or self._begins)
+
     def __contains__(self, path: str) -> bool:
         return path in self._exact or path.startswith(self._begins)
 
@@ -73,18 +76,12 @@ class Requests:
     Any thread may call it. A request whose route, method and status came before takes no lock.
     """
 
-    __slots__ = (
-        "_lock",
-        "_method",
-        "_name",
-        "_names",
-        "_record",
-        "_room",
-        "_routes",
-        "_status",
-        "excluded",
-        "raw_paths",
-    )
+    __slots__ = ("_method", "_name", "_names", "_record", "_routes", "_status", "excluded", "raw_paths")
+
+    excluded: Excluded | None
+    """The paths that are not counted; ``None`` if there are none."""
+    raw_paths: bool
+    """Whether requests are counted by path."""
 
     def __init__(
         self,
@@ -97,43 +94,38 @@ class Requests:
         max_routes: int,
         exclude: Iterable[str],
     ) -> None:
-        if max_routes < 1:
-            message = f"max_routes must be at least 1, not {max_routes!r}"
-            raise ConfigError(message)
         labelled(name, route="")  # raises if the name cannot have labels
         self._record = registry.record_hit
         self._name = name
         self._method = method
         self._status = status
         self.raw_paths = raw_paths
-        self.excluded = Excluded(exclude)
-        self._names: dict[tuple[str, str, int], str] = {}
-        self._routes: set[str] = {UNMATCHED, LIMITED, _OTHER}
-        self._room = max_routes + len(self._routes)
-        self._lock = threading.Lock()
+        self.excluded = Excluded(exclude) or None
+        self._names: dict[tuple[str, str, int | str], str] = {}
+        self._routes = ToldApart("max_routes", max_routes)
 
-    def record(self, route: str | None, method: str, status: int) -> None:
-        """Count a request of ``route``, which is ``None`` if none fits."""
+    def record(self, route: str | None, method: str, status: int | str) -> None:
+        """Count a request of ``route``, which is ``None`` if none fits. A status is a number or its three digits."""
         key = (route or UNMATCHED, method if self._method else "", status if self._status else 0)
         name = self._names.get(key)
         self._record(name if name is not None else self._named(*key))
 
-    def _named(self, route: str, method: str, status: int) -> str:
+    def _named(self, route: str, method: str, status: int | str) -> str:
         """Return the name of an endpoint, and keep it if its parts are among the few."""
         labels: dict[str, object] = {}
         if self._method:
             method = method if method in _METHODS else "OTHER"
             labels["method"] = method
         if self._status:
-            status = status if status in _STATUSES else 0
-            labels["status"] = status or "other"
+            status = status if str(status) in _STATUSES else "other"
+            labels["status"] = status
+
+        def named(route: str) -> str:
+            return labelled(self._name, route=route, **labels) if labels else route
+
         # A text that is not Unicode cannot be the name of an endpoint.
-        shown = route.encode("utf-8", "replace").decode()
-        name = labelled(self._name, route=shown, **labels) if labels else shown
-        with self._lock:
-            if len(name.encode()) > _LONGEST or (route not in self._routes and len(self._routes) >= self._room):
-                route = _OTHER
-                name = labelled(self._name, route=route, **labels) if labels else route
-            self._routes.add(route)
-            self._names[route, method, status] = name
+        name = named(route.encode("utf-8", "replace").decode())
+        if route not in _APART and not (is_name(name) and self._routes.add(route)):
+            route, name = OTHER, named(OTHER)
+        self._names[route, method, status] = name
         return name

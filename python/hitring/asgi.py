@@ -114,7 +114,8 @@ class HitMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the application, and count."""
         requests = self._requests
-        if scope["type"] != "http" or scope["path"] in requests.excluded:
+        excluded = requests.excluded
+        if scope["type"] != "http" or (excluded is not None and scope["path"] in excluded):
             await self.app(scope, receive, send)
             return
         entered = self._enter(scope)

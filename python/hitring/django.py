@@ -134,7 +134,8 @@ class HitMiddleware(_Middleware):
         return response
 
     def _count(self, request: HttpRequest, status: int) -> None:
-        if request.path in self._requests.excluded:
+        excluded = self._requests.excluded
+        if excluded is not None and request.path in excluded:
             return
         route: str | None = request.META.get(ROUTE)
         match = request.resolver_match

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HitMiddleware", "HitsPage", "LimitMiddleware"]
 
-_FAILED = 500
+_FAILED = "500"
 """The status that a server sends where the application gave none."""
 
 
@@ -51,39 +51,16 @@ def _path(environ: WSGIEnvironment) -> str:
     return path if path.isascii() else path.encode("latin-1", "replace").decode("utf-8", "replace")
 
 
-class _Answer:
-    """An answer, as far as `start_response` knows it, and whether it was counted."""
-
-    __slots__ = ("_count", "_start_response", "is_counted", "status")
-
-    def __init__(self, count: Callable[[int], None], start_response: StartResponse) -> None:
-        self._count = count
-        self._start_response = start_response
-        self.status: str | None = None
-        self.is_counted = False
-
-    def start(self, status: str, headers: list[tuple[str, str]], *error: Any) -> Callable[[bytes], object]:
-        """Begin the answer, again if the application has an error to tell instead."""
-        self.status = status
-        return self._start_response(status, headers, *error)
-
-    def count(self) -> None:
-        """Count the answer under the status that it was begun with, or as failed."""
-        if not self.is_counted:
-            self.is_counted = True
-            code = "" if self.status is None else self.status[:3]
-            self._count(int(code) if code.isdecimal() else _FAILED)
-
-
 class _Unbegun:
     """The body of an answer that the application begins only when its first part is asked for."""
 
-    __slots__ = ("_answer", "_body", "_parts")
+    __slots__ = ("_body", "_count", "_is_counted", "_parts")
 
-    def __init__(self, answer: _Answer, body: Iterable[bytes]) -> None:
-        self._answer = answer
+    def __init__(self, body: Iterable[bytes], count: Callable[[], None]) -> None:
         self._body = body
         self._parts = iter(body)
+        self._count = count
+        self._is_counted = False
 
     def __iter__(self) -> Iterator[bytes]:
         return self
@@ -92,7 +69,7 @@ class _Unbegun:
         try:
             return next(self._parts)
         finally:
-            self._answer.count()
+            self._count_once()
 
     def close(self) -> None:
         """Close what the application returned."""
@@ -101,7 +78,12 @@ class _Unbegun:
             if close is not None:
                 close()
         finally:
-            self._answer.count()
+            self._count_once()
+
+    def _count_once(self) -> None:
+        if not self._is_counted:
+            self._is_counted = True
+            self._count()
 
 
 class HitMiddleware:
@@ -157,34 +139,41 @@ class HitMiddleware:
             exclude=exclude,
         )
         self._route = route
+        self._reads_path = raw_paths or self._requests.excluded is not None
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Run the application, and count."""
-        requests = self._requests
-        path = _path(environ)
-        if path in requests.excluded:
+        excluded = self._requests.excluded
+        path = _path(environ) if self._reads_path else ""
+        if excluded is not None and path in excluded:
             return self.app(environ, start_response)
         # The application may change the environ: a dispatcher moves part of the path.
         method = environ["REQUEST_METHOD"]
+        begun = ""
 
-        def count(status: int) -> None:
-            route = environ.get(ROUTE)
-            if requests.raw_paths and route is not LIMITED:
-                route = path
-            elif route is None and self._route is not None:
-                route = self._route(environ)
-            requests.record(route, method, status)
+        def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Callable[[bytes], object]:
+            nonlocal begun
+            begun = status
+            return start_response(status, headers, *error)
 
-        answer = _Answer(count, start_response)
         try:
-            body = self.app(environ, answer.start)
-            if answer.status is None:
-                return _Unbegun(answer, body)
+            body = self.app(environ, start)
+            if not begun:
+                return _Unbegun(body, lambda: self._count(environ, path, method, begun))
         except BaseException:
-            answer.count()
+            self._count(environ, path, method, begun)
             raise
-        answer.count()
+        self._count(environ, path, method, begun)
         return body
+
+    def _count(self, environ: WSGIEnvironment, path: str, method: str, begun: str) -> None:
+        """Count a request whose answer began with the status line ``begun``, empty if no answer began."""
+        route = environ.get(ROUTE)
+        if self._requests.raw_paths and route is not LIMITED:
+            route = path
+        elif route is None and self._route is not None:
+            route = self._route(environ)
+        self._requests.record(route, method, begun[:3] or _FAILED)
 
 
 class LimitMiddleware:

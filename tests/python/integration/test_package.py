@@ -93,9 +93,16 @@ def test_the_examples_in_the_package():
     assert (failed, ran > 5) == (0, True)
 
 
-@pytest.mark.parametrize("module", ["asgi", "fastapi", "flask", "prometheus", "starlette", "wsgi"])
+@pytest.mark.parametrize(
+    "module", ["asgi", "fastapi", "flask", "logging", "opentelemetry", "prometheus", "starlette", "wsgi"]
+)
 def test_the_examples_in_a_module(module):
-    needs = {"asgi": "hitring", "wsgi": "hitring", "prometheus": "prometheus_client"}
+    needs = {
+        "asgi": "hitring",
+        "opentelemetry": "opentelemetry.sdk",
+        "prometheus": "prometheus_client",
+        "wsgi": "hitring",
+    }
     pytest.importorskip(needs.get(module, module))
     failed, ran = doctest.testmod(importlib.import_module(f"hitring.{module}"))
     assert (failed, ran > 3) == (0, True)
