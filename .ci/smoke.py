@@ -4,6 +4,7 @@ Run with the Python that has hitring installed. Needs nothing else, and no file 
 """
 
 import json
+import logging
 import os
 import pathlib
 import pickle
@@ -16,6 +17,10 @@ import threading
 import urllib.request
 
 import hitring
+from hitring.asgi import HitMiddleware as Asgi
+from hitring.logging import HitHandler
+from hitring.wsgi import HitMiddleware as Wsgi
+from hitring.wsgi import HitsPage, LimitMiddleware
 
 LOG = """\
 192.0.2.1 - - [01/Jul/1995:00:00:01 -0400] "GET / HTTP/1.0" 200 6245
@@ -89,6 +94,35 @@ def sketch() -> None:
     assert 90_000 < about.estimate() < 110_000
 
 
+def count_requests_and_records() -> None:
+    registry = hitring.Registry()
+    limiter = hitring.KeyedLimiter("1/hour")
+    answers = []
+    app = Wsgi(LimitMiddleware(HitsPage(registry), limiter), registry, status=True)
+    for _ in range(2):
+        environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "REMOTE_ADDR": "2001:db8::1"}
+        app(environ, lambda status, _: answers.append(status))
+    assert [answer[:3] for answer in answers] == ["200", "429"]
+
+    async def raises(*_):
+        raise KeyError
+
+    try:
+        Asgi(raises, registry, status=True)({"type": "http", "method": "GET", "path": "/"}, None, None).send(None)
+    except KeyError:
+        answers.append("500")
+    logger = logging.Logger("smoke")
+    logger.addHandler(HitHandler(registry))
+    logger.error("one")
+    assert len(answers) == 3
+    assert dict(registry.top(9)) == {
+        'http{route="(unmatched)",status="200"}': 1,
+        'http{route="(limited)",status="429"}': 1,
+        'http{route="(unmatched)",status="500"}': 1,
+        'log{level="ERROR",logger="smoke"}': 1,
+    }
+
+
 def replay_a_log() -> None:
     program = pathlib.Path(sysconfig.get_path("scripts"), "hitring" + (".exe" if os.name == "nt" else ""))
     with tempfile.TemporaryDirectory() as folder:
@@ -127,6 +161,7 @@ if __name__ == "__main__":
         count_from_threads,
         count_by_endpoint,
         sketch,
+        count_requests_and_records,
         replay_a_log,
         serve,
         keep_the_gil_off,

@@ -801,7 +801,8 @@ class SharedRegistry:
     Parameters
     ----------
     path : str or os.PathLike
-        The file. In ``/dev/shm`` it lives until the machine stops, and no disk ever keeps a hit waiting.
+        The file. In ``/dev/shm`` it lives until the machine stops, and no disk ever keeps a hit waiting. It is made
+        whole: with the default settings it takes 38 MB, with ``max_endpoints=1_000`` 5.7 MB.
     window, resolution, slack, precision
         As for `Registry`. Every endpoint is counted by a ring.
     max_endpoints : int, default 10_000

@@ -109,10 +109,10 @@ def test_the_examples_in_a_module(module):
 
 
 def examples(page):
-    """The code of a page's Python blocks; in a stub, of its docstrings."""
+    """The code of a page's Python blocks but for the files of recipes; in a stub, of its docstrings."""
     text = (ROOT / page).read_text(encoding="utf-8")
     return (
-        re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+        re.findall(r"^```python\n(?!# \w+\.py$)(.*?)^```", text, re.MULTILINE | re.DOTALL)
         if page.endswith(".md")
         else text.split('"""')
     )
