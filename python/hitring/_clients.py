@@ -11,8 +11,8 @@
                                      outermost of them wrote
 ===================================  ===================================================================================
 
-An entry that is not an address ends the reading: a proxy does not write such an entry, so the address before it counts.
-An IPv4 client is its address. An IPv6 client is its /64 network, which one host has to itself.
+The reading ends at an entry that is not an address, such as Squid's ``unknown``, and the entry to its right counts. An
+IPv4 client is its address. An IPv6 client is its /64 network, because one host may use all addresses of it.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["Clients"]
 
 _UNIX = "unix"
+_LONGEST = 100
+"""Characters of the longest text that may be an address, so that what is kept of clients is bounded."""
 
 
 def _read(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
@@ -49,14 +51,31 @@ def _read(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 def _name(text: str) -> str:
     """Return the key of the client at an address."""
-    address = _address(text)
+    address = _read(text)
     if isinstance(address, ipaddress.IPv6Address):
         return str(ipaddress.IPv6Network((int(address) >> 64 << 64, 64)))
     return text if address is None else str(address)
 
 
-_address = lru_cache(4_096)(_read)
-_key = lru_cache(4_096)(_name)
+_kept_address = lru_cache(4_096)(_read)
+_kept_name = lru_cache(4_096)(_name)
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    return _kept_address(text) if len(text) <= _LONGEST else None
+
+
+def _network(proxy: object) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    """Return the network of a proxy."""
+    try:
+        network = ipaddress.ip_network(proxy if isinstance(proxy, str) else "")
+    except ValueError as error:
+        message = f"{proxy!r} is not a proxy's address or network ({error}); give such as '10.0.0.0/8' or 'unix'"
+        raise ConfigError(message) from None
+    if isinstance(network, ipaddress.IPv6Network) and network.network_address.ipv4_mapped is not None:
+        message = f"{proxy!r} stands for IPv4 addresses; give the network as IPv4"
+        raise ConfigError(message)
+    return network
 
 
 class Clients:
@@ -68,26 +87,17 @@ class Clients:
         self._hops = 0
         self._is_unix_proxy = False
         self._networks: list[ipaddress.IPv4Network | ipaddress.IPv6Network] = []
-        if isinstance(proxies, int):
-            if proxies < 0 or proxies is True:
-                message = f"proxies is {proxies!r}; give how many proxies stand in front, or a list of their addresses"
-                raise ConfigError(message)
-            self._hops = int(proxies)
+        if isinstance(proxies, int) and not isinstance(proxies, bool) and proxies >= 0:
+            self._hops = proxies
             return
-        if isinstance(proxies, str):
-            message = f"proxies is the text {proxies!r}; give a list of addresses or networks, such as [{proxies!r}]"
+        if isinstance(proxies, (str, int)) or not hasattr(proxies, "__iter__"):
+            message = f"proxies is {proxies!r}; give a list of addresses and networks, or how many proxies there are"
             raise ConfigError(message)
         for proxy in proxies:
             if proxy == _UNIX:
                 self._is_unix_proxy = True
-                continue
-            try:
-                self._networks.append(ipaddress.ip_network(proxy))
-            except ValueError as error:
-                message = (
-                    f"{proxy!r} is not a proxy's address or network ({error}); give such as '10.0.0.0/8' or 'unix'"
-                )
-                raise ConfigError(message) from None
+            else:
+                self._networks.append(_network(proxy))
 
     @property
     def reads_headers(self) -> bool:
@@ -114,7 +124,7 @@ class Clients:
                 client = entry
                 if not self._is_proxy(entry):
                     break
-        return _key(client) if client else _UNIX
+        return _kept_name(client[:_LONGEST]) if client else _UNIX
 
     def _is_proxy(self, text: str) -> bool:
         if not text:

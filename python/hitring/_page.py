@@ -1,15 +1,16 @@
 """The page of a registry's hits, as JSON or HTML, for any framework.
 
-===========  =========================================================================================================
-in a query   meaning
-===========  =========================================================================================================
-``last``     seconds, up to the window of the registry, which is the default
-``prefix``   only endpoints whose names begin with it
-``limit``    at most so many endpoints, those with the most hits; 100 by default
-``format``   ``json`` or ``html``; by default what the ``Accept`` field asks for
-``refresh``  seconds after which the HTML loads itself again; by default it does not
-===========  =========================================================================================================
+============  ========================================================================================================
+in a query    meaning
+============  ========================================================================================================
+``last``      seconds, up to the window of the registry, which is the default
+``contains``  only endpoints whose names contain it
+``limit``     at most so many endpoints, those with the most hits; 100 by default, 10,000 at most
+``format``    ``json`` or ``html``; by default what the ``Accept`` field asks for
+``refresh``   seconds after which the HTML loads itself again; by default it does not
+============  ========================================================================================================
 
+Endpoints are asked one by one, so that a thread that answers lets others run in between.
 The HTML loads nothing and runs no script, and its ``Content-Security-Policy`` forbids both.
 """
 
@@ -19,10 +20,12 @@ import base64
 import hashlib
 import html
 import json
+import re
+from heapq import nsmallest
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qs, urlencode
 
-from hitring._errors import WindowExpired
+from hitring._errors import ConfigError, QueryError, WindowExpired
 from hitring._refusals import problem
 
 if TYPE_CHECKING:
@@ -30,7 +33,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Page"]
 
-_MOST_SHOWN = 100
+_MOST_SHOWN = 10_000
+_DECIMAL = re.compile(r"[0-9]{1,15}(\.[0-9]{1,9})?", re.ASCII)
 _SPANS = (1, 10, 60, 300, 3_600, 86_400)
 """The spans that the HTML offers, as far as the window has them, besides the window itself."""
 _REFRESH = 5
@@ -56,11 +60,15 @@ _POLICY = (
 )
 
 
+class _WrongQuery(ValueError):
+    """A query that the page does not take."""
+
+
 class _Query(NamedTuple):
     """What a request asks for."""
 
     last: float
-    prefix: str
+    contains: str
     limit: int
     is_html: bool
     refresh: int
@@ -70,67 +78,85 @@ class Page:
     """Answers requests about the hits of a registry."""
 
     def __init__(self, registry: Registry | SharedRegistry) -> None:
+        if not hasattr(registry, "query_hits"):
+            message = f"{registry!r} has no hits to show; give a Registry or a SharedRegistry"
+            raise ConfigError(message)
         self._registry = registry
 
     def answer(self, method: str, query: str, accept: str) -> tuple[int, list[tuple[str, str]], bytes]:
         """Return the status, the header fields and the body for a request with the query string ``query``."""
         fields = [("Cache-Control", "no-store"), ("Vary", "Accept"), ("X-Content-Type-Options", "nosniff")]
         status, kind = 200, "application/problem+json"
-        try:
-            if method in {"GET", "HEAD"}:
+        if method not in {"GET", "HEAD"}:
+            status = 405
+            body = problem(status, "Method Not Allowed", f"The page answers GET and HEAD, not {method}.")
+            fields.append(("Allow", "GET, HEAD"))
+        else:
+            try:
                 asked = self._read(query, accept)
                 found = self._found(asked)
+            except _WrongQuery as error:
+                status = 400
+                body = problem(status, "Bad Request", str(error))
+            except QueryError as error:
+                status = 503
+                body = problem(status, "Service Unavailable", str(error))
+            else:
                 if asked.is_html:
                     kind, body = "text/html; charset=utf-8", self._shown(found, asked).encode()
                     fields.append(("Content-Security-Policy", _POLICY))
                 else:
                     kind, body = "application/json", json.dumps(found).encode()
-            else:
-                status = 405
-                body = problem(status, "Method Not Allowed", f"The page answers GET and HEAD, not {method}.")
-                fields.append(("Allow", "GET, HEAD"))
-        except WindowExpired as error:
-            status = 503
-            body = problem(status, "Service Unavailable", str(error))
-        except ValueError as error:
-            status = 400
-            body = problem(status, "Bad Request", str(error))
         fields += [("Content-Type", kind), ("Content-Length", str(len(body)))]
         return status, fields, b"" if method == "HEAD" else body
 
     def _read(self, query: str, accept: str) -> _Query:
         given = {key: values[-1] for key, values in parse_qs(query, keep_blank_values=True).items()}
-        form = given.get("format", "html" if "text/html" in accept else "json")
+        form = given.get("format", "html" if "text/html" in accept.lower() else "json")
         if form not in {"html", "json"}:
             message = f"format must be 'json' or 'html', not {form!r}"
-            raise ValueError(message)
-        limit = _number("limit", "endpoints", given.get("limit") or str(_MOST_SHOWN))
-        refresh = _number("refresh", "seconds", given["refresh"]) if given.get("refresh") else 0
-        asked = given.get("last") or str(self._registry.window)
-        try:
-            last = float(asked)
-        except ValueError:
-            last = -1.0
-        if not 0 <= last <= self._registry.window:
-            message = f"last must be a number of seconds, from 0 to {_whole(self._registry.window)}, not {asked!r}"
-            raise ValueError(message)
-        return _Query(last, given.get("prefix", ""), limit, form == "html", refresh)
+            raise _WrongQuery(message)
+        limit = _number("limit", "endpoints", _MOST_SHOWN, given.get("limit") or "100")
+        refresh = _number("refresh", "seconds", 86_400, given["refresh"]) if given.get("refresh") else 0
+        window, resolution = self._registry.window, self._registry.resolution
+        asked = given.get("last") or str(window)
+        last = float(asked) if _DECIMAL.fullmatch(asked) else -1.0
+        if not 0 <= last <= window or not _is_multiple(last, resolution):
+            message = (
+                f"last must be a number of seconds, from 0 to {_whole(window)} in steps of {_whole(resolution)}, "
+                f"not {asked!r}"
+            )
+            raise _WrongQuery(message)
+        return _Query(last, given.get("contains", ""), limit, form == "html", refresh)
 
     def _found(self, asked: _Query) -> dict[str, Any]:
         """Return what the JSON has."""
         registry, last = self._registry, asked.last
-        # The busiest come first, so that those of a prefix are found in all.
-        most = len(registry) if asked.prefix else asked.limit
-        top = [(name, int(hits)) for name, hits in registry.top(max(1, most), last) if name.startswith(asked.prefix)]
-        rates = last or registry.resolution
+        endpoints, total, found = 0, 0, list[tuple[int, str]]()
+        for endpoint in registry.endpoints():
+            endpoints += 1
+            if asked.contains not in endpoint:
+                continue
+            try:
+                hits = int(registry.query_hits(endpoint, last))
+            except WindowExpired:
+                # It was pruned just now, or a clock that was ahead took its slots.
+                continue
+            if hits:
+                total += hits
+                found.append((-hits, endpoint))
+        if getattr(registry, "lost", False):
+            # It raises, and says what became of the file.
+            registry.total(last)
         return {
             "last": _whole(last),
             "window": _whole(registry.window),
-            "hits": int(registry.total(last, prefix=asked.prefix)),
+            "hits": total,
             "endpoints": [
-                {"endpoint": name, "hits": hits, "rate": round(hits / rates, 3)} for name, hits in top[: asked.limit]
+                {"endpoint": endpoint, "hits": -hits, "rate": round(-hits / (last or 1), 3)}
+                for hits, endpoint in nsmallest(asked.limit, found)
             ],
-            "endpoints_count": len(registry),
+            "endpoints_count": endpoints,
         }
 
     def _shown(self, found: dict[str, Any], asked: _Query) -> str:
@@ -138,16 +164,27 @@ class Page:
         last, window, endpoints = found["last"], found["window"], found["endpoints"]
         most = endpoints[0]["hits"] if endpoints else 1
         rows = "".join(
-            f"<tr><td>{html.escape(row['endpoint'])}</td><td>{row['hits']:,}</td><td>{row['rate']:,.1f}</td>"
+            f"<tr><td>{_escaped(row['endpoint'])}</td><td>{row['hits']:,}</td><td>{row['rate']:,.1f}</td>"
             f'<td><meter max="{most}" value="{row["hits"]}">{row["hits"]}</meter></td></tr>\n'
             for row in endpoints
         )
-        spans = sorted({last, window, *(span for span in _SPANS if span < window)})
+        offered = [span for span in _SPANS if span < window and _is_multiple(span, self._registry.resolution)]
         options = "".join(
-            f'<option value="{span}"{" selected" if span == last else ""}>{span:,} s</option>' for span in spans
+            f'<option value="{span}"{" selected" if span == last else ""}>{span:,} s</option>'
+            for span in sorted({last, window, *offered})
         )
         refresh = f'<meta http-equiv="refresh" content="{asked.refresh}">\n' if asked.refresh else ""
-        same = html.escape(urlencode({"last": last, "prefix": asked.prefix, "limit": asked.limit}))
+        kept = {"last": last, "contains": asked.contains, "limit": asked.limit}
+        pages = {**kept, "format": "html"}
+        again = f"Load again every {_REFRESH} s", {**pages, "refresh": _REFRESH}
+        if asked.refresh:
+            again = "Load no more", pages
+        links = "\n".join(
+            f'<a href="?{html.escape(urlencode(query))}">{text}</a>'
+            for text, query in (again, ("JSON", {**kept, "format": "json"}))
+        )
+        hidden = {"limit": asked.limit, "format": "html", **({"refresh": asked.refresh} if asked.refresh else {})}
+        inputs = "\n".join(f'<input type="hidden" name="{name}" value="{value}">' for name, value in hidden.items())
         return f"""<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -157,8 +194,8 @@ class Page:
 <h1><strong>{found["hits"]:,}</strong> hits in the last {last:,} s</h1>
 <form>
 <label>Seconds <select name="last">{options}</select></label>
-<label>Endpoints that begin with <input name="prefix" value="{html.escape(asked.prefix)}"></label>
-<input type="hidden" name="format" value="html">
+<label>Endpoints that contain <input name="contains" value="{_escaped(asked.contains)}"></label>
+{inputs}
 <button>Show</button>
 </form>
 <table>
@@ -169,8 +206,7 @@ class Page:
 </tbody>
 </table>
 <p>{len(endpoints):,} of {found["endpoints_count"]:,} endpoints are shown.
-<a href="?{same}&amp;format=html&amp;refresh={_REFRESH}">Load again every {_REFRESH} s</a> \
-<a href="?{same}&amp;format=json">JSON</a></p>
+{links}</p>
 </html>
 """
 
@@ -180,9 +216,20 @@ def _whole(seconds: float) -> float:
     return int(seconds) if seconds == int(seconds) else seconds
 
 
-def _number(name: str, of: str, text: str) -> int:
-    """Return a number that a query has, from 1 to nine digits."""
-    if not (text.isascii() and text.isdecimal()) or len(text) > len("999999999") or int(text) < 1:
-        message = f"{name} must be a number of {of}, from 1 to 999999999, not {text!r}"
-        raise ValueError(message)
+def _is_multiple(seconds: float, resolution: float) -> bool:
+    """Return whether a span is a whole number of ticks, as near as a float can tell."""
+    ticks = seconds / resolution
+    return abs(ticks - round(ticks)) < 1e-6
+
+
+def _escaped(text: str) -> str:
+    """Return a text for HTML, which cannot have U+0000."""
+    return html.escape(text.replace("\0", "\ufffd"))
+
+
+def _number(name: str, of: str, most: int, text: str) -> int:
+    """Return a whole number that a query has, from 1 to ``most``."""
+    if not _DECIMAL.fullmatch(text) or "." in text or not 1 <= int(text) <= most:
+        message = f"{name} must be a number of {of}, from 1 to {most}, not {text!r}"
+        raise _WrongQuery(message)
     return int(text)

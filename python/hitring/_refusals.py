@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from typing import TYPE_CHECKING
 
+from hitring._errors import ConfigError
 from hitring._hitring import Limiter
 
 if TYPE_CHECKING:
@@ -16,12 +18,24 @@ if TYPE_CHECKING:
 __all__ = ["decider", "problem", "refusal", "refusal_text"]
 
 
+_LONGEST_KEY = 256
+"""Characters of the longest key that a limiter keeps as it is."""
+
+
 def decider(limiter: Limiter | KeyedLimiter | SharedLimiter) -> Callable[[str], Decision]:
     """Return what decides about a request of a client. A `Limiter` has no keys, so all clients share it."""
+    allow: Callable[..., Decision] | None = getattr(limiter, "allow", None)
+    if allow is None:
+        message = f"{limiter!r} cannot limit; give a Limiter, a KeyedLimiter or the limiter of a SharedRegistry"
+        raise ConfigError(message)
     if isinstance(limiter, Limiter):
-        allow = limiter.allow
         return lambda _: allow()
-    return limiter.allow
+    # A client may choose its key, so what a limiter keeps must not grow with the key.
+    return lambda key: allow(key if len(key) <= _LONGEST_KEY else _digest(key))
+
+
+def _digest(key: str) -> str:
+    return hashlib.blake2b(key.encode("utf-8", "replace")).hexdigest()
 
 
 def problem(status: int, title: str, detail: str) -> bytes:

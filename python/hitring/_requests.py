@@ -1,29 +1,34 @@
 """The endpoints that HTTP requests are counted under.
 
-====================================  ==================================================================================
-asked for                             the endpoint of a request
-====================================  ==================================================================================
-neither                               the template of its route, as the framework has it: ``/users/{id}``
-``method=True``, ``status=True``      ``http{method="GET",route="/users/{id}",status="200"}``, as `labelled` writes it
-``raw_paths=True``                    the same with the path of the request in place of the template
-====================================  ==================================================================================
+==================================  ====================================================================================
+options                             the endpoint of a request
+==================================  ====================================================================================
+none                                the template of its route, as the framework has it: ``/users/{id}``
+``method=True``, ``status=True``    ``http{method="GET",route="/users/{id}",status="200"}``, as `labelled` writes it
+``raw_paths=True``                  the same with the path of the request in place of the template
+==================================  ====================================================================================
 
 A client must not be able to make endpoints at will, so each part has few values:
 
-* **route**: ``(unmatched)`` where no route fits, ``(limited)`` where a `LimitMiddleware` refused the request, and
-  ``(other)`` for all routes after the first ``max_routes``, and for a route too long for a name.
+* **route**: ``(unmatched)`` where there is no template, ``(limited)`` where a `LimitMiddleware` refused the request,
+  and ``(other)`` for all routes after the first ``max_routes``, for one that is too long for a name, for a raw path
+  that does not begin with ``/``, and for one that the registry has no room for.
 * **method**: the methods of RFC 9110 and ``PATCH``. Any other is ``OTHER``.
 * **status**: 100 to 599. Any other is ``other``.
 
-Names are kept once they are made, so that a request costs one look into a dictionary.
+Names are kept once they are made, so that a request costs one look into a dictionary. Counting never raises: a request
+does not fail because it could not be counted.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import logging
+import time
+from typing import TYPE_CHECKING, Callable
 
 from hitring._errors import ConfigError
 from hitring._labels import labelled
+from hitring._outcome import Outcome
 from hitring._told_apart import OTHER, ToldApart, is_name
 
 if TYPE_CHECKING:
@@ -39,6 +44,9 @@ UNMATCHED = "(unmatched)"
 LIMITED = "(limited)"
 _APART = frozenset({UNMATCHED, LIMITED, OTHER})
 """Routes besides the first ``max_routes``."""
+_REFUSED = Outcome.REFUSED
+_QUIET = 10.0
+"""Seconds between two lines of the log."""
 _METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
 _STATUSES = frozenset(str(status) for status in range(100, 600))
 
@@ -54,7 +62,8 @@ class Excluded:
             raise ConfigError(message)
         patterns = tuple(patterns)
         for pattern in patterns:
-            if not pattern.startswith(("/", "*")) or "*" in pattern[:-1]:
+            is_path = isinstance(pattern, str) and pattern.startswith(("/", "*"))  # pyright: ignore[reportUnnecessaryIsInstance] (callers may be untyped)
+            if not is_path or "*" in pattern[:-1]:
                 message = (
                     f"{pattern!r} cannot be excluded; give a path, such as '/health', or its beginning, '/static/*'"
                 )
@@ -73,10 +82,10 @@ class Excluded:
 class Requests:
     """Counts requests in a registry, each under the endpoint that the options say.
 
-    Any thread may call it. A request whose route, method and status came before takes no lock.
+    Any thread may call it. A request whose route is among those told apart takes no lock.
     """
 
-    __slots__ = ("_method", "_name", "_names", "_record", "_routes", "_status", "excluded", "raw_paths")
+    __slots__ = ("_logged", "_method", "_name", "_names", "_record", "_routes", "_status", "excluded", "raw_paths")
 
     excluded: Excluded | None
     """The paths that are not counted; ``None`` if there are none."""
@@ -94,38 +103,61 @@ class Requests:
         max_routes: int,
         exclude: Iterable[str],
     ) -> None:
-        labelled(name, route="")  # raises if the name cannot have labels
-        self._record = registry.record_hit
+        record = getattr(registry, "record_hit", None)
+        if record is None or not getattr(registry, "writable", True):
+            message = f"{registry!r} cannot count; give a Registry, or a SharedRegistry that was not opened to read"
+            raise ConfigError(message)
+        self._record: Callable[[str], Outcome] = record
         self._name = name
         self._method = method
         self._status = status
+        if not is_name(labelled(name, method="OPTIONS", route=UNMATCHED, status="other")):
+            message = f"a name of {len(name)} characters is too long for an endpoint with labels; shorten it"
+            raise ConfigError(message)
         self.raw_paths = raw_paths
         self.excluded = Excluded(exclude) or None
         self._names: dict[tuple[str, str, int | str], str] = {}
         self._routes = ToldApart("max_routes", max_routes)
+        self._logged = -_QUIET
 
     def record(self, route: str | None, method: str, status: int | str) -> None:
-        """Count a request of ``route``, which is ``None`` if none fits. A status is a number or its three digits."""
+        """Count a request of ``route``, which is ``None`` if none is known. A status may be text of three digits."""
         key = (route or UNMATCHED, method if self._method else "", status if self._status else 0)
         name = self._names.get(key)
-        self._record(name if name is not None else self._named(*key))
+        outcome = self._record(name if name is not None else self._named(*key))
+        if outcome is _REFUSED and key[0] not in _APART:
+            self.record(OTHER, method, status)
+
+    def of_path(self, path: str) -> str:
+        """Return the route of a raw path. It must not look like a name with labels, which no path does."""
+        return path if path.startswith("/") else OTHER
+
+    def failed(self) -> None:
+        """Log the exception that is being handled, at most every ten seconds: the request is counted as unmatched."""
+        now = time.monotonic()
+        if now - self._logged >= _QUIET:
+            self._logged = now
+            logging.getLogger("hitring").exception("the route of a request was not found, so it is %s", UNMATCHED)
 
     def _named(self, route: str, method: str, status: int | str) -> str:
         """Return the name of an endpoint, and keep it if its parts are among the few."""
         labels: dict[str, object] = {}
         if self._method:
-            method = method if method in _METHODS else "OTHER"
-            labels["method"] = method
+            labels["method"] = method = method if method in _METHODS else "OTHER"
         if self._status:
-            status = status if str(status) in _STATUSES else "other"
-            labels["status"] = status
+            # A status may be an HTTPStatus, which is a number that does not look like one.
+            text = status if isinstance(status, str) else str(int(status))
+            labels["status"] = status = text if text in _STATUSES else "other"
 
         def named(route: str) -> str:
+            # A text that is not Unicode cannot be the name of an endpoint.
+            route = str(route).encode("utf-8", "replace").decode()
             return labelled(self._name, route=route, **labels) if labels else route
 
-        # A text that is not Unicode cannot be the name of an endpoint.
-        name = named(route.encode("utf-8", "replace").decode())
-        if route not in _APART and not (is_name(name) and self._routes.add(route)):
+        if route not in _APART and not self._routes.add(route):
+            route = OTHER
+        name = self._names.get((route, method, status)) or named(route)
+        if not is_name(name):
             route, name = OTHER, named(OTHER)
         self._names[route, method, status] = name
         return name

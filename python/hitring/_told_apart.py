@@ -26,18 +26,20 @@ class ToldApart:
 
     def __init__(self, option: str, most: int) -> None:
         """``option`` is the name of the option that has ``most``."""
-        if most < 1:
-            message = f"{option} must be at least 1, not {most!r}"
+        if not isinstance(most, int) or most < 1:  # pyright: ignore[reportUnnecessaryIsInstance] (callers may be untyped)
+            message = f"{option} must be a whole number, at least 1, not {most!r}"
             raise ConfigError(message)
         self._most = most
         self._texts: set[str] = set()
         self._lock = threading.Lock()
 
     def add(self, text: str) -> bool:
-        """Return whether ``text`` is among them, and add it while there is room."""
-        if text not in self._texts:
-            with self._lock:
-                if len(self._texts) >= self._most and text not in self._texts:
-                    return False
+        """Return whether ``text`` is among them, and add it while there is room. Takes no lock when all are there."""
+        if text in self._texts:
+            return True
+        if len(self._texts) >= self._most:
+            return False
+        with self._lock:
+            if len(self._texts) < self._most:
                 self._texts.add(text)
-        return True
+            return text in self._texts

@@ -18,14 +18,19 @@ a request                is counted
 is answered              when its answer begins, under the status that the application sends
 raises                   under 500, if no answer began; the exception passes
 ends without an answer   under 500, which the server sends then
+is cancelled             under 499, if no answer began: its client is gone
 =======================  ===============================================================================================
 
 WebSockets, lifespan and other kinds of connections pass untouched, as do the bodies of requests and answers. Counting
-and deciding wait for nothing, so they do not hold up the event loop.
+and deciding take about a microsecond and wait for no other request, so they do not hold up the event loop.
+
+Paths are those below ``scope["root_path"]``, as the routes of an application are. A middleware between that passes on a
+copy of the scope hides the route: put such a middleware around `HitMiddleware`.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any, Callable
 
@@ -47,6 +52,16 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _FAILED = 500
 """The status that a server sends where the application sent none."""
+_GONE = 499
+"""What nginx logs where a client did not wait for its answer."""
+
+
+def _below_root(scope: Scope) -> str:
+    """Return the path of a request as the application at the root of the scope routes it."""
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "")
+    # Some servers leave the root out of the path.
+    return path[len(root) :] if root and path.startswith(root) and path[len(root) :][:1] in {"", "/"} else path
 
 
 class HitMiddleware:
@@ -57,18 +72,18 @@ class HitMiddleware:
     app
         The application.
     registry
-        Counts the requests. A hit that it refuses changes nothing for the request.
+        Counts the requests. If it refuses a hit, the request goes on.
     method, status
         Also tell apart the methods and the statuses. The endpoint then has labels.
     name
-        The name that has the labels.
+        The name that has the labels. Without labels it is not used.
     route
         Returns the template of a request from its scope, after the application routed it; ``None`` if no route fits.
         The application may set ``scope["hitring.route"]`` instead.
     raw_paths
-        Count under the path itself, also if no route fits.
+        Count under the path in place of the template.
     max_routes
-        How many different routes are told apart. Further ones are counted under ``(other)``.
+        How many different routes, or paths, this process tells apart. Further ones are counted under ``(other)``.
     exclude
         Paths that are not counted: exact ones, or beginnings such as ``/static/*``.
 
@@ -103,22 +118,21 @@ class HitMiddleware:
         )
         self._route = route
 
-    def _enter(self, scope: Scope) -> str:  # noqa: ARG002 (a framework with mounts reads it)
-        """Return what `_find` has to know of a request, and the application may change in its scope."""
-        return ""
-
-    def _find(self, scope: Scope, entered: str) -> str | None:  # noqa: ARG002 (the same)
-        """Return the template of a request that the application has routed."""
+    def _find(self, scope: Scope, path: str) -> str | None:  # noqa: ARG002 (a framework may need the path)
+        """Return the template of a request that came with ``path`` and that the application has routed."""
         return self._route(scope) if self._route is not None else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the application, and count."""
-        requests = self._requests
-        excluded = requests.excluded
-        if scope["type"] != "http" or (excluded is not None and scope["path"] in excluded):
+        if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        entered = self._enter(scope)
+        requests = self._requests
+        # The application may change the scope.
+        method, path = scope["method"], _below_root(scope) if scope.get("root_path") else scope["path"]
+        if requests.excluded is not None and path in requests.excluded:
+            await self.app(scope, receive, send)
+            return
         is_counted = False
 
         def count(status: int) -> None:
@@ -126,10 +140,13 @@ class HitMiddleware:
             is_counted = True
             route = scope.get(ROUTE)
             if requests.raw_paths and route is not LIMITED:
-                route = scope["path"]
+                route = requests.of_path(path)
             elif route is None:
-                route = self._find(scope, entered)
-            requests.record(route, scope["method"], status)
+                try:
+                    route = self._find(scope, path)
+                except Exception:
+                    requests.failed()
+            requests.record(route, method, status)
 
         def counted(message: Message) -> Awaitable[None]:
             if not is_counted and message["type"] == "http.response.start":
@@ -138,9 +155,16 @@ class HitMiddleware:
 
         try:
             await self.app(scope, receive, counted)
-        finally:
+        except Exception:
             if not is_counted:
                 count(_FAILED)
+            raise
+        except BaseException:
+            if not is_counted:
+                count(_GONE)
+            raise
+        if not is_counted:
+            count(_FAILED)
 
 
 class LimitMiddleware:
@@ -200,7 +224,7 @@ class LimitMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the application, or refuse the request."""
         key = None
-        if scope["type"] == "http" and scope["path"] not in self._excluded:
+        if scope["type"] == "http" and not (self._excluded and _below_root(scope) in self._excluded):
             key = self._key(scope)
         if key is None:
             await self.app(scope, receive, send)
@@ -233,15 +257,26 @@ class HitsPage:
         self._page = Page(registry)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
-        if scope["type"] == "lifespan":
+        """Answer a request; a thread of the event loop's pool finds the hits, so that the loop goes on."""
+        if scope["type"] == "http":
+            await self._answer(scope, send)
+        elif scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1000})
+        elif scope["type"] == "lifespan":
             await _live(receive, send)
-            return
-        if scope["type"] != "http":
-            message = f"the page of hits answers http alone, not {scope['type']}"
-            raise RuntimeError(message)
+
+    async def _answer(self, scope: Scope, send: Send) -> None:
         accept = b",".join(value for field, value in scope["headers"] if field == b"accept").decode("latin-1")
-        status, headers, body = self._page.answer(scope["method"], scope["query_string"].decode("latin-1"), accept)
+        query = scope["query_string"].decode("latin-1")
+        asked = (scope["method"], query, accept)
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            # The loop is not asyncio's.
+            status, headers, body = self._page.answer(*asked)
+        else:
+            status, headers, body = await loop.run_in_executor(None, self._page.answer, *asked)
         fields = [(field.lower().encode(), value.encode()) for field, value in headers]
         await send({"type": "http.response.start", "status": status, "headers": fields})
         await send({"type": "http.response.body", "body": body})

@@ -59,11 +59,13 @@ _COUNTING = {"METHOD": False, "STATUS": False, "NAME": "http", "RAW_PATHS": Fals
 _OTHERS = {"REGISTRY": None, "LIMITER": None, "PROXIES": (), "LIMIT_NAME": "client", "KEY": None}
 _FAILED = 500
 """The status that a server sends where an exception passes Django."""
+_GONE = 499
+"""What nginx logs where a client did not wait for its answer."""
 
 
 def _setting(name: str) -> Any:
     """Return a setting; a dotted path as what it leads to."""
-    given: dict[str, Any] = getattr(settings, "HITRING", {})
+    given: dict[str, Any] = getattr(settings, "HITRING", None) or {}
     defaults = {**_COUNTING, **_OTHERS}
     for key in given:
         if key not in defaults:
@@ -125,22 +127,25 @@ class HitMiddleware(_Middleware):
         return response
 
     async def _run(self, request: HttpRequest) -> HttpResponseBase:
-        status = _FAILED
+        status = _GONE
         try:
             response: HttpResponseBase = await self._get_response(request)
             status = response.status_code
+        except Exception:
+            status = _FAILED
+            raise
         finally:
             self._count(request, status)
         return response
 
     def _count(self, request: HttpRequest, status: int) -> None:
         excluded = self._requests.excluded
-        if excluded is not None and request.path in excluded:
+        if excluded is not None and request.path_info in excluded:
             return
         route: str | None = request.META.get(ROUTE)
         match = request.resolver_match
         if self._requests.raw_paths and route is not LIMITED:
-            route = request.path
+            route = self._requests.of_path(request.path_info)
         elif route is None and match is not None:
             route = f"/{match.route}"
         self._requests.record(route, request.method or "", status)
@@ -157,10 +162,10 @@ class LimitMiddleware(_Middleware):
                 "hitring.django.LimitMiddleware needs a limiter: set LIMITER in HITRING, or leave the middleware out"
             )
             raise ImproperlyConfigured(message)
-        self._decide = decider(limiter)
         self._name: str = _setting("LIMIT_NAME")
         self._key: Callable[[HttpRequest], str | None] = _setting("KEY") or self._client
         try:
+            self._decide = decider(limiter)
             self._clients = Clients(_setting("PROXIES"))
             self._excluded = Excluded(_setting("EXCLUDE"))
         except ConfigError as error:
@@ -171,7 +176,7 @@ class LimitMiddleware(_Middleware):
         return self._clients.key(request.META.get("REMOTE_ADDR", ""), request.META.get("HTTP_X_FORWARDED_FOR", ""))
 
     def _decided(self, request: HttpRequest) -> Decision | None:
-        key = None if request.path in self._excluded else self._key(request)
+        key = None if request.path_info in self._excluded else self._key(request)
         return None if key is None else self._decide(key)
 
     def _call(self, request: HttpRequest) -> HttpResponseBase:
@@ -193,7 +198,9 @@ class LimitMiddleware(_Middleware):
     def _told(self, response: HttpResponseBase, decision: Decision | None) -> HttpResponseBase:
         if decision is not None:
             for field, value in decision.headers(self._name).items():
-                response.headers[field] = value
+                # Beside what a view says of a limit of its own.
+                own = response.headers.get(field)
+                response.headers[field] = value if own is None or field == "Retry-After" else f"{own}, {value}"
         return response
 
 

@@ -17,7 +17,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Callable
 
-from fastapi import HTTPException, Request, Response
+from fastapi import HTTPException, Response
+from fastapi.requests import HTTPConnection
 
 from hitring._clients import Clients
 from hitring._refusals import decider, refusal_text
@@ -34,16 +35,18 @@ __all__ = ["HitMiddleware", "HitsPage", "LimitMiddleware", "Limited"]
 class Limited:
     """A dependency that answers 429 where a limiter refuses: ``Depends(Limited(limiter))``.
 
-    It limits the routes that have it, and those are counted under their templates. Each answer has the fields
-    ``RateLimit-Policy`` and ``RateLimit``, but for one that a route builds as a ``Response``; a refusal also has
-    ``Retry-After``.
+    It limits the routes that have it, and `HitMiddleware` counts what it refuses under their templates. FastAPI reads
+    the body of a request first, so one with a wrong body is answered with 422 and not limited; where that matters, use
+    `LimitMiddleware`. A refusal has the fields ``Retry-After``, ``RateLimit-Policy`` and ``RateLimit``. So has an
+    answer that FastAPI makes of what a route returns, but not a ``Response`` or an exception of the route's own.
+    WebSockets pass.
 
     Parameters
     ----------
     limiter
         Decides: a `KeyedLimiter` or a `SharedLimiter` about each client, a `Limiter` about all together.
     proxies, key, name
-        As for `hitring.asgi.LimitMiddleware`, but ``key`` takes the ``Request``.
+        As for `hitring.asgi.LimitMiddleware`, but ``key`` takes the request, an ``HTTPConnection``.
     """
 
     def __init__(
@@ -51,7 +54,7 @@ class Limited:
         limiter: Limiter | KeyedLimiter | SharedLimiter,
         *,
         proxies: int | Iterable[str] = (),
-        key: Callable[[Request], str | None] | None = None,
+        key: Callable[[HTTPConnection], str | None] | None = None,
         name: str = "client",
     ) -> None:
         self._decide = decider(limiter)
@@ -59,13 +62,13 @@ class Limited:
         self._key = key if key is not None else self._client
         self._name = name
 
-    def _client(self, request: Request) -> str:
+    def _client(self, request: HTTPConnection) -> str:
         forwarded = ",".join(request.headers.getlist("x-forwarded-for"))
         return self._clients.key(request.client.host if request.client else "", forwarded)
 
-    async def __call__(self, request: Request, response: Response) -> None:
+    async def __call__(self, request: HTTPConnection, response: Response) -> None:
         """Let the request through, or raise the exception that FastAPI answers with 429."""
-        key = self._key(request)
+        key = self._key(request) if request.scope["type"] == "http" else None
         if key is None:
             return
         decision = self._decide(key)

@@ -102,15 +102,17 @@ class Hits:
 
     def init_app(self, app: Flask) -> None:
         """Count the requests of ``app``. An application is given once, before its first request."""
-        app.wsgi_app = self._wrapped(app.wsgi_app)  # type: ignore[method-assign, assignment]
+        if self._path is not None:
+            app.add_url_rule(self._path, f"hitring:{self._path}", self._page)
         # Before the functions of the application, which may answer the request.
         app.before_request_funcs.setdefault(None, []).insert(0, _note_rule)
-        if self._path is not None:
-            app.add_url_rule(self._path, "hitring", self._page)
+        app.wsgi_app = self._wrapped(app.wsgi_app)  # type: ignore[method-assign, assignment]
 
     def _page(self) -> Response:
+        # Flask drops the body of an answer to HEAD itself.
+        method = "GET" if request.method == "HEAD" else request.method
         status, fields, body = Page(self.registry).answer(
-            request.method, request.query_string.decode("latin-1"), request.headers.get("Accept", "")
+            method, request.query_string.decode("latin-1"), request.headers.get("Accept", "")
         )
         return Response(body, status, fields)
 

@@ -16,8 +16,10 @@ is not part of a template.
 
 from __future__ import annotations
 
+import math
 import re
 import sys
+import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from starlette.routing import compile_path
@@ -44,46 +46,54 @@ class _Template(NamedTuple):
 class HitMiddleware(AnyHitMiddleware):
     """Counts each request of a Starlette application. Its parameters are those of `hitring.asgi.HitMiddleware`.
 
-    The routes are read at the first request, and again when the application has more of them.
+    The routes are those of the application that it wraps, directly or through other middlewares. They are read at the
+    first request. They are read again for an endpoint that is not known yet, at most once a second.
     """
 
     _app: Any = None
     """The application that has the routes."""
-    _routes_read = -1
+    _read_at = -math.inf
     _templates: dict[int, list[_Template]]
     """By the identity of an endpoint, which its route keeps alive."""
 
-    def _enter(self, scope: Scope) -> str:
-        """Note the application before a mounted one takes its place in the scope; return the root of its paths."""
-        if self._app is None:
-            self._app = scope.get("app", self.app)
-        root: str = scope.get("root_path", "")
-        return root
-
-    def _find(self, scope: Scope, entered: str) -> str | None:
-        """Return the template of a request, which the routers noted in its scope."""
-        found = super()._find(scope, entered)
+    def _find(self, scope: Scope, path: str) -> str | None:
+        """Return the template of a request, whose endpoint the routers noted in its scope."""
+        found = super()._find(scope, path)
         endpoint = scope.get("endpoint")
         if found is not None or endpoint is None:
             return found
-        routes = getattr(self._app, "routes", ())
-        if len(routes) != self._routes_read:
-            self._templates = {}
-            for endpoint_of, template in _templates(routes):
-                known = self._templates.setdefault(id(endpoint_of), [])
-                if template is not None:
-                    known.append(template)
-            self._routes_read = len(routes)
-        templates = self._templates.get(id(endpoint))
-        if templates is None:
-            # A route that a mounted application got later.
-            return getattr(scope.get("route"), "path", None)
-        if len(templates) > 1:
-            path, method = scope["path"][len(entered) :], scope["method"]
-            templates = [template for template in templates if template.pattern.match(path)] or templates
+        templates = self._templates_of(endpoint, scope)
+        if templates is not None and len(templates) > 1:
+            templates = [template for template in templates if template.pattern.match(path)]
             # As the routers do: the first route that takes the method, else the first one.
-            templates = [one for one in templates if one.methods is None or method in one.methods] or templates
+            taking = [one for one in templates if one.methods is None or scope["method"] in one.methods]
+            templates = taking or templates or None
+        if templates is None:
+            # A route that came a moment ago, or a path that was rewritten in between.
+            route = scope.get("route")
+            return getattr(route, "path", None) if getattr(route, "endpoint", None) is endpoint else None
         return templates[0].path if templates else None
+
+    def _templates_of(self, endpoint: object, scope: Scope) -> list[_Template] | None:
+        """Return the templates of the routes that lead to an endpoint; ``None`` if there is no such route."""
+        if self._app is None:
+            self._app = _routed(self.app) or scope.get("app")
+            self._templates = {}
+        now = time.monotonic()
+        if id(endpoint) not in self._templates and now - self._read_at >= 1:
+            self._read_at = now
+            read: dict[int, list[_Template]] = {}
+            for leads_to, template in _templates(getattr(self._app, "routes", ())):
+                read.setdefault(id(leads_to), []).extend([] if template is None else [template])
+            self._templates = read
+        return self._templates.get(id(endpoint))
+
+
+def _routed(app: Any) -> Any:
+    """Return the application with routes that middlewares lead to."""
+    while app is not None and not hasattr(app, "routes"):
+        app = getattr(app, "app", None)
+    return app
 
 
 def _templates(routes: Iterable[Any], prefix: str = "", before: str = "") -> Iterator[tuple[Any, _Template | None]]:
@@ -95,16 +105,17 @@ def _templates(routes: Iterable[Any], prefix: str = "", before: str = "") -> Ite
     included = getattr(sys.modules.get("fastapi.routing"), "iter_route_contexts", iter)
     for route in included(routes):
         path, inner = getattr(route, "path", None), getattr(route, "routes", None)
+        endpoint, methods = getattr(route, "endpoint", None), getattr(route, "methods", None)
+        app = getattr(route, "app", None)
         if inner:
-            yield route.app, None
+            yield app, None
             yield from _templates(inner, prefix + (path or ""), before + _expression(path or ""))
-        elif path is not None:
-            endpoint, methods = getattr(route, "endpoint", None), getattr(route, "methods", None)
+        elif isinstance(path, str):
+            rest = path
             if endpoint is None:
-                endpoint, path, rest = route.app, f"{path}/{{path}}", _expression(f"{path}/{{path:path}}")
-            else:
-                rest = _expression(path)
-            pattern = re.compile(f"{before}{rest}$")
+                # A mount of an application whose routes are not known.
+                endpoint, path, rest = app, f"{path}/{{path}}", f"{path}/{{path:path}}"
+            pattern = re.compile(f"{before}{_expression(rest)}$")
             yield endpoint, _Template(prefix + path, None if methods is None else frozenset(methods), pattern)
 
 

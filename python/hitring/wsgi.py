@@ -17,9 +17,12 @@ an application                         is counted
 =====================================  =================================================================================
 returns after ``start_response``       then, under the status that was given last. What it returns passes untouched
 returns before it (a generator)        when its first part comes
-raises                                 under 500, if ``start_response`` was not called; the exception passes
+raises                                 under 500; the exception passes
 ends without ``start_response``        under 500, which the server sends then
 =====================================  =================================================================================
+
+What is returned passes untouched, so an exception that comes while the server reads it is counted under the status that
+was given before. Paths are those below ``SCRIPT_NAME``, as the routes of an application are.
 """
 
 from __future__ import annotations
@@ -46,8 +49,8 @@ _FAILED = "500"
 
 
 def _path(environ: WSGIEnvironment) -> str:
-    """Return the path of a request, whose bytes the server gives as Latin-1."""
-    path: str = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+    """Return the path of a request below the root, whose bytes the server gives as Latin-1."""
+    path: str = environ.get("PATH_INFO") or "/"
     return path if path.isascii() else path.encode("latin-1", "replace").decode("utf-8", "replace")
 
 
@@ -56,7 +59,7 @@ class _Unbegun:
 
     __slots__ = ("_body", "_count", "_is_counted", "_parts")
 
-    def __init__(self, body: Iterable[bytes], count: Callable[[], None]) -> None:
+    def __init__(self, body: Iterable[bytes], count: Callable[[str | None], None]) -> None:
         self._body = body
         self._parts = iter(body)
         self._count = count
@@ -66,10 +69,16 @@ class _Unbegun:
         return self
 
     def __next__(self) -> bytes:
+        status = None
         try:
             return next(self._parts)
+        except StopIteration:
+            raise
+        except BaseException:
+            status = _FAILED
+            raise
         finally:
-            self._count_once()
+            self._count_once(status)
 
     def close(self) -> None:
         """Close what the application returned."""
@@ -78,12 +87,12 @@ class _Unbegun:
             if close is not None:
                 close()
         finally:
-            self._count_once()
+            self._count_once(None)
 
-    def _count_once(self) -> None:
+    def _count_once(self, status: str | None) -> None:
         if not self._is_counted:
             self._is_counted = True
-            self._count()
+            self._count(status)
 
 
 class HitMiddleware:
@@ -94,18 +103,18 @@ class HitMiddleware:
     app
         The application.
     registry
-        Counts the requests. A hit that it refuses changes nothing for the request.
+        Counts the requests. If it refuses a hit, the request goes on.
     method, status
         Also tell apart the methods and the statuses. The endpoint then has labels.
     name
-        The name that has the labels.
+        The name that has the labels. Without labels it is not used.
     route
         Returns the template of a request from its environ, after the application routed it; ``None`` if no route fits.
         The application may set ``environ["hitring.route"]`` instead.
     raw_paths
-        Count under the path itself, also if no route fits.
+        Count under the path in place of the template.
     max_routes
-        How many different routes are told apart. Further ones are counted under ``(other)``.
+        How many different routes, or paths, this process tells apart. Further ones are counted under ``(other)``.
     exclude
         Paths that are not counted: exact ones, or beginnings such as ``/static/*``.
 
@@ -151,17 +160,17 @@ class HitMiddleware:
         method = environ["REQUEST_METHOD"]
         begun = ""
 
-        def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Callable[[bytes], object]:
+        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
             nonlocal begun
             begun = status
-            return start_response(status, headers, *error)
+            return start_response(status, headers, exc_info) if exc_info else start_response(status, headers)
 
         try:
             body = self.app(environ, start)
             if not begun:
-                return _Unbegun(body, lambda: self._count(environ, path, method, begun))
+                return _Unbegun(body, lambda status: self._count(environ, path, method, status or begun))
         except BaseException:
-            self._count(environ, path, method, begun)
+            self._count(environ, path, method, _FAILED)
             raise
         self._count(environ, path, method, begun)
         return body
@@ -170,9 +179,12 @@ class HitMiddleware:
         """Count a request whose answer began with the status line ``begun``, empty if no answer began."""
         route = environ.get(ROUTE)
         if self._requests.raw_paths and route is not LIMITED:
-            route = path
+            route = self._requests.of_path(path)
         elif route is None and self._route is not None:
-            route = self._route(environ)
+            try:
+                route = self._route(environ)
+            except Exception:
+                self._requests.failed()
         self._requests.record(route, method, begun[:3] or _FAILED)
 
 
@@ -227,14 +239,15 @@ class LimitMiddleware:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Run the application, or refuse the request."""
-        key = None if _path(environ) in self._excluded else self._key(environ)
+        key = None if self._excluded and _path(environ) in self._excluded else self._key(environ)
         if key is None:
             return self.app(environ, start_response)
         decision = self._decide(key)
         fields = list(decision.headers(self._name).items())
 
-        def told(status: str, headers: list[tuple[str, str]], *error: Any) -> Callable[[bytes], object]:
-            return start_response(status, [*headers, *fields], *error)
+        def told(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
+            headers = [*headers, *fields]
+            return start_response(status, headers, exc_info) if exc_info else start_response(status, headers)
 
         if decision:
             return self.app(environ, told)

@@ -1,6 +1,8 @@
 """`hitring.asgi`: the cases that only ASGI has."""
 
 import asyncio
+import threading
+from http import HTTPStatus
 
 import pytest
 
@@ -74,7 +76,7 @@ def test_an_exception_after_the_answer_began_is_counted_as_the_answer(registry):
     assert registry.top(9) == [('http{route="(unmatched)",status="200"}', 1)]
 
 
-def test_a_request_that_is_cancelled_is_counted_as_failed(registry):
+def test_a_request_whose_client_is_gone_has_a_status_of_its_own(registry):
     async def app(scope, receive, send):
         await asyncio.sleep(3_600)
 
@@ -86,7 +88,7 @@ def test_a_request_that_is_cancelled_is_counted_as_failed(registry):
             await task
 
     asyncio.run(cancelled())
-    assert registry.top(9) == [('http{route="(unmatched)",status="500"}', 1)]
+    assert registry.top(9) == [('http{route="(unmatched)",status="499"}', 1)]
 
 
 def test_no_answer_is_counted_as_failed(registry):
@@ -161,5 +163,89 @@ def test_a_head_request_is_refused_without_a_body():
 def test_a_page_can_be_served_alone(registry):
     sent = run(HitsPage(registry), {"type": "lifespan"}, {"type": "lifespan.startup"}, {"type": "lifespan.shutdown"})
     assert [message["type"] for message in sent] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
-    with pytest.raises(RuntimeError, match="not websocket"):
-        run(HitsPage(registry), {"type": "websocket"})
+    sent = run(HitsPage(registry), {"type": "websocket"}, {"type": "websocket.connect"})
+    assert sent == [{"type": "websocket.close", "code": 1000}]
+
+
+def test_the_page_does_not_hold_up_the_event_loop(registry, monkeypatch):
+    page, is_asked, may_answer = HitsPage(registry), threading.Event(), threading.Event()
+    answer = page._page.answer
+
+    def waits(*asked):
+        is_asked.set()
+        assert may_answer.wait(30)
+        return answer(*asked)
+
+    monkeypatch.setattr(page._page, "answer", waits)
+
+    async def asked():
+        sent = []
+
+        async def send(message):
+            sent.append(message)
+
+        task = asyncio.ensure_future(page({**HTTP}, None, send))
+        while not is_asked.is_set():
+            await asyncio.sleep(0)
+        assert sent == []
+        may_answer.set()
+        await task
+        return sent
+
+    assert [message["type"] for message in asyncio.run(asked())] == ["http.response.start", "http.response.body"]
+
+
+def test_a_route_that_is_not_found_breaks_nothing(registry, caplog):
+    async def app(scope, receive, send):
+        await send(START)
+
+    def route(scope):
+        raise KeyError("path_template")
+
+    wrapped = HitMiddleware(app, registry, route=route)
+    for _ in range(3):
+        assert run(wrapped, dict(HTTP)) == [START]
+    assert registry.top(9) == [("(unmatched)", 3)]
+    (record,) = caplog.records
+    assert record.name == "hitring" and record.exc_info[0] is KeyError
+
+
+def test_an_exception_passes_also_if_its_route_is_not_found(registry):
+    async def app(scope, receive, send):
+        raise OSError
+
+    with pytest.raises(OSError):
+        run(HitMiddleware(app, registry, route=lambda scope: scope["nothing"]), dict(HTTP))
+
+
+def test_a_status_may_be_a_name(registry):
+    async def app(scope, receive, send):
+        await send({**START, "status": scope["as"]})
+
+    wrapped = HitMiddleware(app, registry, status=True)
+    for status in (HTTPStatus.CREATED, 201, HTTPStatus.CREATED):
+        run(wrapped, {**HTTP, "as": status})
+    assert registry.top(9) == [('http{route="(unmatched)",status="201"}', 3)]
+
+
+@pytest.mark.parametrize(
+    ("root", "path"), [("", "/health"), ("/api", "/api/health"), ("/api", "/health"), ("/he", "/health")]
+)
+def test_excluded_paths_are_those_below_the_root(registry, root, path):
+    async def app(scope, receive, send):
+        await send(START)
+
+    limited = LimitMiddleware(app, KeyedLimiter("1/hour"), exclude=["/health"])
+    wrapped = HitMiddleware(limited, registry, exclude=["/health"])
+    for _ in range(2):
+        assert run(wrapped, {**HTTP, "path": path, "root_path": root}) == [START]
+    assert len(registry) == 0
+
+
+def test_what_came_in_is_counted_whatever_the_application_makes_of_it(registry):
+    async def app(scope, receive, send):
+        scope.update(path="/other", method="TRACE")
+        await send(START)
+
+    run(HitMiddleware(app, registry, method=True, raw_paths=True), dict(HTTP))
+    assert registry.top(9) == [('http{method="GET",route="/a"}', 1)]

@@ -48,3 +48,10 @@ from hitring._clients import Clients
 )
 def test_a_client(proxies, peer, forwarded, client):
     assert Clients(proxies).key(peer, forwarded) == client
+
+
+def test_what_is_kept_of_clients_is_bounded():
+    clients = Clients(1)
+    assert clients.key("10.0.0.1", "1" * 60_000) == "10.0.0.1"
+    assert clients.key("10.0.0.1", "fe80::1%" + "x" * 60_000) == "10.0.0.1"
+    assert len(clients.key("x" * 60_000)) == 100

@@ -90,7 +90,7 @@ def test_no_lock_is_taken(registry, root):
 
 
 def test_wrong_options(registry):
-    with pytest.raises(ConfigError, match="max_loggers must be at least 1, not 0"):
+    with pytest.raises(ConfigError, match="max_loggers must be a whole number, at least 1, not 0"):
         HitHandler(registry, max_loggers=0)
     with pytest.raises(ConfigError, match="'a name' cannot have labels"):
         HitHandler(registry, name="a name")

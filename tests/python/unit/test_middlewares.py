@@ -2,11 +2,12 @@
 
 import gc
 import json
+import sys
 import warnings
 
 import pytest
 
-from hitring import KeyedLimiter, Limiter, ManualClock, Registry, labelled
+from hitring import ConfigError, KeyedLimiter, Limiter, ManualClock, Registry, asgi, labelled, wsgi
 from services import FRAMEWORKS, Failed, service, template
 
 
@@ -156,7 +157,8 @@ def test_the_page_shows_the_hits(framework, registry):
     for _ in range(3):
         ask("/users/1")
     ask("/health")
-    answer = ask("/hits" if framework not in ("starlette", "fastapi") else "/hits/", query="last=60")
+    page = "/hits" if framework not in ("starlette", "fastapi") else "/hits/"
+    answer = ask(page, query="last=60")
     assert answer.status == 200 and answer.fields["content-type"] == "application/json"
     assert json.loads(answer.body) == {
         "last": 60,
@@ -169,6 +171,53 @@ def test_the_page_shows_the_hits(framework, registry):
         "endpoints_count": 2,
     }
     assert counts(registry) == {template(framework): 3, "/health": 1}
+    head = ask(page, "HEAD", query="last=60")
+    assert head.body == b""
+    assert {**head.fields, "date": 0} == {**answer.fields, "date": 0}
+    assert ask(page, "POST").status == 405
+
+
+def test_a_raw_path_cannot_pose_as_something_else(framework, registry):
+    if framework in ("wsgi", "flask") or "django" in framework:
+        pytest.skip("a path without a slash does not come this far")
+    ask = service(framework, registry, raw_paths=True)
+    for path in ("http{route='/admin'}", "(limited)", "*"):
+        ask(path)
+    assert counts(registry) == {"(other)": 3}
+
+
+def test_what_the_registry_has_no_room_for_is_counted_together(framework):
+    registry = Registry(max_endpoints=3, clock=ManualClock(1_000))
+    ask = service(framework, registry, raw_paths=True)
+    ask("/" + "a" * 2_000)
+    for user in range(9):
+        ask(f"/users/{user}")
+    assert counts(registry) == {"(other)": 8, "/users/0": 1, "/users/1": 1}
+
+
+def test_long_keys_are_told_apart_and_kept_short(framework, registry):
+    def key(request):
+        headers = getattr(request, "META", request)
+        return dict(headers["headers"])[b"x-user"].decode() if "headers" in headers else headers["HTTP_X_USER"]
+
+    limiter = KeyedLimiter("1/hour")
+    ask = service(framework, registry, limiter=limiter, key=key)
+    users = ["a" * 5_000, "a" * 5_000 + "b", "a" * 5_000]
+    assert [ask("/health", fields={"X-User": user}).status for user in users] == [200, 200, 429]
+    assert limiter.peek("a" * 5_000), "what is kept is a digest"
+
+
+@pytest.mark.parametrize("kind", [asgi.HitMiddleware, wsgi.HitMiddleware])
+def test_a_registry_that_cannot_count_is_refused(kind, tmp_path):
+    for registry in (None, KeyedLimiter("1/s")):
+        with pytest.raises(ConfigError, match="cannot count; give a Registry"):
+            kind(None, registry)
+    if sys.platform == "linux":
+        from hitring import SharedRegistry
+
+        kept = SharedRegistry(tmp_path / "hits.ring", max_endpoints=8)
+        with pytest.raises(ConfigError, match="or a SharedRegistry that was not opened to read"):
+            kind(None, SharedRegistry(kept.path, mode="read"))
 
 
 def test_a_wrong_option_says_what_is_wrong(framework, registry):
@@ -176,11 +225,19 @@ def test_a_wrong_option_says_what_is_wrong(framework, registry):
     for options, message in [
         ({"exclude": "/health"}, r"exclude is the text '/health'; give a list of paths"),
         ({"exclude": ["health"]}, "'health' cannot be excluded"),
-        ({"max_routes": 0}, "max_routes must be at least 1, not 0"),
+        ({"exclude": [1]}, "1 cannot be excluded"),
+        ({"max_routes": 0}, "max_routes must be a whole number, at least 1, not 0"),
+        ({"max_routes": "5"}, "max_routes must be a whole number, at least 1, not '5'"),
         ({"name": "a name"}, "'a name' cannot have labels"),
+        ({"name": "a" * 1_000}, "a name of 1000 characters is too long"),
         ({"limiter": Limiter("1/s"), "proxies": ["10.0.0.1/8"]}, "'10.0.0.1/8' is not a proxy's address or network"),
-        ({"limiter": Limiter("1/s"), "proxies": "10.0.0.1"}, "proxies is the text"),
+        ({"limiter": Limiter("1/s"), "proxies": "10.0.0.1"}, "proxies is '10.0.0.1'; give a list"),
         ({"limiter": Limiter("1/s"), "proxies": -1}, "proxies is -1"),
+        ({"limiter": Limiter("1/s"), "proxies": True}, "proxies is True"),
+        ({"limiter": Limiter("1/s"), "proxies": None}, "proxies is None"),
+        ({"limiter": Limiter("1/s"), "proxies": [1]}, "1 is not a proxy's address or network"),
+        ({"limiter": Limiter("1/s"), "proxies": ["::ffff:10.0.0.0/104"]}, "give the network as IPv4"),
+        ({"limiter": Registry()}, "cannot limit; give a Limiter, a KeyedLimiter"),
     ]:
         with pytest.raises(Exception, match=message) as raised:
             service(framework, registry, **options)("/health")

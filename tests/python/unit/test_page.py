@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from hitring import ManualClock, Registry, labelled
+from hitring import ConfigError, ManualClock, Registry, labelled
 from hitring._page import Page
 
 
@@ -40,24 +40,42 @@ def test_queries(registry):
     everything = [("/api/users", 30), ("/api/items", 20), ("/", 5)]
     assert found(registry, "") == (55, everything)
     assert found(registry, "last=60") == (35, [("/api/users", 30), ("/", 5)])
-    assert found(registry, "prefix=/api/&last=300") == (50, everything[:2])
-    assert found(registry, "prefix=%2Fapi%2Fi&limit=1") == (20, everything[1:2])
+    assert found(registry, "contains=/api/&last=300") == (50, everything[:2])
+    assert found(registry, "contains=%2Fi&limit=1") == (20, everything[1:2])
     assert found(registry, "limit=1") == (55, everything[:1])
-    assert found(registry, "last=&limit=&prefix=&refresh=") == (55, everything)
-    assert found(registry, "prefix=nothing") == (0, [])
+    assert found(registry, "last=&limit=&contains=&refresh=") == (55, everything)
+    assert found(registry, "contains=nothing") == (0, [])
     assert found(Registry(), "") == (0, [])
+
+
+def test_endpoints_with_as_many_hits_are_in_order():
+    registry = Registry(clock=ManualClock(1_000))
+    for name in ("/c", "/a", "/b"):
+        registry.record_hit(name)
+    assert found(registry, "")[1] == [("/a", 1), ("/b", 1), ("/c", 1)]
+
+
+def test_a_label_is_found(registry):
+    registry.record_hit(labelled("http", method="GET", route="/users/{id}"))
+    assert found(registry, "contains=/users/{")[0] == 1
 
 
 @pytest.mark.parametrize(
     ("query", "message"),
     [
-        ("last=ten", "last must be a number of seconds, from 0 to 300, not 'ten'"),
+        ("last=ten", "last must be a number of seconds, from 0 to 300 in steps of 1, not 'ten'"),
         ("last=301", "not '301'"),
         ("last=-1", "not '-1'"),
         ("last=nan", "not 'nan'"),
         ("last=inf", "not 'inf'"),
-        ("limit=0", "limit must be a number of endpoints, from 1 to 999999999, not '0'"),
+        ("limit=0", "limit must be a number of endpoints, from 1 to 10000, not '0'"),
+        ("last=1_0", "not '1_0'"),
+        ("last=%D9%A3", "not"),
+        ("last=1e2", "not '1e2'"),
+        ("last=0.5", "not '0.5'"),
         ("limit=1e3", "not '1e3'"),
+        ("limit=10001", "not '10001'"),
+        ("limit=1.5", "not '1.5'"),
         ("limit=" + "9" * 5_000, "limit must be"),
         ("limit=%D9%A3", "limit must be"),
         ("refresh=0", "refresh must be a number of seconds"),
@@ -133,32 +151,41 @@ def test_what_clients_sent_is_escaped(registry):
     hostile = '"><script>alert(1)</script>&amp;'
     registry.record_hit(hostile)
     registry.record_hit(labelled("http", route=hostile))
-    _, text = shown(registry, "prefix=%22%3E%3Cscript%3E")
-    page = Read(text)
+    page = Read(shown(registry)[1])
     assert hostile in page.texts and "script" not in {tag for tag, _ in page.tags}
-    assert ("input", {"name": "prefix", "value": '"><script>'}) in page.tags
+    page = Read(shown(registry, "contains=%22%3E%3Cscript%3E%00")[1])
+    assert ("input", {"name": "contains", "value": '"><script>\ufffd'}) in page.tags
 
 
 def test_the_html_loads_itself_again_if_asked(registry):
-    def refreshes(query):
-        return [attributes for tag, attributes in Read(shown(registry, query)[1]).tags if "http-equiv" in attributes]
+    def of(query, wanted, attribute):
+        tags = Read(shown(registry, query)[1]).tags
+        return [attributes.get(attribute) for tag, attributes in tags if tag == wanted and attribute in attributes]
 
-    assert refreshes("last=60") == []
-    assert refreshes("last=60&refresh=7") == [{"http-equiv": "refresh", "content": "7"}]
-    links = [
-        attributes["href"] for tag, attributes in Read(shown(registry, "last=60&prefix=%26")[1]).tags if tag == "a"
+    assert of("last=60", "meta", "http-equiv") == []
+    assert of("last=60&refresh=7", "meta", "content")[1:] == ["7"]
+    assert of("last=60&contains=%26&limit=7", "a", "href") == [
+        "?last=60&contains=%26&limit=7&format=html&refresh=5",
+        "?last=60&contains=%26&limit=7&format=json",
     ]
-    assert links == [
-        "?last=60&prefix=%26&limit=100&format=html&refresh=5",
-        "?last=60&prefix=%26&limit=100&format=json",
-    ]
+    assert of("refresh=7", "a", "href")[0] == "?last=300&contains=&limit=100&format=html"
+    # A form that is sent keeps what it does not ask for.
+    assert of("refresh=7&limit=9", "input", "value") == ["", "9", "html", "7"]
+
+
+def test_the_spans_that_are_offered_are_answered():
+    registry = Registry(window=3_600, resolution=60, clock=ManualClock(1_000))
+    offered = [attributes["value"] for tag, attributes in Read(shown(registry)[1]).tags if tag == "option"]
+    assert offered == ["60", "300", "3600"]
+    for span in offered:
+        assert ask(registry, f"last={span}")[0] == 200
 
 
 def test_a_registry_of_finer_ticks():
     registry = Registry(window=2, resolution=0.1, clock=ManualClock(1_000))
     registry.record_hit("/", None, 3)
     assert json.loads(ask(registry, "last=0.5")[2])["last"] == 0.5
-    assert b"tick" in ask(registry, "last=0.55")[2]
+    assert b"in steps of 0.1, not '0.55'" in ask(registry, "last=0.55")[2]
     page = Read(shown(registry, "last=0.5")[1])
     assert ("option", {"value": "0.5", "selected": None}) in page.tags
 
@@ -176,3 +203,19 @@ def test_a_shared_registry(tmp_path):
     registry = SharedRegistry(tmp_path / "hits.ring", max_endpoints=8, clock=ManualClock(1_000))
     registry.record_hit("/a", None, 3)
     assert found(registry, "prefix=/") == (3, [("/a", 3)])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="files are shared on Linux only")
+def test_a_file_that_was_cut_is_no_fault_of_the_client(tmp_path):
+    from hitring import SharedRegistry
+
+    registry = SharedRegistry(tmp_path / "hits.ring", max_endpoints=8, clock=ManualClock(1_000))
+    registry.record_hit("/a")
+    (tmp_path / "hits.ring").write_bytes(b"")
+    status, fields, body = ask(registry)
+    assert (status, fields["content-type"]) == (503, "application/problem+json"), body
+
+
+def test_a_page_of_something_else():
+    with pytest.raises(ConfigError, match="has no hits to show; give a Registry"):
+        Page(None)

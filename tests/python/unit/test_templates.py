@@ -109,6 +109,100 @@ def test_starlette_by_host(registry):
     assert routes(registry, ask, "/host/7", "/host/7/8") == ["/host/{id}", "(unmatched)"]
 
 
+def test_starlette_through_other_middlewares(registry):
+    pytest.importorskip("fastapi")
+    from fastapi import APIRouter, FastAPI
+    from fastapi.middleware.cors import CORSMiddleware
+
+    from hitring.fastapi import HitMiddleware, LimitMiddleware
+
+    router = APIRouter()
+
+    @router.get("/things/{id}")
+    async def thing(id: int):  # noqa: A002 (the name of the path's parameter)
+        return id
+
+    app = FastAPI()
+    app.include_router(router, prefix="/v1")
+    app.include_router(router, prefix="/v2")
+    wrapped = HitMiddleware(LimitMiddleware(CORSMiddleware(app), KeyedLimiter("100/s")), registry)
+
+    async def below(scope, receive, send):
+        scope["root_path"] = "/root"
+        await wrapped(scope, receive, send)
+
+    def ask(path, method="GET"):
+        return ask_asgi(below, path, method)
+
+    # With the root in the path, and without.
+    assert routes(registry, ask, "/v1/things/1", "/v2/things/1", "/root/v2/things/1") == [
+        "/v1/things/{id}",
+        "/v2/things/{id}",
+        "/v2/things/{id}",
+    ]
+
+
+def test_starlette_on_a_mount(registry):
+    pytest.importorskip("starlette")
+    from starlette.applications import Starlette
+    from starlette.middleware import Middleware
+    from starlette.responses import PlainTextResponse
+    from starlette.routing import Mount, Route
+
+    from hitring.starlette import HitMiddleware
+
+    async def page(request):
+        return PlainTextResponse("a page")
+
+    inner = [Route("/a/{id}", page), Route("/b/{id}", page)]
+    middleware = [Middleware(HitMiddleware, registry=registry)]
+    around = HitMiddleware(Starlette(routes=inner), registry)
+    app = Starlette(routes=[Mount("/x", routes=inner, middleware=middleware), Mount("/y", around)])
+
+    def ask(path, method="GET"):
+        return ask_asgi(app, path, method)
+
+    assert routes(registry, ask, "/x/b/1", "/y/b/1", "/y/none") == ["/b/{id}", "/b/{id}", "(unmatched)"]
+
+
+def test_routes_that_come_later_or_are_of_another_kind(registry, monkeypatch):
+    pytest.importorskip("starlette")
+    from starlette.applications import Starlette
+    from starlette.responses import PlainTextResponse
+    from starlette.routing import BaseRoute, Match, Mount, Route
+
+    import hitring.starlette
+
+    async def page(request):
+        return PlainTextResponse("a page")
+
+    async def later(request):
+        return PlainTextResponse("later")
+
+    class Odd(BaseRoute):
+        path = "/odd"
+
+        def matches(self, scope):
+            return (Match.FULL if scope["path"] == "/odd" else Match.NONE), {}
+
+        async def handle(self, scope, receive, send):
+            await PlainTextResponse("odd")(scope, receive, send)
+
+    inner = Starlette(routes=[Route("/one", page)])
+    app = Starlette(routes=[Odd(), Mount("/sub", inner)])
+    app.add_middleware(hitring.starlette.HitMiddleware, registry=registry)
+    now = [1_000.0]
+    monkeypatch.setattr(hitring.starlette.time, "monotonic", lambda: now[0])
+
+    def ask(path, method="GET"):
+        return ask_asgi(app, path, method)
+
+    assert routes(registry, ask, "/odd", "/sub/one") == ["(unmatched)", "/sub/one"]
+    inner.router.add_route("/two", later)
+    now[0] += 1
+    assert routes(registry, ask, "/sub/two", "/sub/one") == ["/sub/two", "/sub/one"]
+
+
 def test_starlette_around_the_application(registry):
     pytest.importorskip("starlette")
     from starlette.applications import Starlette
@@ -231,6 +325,55 @@ def test_a_route_of_fastapi_is_limited_by_a_dependency(registry):
     }
 
 
+def test_a_websocket_passes_a_dependency():
+    pytest.importorskip("fastapi")
+    import asyncio
+
+    from fastapi import Depends, FastAPI, WebSocket
+
+    from hitring.fastapi import Limited
+
+    limiter = KeyedLimiter("1/hour")
+    app = FastAPI(dependencies=[Depends(Limited(limiter))])
+
+    @app.websocket("/ws")
+    async def echo(socket: WebSocket):
+        await socket.accept()
+        await socket.send_text(await socket.receive_text())
+        await socket.close()
+
+    def talk():
+        incoming = [{"type": "websocket.receive", "text": "hello"}, {"type": "websocket.connect"}]
+        sent = []
+
+        async def receive():
+            return incoming.pop()
+
+        async def send(message):
+            sent.append(message)
+
+        scope = {"type": "websocket", "path": "/ws", "headers": [], "query_string": b"", "subprotocols": []}
+        asyncio.run(app({**scope, "client": ("192.0.2.1", 1), "asgi": {"spec_version": "2.4"}}, receive, send))
+        return [message.get("text") for message in sent]
+
+    assert [talk() for _ in range(2)] == [[None, "hello", None]] * 2
+    assert len(limiter) == 0
+
+
+def test_flask_with_two_pages(registry):
+    pytest.importorskip("flask")
+    from flask import Flask
+
+    from hitring.flask import Hits
+
+    app, other = Flask(__name__), Registry(clock=ManualClock(1_000))
+    Hits(app, registry, page="/hits")
+    Hits(app, other, page="/other")
+    ask_wsgi(app, "/hits")
+    assert registry.top(9) == other.top(9) == [("/hits", 1)]
+    assert ask_wsgi(app, "/other").status == 200
+
+
 def test_flask(registry):
     pytest.importorskip("flask")
     from flask import Blueprint, Flask, abort
@@ -339,3 +482,17 @@ def test_settings_of_django_are_dotted_paths_or_absent():
     before = default_registry().query_hits("/health")
     assert [ask_wsgi(app, "/health", fields={"X-User": "ann"}).status for _ in range(2)] == [200, 429]
     assert default_registry().query_hits("/health") == before + 1
+
+
+def test_a_limit_of_a_view_of_django_stands_beside_ours(registry):
+    pytest.importorskip("django")
+    import services
+
+    services.project(registry, KeyedLimiter("9/hour"), {}, {})
+    from django.core.handlers.wsgi import WSGIHandler
+    from django.http import HttpResponse
+    from django.urls import clear_url_caches, path
+
+    services.urlpatterns = [path("own", lambda _: HttpResponse(headers={"RateLimit": '"own";r=3'}))]
+    clear_url_caches()
+    assert ask_wsgi(WSGIHandler(), "/own").fields["ratelimit"] == '"own";r=3, "client";r=8'

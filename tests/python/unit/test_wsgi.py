@@ -47,6 +47,59 @@ def test_a_generator_is_counted_when_its_answer_begins(registry):
     assert registry.top(9) == counted(201)
 
 
+@pytest.mark.parametrize("is_generator", [True, False])
+def test_an_exception_after_start_response_is_counted_as_failed(registry, is_generator):
+    def raises(environ, start_response):
+        start_response("200 OK", PLAIN)
+        raise OSError
+
+    def generates(environ, start_response):
+        raises(environ, start_response)
+        yield b""
+
+    app = HitMiddleware(generates if is_generator else raises, registry, status=True)
+    with pytest.raises(OSError):
+        list(app({"REQUEST_METHOD": "GET"}, lambda *_: None))
+    assert registry.top(9) == counted(500)
+
+
+def test_start_response_takes_the_exception_by_name(registry):
+    told = []
+
+    def app(environ, start_response):
+        start_response("200 OK", PLAIN, exc_info=None)
+        start_response("500 Failed", PLAIN, exc_info=("an", "error", "here"))
+        return []
+
+    wrapped = HitMiddleware(LimitMiddleware(app, KeyedLimiter("9/s")), registry)
+    wrapped({"REQUEST_METHOD": "GET", "REMOTE_ADDR": "192.0.2.1"}, lambda *given: told.append(given[2:]))
+    assert told == [(), (("an", "error", "here"),)]
+
+
+def test_a_route_that_is_not_found_breaks_nothing(registry, caplog):
+    def app(environ, start_response):
+        start_response("200 OK", PLAIN)
+        return [b""]
+
+    wrapped = HitMiddleware(app, registry, route=lambda environ: environ["nothing"])
+    for _ in range(3):
+        assert ask_wsgi(wrapped, "/").status == 200
+    assert registry.top(9) == [("(unmatched)", 3)] and len(caplog.records) == 1
+
+
+def test_excluded_paths_are_those_below_the_script(registry):
+    def app(environ, start_response):
+        start_response("200 OK", PLAIN)
+        return [b""]
+
+    limited = LimitMiddleware(app, KeyedLimiter("1/hour"), exclude=["/health"])
+    wrapped = HitMiddleware(limited, registry, exclude=["/health"])
+    for script in ("", "/api", "/api"):
+        environ = {"REQUEST_METHOD": "GET", "SCRIPT_NAME": script, "PATH_INFO": "/health", "REMOTE_ADDR": "192.0.2.1"}
+        assert wrapped(environ, lambda *_: None) == [b""]
+    assert len(registry) == 0
+
+
 def test_a_generator_that_raises_is_counted_as_failed(registry):
     def app(environ, start_response):
         if environ["PATH_INFO"] == "/a":
