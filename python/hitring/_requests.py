@@ -147,7 +147,8 @@ class Requests:
         if self._status:
             # A status may be an HTTPStatus, which is a number that does not look like one.
             text = status if isinstance(status, str) else str(int(status))
-            labels["status"] = status = text if text in _STATUSES else "other"
+            labels["status"] = text if text in _STATUSES else "other"
+            status = status if text in _STATUSES else "other"
 
         def named(route: str) -> str:
             # A text that is not Unicode cannot be the name of an endpoint.
