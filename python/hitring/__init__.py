@@ -31,7 +31,6 @@ and no longer at 301.
 from __future__ import annotations
 
 import sys
-from typing import NoReturn
 
 from hitring._changed import Changed
 from hitring._counting import Counted
@@ -74,6 +73,10 @@ from hitring._labels import labelled
 from hitring._metrics import KeyedMetrics, Metrics, SharedRoom, StrategyOf
 from hitring._outcome import Outcome, Outcomes
 from hitring._waiting import limited
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 if sys.platform == "linux":
     from hitring._hitring import Marks, SharedCounter, SharedLimiter, SharedRegistry, compact

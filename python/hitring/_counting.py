@@ -16,17 +16,18 @@ Each is counted before it runs, so an exception changes nothing, and passes. Wha
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, Callable, TypeVar, cast
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
     from types import TracebackType
+    from typing import Any, Callable, TypeVar
 
     from hitring._hitring import Registry, SharedRegistry
 
-__all__ = ["Counted"]
+    _Function = TypeVar("_Function", bound=Callable[..., Any])
 
-_Function = TypeVar("_Function", bound=Callable[..., Any])
+__all__ = ["Counted"]
 
 
 class Counted:
@@ -87,7 +88,8 @@ class Counted:
             counted = iterate
         elif inspect.isasyncgenfunction(function):
             counted = stream
-        return cast("_Function", functools.update_wrapper(counted, function))
+        same: Any = functools.update_wrapper(counted, function)
+        return same  # type: ignore[no-any-return]
 
     def __enter__(self) -> Counted:  # noqa: PYI034 (typing.Self is younger than Python 3.9)
         """Count."""

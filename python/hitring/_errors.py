@@ -20,8 +20,7 @@ A timestamp, an amount or an endpoint that is none is a plain ``ValueError``, or
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hitring._hitring import Decision
 

@@ -5,8 +5,7 @@ The compiled module looks this class up when a ``morris`` endpoint is asked for 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing_extensions import disjoint_base
 else:

@@ -19,14 +19,14 @@ from __future__ import annotations
 
 import _thread
 import atexit
-import contextlib
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Callable
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import ModuleType, TracebackType
+    from typing import Any, Callable
 
     from hitring._hitring import _Listener
 
@@ -128,8 +128,10 @@ class Subscription:
         except BaseException:  # whatever it is, the next event is told
             self._failed += 1
             # The interpreter may be about to end.
-            with contextlib.suppress(BaseException):
+            try:  # noqa: SIM105 (an import of contextlib would be for this alone)
                 self._log(name)
+            except BaseException:
+                pass
 
     def _log(self, name: str) -> None:
         """Log the exception that is being handled, unless one was logged a moment ago."""

@@ -11,20 +11,21 @@ a value    any text, in ``"``; a backslash, a quote and a newline are ``\\``, ``
 
 from __future__ import annotations
 
-import re
-
 from hitring._errors import ConfigError
 
 __all__ = ["escaped", "labelled"]
 
-_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
-_LABEL = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
 
 def escaped(value: str) -> str:
     """Return a label's value as it stands between quotes."""
     return value.translate(_ESCAPES)
+
+
+def _is_label(text: str) -> bool:
+    """Return whether a text is a letter or ``_``, then these and digits, all of ASCII: as Python's own names are."""
+    return text.isascii() and text.isidentifier()
 
 
 def labelled(name: str, /, **labels: object) -> str:
@@ -42,13 +43,13 @@ def labelled(name: str, /, **labels: object) -> str:
     >>> labelled("http", status=200, route="/a")
     'http{route="/a",status="200"}'
     """
-    if not _NAME.fullmatch(name):
+    if not _is_label(name.replace(":", "_")):
         message = (
             f"{name!r} cannot have labels: such a name begins with a letter, '_' or ':', and has these and digits alone"
         )
         raise ConfigError(message)
     for label in labels:
-        if not _LABEL.fullmatch(label):
+        if not _is_label(label) or label.startswith("__"):
             message = (
                 f"{label!r} is no label: one begins with a letter or '_', but not with '__', "
                 "and has these and digits alone"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from hitring._named import NamedTuple
 
 __all__ = ["KeyedMetrics", "Metrics", "SharedRoom", "StrategyOf"]
 

@@ -6,8 +6,10 @@ The compiled module looks these classes up once, when it is imported.
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, NamedTuple
 
+from hitring._named import NamedTuple
+
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing_extensions import Self
 

@@ -199,8 +199,8 @@ class Page:
 <button>Show</button>
 </form>
 <table>
-<thead><tr><th scope="col">Endpoint</th><th scope="col">Hits</th><th scope="col">A second</th>\
-<th scope="col">Beside the busiest</th></tr></thead>
+<thead><tr><th scope="col">Endpoint</th><th scope="col">Hits</th><th scope="col">Per second</th>\
+<th scope="col">Compared</th></tr></thead>
 <tbody>
 {rows or '<tr><td colspan="4">No hits.</td></tr>'}
 </tbody>

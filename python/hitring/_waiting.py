@@ -17,18 +17,19 @@ from __future__ import annotations
 
 import functools
 import time
-from typing import TYPE_CHECKING, Any, Callable, TypeVar, cast
 
 from hitring._errors import LimitExceeded
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Coroutine
+    from typing import Any, Callable, TypeVar
 
     from hitring._hitring import Decision, KeyedLimiter, Limiter, SharedLimiter
 
-__all__ = ["acquire", "acquire_async", "limited"]
+    _Function = TypeVar("_Function", bound=Callable[..., Any])
 
-_Function = TypeVar("_Function", bound="Callable[..., Any]")
+__all__ = ["acquire", "acquire_async", "limited"]
 
 
 class _Deadline:
@@ -153,14 +154,14 @@ def limited(
                 _heed(await acquire_async(ask, timeout))
                 return await function(*args, **kwargs)
 
-            return cast("_Function", calls_async)
+            return calls_async  # type: ignore[return-value]
 
         @functools.wraps(function)
         def calls(*args: Any, **kwargs: Any) -> Any:
             _heed(acquire(functools.partial(limiter.allow, *arguments(args, kwargs)), timeout))
             return function(*args, **kwargs)
 
-        return cast("_Function", calls)
+        return calls  # type: ignore[return-value]
 
     return decorate
 
