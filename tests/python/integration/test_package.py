@@ -80,6 +80,21 @@ def test_importing_it_imports_little():
     assert not heavy & set(ran.stdout.split())
 
 
+MODULES = ["asgi", "django", "fastapi", "flask", "logging", "opentelemetry", "prometheus", "starlette", "wsgi"]
+NEEDS = {"opentelemetry": "opentelemetry.sdk", "prometheus": "prometheus_client"}
+NEEDS.update(dict.fromkeys(["asgi", "logging", "wsgi"], "hitring"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="there is no /proc")
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_warns_of_nothing_and_starts_nothing(module):
+    pytest.importorskip(NEEDS.get(module, module))
+    code = f"import os, hitring.{module}; print(len(os.listdir('/proc/self/task')))"
+    command = [sys.executable, "-I", "-W", "error", "-c", code]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "1\n", "")
+
+
 def test_the_gil_stays_off():
     code = "import sys, hitring; print(sys._is_gil_enabled())"
     if not sysconfig.get_config_var("Py_GIL_DISABLED"):
@@ -93,17 +108,9 @@ def test_the_examples_in_the_package():
     assert (failed, ran > 5) == (0, True)
 
 
-@pytest.mark.parametrize(
-    "module", ["asgi", "fastapi", "flask", "logging", "opentelemetry", "prometheus", "starlette", "wsgi"]
-)
+@pytest.mark.parametrize("module", sorted(set(MODULES) - {"django"}))
 def test_the_examples_in_a_module(module):
-    needs = {
-        "asgi": "hitring",
-        "opentelemetry": "opentelemetry.sdk",
-        "prometheus": "prometheus_client",
-        "wsgi": "hitring",
-    }
-    pytest.importorskip(needs.get(module, module))
+    pytest.importorskip(NEEDS.get(module, module))
     failed, ran = doctest.testmod(importlib.import_module(f"hitring.{module}"))
     assert (failed, ran > 3) == (0, True)
 
