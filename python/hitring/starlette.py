@@ -72,19 +72,18 @@ class HitMiddleware(AnyHitMiddleware):
             # A route that came a moment ago, or a path that was rewritten in between.
             route = scope.get("route")
             return getattr(route, "path", None) if getattr(route, "endpoint", None) is endpoint else None
-        return templates[0].path if templates else None
+        return templates[0].path
 
     def _templates_of(self, endpoint: object, scope: Scope) -> list[_Template] | None:
         """Return the templates of the routes that lead to an endpoint; ``None`` if there is no such route."""
         if self._app is None:
             self._app = _routed(self.app) or scope.get("app")
             self._templates = {}
-        now = time.monotonic()
-        if id(endpoint) not in self._templates and now - self._read_at >= 1:
+        if id(endpoint) not in self._templates and (now := time.monotonic()) - self._read_at >= 1:
             self._read_at = now
             read: dict[int, list[_Template]] = {}
             for leads_to, template in _templates(getattr(self._app, "routes", ())):
-                read.setdefault(id(leads_to), []).extend([] if template is None else [template])
+                read.setdefault(id(leads_to), []).append(template)
             self._templates = read
         return self._templates.get(id(endpoint))
 
@@ -96,8 +95,8 @@ def _routed(app: Any) -> Any:
     return app
 
 
-def _templates(routes: Iterable[Any], prefix: str = "", before: str = "") -> Iterator[tuple[Any, _Template | None]]:
-    """Return the endpoints of routes with their templates, ``None`` for applications that have routes of their own.
+def _templates(routes: Iterable[Any], prefix: str = "", before: str = "") -> Iterator[tuple[Any, _Template]]:
+    """Return the endpoints of routes with their templates.
 
     ``prefix`` is the path of the mounts around them, and ``before`` the regular expression of that path.
     """
@@ -108,7 +107,6 @@ def _templates(routes: Iterable[Any], prefix: str = "", before: str = "") -> Ite
         endpoint, methods = getattr(route, "endpoint", None), getattr(route, "methods", None)
         app = getattr(route, "app", None)
         if inner:
-            yield app, None
             yield from _templates(inner, prefix + (path or ""), before + _expression(path or ""))
         elif isinstance(path, str):
             rest = path

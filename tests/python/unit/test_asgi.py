@@ -91,6 +91,24 @@ def test_a_request_whose_client_is_gone_has_a_status_of_its_own(registry):
     assert registry.top(9) == [('http{route="(unmatched)",status="499"}', 1)]
 
 
+def test_an_answer_that_begins_twice_is_counted_once(registry):
+    async def app(scope, receive, send):
+        await send(START)
+        await send(START)
+
+    run(HitMiddleware(app, registry), dict(HTTP))
+    assert registry.top(9) == [("(unmatched)", 1)]
+
+
+def test_a_path_that_is_not_unicode_is_counted(registry):
+    async def app(scope, receive, send):
+        await send(START)
+
+    for status in (False, True):
+        run(HitMiddleware(app, registry, raw_paths=True, status=status), {**HTTP, "path": "/\ud800"})
+    assert dict(registry.top(9)) == {"/?": 1, 'http{route="/?",status="200"}': 1}
+
+
 def test_no_answer_is_counted_as_failed(registry):
     async def app(scope, receive, send):
         pass
