@@ -12,7 +12,8 @@ A client must not be able to make endpoints at will, so each part has few values
 
 * **route**: ``(unmatched)`` where there is no template, ``(limited)`` where a `LimitMiddleware` refused the request,
   and ``(other)`` for all routes after the first ``max_routes``, for one that is too long for a name, for a raw path
-  that does not begin with ``/``, and for one that the registry has no room for.
+  that does not begin with ``/``. What the registry has no room for is counted under ``(other)`` too, which is made
+  first; its method and status are ``OTHER`` and ``other`` then.
 * **method**: the methods of RFC 9110 and ``PATCH``. Any other is ``OTHER``.
 * **status**: 100 to 599. Any other is ``other``.
 
@@ -24,12 +25,12 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, Callable
+from typing import TYPE_CHECKING
 
 from hitring._errors import ConfigError
 from hitring._labels import labelled
 from hitring._outcome import Outcome
-from hitring._told_apart import OTHER, ToldApart, is_name
+from hitring._told_apart import OTHER, ToldApart, is_name, recorders
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -82,10 +83,21 @@ class Excluded:
 class Requests:
     """Counts requests in a registry, each under the endpoint that the options say.
 
-    Any thread may call it. A request whose route is among those told apart takes no lock.
+    Any thread may call it, and it takes no lock.
     """
 
-    __slots__ = ("_logged", "_method", "_name", "_names", "_record", "_routes", "_status", "excluded", "raw_paths")
+    __slots__ = (
+        "_logged",
+        "_method",
+        "_name",
+        "_names",
+        "_record",
+        "_record_rest",
+        "_routes",
+        "_status",
+        "excluded",
+        "raw_paths",
+    )
 
     excluded: Excluded | None
     """The paths that are not counted; ``None`` if there are none."""
@@ -103,17 +115,15 @@ class Requests:
         max_routes: int,
         exclude: Iterable[str],
     ) -> None:
-        record = getattr(registry, "record_hit", None)
-        if record is None or not getattr(registry, "writable", True):
-            message = f"{registry!r} cannot count; give a Registry, or a SharedRegistry that was not opened to read"
-            raise ConfigError(message)
-        self._record: Callable[[str], Outcome] = record
         self._name = name
         self._method = method
         self._status = status
-        if not is_name(labelled(name, method="OPTIONS", route=UNMATCHED, status="other")):
-            message = f"a name of {len(name)} characters is too long for an endpoint with labels; shorten it"
-            raise ConfigError(message)
+        labels = {"method": "OTHER"} if method else {}
+        if status:
+            labels["status"] = "other"
+        labelled(name, route=OTHER)  # raises if the name cannot have labels
+        rest = labelled(name, route=OTHER, **labels) if labels else OTHER
+        self._record, self._record_rest = recorders(registry, rest)
         self.raw_paths = raw_paths
         self.excluded = Excluded(exclude) or None
         self._names: dict[tuple[str, str, int | str], str] = {}
@@ -125,22 +135,29 @@ class Requests:
         key = (route or UNMATCHED, method if self._method else "", status if self._status else 0)
         name = self._names.get(key)
         outcome = self._record(name if name is not None else self._named(*key))
-        if outcome is _REFUSED and key[0] not in _APART:
-            self.record(OTHER, method, status)
+        if outcome is _REFUSED and self._record_rest is not None:
+            self._record_rest()
 
     def of_path(self, path: str) -> str:
         """Return the route of a raw path. It must not look like a name with labels, which no path does."""
         return path if path.startswith("/") else OTHER
 
-    def failed(self) -> None:
-        """Log the exception that is being handled, at most every ten seconds: the request is counted as unmatched."""
+    def failed(self, method: str) -> None:
+        """Count a request whose route or status is not understood, and log the exception that is being handled.
+
+        It is logged at most every ten seconds.
+        """
+        self.record(UNMATCHED, method, "other")
         now = time.monotonic()
         if now - self._logged >= _QUIET:
             self._logged = now
-            logging.getLogger("hitring").exception("the route of a request was not found, so it is %s", UNMATCHED)
+            logging.getLogger("hitring").exception("a request is counted as %s, because counting it failed", UNMATCHED)
 
     def _named(self, route: str, method: str, status: int | str) -> str:
         """Return the name of an endpoint, and keep it if its parts are among the few."""
+        if not isinstance(route, str):  # pyright: ignore[reportUnnecessaryIsInstance] (what an application notes may be anything)
+            message = f"a route must be a str, not {route!r}"
+            raise TypeError(message)
         labels: dict[str, object] = {}
         if self._method:
             labels["method"] = method = method if method in _METHODS else "OTHER"
@@ -152,7 +169,7 @@ class Requests:
 
         def named(route: str) -> str:
             # A text that is not Unicode cannot be the name of an endpoint.
-            route = str(route).encode("utf-8", "replace").decode()
+            route = route.encode("utf-8", "replace").decode()
             return labelled(self._name, route=route, **labels) if labels else route
 
         if route not in _APART and not self._routes.add(route):

@@ -18,7 +18,7 @@ a request                is counted
 is answered              when its answer begins, under the status that the application sends
 raises                   under 500, if no answer began; the exception passes
 ends without an answer   under 500, which the server sends then
-is cancelled             under 499, if no answer began: its client is gone
+is cancelled             under 499, if no answer began: some servers do so when the client is gone
 =======================  ===============================================================================================
 
 WebSockets, lifespan and other kinds of connections pass untouched, as do the bodies of requests and answers. Counting
@@ -56,12 +56,11 @@ _GONE = 499
 """What nginx logs where a client did not wait for its answer."""
 
 
-def _below_root(scope: Scope) -> str:
-    """Return the path of a request as the application at the root of the scope routes it."""
-    path: str = scope["path"]
-    root: str = scope.get("root_path", "")
-    # Some servers leave the root out of the path.
-    return path[len(root) :] if root and path.startswith(root) and path[len(root) :][:1] in {"", "/"} else path
+def below_root(path: str, root: str) -> str:
+    """Return the path of a request as the application at ``root`` routes it. Some servers leave the root out of it."""
+    if root and path.startswith(root) and path[len(root) :][:1] in {"", "/"}:
+        return path[len(root) :] or "/"
+    return path
 
 
 class HitMiddleware:
@@ -118,8 +117,8 @@ class HitMiddleware:
         )
         self._route = route
 
-    def _find(self, scope: Scope, path: str) -> str | None:  # noqa: ARG002 (a framework may need the path)
-        """Return the template of a request that came with ``path`` and that the application has routed."""
+    def _find(self, scope: Scope, root: str) -> str | None:  # noqa: ARG002 (a framework may need the root)
+        """Return the template of a request that came in at ``root`` and that the application has routed."""
         return self._route(scope) if self._route is not None else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -129,7 +128,8 @@ class HitMiddleware:
             return
         requests = self._requests
         # The application may change the scope.
-        method, path = scope["method"], _below_root(scope) if scope.get("root_path") else scope["path"]
+        method, root = scope["method"], scope.get("root_path", "")
+        path = below_root(scope["path"], root)
         if requests.excluded is not None and path in requests.excluded:
             await self.app(scope, receive, send)
             return
@@ -138,15 +138,15 @@ class HitMiddleware:
         def count(status: int) -> None:
             nonlocal is_counted
             is_counted = True
-            route = scope.get(ROUTE)
-            if requests.raw_paths and route is not LIMITED:
-                route = requests.of_path(path)
-            elif route is None:
-                try:
-                    route = self._find(scope, path)
-                except Exception:
-                    requests.failed()
-            requests.record(route, method, status)
+            try:
+                route = scope.get(ROUTE)
+                if requests.raw_paths and route is not LIMITED:
+                    route = requests.of_path(path)
+                elif route is None:
+                    route = self._find(scope, root)
+                requests.record(route, method, status)
+            except Exception:
+                requests.failed(method)
 
         def counted(message: Message) -> Awaitable[None]:
             if not is_counted and message["type"] == "http.response.start":
@@ -155,13 +155,11 @@ class HitMiddleware:
 
         try:
             await self.app(scope, receive, counted)
-        except Exception:
+        except BaseException as error:
             if not is_counted:
-                count(_FAILED)
-            raise
-        except BaseException:
-            if not is_counted:
-                count(_GONE)
+                # By its name: trio need not be there.
+                is_gone = isinstance(error, asyncio.CancelledError) or type(error).__name__ == "Cancelled"
+                count(_GONE if is_gone else _FAILED)
             raise
         if not is_counted:
             count(_FAILED)
@@ -224,7 +222,9 @@ class LimitMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the application, or refuse the request."""
         key = None
-        if scope["type"] == "http" and not (self._excluded and _below_root(scope) in self._excluded):
+        if scope["type"] == "http" and not (
+            self._excluded and below_root(scope["path"], scope.get("root_path", "")) in self._excluded
+        ):
             key = self._key(scope)
         if key is None:
             await self.app(scope, receive, send)

@@ -33,6 +33,7 @@ ASGI.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Callable
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
@@ -127,12 +128,12 @@ class HitMiddleware(_Middleware):
         return response
 
     async def _run(self, request: HttpRequest) -> HttpResponseBase:
-        status = _GONE
+        status = _FAILED
         try:
             response: HttpResponseBase = await self._get_response(request)
             status = response.status_code
-        except Exception:
-            status = _FAILED
+        except asyncio.CancelledError:
+            status = _GONE
             raise
         finally:
             self._count(request, status)
@@ -142,13 +143,17 @@ class HitMiddleware(_Middleware):
         excluded = self._requests.excluded
         if excluded is not None and request.path_info in excluded:
             return
-        route: str | None = request.META.get(ROUTE)
-        match = request.resolver_match
-        if self._requests.raw_paths and route is not LIMITED:
-            route = self._requests.of_path(request.path_info)
-        elif route is None and match is not None:
-            route = f"/{match.route}"
-        self._requests.record(route, request.method or "", status)
+        method = request.method or ""
+        try:
+            route: str | None = request.META.get(ROUTE)
+            match = request.resolver_match
+            if self._requests.raw_paths and route is not LIMITED:
+                route = self._requests.of_path(request.path_info)
+            elif route is None and match is not None:
+                route = f"/{match.route}"
+            self._requests.record(route, method, status)
+        except Exception:
+            self._requests.failed(method)
 
 
 class LimitMiddleware(_Middleware):

@@ -11,16 +11,18 @@
 [('log{level="ERROR",logger="shop.payment"}', 1)]
 
 On the root logger it counts the records of all loggers that propagate them. Counting formats no message, takes no lock
-and writes nothing, so that it never holds up a thread that logs.
+and writes nothing, so that it never holds up a thread that logs. Do not log in a callback of a subscription to the same
+registry: each record would be a hit, and each hit another record.
 """
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hitring._labels import labelled
-from hitring._told_apart import OTHER, ToldApart, is_name
+from hitring._outcome import Outcome
+from hitring._told_apart import OTHER, ToldApart, is_name, recorders
 
 if TYPE_CHECKING:
     from hitring import Registry, SharedRegistry
@@ -29,6 +31,8 @@ __all__ = ["HitHandler"]
 
 _MOST_LEVELS = 100
 """How many levels are told apart. Logging itself has five, and a program may name more."""
+_LONGEST_LEVEL = 100
+"""Characters of the longest name of a level that is told apart."""
 
 
 class HitHandler(logging.Handler):
@@ -37,7 +41,8 @@ class HitHandler(logging.Handler):
     Parameters
     ----------
     registry
-        Counts the records. A hit that it refuses changes nothing.
+        Counts the records. Where it has no room for another endpoint, the record is counted as level and logger
+        ``(other)``.
     level
         Counts records of this level and above, as each handler of logging does.
     name
@@ -64,40 +69,50 @@ class HitHandler(logging.Handler):
         max_loggers: int = 1_000,
     ) -> None:
         super().__init__(level)
-        labelled(name)
-        self._record = registry.record_hit
-        self._name = name
+        # Not `_name`, which is where logging keeps what a configuration calls the handler.
+        self._family = name
         self._by_logger = by_logger
         self._loggers = ToldApart("max_loggers", max_loggers)
         self._levels = ToldApart("levels", _MOST_LEVELS)
-        self._names: dict[tuple[str, str], str] = {}
+        self._endpoints: dict[tuple[int, str], str] = {}
+        labelled(name, level=OTHER)  # raises if the name cannot have labels
+        self._record, self._record_rest = recorders(registry, self._labelled(OTHER, OTHER))
 
-    def handle(self, record: logging.LogRecord) -> bool:
+    def handle(self, record: logging.LogRecord) -> Any:
         """Count a record that the filters of the handler let through."""
-        passes = self.filter(record)
+        passes: Any = self.filter(record)
         if passes:
-            self.emit(record)
-        return bool(passes)
+            # Since Python 3.12 a filter may put another record in its place.
+            self.emit(passes if isinstance(passes, logging.LogRecord) else record)
+        return passes
 
     def emit(self, record: logging.LogRecord) -> None:
         """Count a record."""
-        key = (record.levelname, record.name if self._by_logger else "")
-        name = self._names.get(key)
-        self._record(name if name is not None else self._named(*key))
+        try:
+            key = (record.levelno, record.name if self._by_logger else "")
+            endpoint = self._endpoints.get(key)
+            outcome = self._record(endpoint if endpoint is not None else self._endpoint(*key))
+            if outcome is Outcome.REFUSED and self._record_rest is not None:
+                self._record_rest()
+        except Exception:
+            # As all handlers of logging do: the program that logs must not fail.
+            self.handleError(record)
 
-    def _named(self, level: str, logger: str) -> str:
+    def _endpoint(self, number: int, logger: str) -> str:
         """Return the name of an endpoint, and keep it if its parts are among the few."""
-        if not self._levels.add(level):
-            level = OTHER
-        name = self._labelled(level, logger)
-        if self._by_logger and not (is_name(name) and self._loggers.add(logger)):
+        # Not the name that the record has, which a formatter may have coloured.
+        level = logging.getLevelName(number)
+        if len(level) > _LONGEST_LEVEL or not self._levels.add(level):
+            number, level = 0, OTHER
+        endpoint = self._labelled(level, logger)
+        if self._by_logger and not (is_name(endpoint) and self._loggers.add(logger)):
             logger = OTHER
-            name = self._labelled(level, logger)
-        self._names[level, logger] = name
-        return name
+            endpoint = self._labelled(level, logger)
+        if level is not OTHER:
+            self._endpoints[number, logger] = endpoint
+        return endpoint
 
     def _labelled(self, level: str, logger: str) -> str:
-        labels = {"level": level, "logger": logger} if self._by_logger else {"level": level}
-        return labelled(
-            self._name, **{label: text.encode("utf-8", "replace").decode() for label, text in labels.items()}
-        )
+        labels = {"level": level, "logger": str(logger)} if self._by_logger else {"level": level}
+        unicode = {label: text.encode("utf-8", "replace").decode() for label, text in labels.items()}
+        return labelled(self._family, **unicode)

@@ -16,16 +16,14 @@ is not part of a template.
 
 from __future__ import annotations
 
-import math
 import re
 import sys
-import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from starlette.routing import compile_path
 
 from hitring.asgi import HitMiddleware as AnyHitMiddleware
-from hitring.asgi import HitsPage, LimitMiddleware
+from hitring.asgi import HitsPage, LimitMiddleware, below_root
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -34,10 +32,16 @@ if TYPE_CHECKING:
 
 __all__ = ["HitMiddleware", "HitsPage", "LimitMiddleware"]
 
+_MOST_UNKNOWN = 1_000
+"""After so many endpoints that no route has, routes are not read again for others."""
+_MOST_MIDDLEWARES = 100
+"""How many middlewares there may be around an application."""
+
 
 class _Template(NamedTuple):
     """The template of one of the routes that lead to an endpoint."""
 
+    endpoint: object
     path: str
     methods: frozenset[str] | None
     pattern: re.Pattern[str]
@@ -47,65 +51,76 @@ class HitMiddleware(AnyHitMiddleware):
     """Counts each request of a Starlette application. Its parameters are those of `hitring.asgi.HitMiddleware`.
 
     The routes are those of the application that it wraps, directly or through other middlewares. They are read at the
-    first request. They are read again for an endpoint that is not known yet, at most once a second.
+    first request, and again for an endpoint or a path that no known route has.
     """
 
-    _app: Any = None
-    """The application that has the routes."""
-    _read_at = -math.inf
     _templates: dict[int, list[_Template]]
-    """By the identity of an endpoint, which its route keeps alive."""
+    """By the identity of an endpoint."""
+    _unknown: set[int]
+    """Endpoints that reading again did not help. There are few, since an application has few endpoints."""
 
-    def _find(self, scope: Scope, path: str) -> str | None:
+    def _find(self, scope: Scope, root: str) -> str | None:
         """Return the template of a request, whose endpoint the routers noted in its scope."""
-        found = super()._find(scope, path)
+        found = super()._find(scope, root)
         endpoint = scope.get("endpoint")
         if found is not None or endpoint is None:
             return found
-        templates = self._templates_of(endpoint, scope)
-        if templates is not None and len(templates) > 1:
-            templates = [template for template in templates if template.pattern.match(path)]
-            # As the routers do: the first route that takes the method, else the first one.
-            taking = [one for one in templates if one.methods is None or scope["method"] in one.methods]
-            templates = taking or templates or None
-        if templates is None:
-            # A route that came a moment ago, or a path that was rewritten in between.
-            route = scope.get("route")
-            return getattr(route, "path", None) if getattr(route, "endpoint", None) is endpoint else None
-        return templates[0].path
+        if not hasattr(self, "_templates"):
+            self._unknown = set()
+            self._read(scope)
+        # A middleware in between may have changed the path, but a mount has not.
+        path = below_root(scope["path"], root)
+        found = self._known(endpoint, path, scope["method"])
+        if found is None and id(endpoint) not in self._unknown and len(self._unknown) < _MOST_UNKNOWN:
+            self._read(scope)
+            found = self._known(endpoint, path, scope["method"])
+            if found is None:
+                self._unknown.add(id(endpoint))
+        return found
 
-    def _templates_of(self, endpoint: object, scope: Scope) -> list[_Template] | None:
-        """Return the templates of the routes that lead to an endpoint; ``None`` if there is no such route."""
-        if self._app is None:
-            self._app = _routed(self.app) or scope.get("app")
-            self._templates = {}
-        if id(endpoint) not in self._templates and (now := time.monotonic()) - self._read_at >= 1:
-            self._read_at = now
-            read: dict[int, list[_Template]] = {}
-            for leads_to, template in _templates(getattr(self._app, "routes", ())):
-                read.setdefault(id(leads_to), []).append(template)
-            self._templates = read
-        return self._templates.get(id(endpoint))
+    def _read(self, scope: Scope) -> None:
+        """Read the routes."""
+        templates: dict[int, list[_Template]] = {}
+        for template in _templates(getattr(_routed(self.app) or scope.get("app"), "routes", ())):
+            templates.setdefault(id(template.endpoint), []).append(template)
+        self._templates = templates
+
+    def _known(self, endpoint: object, path: str, method: str) -> str | None:
+        """Return the template of the route that a request took, if the route is known.
+
+        As the routers do: the first route that has the path and takes the method, else the first one that has the path.
+        """
+        found = None
+        for template in self._templates.get(id(endpoint), ()):
+            if template.endpoint is endpoint and template.pattern.match(path):
+                if template.methods is None or method in template.methods:
+                    return template.path
+                found = found or template.path
+        return found
 
 
 def _routed(app: Any) -> Any:
-    """Return the application with routes that middlewares lead to."""
-    while app is not None and not hasattr(app, "routes"):
+    """Return the application with routes that middlewares lead to, if any."""
+    for _ in range(_MOST_MIDDLEWARES):
+        if app is None or hasattr(app, "routes"):
+            return app
         app = getattr(app, "app", None)
-    return app
+    return None
 
 
-def _templates(routes: Iterable[Any], prefix: str = "", before: str = "") -> Iterator[tuple[Any, _Template]]:
-    """Return the endpoints of routes with their templates.
+def _templates(routes: Iterable[Any], prefix: str = "", before: str = "") -> Iterator[_Template]:
+    """Return the templates of routes.
 
     ``prefix`` is the path of the mounts around them, and ``before`` the regular expression of that path.
     """
     # FastAPI keeps routers that were included apart from the routes of the application.
     included = getattr(sys.modules.get("fastapi.routing"), "iter_route_contexts", iter)
     for route in included(routes):
-        path, inner = getattr(route, "path", None), getattr(route, "routes", None)
+        path, app = getattr(route, "path", None), getattr(route, "app", None)
         endpoint, methods = getattr(route, "endpoint", None), getattr(route, "methods", None)
-        app = getattr(route, "app", None)
+        inner = (
+            None if endpoint is not None else getattr(route, "routes", None) or getattr(_routed(app), "routes", None)
+        )
         if inner:
             yield from _templates(inner, prefix + (path or ""), before + _expression(path or ""))
         elif isinstance(path, str):
@@ -114,7 +129,7 @@ def _templates(routes: Iterable[Any], prefix: str = "", before: str = "") -> Ite
                 # A mount of an application whose routes are not known.
                 endpoint, path, rest = app, f"{path}/{{path}}", f"{path}/{{path:path}}"
             pattern = re.compile(f"{before}{_expression(rest)}$")
-            yield endpoint, _Template(prefix + path, None if methods is None else frozenset(methods), pattern)
+            yield _Template(endpoint, prefix + path, None if methods is None else frozenset(methods), pattern)
 
 
 def _expression(path: str) -> str:

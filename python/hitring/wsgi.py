@@ -177,15 +177,15 @@ class HitMiddleware:
 
     def _count(self, environ: WSGIEnvironment, path: str, method: str, begun: str) -> None:
         """Count a request whose answer began with the status line ``begun``, empty if no answer began."""
-        route = environ.get(ROUTE)
-        if self._requests.raw_paths and route is not LIMITED:
-            route = self._requests.of_path(path)
-        elif route is None and self._route is not None:
-            try:
+        try:
+            route = environ.get(ROUTE)
+            if self._requests.raw_paths and route is not LIMITED:
+                route = self._requests.of_path(path)
+            elif route is None and self._route is not None:
                 route = self._route(environ)
-            except Exception:
-                self._requests.failed()
-        self._requests.record(route, method, begun[:3] or _FAILED)
+            self._requests.record(route, method, begun[:3] or _FAILED)
+        except Exception:
+            self._requests.failed(method)
 
 
 class LimitMiddleware:

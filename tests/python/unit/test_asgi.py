@@ -42,11 +42,11 @@ def test_every_part_of_a_stream_is_sent_as_it_is_and_counted_once(registry):
     async def app(scope, receive, send):
         for part in parts:
             await send(part)
-            seen.append(len(registry))
+            seen.append(len(registry))  # with (other)
 
     sent = run(HitMiddleware(app, registry), dict(HTTP))
     assert all(ours is theirs for ours, theirs in zip(sent, parts)) and len(sent) == len(parts)
-    assert seen == [1] * 11, "a stream is counted when it begins"
+    assert seen == [2] * 11, "a stream is counted when it begins"
     assert registry.top(9) == [("(unmatched)", 1)]
 
 
@@ -63,7 +63,7 @@ def test_other_connections_pass_untouched(registry, kind):
     for _ in range(3):
         asyncio.run(wrapped(scope, receive, send))
     assert all(ours is theirs for call in calls for ours, theirs in zip(call, (scope, receive, send)))
-    assert len(calls) == 3 and scope == {"type": kind} and len(registry) == 0
+    assert len(calls) == 3 and scope == {"type": kind} and registry.top(9) == []
 
 
 def test_an_exception_after_the_answer_began_is_counted_as_the_answer(registry):
@@ -228,6 +228,32 @@ def test_a_route_that_is_not_found_breaks_nothing(registry, caplog):
     assert record.name == "hitring" and record.exc_info[0] is KeyError
 
 
+@pytest.mark.parametrize("route", [["/a"], 7, object()])
+def test_a_route_that_is_no_text_breaks_nothing(registry, caplog, route):
+    async def app(scope, receive, send):
+        scope["hitring.route"] = route
+        await send(START)
+
+    assert run(HitMiddleware(app, registry, status=True), dict(HTTP)) == [START]
+    assert registry.top(9) == [('http{route="(unmatched)",status="other"}', 1)]
+    assert [record.exc_info[0] for record in caplog.records] == [TypeError]
+
+
+def test_only_what_is_cancelled_has_its_own_status(registry):
+    class Cancelled(BaseException):
+        """As trio's."""
+
+    for error, status in ((SystemExit, 500), (KeyboardInterrupt, 500), (Cancelled, 499)):
+
+        async def app(scope, receive, send, error=error):
+            raise error
+
+        with pytest.raises(error):
+            run(HitMiddleware(app, registry, status=True), dict(HTTP))
+        registry.remove(f'http{{route="(unmatched)",status="{status}"}}')
+    assert registry.top(9) == []
+
+
 def test_an_exception_passes_also_if_its_route_is_not_found(registry):
     async def app(scope, receive, send):
         raise OSError
@@ -247,17 +273,18 @@ def test_a_status_may_be_a_name(registry):
 
 
 @pytest.mark.parametrize(
-    ("root", "path"), [("", "/health"), ("/api", "/api/health"), ("/api", "/health"), ("/he", "/health")]
+    ("root", "path"),
+    [("", "/health"), ("/api", "/api/health"), ("/api", "/health"), ("/he", "/health"), ("/root", "/root")],
 )
 def test_excluded_paths_are_those_below_the_root(registry, root, path):
     async def app(scope, receive, send):
         await send(START)
 
-    limited = LimitMiddleware(app, KeyedLimiter("1/hour"), exclude=["/health"])
-    wrapped = HitMiddleware(limited, registry, exclude=["/health"])
+    limited = LimitMiddleware(app, KeyedLimiter("1/hour"), exclude=["/health", "/"])
+    wrapped = HitMiddleware(limited, registry, exclude=["/health", "/"])
     for _ in range(2):
         assert run(wrapped, {**HTTP, "path": path, "root_path": root}) == [START]
-    assert len(registry) == 0
+    assert registry.top(9) == []
 
 
 def test_what_came_in_is_counted_whatever_the_application_makes_of_it(registry):

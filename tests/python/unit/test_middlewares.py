@@ -168,7 +168,7 @@ def test_the_page_shows_the_hits(framework, registry):
             {"endpoint": template(framework), "hits": 3, "rate": 0.05},
             {"endpoint": "/health", "hits": 1, "rate": 0.017},
         ],
-        "endpoints_count": 2,
+        "endpoints_count": 3,  # with (other)
     }
     assert counts(registry) == {template(framework): 3, "/health": 1}
     head = ask(page, "HEAD", query="last=60")
@@ -189,10 +189,25 @@ def test_a_raw_path_cannot_pose_as_something_else(framework, registry):
 def test_what_the_registry_has_no_room_for_is_counted_together(framework):
     registry = Registry(max_endpoints=3, clock=ManualClock(1_000))
     ask = service(framework, registry, raw_paths=True)
-    ask("/" + "a" * 2_000)
     for user in range(9):
         ask(f"/users/{user}")
-    assert counts(registry) == {"(other)": 8, "/users/0": 1, "/users/1": 1}
+    assert counts(registry) == {"(other)": 7, "/users/0": 1, "/users/1": 1}
+    registry = Registry(max_endpoints=2, clock=ManualClock(1_000))
+    ask = service(framework, registry, method=True, status=True)
+    for path in ("/users/1", "/nothing", "/health", "/users/2"):
+        ask(path)
+    assert counts(registry) == {
+        labelled("http", method="GET", route=template(framework), status=200): 2,
+        labelled("http", method="OTHER", route="(other)", status="other"): 2,
+    }
+
+
+def test_a_registry_that_is_full_already_counts_what_it_can(framework):
+    registry = Registry(max_endpoints=1, clock=ManualClock(1_000))
+    registry.record_hit("/health")
+    ask = service(framework, registry)
+    assert ask("/health").status == ask("/users/1").status == 200
+    assert counts(registry) == {"/health": 2}
 
 
 def test_long_keys_are_told_apart_and_kept_short(framework, registry):
@@ -229,7 +244,7 @@ def test_a_wrong_option_says_what_is_wrong(framework, registry):
         ({"max_routes": 0}, "max_routes must be a whole number, at least 1, not 0"),
         ({"max_routes": "5"}, "max_routes must be a whole number, at least 1, not '5'"),
         ({"name": "a name"}, "'a name' cannot have labels"),
-        ({"name": "a" * 1_000}, "a name of 1000 characters is too long"),
+        ({"name": "a" * 1_010, "status": True}, "characters is too long for an endpoint"),
         ({"limiter": Limiter("1/s"), "proxies": ["10.0.0.1/8"]}, "'10.0.0.1/8' is not a proxy's address or network"),
         ({"limiter": Limiter("1/s"), "proxies": "10.0.0.1"}, "proxies is '10.0.0.1'; give a list"),
         ({"limiter": Limiter("1/s"), "proxies": -1}, "proxies is -1"),

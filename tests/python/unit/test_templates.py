@@ -142,6 +142,42 @@ def test_starlette_through_other_middlewares(registry):
     ]
 
 
+def test_mounts_through_middlewares_and_paths_that_are_rewritten(registry):
+    pytest.importorskip("starlette")
+    from starlette.applications import Starlette
+    from starlette.middleware.gzip import GZipMiddleware
+    from starlette.responses import PlainTextResponse
+    from starlette.routing import Mount, Route
+
+    from hitring.starlette import HitMiddleware
+
+    async def user(request):
+        return PlainTextResponse("a user")
+
+    class Rewrites:
+        def __init__(self, app):
+            self.app = app
+
+        async def __call__(self, scope, receive, send):
+            if scope["type"] == "http":
+                scope["path"] = scope["path"].replace("/old/", "/v1/")
+            await self.app(scope, receive, send)
+
+    inner = Starlette(routes=[Route("/users/{id}", user)])
+    app = Starlette(routes=[Route("/people/{id}", user), Mount("/v1", GZipMiddleware(inner))])
+    app.add_middleware(Rewrites)
+    app.add_middleware(HitMiddleware, registry=registry)
+
+    def ask(path, method="GET"):
+        return ask_asgi(app, path, method)
+
+    assert routes(registry, ask, "/people/1", "/v1/users/1", "/old/users/1") == [
+        "/people/{id}",
+        "/v1/users/{id}",
+        "/v1/users/{id}",
+    ]
+
+
 def test_starlette_on_a_mount(registry):
     pytest.importorskip("starlette")
     from starlette.applications import Starlette
@@ -191,16 +227,21 @@ def test_routes_that_come_later_or_are_of_another_kind(registry, monkeypatch):
     inner = Starlette(routes=[Route("/one", page)])
     app = Starlette(routes=[Odd(), Mount("/sub", inner)])
     app.add_middleware(hitring.starlette.HitMiddleware, registry=registry)
-    now = [1_000.0]
-    monkeypatch.setattr(hitring.starlette.time, "monotonic", lambda: now[0])
 
     def ask(path, method="GET"):
         return ask_asgi(app, path, method)
 
     assert routes(registry, ask, "/odd", "/sub/one") == ["(unmatched)", "/sub/one"]
     inner.router.add_route("/two", later)
-    now[0] += 1
     assert routes(registry, ask, "/sub/two", "/sub/one") == ["/sub/two", "/sub/one"]
+    # The same endpoint under another path, and one that goes.
+    inner.router.add_route("/second/{id}", later)
+    assert routes(registry, ask, "/sub/second/1", "/sub/two") == ["/sub/second/{id}", "/sub/two"]
+    reads = []
+    read = hitring.starlette.HitMiddleware._read
+    monkeypatch.setattr(hitring.starlette.HitMiddleware, "_read", lambda *given: reads.append(1) or read(*given))
+    assert routes(registry, ask, *["/odd", "/none"] * 5) == ["(unmatched)"] * 10
+    assert reads == [], "a client cannot have the routes read again and again"
 
 
 def test_starlette_around_the_application(registry):
@@ -244,7 +285,7 @@ def test_starlette_inside_a_mounted_application(registry):
         return ask_asgi(app, path, method)
 
     assert routes(registry, ask, "/a/one/7", "/b/two/7") == ["/one/{id}", "/two/{id}"]
-    assert sorted(outer) == ["/{tenant}/one/{id}", "/{tenant}/two/{id}"]
+    assert sorted(outer) == ["(other)", "/{tenant}/one/{id}", "/{tenant}/two/{id}"]
 
 
 def test_fastapi(registry):
