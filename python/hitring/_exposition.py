@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "REASONS",
     "Family",
+    "check_that_it_is_whole",
     "families",
     "hits_of_endpoints",
     "kind_of",
@@ -76,6 +77,12 @@ def unlabelled(endpoint: str) -> tuple[str, dict[str, str]] | None:
         return None
 
 
+def check_that_it_is_whole(registry: Registry | SharedRegistry) -> None:
+    """Raise the error that a query raises, if the registry's file was cut."""
+    if getattr(registry, "lost", False):
+        registry.total()
+
+
 def kind_of(registry: Registry | SharedRegistry) -> tuple[str, str]:
     """Return the kind of the hits of an endpoint, and what they are. A file keeps those that ever came."""
     if hasattr(registry, "totals_ever"):
@@ -98,7 +105,13 @@ def hits_of_endpoints(registry: Registry | SharedRegistry) -> dict[str, int]:
 
 
 def families(registry: Registry | SharedRegistry) -> list[Family]:
-    """Return what ``registry`` holds, each family once and its series in order."""
+    """Return what ``registry`` holds, each family once and its series in order.
+
+    Raises
+    ------
+    QueryError
+        The registry's file was cut while it was open, so that its numbers would be too low.
+    """
     metrics, (kind, help_text) = registry.metrics(), kind_of(registry)
     end = "hits" if kind == "counter" else "recent_hits"
     found = {
@@ -116,6 +129,7 @@ def families(registry: Registry | SharedRegistry) -> list[Family]:
         name = f"{name}_{end}"
         family = found.setdefault(name, Family(name, kind, help_text, []))
         family.samples.append((labels, count))
+    check_that_it_is_whole(registry)
     return list(found.values())
 
 

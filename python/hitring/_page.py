@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qs, urlencode
 
 from hitring._errors import ConfigError, QueryError, WindowExpired
+from hitring._exposition import check_that_it_is_whole
 from hitring._refusals import problem
 
 if TYPE_CHECKING:
@@ -145,9 +146,7 @@ class Page:
             if hits:
                 total += hits
                 found.append((-hits, endpoint))
-        if getattr(registry, "lost", False):
-            # It raises, and says what became of the file.
-            registry.total(last)
+        check_that_it_is_whole(registry)
         return {
             "last": _whole(last),
             "window": _whole(registry.window),

@@ -17,13 +17,16 @@ instrument                         kind                         of
 ``hitring.hits``                   observable counter           hits that were counted
 ``hitring.hits.refused``           observable counter           hits that were not, by ``reason``
 ``hitring.endpoints``              observable up-down counter   endpoints
-``hitring.endpoint.hits``          observable counter           hits of each endpoint ever; of a `SharedRegistry`
+``hitring.endpoint.hits``          observable counter           hits of each endpoint; of a `SharedRegistry`
 ``hitring.endpoint.recent_hits``   observable gauge             hits of each endpoint in the window; of a `Registry`
 =================================  ===========================  ========================================================
 
-An endpoint is the attribute ``hitring.endpoint``; the labels of a labelled one are attributes beside it. Each worker of
-a `SharedRegistry` observes the same numbers, those of all workers, so let one of them export, or tell the workers apart
-by a resource attribute and take the largest.
+An endpoint is the attribute ``hitring.endpoint``; the labels of a labelled one are attributes beside it. The SDK keeps
+2,000 endpoints for an instrument unless a view says otherwise, and adds up the others.
+
+Counters begin at 0 when `observe` is called, as OpenTelemetry wants it, and never go down: if an endpoint is removed or
+the registry is restored, they count on from there. Every worker of a `SharedRegistry` observes the hits of all workers,
+so let one process export them. Where the file was cut, the callbacks raise, and the SDK logs it.
 """
 
 from __future__ import annotations
@@ -32,16 +35,32 @@ from typing import TYPE_CHECKING
 
 from opentelemetry.metrics import Observation, get_meter
 
-from hitring._exposition import REASONS, hits_of_endpoints, kind_of, unlabelled
+from hitring._exposition import REASONS, check_that_it_is_whole, hits_of_endpoints, kind_of, unlabelled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from opentelemetry.metrics import CallbackOptions, Meter
 
     from hitring import Registry, SharedRegistry
 
 __all__ = ["observe"]
+
+
+class _Rising:
+    """Makes numbers that may go down into sums that do not, from 0 on."""
+
+    def __init__(self, now: Mapping[str, int]) -> None:
+        self._last = dict(now)
+        self._before = {key: -number for key, number in now.items()}
+
+    def __call__(self, key: str, number: int) -> int:
+        """Return the sum of a number that is ``number`` now. One that fell began again at 0."""
+        last = self._last.get(key, 0)
+        if number < last:
+            self._before[key] = self._before.get(key, 0) + last
+        self._last[key] = number
+        return self._before.get(key, 0) + number
 
 
 def observe(registry: Registry | SharedRegistry, meter: Meter | None = None) -> None:
@@ -53,20 +72,30 @@ def observe(registry: Registry | SharedRegistry, meter: Meter | None = None) -> 
     meter = get_meter("hitring") if meter is None else meter
     kind, description = kind_of(registry)
 
+    def numbers() -> dict[str, int]:
+        metrics = registry.metrics()
+        check_that_it_is_whole(registry)
+        return {"": metrics.total_hits, **{reason: getattr(metrics, reason) for reason in REASONS}}
+
+    of_all, of_each = _Rising(numbers()), _Rising(hits_of_endpoints(registry) if kind == "counter" else {})
+
     def counted(_: CallbackOptions) -> Iterable[Observation]:
-        return [Observation(registry.metrics().total_hits)]
+        return [Observation(of_all("", numbers()[""]))]
 
     def refused(_: CallbackOptions) -> Iterable[Observation]:
-        metrics = registry.metrics()
-        return [Observation(getattr(metrics, reason), {"reason": reason}) for reason in REASONS]
+        now = numbers()
+        return [Observation(of_all(reason, now[reason]), {"reason": reason}) for reason in REASONS]
 
     def endpoints(_: CallbackOptions) -> Iterable[Observation]:
-        return [Observation(len(registry))]
+        count = len(registry)
+        check_that_it_is_whole(registry)
+        return [Observation(count)]
 
     def of_endpoints(_: CallbackOptions) -> Iterable[Observation]:
         found: list[Observation] = []
-        for endpoint, count in hits_of_endpoints(registry).items():
+        for endpoint, hits in hits_of_endpoints(registry).items():
             name, labels = unlabelled(endpoint) or (endpoint, {})
+            count = of_each(endpoint, hits) if kind == "counter" else hits
             found.append(Observation(count, {"hitring.endpoint": name, **labels}))
         return found
 

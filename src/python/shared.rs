@@ -11,7 +11,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{IntoPyDict, PyBytes, PyDict, PyList, PyString, PyTuple};
 
-use crate::error::{EndpointError, SharedError};
+use crate::error::{EndpointError, QueryError, SharedError};
 use crate::python::bytes;
 use crate::python::changed::{self, PyMarks};
 use crate::python::clock::clock;
@@ -216,6 +216,10 @@ methods!(impl PySharedRegistry {
     /// The endpoints with all hits that the file ever counted of them.
     fn totals_ever<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let totals = py.detach(|| self.registry.totals_ever());
+        // What is cut off would be left out, as if it had never been counted.
+        if self.registry.is_lost() {
+            return Err(errors::query(py, &QueryError::FileLost));
+        }
         totals.into_py_dict(py)
     }
 

@@ -43,6 +43,9 @@ class Service:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self.command = self.command.replace("8000", str(self.port))
+        if server == "uvicorn":
+            # On a busy machine five seconds are too few for a worker to begin, and those that wait hold up the end.
+            self.command += " --timeout-worker-healthcheck 60 --timeout-graceful-shutdown 5"
         self.start()
 
     def start(self):
@@ -89,7 +92,12 @@ class Service:
                 os.killpg(self.process.pid, number)
             else:
                 self.process.send_signal(number)
-        self.process.wait(30)
+        try:
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait(30)
+            raise
 
     def counted(self):
         """The requests of users that were counted, by a process that is none of the workers."""

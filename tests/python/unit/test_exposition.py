@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hitring import ManualClock, Registry, WindowExpired, labelled
+from hitring import ManualClock, QueryError, Registry, WindowExpired, labelled
 
 pytest.importorskip("prometheus_client")
 
@@ -153,3 +153,14 @@ def test_an_endpoint_that_was_just_pruned_is_left_out(registry):
     families = list(parse(to_prometheus(Removing())))
     assert of(families, "hitring_endpoint_recent_hits", endpoint="/a") == 1
     assert of(families, "hitring_endpoint_recent_hits", endpoint="/gone") is None
+
+
+def test_a_file_that_was_cut_has_no_page(shared):
+    shared.record_hit("/home")
+    metrics = CollectorRegistry()
+    metrics.register(HitringCollector(shared))
+    shared.path.write_bytes(b"")
+    shared.record_hit("/home")
+    for page in (shared.to_prometheus, shared.to_openmetrics, shared.totals_ever, lambda: generate_latest(metrics)):
+        with pytest.raises(QueryError, match="cut"):
+            page()

@@ -132,7 +132,7 @@ def test_a_handler_never_raises(registry, root, capsys):
     root.handle(logging.makeLogRecord({"msg": "of a socket", "levelname": "ERROR", "levelno": 40}))
     assert counted(registry) == {of("ERROR", "None"): 1}
     root.handlers[0].handle(logging.makeLogRecord({"levelno": []}))
-    assert "TypeError: unhashable" in capsys.readouterr().err
+    assert "TypeError" in capsys.readouterr().err
     assert sum(counted(registry).values()) == 1
 
 

@@ -8,25 +8,29 @@ from hitring import ManualClock, Registry, labelled
 
 pytest.importorskip("opentelemetry.sdk")
 
-from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.metrics import MeterProvider, ObservableCounter
+from opentelemetry.sdk.metrics.export import AggregationTemporality, InMemoryMetricReader
 
 from hitring.opentelemetry import observe
 
 
-def collected(registry):
+def collected(registry, **options):
     """Return a function that collects: each instrument's kind, and its numbers by attributes."""
-    reader = InMemoryMetricReader()
+    reader = InMemoryMetricReader(**options)
     observe(registry, MeterProvider([reader], shutdown_on_exit=False).get_meter("tests"))
 
     def collect():
-        (scope,) = reader.get_metrics_data().resource_metrics[0].scope_metrics
+        found = reader.get_metrics_data()
+        if found is None:
+            return {}
+        (scope,) = found.resource_metrics[0].scope_metrics
         return {
             metric.name: (
                 (type(metric.data).__name__, getattr(metric.data, "is_monotonic", None)),
                 {tuple(sorted(point.attributes.items())): point.value for point in metric.data.data_points},
             )
             for metric in scope.metrics
+            if metric.data.data_points
         }
 
     return collect
@@ -73,6 +77,49 @@ def test_a_shared_registry(tmp_path):
     fill(registry)
     clock.advance(10_000)
     numbers = collect()
-    assert numbers["hitring.endpoint.hits"] == (("Sum", True), OF_ENDPOINTS)
+    assert numbers["hitring.endpoint.hits"] == (("Sum", True), OF_ENDPOINTS), "what came since it observes"
     assert numbers["hitring.hits"][1] == {(): 5}
     assert "hitring.endpoint.recent_hits" not in numbers
+
+
+@pytest.fixture
+def shared(tmp_path):
+    if sys.platform != "linux":
+        pytest.skip("files are shared on Linux only")
+    from hitring import SharedRegistry
+
+    return SharedRegistry(tmp_path / "hits.ring", max_endpoints=8, clock=ManualClock(1_000))
+
+
+def test_sums_begin_at_0_and_never_go_down(shared):
+    shared.record_hit("/home", None, 100)
+    sums = collected(shared)
+    steps = collected(shared, preferred_temporality={ObservableCounter: AggregationTemporality.DELTA})
+    home, seen = (("hitring.endpoint", "/home"),), []
+
+    def both():
+        now, step = sums(), steps()
+        of_home = [numbers["hitring.endpoint.hits"][1].get(home) for numbers in (now, step)]
+        seen.append((now["hitring.hits"][1][()], step["hitring.hits"][1][()], *of_home))
+        return seen[-1]
+
+    assert both() == (0, 0, 0, 0)
+    shared.record_hit("/home", None, 5)
+    assert both() == (5, 5, 5, 5)
+    shared.remove("/home")
+    shared.record_hit("/home", None, 2)
+    assert both() == (7, 2, 7, 2)
+    empty = Registry(clock=ManualClock(1_000)).snapshot()
+    shared.restore(empty)
+    shared.record_hit("/home", None, 1)
+    assert both() == (8, 1, 8, 1)
+
+
+def test_a_file_that_was_cut_is_not_a_registry_without_hits(shared, caplog):
+    shared.record_hit("/home", None, 100)
+    collect = collected(shared)
+    assert collect()["hitring.hits"][1] == {(): 0}
+    shared.path.write_bytes(b"")
+    shared.record_hit("/home")
+    assert collect() == {}
+    assert any("QueryError" in str(record.exc_info) for record in caplog.records)
