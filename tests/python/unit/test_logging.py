@@ -157,7 +157,9 @@ def test_records_without_room_are_counted_together(root):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are forked")
-def test_a_fork_and_a_signal_find_no_lock(registry, root):
+def test_a_fork_finds_no_lock(registry, root):
+    if not getattr(sys, "_is_gil_enabled", lambda: True)():
+        pytest.skip("a child may find locks of Python's own dictionaries held")
     root.addHandler(HitHandler(registry, max_loggers=10**6))
     is_over = threading.Event()
 
