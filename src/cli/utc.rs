@@ -9,9 +9,14 @@ use crate::cli::log::date::{civil, days, is_real};
 
 /// Reads unix seconds (`1548116951`) or RFC 3339 with its zone (`2019-01-22T00:29:11Z`, `2019-01-22T03:59:11+03:30`).
 pub(crate) fn parse(text: &str) -> Result<i64, String> {
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return text.parse().map_err(|_| "too many digits for a time in unix seconds".to_owned());
+    let (whole, fraction) = text.split_once('.').map_or((text, None), |(whole, fraction)| (whole, Some(fraction)));
+    let are_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if are_digits(whole.strip_prefix('-').unwrap_or(whole)) && fraction.is_none_or(are_digits) {
+        let is_between = fraction.is_some_and(|fraction| fraction.bytes().any(|byte| byte != b'0'));
+        let seconds: Option<i64> = whole.parse().ok();
+        // -1.5 lies in the second that begins at -2.
+        let seconds = seconds.and_then(|seconds| seconds.checked_sub(i64::from(is_between && whole.starts_with('-'))));
+        return seconds.ok_or_else(|| "too many digits for a time in unix seconds".to_owned());
     }
     rfc3339(text.as_bytes()).ok_or_else(|| {
         "give unix seconds such as 1548116951, or RFC 3339 with a zone such as 2019-01-22T00:29:11Z".to_owned()
@@ -80,7 +85,26 @@ mod tests {
         for (text, time) in [("0", 0), ("1548116951", 1_548_116_951), ("-1", -1), ("007", 7)] {
             assert_eq!(parse(text), Ok(time));
         }
-        for text in ["", "-", "--1", "+5", "1.5", "1e9", " 5", "99999999999999999999"] {
+        for (text, time) in
+            [("1.5", 1), ("1707000001.999", 1_707_000_001), ("-1.5", -2), ("-1.0", -1), ("-0.1", -1), ("0.0", 0)]
+        {
+            assert_eq!(parse(text), Ok(time), "{text}: a fraction is dropped towards the past");
+        }
+        for text in [
+            "",
+            "-",
+            "--1",
+            "+5",
+            "1.",
+            ".5",
+            "-.5",
+            "1.5.5",
+            "1.x",
+            "1e9",
+            " 5",
+            "99999999999999999999",
+            "-9223372036854775808.5",
+        ] {
             assert!(parse(text).is_err(), "{text}");
         }
     }

@@ -71,7 +71,14 @@ fn gzip_that_ends_too_early_or_is_damaged() {
     let last = checksum.len() - 6;
     checksum[last] ^= 1;
     assert!(failure([folder.file("checksum.gz", &checksum)]).contains("damaged gzip data"));
-    assert!(failure([folder.file("garbage.gz", [&whole[..], b"garbage"].concat())]).contains("gzip data"));
+    let trailing = folder.file("garbage.gz", [&whole[..], b"garbage"].concat());
+    assert_eq!(
+        failure([&trailing]),
+        format!(
+            "{0}: something that is no gzip data follows the gzip data; to count what is before it: gzip -dc {0} | hitring replay -",
+            trailing.display()
+        )
+    );
 }
 
 #[test]
@@ -93,6 +100,9 @@ fn other_formats_are_named_with_their_cure() {
     let utf16: Vec<u8> =
         [0xfeff].into_iter().chain(line("a", 1, "/").encode_utf16()).flat_map(u16::to_le_bytes).collect();
     assert!(failure([folder.file("f", utf16)]).contains("is UTF-16 text"));
+    let utf32: Vec<u8> =
+        [0xfeff].into_iter().chain(line("a", 1, "/").chars().map(u32::from)).flat_map(u32::to_le_bytes).collect();
+    assert!(failure([folder.file("g", utf32)]).contains("is UTF-32 text; unpack it first: iconv -f UTF-32 -t UTF-8 "));
 }
 
 /// A host may be called so: a signature alone refuses no file whose first line parses.
@@ -115,11 +125,37 @@ fn a_file_in_which_no_line_parses() {
             json_lines.display()
         )
     );
-    assert!(failure([&data("combined.log"), &json_lines]).starts_with(&json_lines.display().to_string()));
+    let same = folder.file("same.log", "{\"a\":1}\n");
+    assert!(failure([&json_lines, &same]).starts_with(&json_lines.display().to_string()), "the first is named");
     assert!(failure([folder.file("one", "a")]).contains("unknown format: its only line is not in common"));
     assert!(failure([folder.file("newline", "\n")]).contains("unknown format"));
     assert!(failure([folder.file("nul", [0; 5_000])]).contains("it looks like binary data"));
     assert!(failure([folder.file("long", vec![b'x'; (16 << 20) + 5])]).contains("its only line is not"));
+}
+
+#[test]
+fn gzip_behind_text() {
+    let folder = Folder::new();
+    let both = folder.file("both", [line("a", 1, "/").as_bytes(), b"\n", &gzip(line("b", 2, "/").as_bytes())].concat());
+    assert_eq!(
+        failure([&both]),
+        format!(
+            "{}: gzip data begins in line 2, behind text; give the text and the gzip data as files of their own",
+            both.display()
+        )
+    );
+}
+
+/// As images of containers link their logs: reading would wait for what the program itself writes.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_the_program_itself_writes_to() {
+    let folder = Folder::new();
+    let log = folder.0.join("access.log");
+    std::os::unix::fs::symlink("/dev/stdout", &log).expect("a link");
+    let text = failure([&log]);
+    assert!(text.starts_with(&format!("{}: is what this program writes to; container", log.display())), "{text}");
+    assert!(failure(["/dev/stderr"]).contains("docker logs NAME | hitring replay -"));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What may be in an input: compression, line ends, malformed lines, hostile bytes.
 
+use std::ffi::{OsStr, OsString};
 use std::fs;
 
 use serde_json::json;
@@ -109,4 +110,84 @@ fn hostile_bytes_between_good_lines_lose_no_good_line() {
     }
     let answer = json([folder.file("a.log", contents)]);
     assert_eq!((&answer["lines"], &answer["events"]), (&json!(150), &json!(50)));
+}
+
+/// Runs, and returns the answer and the lines on stderr.
+fn with_notes<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> (serde_json::Value, Vec<String>) {
+    let arguments = arguments.into_iter().map(|argument| argument.as_ref().to_owned());
+    let output = replay([OsString::from("--json")].into_iter().chain(arguments));
+    assert!(output.status.success());
+    let notes = String::from_utf8(output.stderr).expect("UTF-8").lines().map(str::to_owned).collect();
+    (serde_json::from_slice(&output.stdout).expect("JSON"), notes)
+}
+
+#[test]
+fn a_byte_order_mark_is_no_part_of_the_first_client() {
+    let folder = Folder::new();
+    let text = format!("\u{feff}{}\n{}\n", line("a", 1, "/a"), line("a", 2, "/b"));
+    let marked = folder.file("marked", &text);
+    for (name, file) in [("plain", &marked), ("gzip", &folder.file("marked.gz", gzip(text.as_bytes())))] {
+        let answer = json([file]);
+        assert_eq!((&answer["events"], &answer["distinct"]["client"]), (&json!(2), &json!(1)), "{name}");
+    }
+    let both = json([&marked, &folder.file("other", text.replace("/a", "/c"))]);
+    assert_eq!(both["distinct"]["client"], 1, "in front of each of two files");
+    let (empty, _) = with_notes([folder.file("empty", "\u{feff}")]);
+    assert_eq!(empty["lines"], 0);
+    // Elsewhere the bytes are a client's.
+    let inside = json([folder.file("inside", format!("{}\n\u{feff}{}", line("a", 1, "/"), line("a", 1, "/")))]);
+    assert_eq!(inside["distinct"]["client"], 2);
+}
+
+#[test]
+fn holes_of_nuls_are_no_part_of_a_line() {
+    let folder = Folder::new();
+    let hole = "\0".repeat(20 << 20);
+    let text = format!("{hole}{}\n\0\0{}\n{hole}", line("a", 1, "/"), line("a", 2, "/"));
+    let answer = json([folder.file("hole", text)]);
+    assert_eq!((&answer["lines"], &answer["malformed"], &answer["events"]), (&json!(3), &json!(1), &json!(2)));
+    assert_eq!(answer["distinct"]["client"], 1);
+}
+
+#[test]
+fn an_input_without_hits_among_others_is_named() {
+    let folder = Folder::new();
+    let log = folder.file("access.log", line("a", 1, "/"));
+    let quiet = folder.file("quiet.log", "log turned over\n");
+    let (answer, notes) = with_notes([&quiet, &log, &folder.file("empty", "")]);
+    assert_eq!((&answer["lines"], &answer["malformed"], &answer["events"]), (&json!(2), &json!(1), &json!(1)));
+    assert_eq!(
+        notes,
+        [format!(
+            "hitring: note: {}: unknown format: its only line is not in common or combined log format, so it adds no hits; \
+             see the reasons with --show-malformed",
+            quiet.display()
+        )]
+    );
+}
+
+#[test]
+fn a_file_that_is_named_twice_is_read_once() {
+    let folder = Folder::new();
+    let log = folder.file("access.log", line("a", 1, "/"));
+    let link = folder.0.join("link.log");
+    std::fs::hard_link(&log, &link).expect("a link");
+    let copy = folder.file("copy.log", line("a", 1, "/"));
+    let (answer, notes) = with_notes([&log, &copy, &link, &log]);
+    assert_eq!(answer["events"], 2, "a copy is another file");
+    let (log, link) = (log.display(), link.display());
+    assert_eq!(
+        notes,
+        [
+            format!("hitring: note: {link}, which is the same file as {log}, is named twice; it is read once"),
+            format!("hitring: note: {log} is named twice; it is read once"),
+        ]
+    );
+}
+
+#[test]
+fn zeros_behind_gzip_data_are_skipped() {
+    let folder = Folder::new();
+    let padded = [gzip(line("a", 1, "/").as_bytes()), vec![0; 10_000]].concat();
+    assert_eq!(json([folder.file("padded.gz", padded)])["events"], 1);
 }

@@ -41,6 +41,7 @@ impl Oracle {
 
     /// (time, client, path).
     fn read(&self, line: &[u8]) -> Option<(i64, Vec<u8>, Vec<u8>)> {
+        let line = &line[line.iter().take_while(|&&byte| byte == 0).count()..];
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let found = self.quoted.captures(line).or_else(|| self.with_bare_quotes.captures(line))?;
         let number = |group: usize| String::from_utf8_lossy(&found[group]).parse::<i64>().expect("digits");

@@ -112,7 +112,8 @@ fn several_files_are_counted_together() {
     let first = folder.file("1.log", line("a", 9, "/x") + "\n" + &line("b", 1, "/x"));
     let second = folder.file("2.log", line("a", 5, "/x") + "\nbroken\n");
     let empty = folder.file("3.log", "");
-    let answer = json([&first, &second, &empty, &second]);
+    let copy = folder.file("4.log", line("a", 5, "/x") + "\nbroken\n");
+    let answer = json([&first, &second, &empty, &copy]);
     assert_eq!((&answer["lines"], &answer["malformed"], &answer["events"]), (&json!(6), &json!(2), &json!(4)));
     assert_eq!((&answer["first"], &answer["last"]), (&json!(1), &json!(9)));
     assert_eq!(answer["top"], json!([{"path": "/x", "hits": 4, "unique_clients": 2}]));

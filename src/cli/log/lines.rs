@@ -4,6 +4,9 @@
 //! there is one. A line may be up to [`MAX_LINE`] bytes long before its line feed; of a longer one only the beginning
 //! is kept, the rest is read and dropped, so that a file without line feeds costs no memory.
 //!
+//! NULs in front of a line are no part of it: a file that was cut while a process wrote on has a hole there, which reads
+//! as zeros. They are dropped as they come, so a hole of any length costs no memory and does not make a line too long.
+//!
 //! The buffer holds one block, and grows (doubling) only while a line does not fit. Each byte is searched once: what
 //! was searched without finding a line feed is not searched again when more bytes arrive.
 //!
@@ -52,13 +55,19 @@ impl<R: Read> Lines<R> {
 
     /// The next line, `None` at the end.
     pub(crate) fn next(&mut self) -> io::Result<Option<Line<'_>>> {
+        let mut had_nuls = false;
         let mut searched = self.start;
         let (line_end, next_start) = loop {
+            while self.start < self.end && self.buffer[self.start] == 0 {
+                self.start += 1;
+                had_nuls = true;
+            }
+            searched = searched.max(self.start);
             if let Some(at) = memchr(b'\n', &self.buffer[searched..self.end]) {
                 break (searched + at, searched + at + 1);
             }
             if self.ended {
-                if self.start == self.end {
+                if self.start == self.end && !had_nuls {
                     return Ok(None);
                 }
                 break (self.end, self.end);
@@ -175,7 +184,7 @@ mod tests {
                 assert_eq!(lines("a\r\nb\r\n"), [some("a"), some("b")]);
                 assert_eq!(lines("a\r"), [some("a")], "also without a line feed");
                 assert_eq!(lines("a\rb\n"), [some("a\rb")], "a carriage return alone ends no line");
-                assert_eq!(lines("\0\u{85}\u{2028}\n"), [some("\0\u{85}\u{2028}")]);
+                assert_eq!(lines("a\0\u{85}\u{2028}\n"), [some("a\0\u{85}\u{2028}")]);
                 let long = "x".repeat(50);
                 assert_eq!(lines(&format!("{long}\nb\n")), [some(&long), some("b")], "as long as allowed");
             }
@@ -196,6 +205,23 @@ mod tests {
                     assert_eq!(lines(&long), [None]);
                     assert_eq!(lines(&format!("{long}\r\nb")), [None, some("b")]);
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn nuls_in_front_of_a_line_are_dropped() {
+        for step in [1, 2, 3, 100, 5_000] {
+            for block in [1, 2, 7, 64] {
+                let lines = |text: &str| lines(text.as_bytes(), step, block, 50);
+                assert_eq!(lines("\0\0a\n\0b\0\nc"), [some("a"), some("b\0"), some("c")]);
+                assert_eq!(lines("\0\0\na\n\0\r\n"), [some(""), some("a"), some("")]);
+                assert_eq!(lines("\0\0"), [some("")], "it is a line, as an empty one is");
+                assert_eq!(lines("a\n\0"), [some("a"), some("")]);
+                let hole = "\0".repeat(1_000);
+                assert_eq!(lines(&format!("{hole}a\n{hole}")), [some("a"), some("")], "they make no line too long");
+                let (long, fits) = ("x".repeat(51), "x".repeat(50));
+                assert_eq!(lines(&format!("{hole}{long}\n{hole}{fits}\n")), [None, some(&fits)]);
             }
         }
     }

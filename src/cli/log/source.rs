@@ -1,8 +1,9 @@
 //! Inputs: which files are read, and how their bytes are reached.
 //!
-//! An input is a file's name, or `-` for stdin. gzip is told from the first bytes, never from the name, and may consist
-//! of several members (as `cat a.gz b.gz` makes them). Every input is looked at before the first is read, so that a
-//! misspelt name is told at once and not after minutes.
+//! An input is a file's name, or `-` for stdin. gzip is told from the first bytes, never from the name ([`Members`]). A
+//! byte order mark of UTF-8 in front of an input is no part of its first line. Every input is looked at before the first
+//! is read, so that a misspelt name is told at once and not after minutes. There a file that was named before, by this or
+//! by another name, is left out, and one that the program itself writes to is refused, because reading it would never end.
 //!
 //! Tests: `tests/replay`.
 
@@ -10,15 +11,17 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, BufReader, Cursor, Read};
 
-use flate2::bufread::MultiGzDecoder;
 use indicatif::ProgressBar;
 
 use super::foreign::{Foreign, LOOKED_AT};
+use super::members::{Members, Trailing};
 use crate::cli::escape::shown;
 use crate::cli::failure::{Failure, in_words};
 
 /// What is taken from a compressed file at once.
 const COMPRESSED_BLOCK: usize = 128 << 10;
+/// U+FEFF in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// A named input that has not been opened yet.
 pub(crate) struct Source {
@@ -35,18 +38,72 @@ pub(crate) struct Opened {
     pub(crate) compressed: bool,
 }
 
-/// Checks every input and returns them with the bytes they hold together, `None` when one of them is a pipe.
-pub(crate) fn sources(paths: Vec<OsString>) -> Result<(Vec<Source>, Option<u64>), Failure> {
-    let sources: Vec<Source> = paths.into_iter().map(|path| Source { path }).collect();
-    if sources.iter().filter(|source| source.is_stdin()).count() > 1 {
+/// The inputs, each once.
+pub(crate) struct Sources {
+    pub(crate) sources: Vec<Source>,
+    /// The bytes that they hold together, `None` when one of them is a pipe.
+    pub(crate) total: Option<u64>,
+    /// Inputs that are left out, and why.
+    pub(crate) left_out: Vec<String>,
+}
+
+/// Checks every input.
+pub(crate) fn sources(paths: Vec<OsString>) -> Result<Sources, Failure> {
+    let named: Vec<Source> = paths.into_iter().map(|path| Source { path }).collect();
+    if named.iter().filter(|source| source.is_stdin()).count() > 1 {
         return Err(Failure::Message("stdin (-) can be read only once; name it once".to_owned()));
     }
-    let mut total = Some(0);
-    for source in &sources {
-        let length = source.check()?;
+    let (mut sources, mut total, mut left_out) = (Vec::<Source>::new(), Some(0), Vec::new());
+    let mut seen: Vec<(Identity, String)> = Vec::new();
+    for source in named {
+        let (length, identity) = source.check()?;
+        if let Some(identity) = identity {
+            if let Some((_, first)) = seen.iter().find(|(other, _)| *other == identity) {
+                let name = source.name();
+                let what = if name == *first { name } else { format!("{name}, which is the same file as {first},") };
+                left_out.push(format!("{what} is named twice; it is read once"));
+                continue;
+            }
+            seen.push((identity, source.name()));
+        }
         total = total.zip(length).map(|(total, length)| total + length);
+        sources.push(source);
     }
-    Ok((sources, total))
+    Ok(Sources { sources, total, left_out })
+}
+
+/// What tells a file from all others, whatever its name is.
+#[cfg(unix)]
+type Identity = (u64, u64);
+#[cfg(not(unix))]
+type Identity = std::path::PathBuf;
+
+#[cfg(unix)]
+fn identity(_: &OsStr, about: &fs::Metadata) -> Option<Identity> {
+    use std::os::unix::fs::MetadataExt;
+    Some((about.dev(), about.ino()))
+}
+
+#[cfg(not(unix))]
+fn identity(path: &OsStr, _: &fs::Metadata) -> Option<Identity> {
+    fs::canonicalize(path).ok()
+}
+
+/// Whether a file is what the program writes its answer or its messages to, and not also its stdin.
+#[cfg(unix)]
+fn is_our_output(about: &fs::Metadata) -> bool {
+    use std::os::fd::{AsFd, BorrowedFd};
+    use std::os::unix::fs::MetadataExt;
+    let is = |descriptor: BorrowedFd<'_>| {
+        let other = descriptor.try_clone_to_owned().ok().and_then(|owned| File::from(owned).metadata().ok());
+        other.is_some_and(|other| (other.dev(), other.ino()) == (about.dev(), about.ino()))
+    };
+    !is(io::stdin().as_fd()) && (is(io::stdout().as_fd()) || is(io::stderr().as_fd()))
+}
+
+#[cfg(not(unix))]
+fn is_our_output(_: &fs::Metadata) -> bool {
+    false
 }
 
 impl Source {
@@ -64,22 +121,28 @@ impl Source {
         shown(self.path.as_encoded_bytes())
     }
 
-    /// Whether the input can be read, as far as that is known without reading, and how many bytes it holds.
-    fn check(&self) -> Result<Option<u64>, Failure> {
+    /// Whether the input can be read, as far as that is known without reading, how many bytes it holds, and which file it is.
+    fn check(&self) -> Result<(Option<u64>, Option<Identity>), Failure> {
         if self.is_stdin() {
-            return Ok(None);
+            return Ok((None, None));
         }
         let about = fs::metadata(&self.path).map_err(|error| self.failure(&in_words(&error)))?;
         if about.is_dir() {
             let name = self.name();
             return Err(self.failure(&format!("is a folder; name the files in it, for example {name}/*.log")));
         }
+        if is_our_output(&about) {
+            return Err(self.failure(
+                "is what this program writes to; container images link their logs there: \
+                 give the container's output instead, as in: docker logs NAME | hitring replay -",
+            ));
+        }
         if !about.is_file() {
             // Opening a pipe takes its one reader's place, so that is left to `open`.
-            return Ok(None);
+            return Ok((None, None));
         }
         File::open(&self.path).map_err(|error| self.failure(&in_words(&error)))?;
-        Ok(Some(about.len()))
+        Ok((Some(about.len()), identity(&self.path, &about)))
     }
 
     /// Opens the input; what is read of it moves `bar`.
@@ -91,18 +154,22 @@ impl Source {
         };
         let (head, bytes) = peek(file).map_err(|error| self.failure(&in_words(&error)))?;
         if !head.starts_with(b"\x1f\x8b") {
-            let foreign = Foreign::recognise(&head);
-            return Ok(Opened { bytes: Box::new(bytes), head, foreign, compressed: false });
+            return Ok(Opened::new(head, bytes, false));
         }
-        let decompressed = MultiGzDecoder::new(BufReader::with_capacity(COMPRESSED_BLOCK, bytes));
+        let decompressed = Members::new(BufReader::with_capacity(COMPRESSED_BLOCK, bytes));
         let (head, bytes) = peek(decompressed).map_err(|error| self.read_failure(true, &error))?;
-        let foreign = Foreign::recognise(&head);
-        Ok(Opened { bytes: Box::new(bytes), head, foreign, compressed: true })
+        Ok(Opened::new(head, bytes, true))
     }
 
     /// What a failed read of this input means to the user.
     pub(crate) fn read_failure(&self, compressed: bool, error: &io::Error) -> Failure {
         let name = self.argument();
+        if let Some(Trailing) = error.get_ref().and_then(|error| error.downcast_ref()) {
+            return self.failure(&format!(
+                "something that is no gzip data follows the gzip data; to count what is before it: \
+                 gzip -dc {name} | hitring replay -"
+            ));
+        }
         match error.kind() {
             io::ErrorKind::UnexpectedEof if compressed => self.failure(&format!(
                 "the gzip data ends too early: the file is cut short, or still being written; \
@@ -121,9 +188,19 @@ impl Source {
     }
 }
 
-/// The first bytes of an input, and the whole input.
+impl Opened {
+    fn new(head: Vec<u8>, bytes: impl Read + 'static, compressed: bool) -> Opened {
+        let foreign = Foreign::recognise(&head);
+        Opened { bytes: Box::new(bytes), head, foreign, compressed }
+    }
+}
+
+/// The first bytes of an input, and the whole input, both without a byte order mark.
 fn peek<R: Read>(mut input: R) -> io::Result<(Vec<u8>, impl Read + use<R>)> {
     let mut head = Vec::with_capacity(LOOKED_AT);
     input.by_ref().take(LOOKED_AT as u64).read_to_end(&mut head)?;
+    if head.starts_with(BYTE_ORDER_MARK) {
+        head.drain(..BYTE_ORDER_MARK.len());
+    }
     Ok((head.clone(), Cursor::new(head).chain(input)))
 }

@@ -4,7 +4,10 @@
 //! |---|---|
 //! | empty | nothing is added |
 //! | some lines parse | its hits are counted, the other lines are malformed |
-//! | lines, and none parses | the run fails: unknown format |
+//! | lines, and none parses, but those of another input do | all are malformed, and a note on stderr names the input |
+//! | lines, and no line of any input parses | the run fails: unknown format |
+//! | the same file again | it is left out, and a note on stderr says so |
+//! | text, and gzip data behind it | the run fails at that line |
 //! | has the signature of another format, and its first line does not parse | the run fails at that line |
 //! | cannot be read to its end | the run fails |
 //!
@@ -22,11 +25,13 @@ use crate::cli::failure::Failure;
 use crate::cli::log::clf;
 use crate::cli::log::foreign::{Foreign, looks_like};
 use crate::cli::log::lines::{Line, Lines, MAX_LINE};
-use crate::cli::log::source::{Source, sources};
+use crate::cli::log::source::{Source, Sources, sources};
 use crate::cli::progress;
 
 /// How much of a malformed line is shown, in characters.
 const SHOWN: usize = 200;
+/// How gzip data begins: its signature, and the only method there is.
+const GZIP: &[u8] = b"\x1f\x8b\x08";
 const TOO_LONG: &str = "longer than 16 MiB";
 const _: () = assert!(MAX_LINE == 16 << 20);
 
@@ -39,12 +44,21 @@ pub(super) struct Read {
 
 /// Reads the inputs. With `show_malformed`, prints every malformed line on stderr.
 pub(super) fn read(files: Vec<OsString>, show_malformed: bool) -> Result<Read, Failure> {
-    let (sources, total) = sources(files)?;
+    let Sources { sources, total, left_out: notes } = sources(files)?;
     let bar = progress::bar(total);
-    let mut reading = Reading { tally: Tally::new(), lines: 0, malformed: 0, show_malformed, bar };
+    let without_hits = Vec::new();
+    let mut reading = Reading { tally: Tally::new(), lines: 0, malformed: 0, without_hits, show_malformed, bar };
     let outcome = sources.iter().try_for_each(|source| reading.read(source));
     reading.bar.finish_and_clear();
     outcome?;
+    let has_hits = reading.lines > reading.malformed;
+    if let (false, Some(first)) = (has_hits, reading.without_hits.first()) {
+        return Err(first.failure());
+    }
+    for note in notes.into_iter().chain(reading.without_hits.iter().map(WithoutHits::note)) {
+        // A closed stderr does not end the counting.
+        let _ = std::io::stderr().lock().write_all(format!("hitring: note: {note}\n").as_bytes());
+    }
     Ok(Read { lines: reading.lines, malformed: reading.malformed, counted: reading.tally.finish() })
 }
 
@@ -52,8 +66,39 @@ struct Reading {
     tally: Tally,
     lines: u64,
     malformed: u64,
+    without_hits: Vec<WithoutHits>,
     show_malformed: bool,
     bar: ProgressBar,
+}
+
+/// An input that has lines, of which none is a hit.
+struct WithoutHits {
+    name: String,
+    /// As in "unknown format: ...".
+    why: String,
+}
+
+impl WithoutHits {
+    fn new(source: &Source, lines: u64, head: &[u8]) -> WithoutHits {
+        let likeness = looks_like(head).map(|what| format!(" (it looks like {what})")).unwrap_or_default();
+        let lines =
+            if lines == 1 { "its only line is not".to_owned() } else { format!("none of its {lines} lines is") };
+        WithoutHits {
+            name: source.name(),
+            why: format!("unknown format{likeness}: {lines} in common or combined log format"),
+        }
+    }
+
+    fn failure(&self) -> Failure {
+        let WithoutHits { name, why } = self;
+        Failure::Message(format!(
+            "{name}: {why}; give an access log in one of these, or see the reasons with --show-malformed"
+        ))
+    }
+
+    fn note(&self) -> String {
+        format!("{}: {}, so it adds no hits; see the reasons with --show-malformed", self.name, self.why)
+    }
 }
 
 impl Reading {
@@ -84,12 +129,17 @@ impl Reading {
             if let (1, Some(foreign)) = (count, opened.foreign) {
                 return Err(refused(source, foreign));
             }
+            if start.starts_with(GZIP) {
+                return Err(source.failure(&format!(
+                    "gzip data begins in line {count}, behind text; give the text and the gzip data as files of their own"
+                )));
+            }
             if self.show_malformed {
                 self.show(&source.name(), count, reason, start);
             }
         }
         if count > 0 && malformed == count {
-            return Err(unknown_format(source, count, &opened.head));
+            self.without_hits.push(WithoutHits::new(source, count, &opened.head));
         }
         self.lines += count;
         self.malformed += malformed;
@@ -109,13 +159,4 @@ impl Reading {
 fn refused(source: &Source, foreign: &Foreign) -> Failure {
     let cure = foreign.cure(&source.argument());
     source.failure(&format!("is {}; {cure}", foreign.what))
-}
-
-fn unknown_format(source: &Source, lines: u64, head: &[u8]) -> Failure {
-    let likeness = looks_like(head).map(|what| format!(" (it looks like {what})")).unwrap_or_default();
-    let lines = if lines == 1 { "its only line is not".to_owned() } else { format!("none of its {lines} lines is") };
-    source.failure(&format!(
-        "unknown format{likeness}: {lines} in common or combined log format; \
-         give an access log in one of these, or see the reasons with --show-malformed"
-    ))
 }
