@@ -53,7 +53,7 @@ fn malformed_lines_are_shown_on_request() {
     assert!(silent.status.success() && silent.stderr.is_empty());
     let output = replay([log.as_os_str(), "--show-malformed".as_ref()]);
     assert_eq!(output.stdout, silent.stdout, "the answer is the same");
-    let reason = "does not begin with client, ident and a space behind each";
+    let reason = "does not begin with client, ident and spaces behind each";
     let no_stamp = "no user and [day/Mon/year:hour:minute:second zone] \" behind client and ident";
     let expected = format!(
         "{name}:2: {no_stamp}: broken \\xff\\x00 \n{name}:3: empty line\n{name}:4: {reason}: {}…\n",

@@ -7,23 +7,25 @@
 //!
 //! A line is bytes; nothing is decoded, so `%20`, query strings and bytes that are no UTF-8 stay what they are.
 //!
-//! 1. Client and ident are each one or more bytes without white space, and one space follows each.
-//!    White space is: 09 to 0d, 1c to 20, 85, a0 (hex).
-//! 2. The user is one or more bytes of any kind, as few as possible, up to ` [`, a stamp ([`Stamp`]), `] "`.
-//! 3. The request ends at the first `"` that no backslash escapes, and space, three digits (status), space, digits or
-//!    `-` (size) and the line's end or a space must follow it. When they do not, a later stamp in the line is tried.
-//! 4. When no stamp satisfies rule 3 the request is taken to hold bare quotes: from the first stamp of the line to the
-//!    **last** `"` that status and size follow.
-//! 5. The path is what stands between the first and the second space of the request (protocol and method are not
-//!    needed); when that is empty or missing, what stands before the first space; when that is empty too, the whole request.
-//! 6. The stamp must be a real date. A stamp in the right shape that is no date makes the line malformed; no other
-//!    stamp is tried for it.
+//! 1. Client and ident are each one or more bytes without white space, and one or more spaces follow each.
+//!    White space is: 09 to 0d, 20 (hex).
+//! 2. The user is any bytes, or none, up to a stamp in brackets ([`Stamp`]) that a space precedes and `] "` ends.
+//! 3. The request ends at the first `"` that no backslash escapes, if status and size follow it; else it holds bare
+//!    quotes, and ends at the first `"` of any kind that status and size follow.
+//! 4. Status and size are a space, three digits or `-`, a space, and digits (with a `-` in front or not) or `-`; then the
+//!    line ends, or a space follows. Behind a status of three digits the line may end without a size.
+//! 5. No later stamp is tried. A client chooses its agent and its referer, and must not choose its time.
+//! 6. If the request ends with a space and a protocol (`HTTP/` and what follows, without spaces), the path is what stands
+//!    between the first space and that one. Else it is what stands between the first and the second space (protocol and
+//!    method are not needed). When that is empty or missing, it is what stands before the first space; when that is
+//!    empty too, the whole request.
+//! 7. The stamp must be a real date. A stamp in the right shape that is no date makes the line malformed.
 //!
 //! Tests: `tests/replay`.
 
-use memchr::{memchr, memchr_iter, memchr2, memrchr_iter};
+use memchr::{memchr, memchr_iter, memchr2, memrchr};
 
-use super::date::{STAMP_LEN, Stamp};
+use super::date::Stamp;
 
 /// What a well-formed line says.
 #[derive(Debug, PartialEq, Eq)]
@@ -49,7 +51,7 @@ impl Malformed {
     pub(crate) fn reason(self) -> &'static str {
         match self {
             Malformed::Empty => "empty line",
-            Malformed::NoClient => "does not begin with client, ident and a space behind each",
+            Malformed::NoClient => "does not begin with client, ident and spaces behind each",
             Malformed::NoStamp => "no user and [day/Mon/year:hour:minute:second zone] \" behind client and ident",
             Malformed::NoRequest => "no \"request\" with a three-digit status and a size behind it",
             Malformed::UnrealDate => "no such date or time of day",
@@ -64,36 +66,31 @@ pub(crate) fn parse(line: &[u8]) -> Result<Hit<'_>, Malformed> {
     }
     let (client, rest) = word(line).ok_or(Malformed::NoClient)?;
     let (_ident, rest) = word(rest).ok_or(Malformed::NoClient)?;
-    let quoted_request = stamps(rest).find_map(|(stamp, after)| Some((stamp, quoted(after)?)));
-    let (stamp, request) = match quoted_request {
-        Some(found) => found,
-        None => {
-            let (stamp, after) = stamps(rest).next().ok_or(Malformed::NoStamp)?;
-            (stamp, with_bare_quotes(after).ok_or(Malformed::NoRequest)?)
-        }
-    };
+    let (stamp, after) = stamp(rest).ok_or(Malformed::NoStamp)?;
+    let request = quoted(after).or_else(|| with_bare_quotes(after)).ok_or(Malformed::NoRequest)?;
     let time = stamp.unix_seconds().ok_or(Malformed::UnrealDate)?;
     Ok(Hit { time, client, path: path(request) })
 }
 
-/// One or more bytes without white space, and what follows the space behind them (rule 1).
+/// One or more bytes without white space, and what follows the spaces behind them (rule 1).
 fn word(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = text.iter().position(|&byte| is_white_space(byte))?;
-    (end > 0 && text[end] == b' ').then(|| (&text[..end], &text[end + 1..]))
+    let spaces = text[end..].iter().take_while(|&&byte| byte == b' ').count();
+    (end > 0 && spaces > 0).then(|| (&text[..end], &text[end + spaces..]))
 }
 
 fn is_white_space(byte: u8) -> bool {
-    matches!(byte, 0x09..=0x0d | 0x1c..=0x20 | 0x85 | 0xa0)
+    matches!(byte, 0x09..=0x0d | b' ')
 }
 
-/// Each stamp of the line that a user stands before, with what follows its `] "` (rule 2).
-fn stamps(from_user: &[u8]) -> impl Iterator<Item = (Stamp, &[u8])> {
-    memchr_iter(b'[', from_user).filter_map(|bracket| {
-        if bracket < 2 || from_user[bracket - 1] != b' ' {
+/// The first stamp of the line, with what follows its `] "` (rule 2). `from_user` begins behind the ident's spaces.
+fn stamp(from_user: &[u8]) -> Option<(Stamp, &[u8])> {
+    memchr_iter(b'[', from_user).find_map(|bracket| {
+        if bracket > 0 && from_user[bracket - 1] != b' ' {
             return None;
         }
-        let (text, after) = from_user[bracket + 1..].split_first_chunk::<STAMP_LEN>()?;
-        Some((Stamp::read(text)?, after.strip_prefix(b"] \"")?))
+        let (stamp, after) = Stamp::read(&from_user[bracket + 1..])?;
+        Some((stamp, after.strip_prefix(b"] \"")?))
     })
 }
 
@@ -109,34 +106,38 @@ fn quoted(from_request: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// The request up to the last quote that status and size follow (rule 4).
+/// The request up to the first quote that status and size follow (rule 3).
 fn with_bare_quotes(from_request: &[u8]) -> Option<&[u8]> {
-    let mut quotes = memrchr_iter(b'"', from_request);
+    let mut quotes = memchr_iter(b'"', from_request);
     quotes.find(|&at| status_and_size_begin(&from_request[at + 1..])).map(|at| &from_request[..at])
 }
 
-/// Whether the text begins with ` 200 2326` or ` 200 -` and then ends or goes on with a space.
+/// Whether the text begins with status and size (rule 4).
 fn status_and_size_begin(text: &[u8]) -> bool {
-    let [b' ', s1, s2, s3, b' ', size @ ..] = text else {
-        return false;
+    let (has_status, size) = match text {
+        [b' ', b'-', size @ ..] => (false, size),
+        [b' ', s1, s2, s3, size @ ..] if [s1, s2, s3].iter().all(|byte| byte.is_ascii_digit()) => (true, size),
+        _ => return false,
     };
-    if ![s1, s2, s3].iter().all(|byte| byte.is_ascii_digit()) {
-        return false;
-    }
-    let length = match size {
-        [b'-', ..] => 1,
-        _ => size.iter().take_while(|byte| byte.is_ascii_digit()).count(),
+    let number = match size {
+        [] => return has_status,
+        [b' ', b'-', number @ ..] | [b' ', number @ ..] => number,
+        _ => return false,
     };
-    length > 0 && matches!(size.get(length), None | Some(b' '))
+    let digits = number.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    (digits > 0 || size.starts_with(b" -")) && matches!(number.get(digits), None | Some(b' '))
 }
 
-/// The path of a request (rule 5).
+/// The path of a request (rule 6).
 fn path(request: &[u8]) -> &[u8] {
     let Some(first_end) = memchr(b' ', request) else {
         return request;
     };
     let behind = &request[first_end + 1..];
-    let second = &behind[..memchr(b' ', behind).unwrap_or(behind.len())];
+    let second = match memrchr(b' ', behind) {
+        Some(protocol) if behind[protocol + 1..].starts_with(b"HTTP/") => &behind[..protocol],
+        _ => &behind[..memchr(b' ', behind).unwrap_or(behind.len())],
+    };
     match (second, &request[..first_end]) {
         ([], []) => request,
         ([], first) => first,

@@ -1,4 +1,5 @@
-//! The calendar, and the stamp `10/Oct/2000:13:55:36 -0700` that access logs carry.
+//! The calendar, and the stamp `10/Oct/2000:13:55:36 -0700` that access logs carry. Its seconds may have a fraction, which
+//! is dropped, and its zone a colon.
 //!
 //! Years are 1 to 9999 of the Gregorian calendar, carried back before its beginning. The conversion counts years from
 //! March, so that a leap day is the last of its year: the idea is Howard Hinnant's (chrono-compatible date algorithms).
@@ -38,9 +39,6 @@ pub(crate) fn is_real(year: i64, month: i64, day: i64) -> bool {
     (1..=9_999).contains(&year) && (1..=length).contains(&day)
 }
 
-/// Bytes in a [`Stamp`]: `dd/Mon/yyyy:hh:mm:ss +zzzz`.
-pub(crate) const STAMP_LEN: usize = 26;
-
 /// The fields of a log's date, in the right shape but perhaps no real date.
 #[derive(Clone, Copy)]
 pub(crate) struct Stamp {
@@ -54,32 +52,44 @@ pub(crate) struct Stamp {
 }
 
 impl Stamp {
-    /// Reads a stamp. `None` when the bytes have another shape.
-    pub(crate) fn read(text: &[u8; STAMP_LEN]) -> Option<Stamp> {
-        let punctuation = [text[2], text[6], text[11], text[14], text[17], text[20]];
-        let month = [text[3], text[4], text[5]];
-        if &punctuation != b"//::: "
+    /// Reads the stamp that `text` begins with, and returns what follows it. `None` when the bytes have another shape.
+    pub(crate) fn read(text: &[u8]) -> Option<(Stamp, &[u8])> {
+        let (date, mut rest) = text.split_first_chunk::<20>()?;
+        let punctuation = [date[2], date[6], date[11], date[14], date[17]];
+        let month = [date[3], date[4], date[5]];
+        if &punctuation != b"//:::"
             || !month[0].is_ascii_uppercase()
             || !month[1].is_ascii_lowercase()
             || !month[2].is_ascii_lowercase()
         {
             return None;
         }
-        let sign = match text[21] {
+        if let [b'.', fraction @ ..] = rest {
+            let length = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            rest = (length > 0).then(|| &fraction[length..])?;
+        }
+        let (sign, hours, minutes, rest) = match rest {
+            [b' ', sign, h1, h2, b':', m1, m2, rest @ ..] | [b' ', sign, h1, h2, m1, m2, rest @ ..] => {
+                (*sign, pair(*h1, *h2)?, pair(*m1, *m2)?, rest)
+            }
+            _ => return None,
+        };
+        let sign = match sign {
             b'+' => 1,
             b'-' => -1,
             _ => return None,
         };
-        let day = pair(text[0], text[1])?;
-        let year = pair(text[7], text[8])? * 100 + pair(text[9], text[10])?;
-        let (hour, minute, second) = (pair(text[12], text[13])?, pair(text[15], text[16])?, pair(text[18], text[19])?);
-        let ahead = sign * (pair(text[22], text[23])? * 3_600 + pair(text[24], text[25])? * 60);
+        let day = pair(date[0], date[1])?;
+        let year = pair(date[7], date[8])? * 100 + pair(date[9], date[10])?;
+        let (hour, minute, second) = (pair(date[12], date[13])?, pair(date[15], date[16])?, pair(date[18], date[19])?);
+        let ahead = sign * (hours * 3_600 + minutes * 60);
         let second_of_day = hour * 3_600 + minute * 60 + second;
-        let clock_is_real = hour < 24 && minute < 60 && second < 60;
-        Some(Stamp { year, month, day, second_of_day, clock_is_real, ahead })
+        // A leap second is the first one of the next minute.
+        let clock_is_real = hour < 24 && minute < 60 && second <= 60;
+        Some((Stamp { year, month, day, second_of_day, clock_is_real, ahead }, rest))
     }
 
-    /// Unix seconds in UTC. `None` when there is no such date or time of day (30 February, 24:00, a 61st second).
+    /// Unix seconds in UTC. `None` when there is no such date or time of day (30 February, 24:00, a 62nd second).
     pub(crate) fn unix_seconds(self) -> Option<i64> {
         let month = match &self.month {
             b"Jan" => 1,
@@ -112,7 +122,9 @@ mod tests {
     use super::*;
 
     fn seconds(text: &str) -> Option<i64> {
-        Stamp::read(text.as_bytes().try_into().expect("a stamp has 26 bytes")).and_then(Stamp::unix_seconds)
+        let (stamp, rest) = Stamp::read(text.as_bytes())?;
+        assert_eq!(rest, b"", "{text}");
+        stamp.unix_seconds()
     }
 
     /// Walks every day of the years 1 to 9999 with nothing but month lengths.
@@ -170,18 +182,44 @@ mod tests {
             "01/Jan/0000:00:00:00 +0000",
             "01/Jan/2023:24:00:00 +0000",
             "01/Jan/2023:00:60:00 +0000",
-            "01/Jan/2023:00:00:60 +0000",
+            "01/Jan/2023:00:00:61 +0000",
         ] {
-            assert!(Stamp::read(text.as_bytes().try_into().expect("26 bytes")).is_some(), "{text} has the shape");
+            assert!(Stamp::read(text.as_bytes()).is_some(), "{text} has the shape");
             assert_eq!(seconds(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn fractions_colons_and_leap_seconds() {
+        for text in [
+            "10/Oct/2000:13:55:36.0 -0700",
+            "10/Oct/2000:13:55:36.999999999 -0700",
+            "10/Oct/2000:13:55:36 -07:00",
+            "10/Oct/2000:13:55:36.25 -07:00",
+        ] {
+            assert_eq!(seconds(text), Some(971_211_336), "{text}");
+        }
+        assert_eq!(seconds("31/Dec/2016:23:59:60 +0000"), Some(1_483_228_800), "the second behind it");
+        assert_eq!(seconds("10/Oct/2000:13:55:60 -0700"), seconds("10/Oct/2000:13:56:00 -0700"));
+        for text in [
+            "10/Oct/2000:13:55:36. -0700",
+            "10/Oct/2000:13:55:36.x -0700",
+            "10/Oct/2000:13:55:36.5-0700",
+            "10/Oct/2000:13:55:36 -07:0",
+            "10/Oct/2000:13:55:36 -07:",
+            "10/Oct/2000:13:55:36 -070:0",
+        ] {
+            assert!(Stamp::read(text.as_bytes()).is_none(), "{text}");
         }
     }
 
     #[test]
     fn other_shapes_are_no_stamp() {
         let good = *b"10/Oct/2000:13:55:36 -0700";
-        assert!(Stamp::read(&good).is_some());
-        for at in 0..STAMP_LEN {
+        assert!(Stamp::read(&good).is_some_and(|(_, rest)| rest.is_empty()));
+        assert!(Stamp::read(b"10/Oct/2000:13:55:36 -0700] x").is_some_and(|(_, rest)| rest == b"] x"));
+        for at in 0..good.len() {
+            assert!(Stamp::read(&good[..at]).is_none(), "{at} bytes");
             for wrong in [b'x', b'X', b' ', b'_', b';', 0xb2, 0xff, 0] {
                 let mut text = good;
                 text[at] = wrong;

@@ -62,7 +62,6 @@ impl<R: Read> Lines<R> {
                 self.start += 1;
                 had_nuls = true;
             }
-            searched = searched.max(self.start);
             if let Some(at) = memchr(b'\n', &self.buffer[searched..self.end]) {
                 break (searched + at, searched + at + 1);
             }
