@@ -40,7 +40,13 @@ def clf(line):
     leap = int(second == "60")
     try:
         date = datetime.datetime(
-            int(year), MONTHS.index(month) + 1, int(day), int(hour), int(minute), int(second) - leap, tzinfo=datetime.timezone.utc
+            int(year),
+            MONTHS.index(month) + 1,
+            int(day),
+            int(hour),
+            int(minute),
+            int(second) - leap,
+            tzinfo=datetime.timezone.utc,
         )
     except ValueError:
         return None
