@@ -15,6 +15,7 @@ import bisect
 import collections
 import datetime
 import gzip
+import ipaddress
 import json
 import pathlib
 import random
@@ -39,7 +40,7 @@ def clf(line):
     found = LINE.match(line.lstrip("\0"))
     if not found:
         return None
-    client, _, day, month, year, hour, minute, second, sign, hours, minutes, request = found.groups()
+    first, ident, day, month, year, hour, minute, second, sign, hours, minutes, request = found.groups()
     leap = int(second == "60")
     try:
         date = datetime.datetime(
@@ -60,7 +61,28 @@ def clf(line):
     path = words[1] if len(words) > 1 else ""
     if len(words) > 2 and words[-1].startswith("HTTP/"):
         path = " ".join(words[1:-1])
-    return time, path or words[0] or request, client
+    return time, path or words[0] or request, client(first, ident, line.lstrip("\0"))
+
+
+def client(first, second, line):
+    """Return the client of a line whose first words are `first` and `second`."""
+    if "," not in first:
+        return second if is_address(second) else first
+    entries = []
+    for word in filter(None, line.split(" ")):
+        entries += word.split(",")
+        if not word.endswith(","):
+            break
+    named = [entry for entry in first.split(",") if entry]
+    return next(filter(is_address, entries), named[0] if named else first)
+
+
+def is_address(word):
+    try:
+        ipaddress.ip_address(word)
+    except ValueError:
+        return False
+    return "%" not in word
 
 
 GOOD_STAMPS = [
@@ -114,6 +136,10 @@ CLIENTS = [
     b"a\x1fb",
     b"\x1b[31m",
     b"x\xc2\x85y",
+    b"203.0.113.7,",
+    b"203.0.113.7,198.51.100.2",
+    b"unknown,",
+    b",",
 ]
 WORDS = [
     b"GET",
@@ -190,7 +216,7 @@ def line(rng):
     text = b" ".join(
         [
             rng.choice(CLIENTS[:5] if often else CLIENTS),
-            rng.choice([b"-", b"-", b"-", b"id", b"", b"192.0.2.9", b"i\x1dd"]),
+            rng.choice([b"-", b"-", b"-", b"id", b"", b"192.0.2.9", b"2001:db8::9 -", b"-,192.0.2.8", b"i\x1dd"]),
             rng.choice([b"-", b"-", b"alice", b"", b" ", b"a [b", b"\xff\x00", b"- req001", b"-\t"]),
             b"[" + stamp + b"]",
             b'"' + request(rng) + b'"',

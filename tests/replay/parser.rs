@@ -4,6 +4,7 @@
 //! they do not belong.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -72,8 +73,27 @@ impl Oracle {
         } else {
             request
         };
-        Some((time, found[1].to_vec(), path.to_vec()))
+        Some((time, client(&found[1], &found[2], line), path.to_vec()))
     }
+}
+
+/// The client of a line whose first words are `first` and `second`.
+fn client(first: &[u8], second: &[u8], line: &[u8]) -> Vec<u8> {
+    let is_address = |word: &[u8]| std::str::from_utf8(word).is_ok_and(|word| word.parse::<IpAddr>().is_ok());
+    if !first.contains(&b',') {
+        return if is_address(second) { second } else { first }.to_vec();
+    }
+    // Words belong to the list as long as the one before ends with a comma.
+    let mut entries: Vec<&[u8]> = Vec::new();
+    for word in line.split(|&byte| byte == b' ').filter(|word| !word.is_empty()) {
+        entries.extend(word.split(|&byte| byte == b','));
+        if !word.ends_with(b",") {
+            break;
+        }
+    }
+    let address = entries.iter().find(|entry| is_address(entry));
+    let any = first.split(|&byte| byte == b',').find(|entry| !entry.is_empty());
+    address.copied().or(any).unwrap_or(first).to_vec()
 }
 
 /// Shows bytes by the rule of docs/replay.md, for the bytes that the fragments below hold.
@@ -171,7 +191,17 @@ fn words(most: usize) -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn log_line() -> impl Strategy<Value = Vec<u8>> {
-    const CLIENTS: &[&[u8]] = &[b"192.0.2.1", b"192.0.2.2", b"2001:db8::1", b"\xff", b"-"];
+    const CLIENTS: &[&[u8]] = &[
+        b"192.0.2.1",
+        b"192.0.2.2",
+        b"2001:db8::1",
+        b"\xff",
+        b"-",
+        b"www.example.com:443 192.0.2.1",
+        b"192.0.2.1, 198.51.100.2",
+        b"unknown, -,192.0.2.2,",
+        b"unknown,\t192.0.2.2",
+    ];
     const ENDS: &[&[u8]] = &[b"\" 200 5", b" HTTP/1.1\" 200 5", b"\" 404 -", b"\" - -", b"\" 200", b"\" 20 5", b""];
     let near = (select(CLIENTS), words(3), 0..90_u32, words(6), select(ENDS), words(6));
     let near = near.prop_map(|(client, user, second, request, status, rest)| {

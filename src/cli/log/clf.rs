@@ -8,7 +8,7 @@
 //! A line is bytes; nothing is decoded, so `%20`, query strings and bytes that are no UTF-8 stay what they are.
 //!
 //! 1. Client and ident are each one or more bytes without white space, and one or more spaces follow each.
-//!    White space is: 09 to 0d, 20 (hex).
+//!    White space is: 09 to 0d, 20 (hex). Two forms stand for another client than the first word ([`client`]).
 //! 2. The user is any bytes, or none, up to a stamp in brackets ([`Stamp`]) that a space precedes and `] "` ends.
 //! 3. The request ends at the first `"` that no backslash escapes, if status and size follow it; else it holds bare
 //!    quotes, and ends at the first `"` of any kind that status and size follow.
@@ -22,6 +22,8 @@
 //! 7. The stamp must be a real date. A stamp in the right shape that is no date makes the line malformed.
 //!
 //! Tests: `tests/replay`.
+
+use std::net::IpAddr;
 
 use memchr::{memchr, memchr_iter, memchr2, memrchr};
 
@@ -65,6 +67,7 @@ pub(crate) fn parse(line: &[u8]) -> Result<Hit<'_>, Malformed> {
         return Err(Malformed::Empty);
     }
     let (client, rest) = word(line).ok_or(Malformed::NoClient)?;
+    let client = self::client(client, rest);
     let (_ident, rest) = word(rest).ok_or(Malformed::NoClient)?;
     let (stamp, after) = stamp(rest).ok_or(Malformed::NoStamp)?;
     let request = quoted(after).or_else(|| with_bare_quotes(after)).ok_or(Malformed::NoRequest)?;
@@ -77,6 +80,39 @@ fn word(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = text.iter().position(|&byte| is_white_space(byte))?;
     let spaces = text[end..].iter().take_while(|&&byte| byte == b' ').count();
     (end > 0 && spaces > 0).then(|| (&text[..end], &text[end + spaces..]))
+}
+
+/// The client of a line that begins with the word `first`, with `rest` behind its spaces.
+///
+/// | the line begins with | the client |
+/// |---|---|
+/// | a list with commas, as proxies write it: `unknown, 203.0.113.7, 198.51.100.2 - -` | its first address; its first entry if there is none |
+/// | any word and an address, where the ident should be: `www.example.com:443 192.0.2.1 - -` | the address: a virtual host stands in front |
+/// | anything else | the first word |
+fn client<'a>(first: &'a [u8], rest: &'a [u8]) -> &'a [u8] {
+    let next = rest.split(|&byte| is_white_space(byte)).next().unwrap_or_default();
+    // The ident of nearly every line, so that nothing more is looked at.
+    if next == b"-" && memchr(b',', first).is_none() {
+        return first;
+    }
+    if memchr(b',', first).is_none() {
+        return if is_address(next) { next } else { first };
+    }
+    let mut entries = first.split(|&byte| byte == b',');
+    let first_entry = entries.clone().find(|entry| !entry.is_empty()).unwrap_or(first);
+    let mut found = entries.find(|entry| is_address(entry));
+    let mut words = rest.split(|&byte| byte == b' ');
+    let mut goes_on = first.ends_with(b",");
+    while let (None, true, Some(word)) = (found, goes_on, words.next()) {
+        found = word.split(|&byte| byte == b',').find(|entry| is_address(entry));
+        goes_on = word.is_empty() || word.ends_with(b",");
+    }
+    found.unwrap_or(first_entry)
+}
+
+/// Whether a word is an address of IPv4 or IPv6.
+fn is_address(word: &[u8]) -> bool {
+    str::from_utf8(word).is_ok_and(|word| word.parse::<IpAddr>().is_ok())
 }
 
 fn is_white_space(byte: u8) -> bool {

@@ -142,7 +142,6 @@ fn client_ident_and_user_must_be_there() {
     assert_eq!(client_of(&[b"a   b   c", END].concat()), found("a"), "columns");
     assert_eq!(client_of(b"a b[10/Oct/2000:13:55:36 -0700] \"GET /a\" 200 5"), Err(Malformed::NoStamp));
     assert_eq!(client_of(&[b"a b c d [e", END].concat()), found("a"), "a user of several words");
-    assert_eq!(client_of(&[b"example.com 192.0.2.7 - alice", END].concat()), found("example.com"), "a host in front");
 }
 
 #[test]
@@ -186,4 +185,29 @@ fn the_first_stamp_is_the_lines() {
     // A date that does not exist is not passed over for the next stamp.
     let unreal = format!("a b c [31/Feb/2000:13:55:36 -0700] \"GET /a\" 200 5 {second} \"GET /b\" 200 5");
     assert_eq!(at(&unreal), Err(Malformed::UnrealDate));
+}
+
+#[test]
+fn a_virtual_host_or_a_list_of_proxies_in_front() {
+    for (start, client) in [
+        ("www.example.com 192.0.2.7 - alice", "192.0.2.7"),
+        ("www.example.com:443 2001:db8::7 - -", "2001:db8::7"),
+        ("10.0.0.1 192.0.2.7 - -", "192.0.2.7"),
+        ("www.example.com host.example - -", "www.example.com"),
+        ("192.0.2.7 - 192.0.2.8", "192.0.2.7"),
+        ("192.0.2.7 192.0.2.300 -", "192.0.2.7"),
+        ("203.0.113.7, 198.51.100.2 - -", "203.0.113.7"),
+        ("203.0.113.7,198.51.100.2 - -", "203.0.113.7"),
+        ("203.0.113.7,  198.51.100.2, 10.0.0.1 - -", "203.0.113.7"),
+        ("unknown, 203.0.113.7, 10.0.0.1 - -", "203.0.113.7"),
+        ("unknown,-,203.0.113.7 - -", "203.0.113.7"),
+        ("unknown, 2001:db8::7 - -", "2001:db8::7"),
+        ("unknown, hidden - -", "unknown"),
+        (",unknown - -", "unknown"),
+        (", - -", ","),
+        ("a, b - 192.0.2.7", "a"),
+        ("unknown, b,c 192.0.2.7 -", "unknown"),
+    ] {
+        assert_eq!(client_of(&[start.as_bytes(), END].concat()), found(client), "{start}");
+    }
 }
