@@ -294,3 +294,36 @@ def test_what_came_in_is_counted_whatever_the_application_makes_of_it(registry):
 
     run(HitMiddleware(app, registry, method=True, raw_paths=True), dict(HTTP))
     assert registry.top(9) == [('http{method="GET",route="/a"}', 1)]
+
+
+def test_asgiref_drives_it(registry):
+    testing = pytest.importorskip("asgiref.testing")
+
+    async def app(scope, receive, send):
+        request = await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": request["body"], "more_body": True})
+        await send({"type": "http.response.body", "body": b"!"})
+        assert (await receive())["type"] == "http.disconnect"
+
+    wrapped = HitMiddleware(LimitMiddleware(app, KeyedLimiter("1/hour")), registry, status=True)
+
+    async def drive():
+        service = testing.ApplicationCommunicator(wrapped, dict(HTTP))
+        await service.send_input({"type": "http.request", "body": b"hello"})
+        start = await service.receive_output(10)
+        parts = [await service.receive_output(10) for _ in range(2)]
+        assert await service.receive_nothing()
+        await service.send_input({"type": "http.disconnect"})
+        await service.wait(10)
+        refused = testing.ApplicationCommunicator(wrapped, dict(HTTP))
+        again = await refused.receive_output(10)
+        await refused.receive_output(10)
+        await refused.wait(10)
+        return start["status"], b"".join(part["body"] for part in parts), again["status"]
+
+    assert asyncio.run(drive()) == (200, b"hello!", 429)
+    assert dict(registry.top(9)) == {
+        'http{route="(unmatched)",status="200"}': 1,
+        'http{route="(limited)",status="429"}': 1,
+    }
