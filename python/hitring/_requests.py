@@ -11,9 +11,9 @@ none                                the template of its route, as the framework 
 A client must not be able to make endpoints at will, so each part has few values:
 
 * **route**: ``(unmatched)`` where there is no template, ``(limited)`` where a `LimitMiddleware` refused the request,
-  and ``(other)`` for all routes after the first ``max_routes``, for one that is too long for a name, for a raw path
-  that does not begin with ``/``. What the registry has no room for is counted under ``(other)`` too, which is made
-  first; its method and status are ``OTHER`` and ``other`` then.
+  and ``(other)`` for all routes after the first ``max_routes``, for one that is too long for a name, and for a raw
+  path that does not begin with ``/``. What the registry has no room for is counted under ``(other)`` too, which is
+  made first; its method and status are ``OTHER`` and ``other`` then.
 * **method**: the methods of RFC 9110 and ``PATCH``. Any other is ``OTHER``.
 * **status**: 100 to 599. Any other is ``other``.
 
@@ -34,6 +34,7 @@ from hitring._told_apart import OTHER, ToldApart, is_name, recorders
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Callable
 
     from hitring._hitring import Registry, SharedRegistry
 
@@ -102,7 +103,7 @@ class Requests:
     excluded: Excluded | None
     """The paths that are not counted; ``None`` if there are none."""
     raw_paths: bool
-    """Whether requests are counted by path."""
+    """Whether requests are counted by path, so that it has to be given."""
 
     def __init__(
         self,
@@ -130,24 +131,37 @@ class Requests:
         self._routes = ToldApart("max_routes", max_routes)
         self._logged = -_QUIET
 
-    def record(self, route: str | None, method: str, status: int | str) -> None:
-        """Count a request of ``route``, which is ``None`` if none is known. A status may be text of three digits."""
-        key = (route or UNMATCHED, method if self._method else "", status if self._status else 0)
+    def count(
+        self, noted: str | None, path: str, find: Callable[[], str | None], method: str, status: int | str
+    ) -> None:
+        """Count a request that came with ``path``.
+
+        ``noted`` is the route that was noted beside it, if any, and ``find`` finds the one that a framework knows. A
+        status may be text of three digits.
+        """
+        try:
+            if self.raw_paths and noted is not LIMITED:
+                # A path must not look like a name with labels, which none does that begins with a slash.
+                noted = path if path.startswith("/") else OTHER
+            elif noted is None:
+                noted = find()
+            self._count(noted or UNMATCHED, method, status)
+        except Exception:
+            self._failed(method)
+
+    def _count(self, route: str, method: str, status: int | str) -> None:
+        key = (route, method if self._method else "", status if self._status else 0)
         name = self._names.get(key)
         outcome = self._record(name if name is not None else self._named(*key))
         if outcome is _REFUSED and self._record_rest is not None:
             self._record_rest()
 
-    def of_path(self, path: str) -> str:
-        """Return the route of a raw path. It must not look like a name with labels, which no path does."""
-        return path if path.startswith("/") else OTHER
-
-    def failed(self, method: str) -> None:
+    def _failed(self, method: str) -> None:
         """Count a request whose route or status is not understood, and log the exception that is being handled.
 
         It is logged at most every ten seconds.
         """
-        self.record(UNMATCHED, method, "other")
+        self._count(UNMATCHED, method, "other")
         now = time.monotonic()
         if now - self._logged >= _QUIET:
             self._logged = now

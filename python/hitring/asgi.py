@@ -138,15 +138,7 @@ class HitMiddleware:
         def count(status: int) -> None:
             nonlocal is_counted
             is_counted = True
-            try:
-                route = scope.get(ROUTE)
-                if requests.raw_paths and route is not LIMITED:
-                    route = requests.of_path(path)
-                elif route is None:
-                    route = self._find(scope, root)
-                requests.record(route, method, status)
-            except Exception:
-                requests.failed(method)
+            requests.count(scope.get(ROUTE), path, lambda: self._find(scope, root), method, status)
 
         def counted(message: Message) -> Awaitable[None]:
             if not is_counted and message["type"] == "http.response.start":

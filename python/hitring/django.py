@@ -34,6 +34,7 @@ ASGI.
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Callable
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
@@ -83,7 +84,7 @@ def _registry() -> Any:
     return default_registry() if registry is None else registry
 
 
-class _Middleware:
+class _Middleware(ABC):
     """A middleware for requests of both kinds."""
 
     sync_capable = True
@@ -99,11 +100,13 @@ class _Middleware:
         """Answer the request; where Django is asynchronous, return a coroutine that does."""
         return self._run(request) if self._is_async else self._call(request)
 
+    @abstractmethod
     def _call(self, request: HttpRequest) -> HttpResponseBase:
-        raise NotImplementedError
+        """Answer the request."""
 
+    @abstractmethod
     async def _run(self, request: HttpRequest) -> HttpResponseBase:
-        raise NotImplementedError
+        """Answer the request where Django is asynchronous."""
 
 
 class HitMiddleware(_Middleware):
@@ -143,17 +146,13 @@ class HitMiddleware(_Middleware):
         excluded = self._requests.excluded
         if excluded is not None and request.path_info in excluded:
             return
-        method = request.method or ""
-        try:
-            route: str | None = request.META.get(ROUTE)
+
+        def find() -> str | None:
             match = request.resolver_match
-            if self._requests.raw_paths and route is not LIMITED:
-                route = self._requests.of_path(request.path_info)
-            elif route is None and match is not None:
-                route = f"/{match.route}"
-            self._requests.record(route, method, status)
-        except Exception:
-            self._requests.failed(method)
+            return None if match is None else f"/{match.route}"
+
+        noted: str | None = request.META.get(ROUTE)
+        self._requests.count(noted, request.path_info, find, request.method or "", status)
 
 
 class LimitMiddleware(_Middleware):

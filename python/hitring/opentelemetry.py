@@ -31,6 +31,7 @@ so let one process export them. Where the file was cut, the callbacks raise, and
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 from opentelemetry.metrics import Observation, get_meter
@@ -48,7 +49,10 @@ __all__ = ["observe"]
 
 
 class _Rising:
-    """Makes numbers that may go down into sums that do not, from 0 on."""
+    """Makes numbers that may go down into sums that do not, from 0 on.
+
+    Numbers have to come in the order in which they were read: an older one would look like a fall.
+    """
 
     def __init__(self, now: Mapping[str, int]) -> None:
         self._last = dict(now)
@@ -79,12 +83,17 @@ def observe(registry: Registry | SharedRegistry, meter: Meter | None = None) -> 
 
     of_all, of_each = _Rising(numbers()), _Rising(hits_of_endpoints(registry) if kind == "counter" else {})
 
+    # Each reader may collect in a thread of its own.
+    lock = threading.Lock()
+
     def counted(_: CallbackOptions) -> Iterable[Observation]:
-        return [Observation(of_all("", numbers()[""]))]
+        with lock:
+            return [Observation(of_all("", numbers()[""]))]
 
     def refused(_: CallbackOptions) -> Iterable[Observation]:
-        now = numbers()
-        return [Observation(of_all(reason, now[reason]), {"reason": reason}) for reason in REASONS]
+        with lock:
+            now = numbers()
+            return [Observation(of_all(reason, now[reason]), {"reason": reason}) for reason in REASONS]
 
     def endpoints(_: CallbackOptions) -> Iterable[Observation]:
         count = len(registry)
@@ -92,10 +101,13 @@ def observe(registry: Registry | SharedRegistry, meter: Meter | None = None) -> 
         return [Observation(count)]
 
     def of_endpoints(_: CallbackOptions) -> Iterable[Observation]:
+        with lock:
+            counts = hits_of_endpoints(registry)
+            if kind == "counter":
+                counts = {endpoint: of_each(endpoint, hits) for endpoint, hits in counts.items()}
         found: list[Observation] = []
-        for endpoint, hits in hits_of_endpoints(registry).items():
+        for endpoint, count in counts.items():
             name, labels = unlabelled(endpoint) or (endpoint, {})
-            count = of_each(endpoint, hits) if kind == "counter" else hits
             found.append(Observation(count, {"hitring.endpoint": name, **labels}))
         return found
 

@@ -175,17 +175,15 @@ class HitMiddleware:
         self._count(environ, path, method, begun)
         return body
 
-    def _count(self, environ: WSGIEnvironment, path: str, method: str, begun: str) -> None:
+    def _count(self, environ: WSGIEnvironment, path: str, method: str, begun: Any) -> None:
         """Count a request whose answer began with the status line ``begun``, empty if no answer began."""
-        try:
-            route = environ.get(ROUTE)
-            if self._requests.raw_paths and route is not LIMITED:
-                route = self._requests.of_path(path)
-            elif route is None and self._route is not None:
-                route = self._route(environ)
-            self._requests.record(route, method, begun[:3] or _FAILED)
-        except Exception:
-            self._requests.failed(method)
+        # Some applications give a number, although the protocol wants a text.
+        status = begun[:3] if isinstance(begun, str) else begun
+        self._requests.count(environ.get(ROUTE), path, lambda: self._find(environ), method, status or _FAILED)
+
+    def _find(self, environ: WSGIEnvironment) -> str | None:
+        """Return the template of a request that the application has routed."""
+        return self._route(environ) if self._route is not None else None
 
 
 class LimitMiddleware:

@@ -90,13 +90,10 @@ fn word(text: &[u8]) -> Option<(&[u8], &[u8])> {
 /// | any word and an address, where the ident should be: `www.example.com:443 192.0.2.1 - -` | the address: a virtual host stands in front |
 /// | anything else | the first word |
 fn client<'a>(first: &'a [u8], rest: &'a [u8]) -> &'a [u8] {
-    let next = rest.split(|&byte| is_white_space(byte)).next().unwrap_or_default();
-    // The ident of nearly every line, so that nothing more is looked at.
-    if next == b"-" && memchr(b',', first).is_none() {
-        return first;
-    }
     if memchr(b',', first).is_none() {
-        return if is_address(next) { next } else { first };
+        let next = rest.split(|&byte| is_white_space(byte)).next().unwrap_or_default();
+        // Nearly every ident is a dash, so that nothing is parsed.
+        return if next != b"-" && is_address(next) { next } else { first };
     }
     let mut entries = first.split(|&byte| byte == b',');
     let first_entry = entries.clone().find(|entry| !entry.is_empty()).unwrap_or(first);

@@ -122,6 +122,12 @@ def test_a_refused_request_is_answered_with_429(framework, registry):
     assert ask("/users/1").status == 200
 
 
+def test_a_refused_request_has_no_path_of_its_own(framework, registry):
+    ask = service(framework, registry, limiter=Limiter("1/hour"), raw_paths=True)
+    assert [ask(f"/users/{user}").status for user in range(3)] == [200, 429, 429]
+    assert counts(registry) == {"/users/0": 1, "(limited)": 2}
+
+
 def test_clients_are_told_apart(framework, registry):
     ask = service(framework, registry, limiter=KeyedLimiter("1/hour"))
     assert [ask("/health", peer=peer).status for peer in ("192.0.2.1", "192.0.2.2", "192.0.2.1")] == [200, 200, 429]

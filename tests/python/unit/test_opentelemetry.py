@@ -1,6 +1,7 @@
 """`hitring.opentelemetry`: what a reader of OpenTelemetry's SDK collects of a registry."""
 
 import sys
+import threading
 
 import pytest
 
@@ -11,6 +12,7 @@ pytest.importorskip("opentelemetry.sdk")
 from opentelemetry.sdk.metrics import MeterProvider, ObservableCounter
 from opentelemetry.sdk.metrics.export import AggregationTemporality, InMemoryMetricReader
 
+from hitring import opentelemetry
 from hitring.opentelemetry import observe
 
 
@@ -123,3 +125,34 @@ def test_a_file_that_was_cut_is_not_a_registry_without_hits(shared, caplog):
     shared.record_hit("/home")
     assert collect() == {}
     assert any("QueryError" in str(record.exc_info) for record in caplog.records)
+
+
+def test_readers_that_collect_at_once_do_not_count_twice(shared, monkeypatch):
+    meter = MeterProvider([InMemoryMetricReader()], shutdown_on_exit=False).get_meter("tests")
+    made = {}
+    monkeypatch.setattr(
+        meter, "create_observable_counter", lambda name, callbacks, *_: made.update({name: callbacks[0]})
+    )
+    observe(shared, meter)
+    shared.record_hit("/home", None, 5)
+    read, first_has_read, second_is_done = opentelemetry.hits_of_endpoints, threading.Event(), threading.Event()
+
+    def slow(registry):
+        numbers = read(registry)
+        if not first_has_read.is_set():
+            first_has_read.set()
+            # Without a lock the second reader passes here, with a larger number.
+            second_is_done.wait(0.5)
+        return numbers
+
+    monkeypatch.setattr(opentelemetry, "hits_of_endpoints", slow)
+    of_endpoints = made["hitring.endpoint.hits"]
+    first = threading.Thread(target=of_endpoints, args=(None,))
+    first.start()
+    assert first_has_read.wait(10)
+    shared.record_hit("/home", None, 2)
+    second = threading.Thread(target=lambda: of_endpoints(None) and second_is_done.set())
+    second.start()
+    for thread in (first, second):
+        thread.join(10)
+    assert [observation.value for observation in of_endpoints(None)] == [7]

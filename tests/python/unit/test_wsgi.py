@@ -1,5 +1,6 @@
 """`hitring.wsgi`: the cases that only WSGI has, through the validator of the standard library."""
 
+from http import HTTPStatus
 from wsgiref.validate import validator
 
 import pytest
@@ -193,13 +194,14 @@ def test_any_status_is_counted(registry, status):
     assert registry.top(9) == counted("200" if status.startswith("200") else "other")
 
 
-def test_a_status_that_is_no_text_breaks_nothing(registry, caplog):
+@pytest.mark.parametrize(("status", "as_what"), [(201, "201"), (HTTPStatus.CREATED, "201"), ([1], "other")])
+def test_a_status_that_is_no_text_breaks_nothing(registry, caplog, status, as_what):
     def app(environ, start_response):
-        start_response(200, PLAIN)
+        start_response(status, PLAIN)
         return [b""]
 
     assert HitMiddleware(app, registry, status=True)({"REQUEST_METHOD": "GET"}, lambda *_: None) == [b""]
-    assert registry.top(9) == counted("other") and len(caplog.records) == 1
+    assert registry.top(9) == counted(as_what) and len(caplog.records) == (as_what == "other")
 
 
 def test_a_head_request_is_refused_without_a_body():
