@@ -37,7 +37,8 @@ MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", 
 
 def clf(line):
     """Return time, path and client of a line, which is latin-1 text; None if it is malformed."""
-    found = LINE.match(line.lstrip("\0"))
+    line, _ = unwrap(line.lstrip("\0"))
+    found = LINE.match(line)
     if not found:
         return None
     first, ident, day, month, year, hour, minute, second, sign, hours, minutes, request = found.groups()
@@ -61,20 +62,131 @@ def clf(line):
     path = words[1] if len(words) > 1 else ""
     if len(words) > 2 and words[-1].startswith("HTTP/"):
         path = " ".join(words[1:-1])
-    return time, path or words[0] or request, client(first, ident, line.lstrip("\0"))
+    return time, path or words[0] or request, client(line, first, ident)
 
 
-def client(first, second, line):
-    """Return the client of a line whose first words are `first` and `second`."""
-    if "," not in first:
-        return second if is_address(second) else first
-    entries = []
-    for word in filter(None, line.split(" ")):
-        entries += word.split(",")
-        if not word.endswith(","):
+# Colour codes, and what may stand in front of an entry; the first that fits is cut off, up to four times.
+COLOURS = re.compile(r"\x1b\[[0-9;]*[mK]")
+CLOCK = "[0-9]{2}:[0-9]{2}:[0-9]{2}"
+ISO = rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}T{CLOCK}(?:[.,][0-9]+)?(?:Z|[+-][0-9]{{2}}:?[0-9]{{2}})? "
+MONTH = f"(?:{'|'.join(MONTHS)})"
+BSD = rf"{MONTH} +[0-9]{{1,2}}(?: [0-9]{{4}})? {CLOCK}(?:\.[0-9]+)? "
+JOURNAL = rf"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) [0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}} {CLOCK}(?:\.[0-9]+)? [A-Z0-9:+-]+ "
+TIMED = rf"(?:<[0-9]{{1,3}}>)?(?:{ISO}|{BSD}|{JOURNAL})"
+NAME = r'[^ "={-][^ "={]*'
+PREFIXES = [
+    (re.compile(pattern), kind)
+    for pattern, kind in [
+        (
+            rf'<[0-9]{{1,3}}>1 (?:{ISO}|- )(?:[^ ]+ ){{4}}(?:-|(?:\[(?:[^]\\"]|"(?:[^"\\]|\\.)*")*\])+) '
+            rf"(?:\xef\xbb\xbf)?",
+            "syslog",
+        ),
+        (r"\[pod/[^] ]+\] ", "kubernetes"),
+        (rf"{TIMED}(?:stdout|stderr) [FP] ", "kubernetes"),
+        (rf"{TIMED}(?:{NAME} ){{0,2}}?(?:{NAME}(?<!:)|(?<= )[^ \"={{-]): +", "syslog"),
+        (TIMED, "timed"),
+        (rf"(?:{CLOCK} |[0-9]+\|)?[A-Za-z0-9][A-Za-z0-9_.@-]* *\| ", "compose"),
+    ]
+]
+
+
+def unwrap(line):
+    """Return a line without colour codes and prefixes, and the kinds of these."""
+    plain = COLOURS.sub("", line)
+    kinds = {"colour codes"} if plain != line else set()
+    for _ in range(4):
+        kind, plain = prefix(plain)
+        if kind is None:
             break
-    named = [entry for entry in first.split(",") if entry]
-    return next(filter(is_address, entries), named[0] if named else first)
+        kinds.add(kind)
+    return plain, kinds
+
+
+def prefix(line):
+    """Return the kind of the prefix of a line, and what is behind it."""
+    if re.match(r"[0-9.]+\.[0-9.]*(?: |\Z)", line) or re.match(r"\.[0-9.]*(?: |\Z)", line):
+        return None, line
+    for pattern, kind in PREFIXES:
+        found = pattern.match(line)
+        if not found or (kind == "compose" and "|" not in line[:128]):
+            continue
+        rest = line[found.end() :]
+        if kind != "timed":
+            return kind, rest
+        kind = "time stamp" if line[0].isdigit() else "syslog"
+        if is_entry(rest):
+            return kind, rest
+        _, space, entry = rest.partition(" ")
+        if space and (entry.startswith("{") or is_address(entry.split(" ")[0])):
+            return kind, entry
+    if line.startswith(("{", "[", "<")):
+        return None, line
+    word = line.split(" ")[0]
+    if is_address(word) and given_out(word):
+        return None, line
+    for at, separator in enumerate(word):
+        if separator not in ":-":
+            continue
+        head, entry = word[:at], line[at + 1 :]
+        numbered = re.search(r"(?:^|[:-])[0-9]+\Z", head)
+        behind = entry.split(" ")[0]
+        if is_address(behind):
+            if head and given_out(behind) and (separator == ":" or numbered):
+                return "grep", entry
+        elif (numbered or "/" in head or ".log" in head) and is_entry(entry) and "=" not in behind:
+            return "grep", entry
+    return None, line
+
+
+def is_entry(text):
+    word = text.split(" ")[0]
+    return (
+        text.startswith("{")
+        or text[len(word) :].startswith(" - ")
+        or is_address(word)
+        or ("a" <= word[:1] <= "z" and "=" in word)
+    )
+
+
+def given_out(word):
+    """Return whether an address of IPv6 is in a block that somebody may have addresses of."""
+    address = ipaddress.ip_address(word)
+    if address.version == 4:
+        return True
+    first, second = int(address) >> 112, int(address) >> 96 & 0xFFFF
+    return first == 0 or 0x2000 <= first <= 0x3FFF or first >= 0xFC00 or (first, second) == (0x64, 0xFF9B)
+
+
+def client(line, first, second):
+    """Return the client of a line whose first words are `first` and `second`."""
+    bare = r"(?:[^ ]*, +)*[^ ]*"
+    group = r'\([^)]*\)(?= )|\[[^\]]*\](?= )|"[^"]*"(?= )'
+
+    def listed(text):
+        """Return the list that a text begins with, or None."""
+        found = re.match(group, text)
+        if found:
+            return found[0] if any(map(is_address, entries(found[0][1:-1]))) else None
+        return re.match(bare, text)[0] if "," in text.split(" ")[0] and text[:1] not in '(["' else None
+
+    def entries(text):
+        return [entry for entry in re.split("[, ]", text) if entry]
+
+    forwarded = listed(line)
+    if forwarded is not None:
+        remote = line[len(forwarded) :].lstrip(" ").split(" ")[0]
+        remote = remote if is_address(remote) else None
+    elif is_address(first) and is_address(second):
+        return second
+    else:
+        rest = line[len(first) :].lstrip(" ")
+        remote = first
+        if is_address(second):
+            remote, rest = second, rest[len(second) :].lstrip(" ")
+        forwarded = listed(rest)
+    named = entries(forwarded.strip('()[]"') if forwarded and forwarded[0] in '(["' else forwarded or "")
+    return next(filter(is_address, named), remote or (named[0] if named else first))
 
 
 def is_address(word):
@@ -117,6 +229,24 @@ BAD_STAMPS = [
     b"01/Jan/2024:00:00:00  +0000",
     b"2024-01-01T00:00:00Z",
 ]
+PREFIXES_MADE = [
+    b"Feb  3 22:40:00 edge1 nginx: ",
+    b"<190>Feb 13 22:40:00.125 edge1 nginx[77]: ",
+    b"Sat 2024-02-03 22:40:00 UTC edge1 nginx: ",
+    b"2024-02-03T22:40:00.000+00:00 edge1 user.info nginx: ",
+    b'<190>1 2024-02-03T22:40:00Z edge1 nginx 77 - [a b="]"] ',
+    b"2024-02-03T22:40:00.000Z ",
+    b"2024-02-03T22:40:00.000Z stdout F ",
+    b"2024-02-03T22:40:00Z stream ",
+    b"[pod/web/nginx] ",
+    b"shop_1  | ",
+    b"0|web | ",
+    b"17:",
+    b"a.log:17:",
+    b"a.log:",
+    b"a.log-17-",
+    b"\x1b[01;31m\x1b[K",
+]
 CLIENTS = [
     b"192.0.2.1",
     b"192.0.2.2",
@@ -140,6 +270,13 @@ CLIENTS = [
     b"203.0.113.7,198.51.100.2",
     b"unknown,",
     b",",
+    b"192.0.2.9 (203.0.113.7, 198.51.100.2)",
+    b'192.0.2.9 "203.0.113.7"',
+    b"[203.0.113.7, 198.51.100.2] 192.0.2.9",
+    b"192.0.2.9 (unknown)",
+    b"203.0.113.7, 198.51.100.2 192.0.2.9",
+    b"192.0.2.9 203.0.113.7, 198.51.100.2",
+    b"(",
 ]
 WORDS = [
     b"GET",
@@ -201,6 +338,12 @@ PIECES = [
     b"\xb2",
     b"A",
     b"z",
+    b", ",
+    b"|",
+    b"(",
+    b"{",
+    b"=",
+    b"\x1b[m",
 ]
 
 
@@ -238,6 +381,8 @@ def line(rng):
                 b' [10/Oct/2000:13:55:39 -0700] "' + request(rng) + b'" 200 7',
             ]
         )
+    if rng.random() < 0.3:
+        text = b"".join(rng.choice(PREFIXES_MADE) for _ in range(rng.choice([1, 1, 1, 2, 5]))) + text
     for _ in range(rng.choice([0, 0, 0, 1, 1, 2, 4])):
         at = rng.randint(0, len(text))
         what = rng.random()
@@ -265,13 +410,11 @@ def line(rng):
 
 def expected(data, ats, last):
     """What the JSON has to say, from `clf` alone."""
-    raw = data.split(b"\n")
+    raw = re.split(rb"\r?\r?\n|\r", data)
     if raw[-1] == b"":
         raw.pop()
-    events = []
-    for text in raw:
-        text = text.decode("latin-1")
-        events.append(clf(text.removesuffix("\r")))
+    stripped = collections.Counter(kind for text in raw for kind in unwrap(text.decode("latin-1").lstrip("\0"))[1])
+    events = [clf(text.decode("latin-1")) for text in raw]
     good = [event for event in events if event]
     hits = collections.Counter(path for _, path, _ in good)
     clients = collections.defaultdict(set)
@@ -294,6 +437,7 @@ def expected(data, ats, last):
         "first": everything[0] if good else None,
         "last": everything[-1] if good else None,
         "distinct": {"path": len(hits), "client": len({client for _, _, client in good})},
+        "stripped": dict(stripped),
         "top": [{"path": path, "hits": hits[path], "unique_clients": len(clients[path])} for path in top],
         "windows": [
             {
@@ -350,7 +494,7 @@ def main():
         folder = pathlib.Path(folder)
         for number in range(options.files):
             lines = [line(rng) for _ in range(options.lines // options.files)]
-            ending = rng.choice([b"\n", b"\r\n"])
+            ending = rng.choice([b"\n", b"\r\n", b"\r", b"\r\r\n"])
             data = ending.join([guard(number), *lines]) + rng.choice([b"", ending, b"\r"])
             file = folder / f"{number}.log"
             file.write_bytes(gzip.compress(data) if number % 3 == 0 else data)

@@ -31,13 +31,16 @@ fn line_ends() {
         ("mixed", format!("{a}\r\n{b}\n")),
         ("unended", format!("{a}\n{b}")),
         ("unended-cr", format!("{a}\n{b}\r")),
+        ("cr", format!("{a}\r{b}\r")),
+        ("crcrlf", format!("{a}\r\r\n{b}\r\r\n")),
     ] {
         assert_eq!(json([folder.file(name, contents)]), expected, "{name}");
     }
     let empties = json([folder.file("empties", format!("\n{a}\r\n\r\n{b}\n\n"))]);
     assert_eq!((&empties["lines"], &empties["malformed"]), (&json!(5), &json!(3)), "an empty line is a malformed line");
-    let two_returns = json([folder.file("crcr", format!("{a}\n{b}\r\r\n"))]);
-    assert_eq!(two_returns["malformed"], 1, "only one carriage return is cut off");
+    let long = "x".repeat(17 << 20);
+    let long = json([folder.file("long", format!("{a}\r{long}\r{b}\r"))]);
+    assert_eq!((&long["lines"], &long["events"]), (&json!(3), &json!(2)), "a long line ends there, too");
 }
 
 #[test]
@@ -102,8 +105,9 @@ fn hostile_bytes_between_good_lines_lose_no_good_line() {
     for second in 0..50_u32 {
         contents.extend_from_slice(line("a", second, "/").as_bytes());
         contents.push(b'\n');
-        // Every byte value but the line feed, in a pattern that changes from line to line.
-        contents.extend((0..=255_u8).map(|byte| byte.wrapping_mul(second as u8 | 1)).filter(|&byte| byte != b'\n'));
+        // Every byte value but those of line ends, in a pattern that changes from line to line.
+        let bytes = (0..=255_u8).map(|byte| byte.wrapping_mul(second as u8 | 1));
+        contents.extend(bytes.filter(|byte| !matches!(byte, b'\n' | b'\r')));
         contents.push(b'\n');
         contents.extend_from_slice(&vec![0; 100_000 * usize::from(second % 10 == 0)]);
         contents.push(b'\n');
@@ -190,4 +194,69 @@ fn zeros_behind_gzip_data_are_skipped() {
     let folder = Folder::new();
     let padded = [gzip(line("a", 1, "/").as_bytes()), vec![0; 10_000]].concat();
     assert_eq!(json([folder.file("padded.gz", padded)])["events"], 1);
+}
+
+#[test]
+fn prefixes_are_told_in_the_report() {
+    let folder = Folder::new();
+    let lines = [
+        "Feb  3 22:40:00 edge1 nginx: ".to_owned() + &line("192.0.2.1", 1, "/a"),
+        "web-1  | Feb 11 22:40:00 edge1 nginx: ".to_owned() + &line("192.0.2.1", 2, "/a"),
+        line("\x1b[01;31m\x1b[K192.0.2.1\x1b[m\x1b[K", 3, "/a"),
+        line("192.0.2.1", 4, "/a"),
+    ];
+    let log = folder.file("a.log", lines.join("\n"));
+    let answer = json([&log]);
+    assert_eq!(answer["stripped"], json!({"syslog": 2, "compose": 1, "colour codes": 1}));
+    assert_eq!(answer["distinct"], json!({"path": 1, "client": 1}));
+    let text = String::from_utf8(replay([&log]).stdout).expect("UTF-8");
+    let told =
+        "clients    1\nstripped   syslog, from 2 lines\nstripped   compose, from 1 line\nstripped   colour codes";
+    assert!(text.contains(told), "{text}");
+}
+
+#[test]
+fn clients_behind_something_unknown_are_not_counted() {
+    let folder = Folder::new();
+    let unknown = |second| "pod container ".to_owned() + &line("192.0.2.1", second, "/a");
+    let (known, log) = (line("192.0.2.1", 1, "/a"), |lines: [String; 4]| folder.file("a.log", lines.join("\n")));
+    let few = log([known.clone(), unknown(1), known.clone(), unknown(2)]);
+    let note = |then: &str, hits: u32| {
+        let name = few.display();
+        format!(
+            "hitring: note: {name}: something unknown stands in front of the client in {hits} of 4 hits, {then}; cut it off first"
+        )
+    };
+    let (answer, notes) = with_notes([&few]);
+    assert_eq!(answer["distinct"]["client"], 2, "half of the hits are not most");
+    assert_eq!(notes, [note("and its first word counts as the client", 2)]);
+    let many = log([known, unknown(1), unknown(2), unknown(3)]);
+    let (answer, notes) = with_notes([&many]);
+    assert_eq!((&answer["events"], &answer["distinct"]["client"]), (&json!(4), &json!(null)));
+    assert_eq!(answer["top"][0], json!({"path": "/a", "hits": 4, "unique_clients": null}));
+    assert_eq!(notes, [note("so clients are not counted", 3)]);
+    let text = String::from_utf8(replay([&many]).stdout).expect("UTF-8");
+    assert!(text.contains("\nclients    unknown\n") && text.contains("\n     4  unknown  /a\n"), "{text}");
+}
+
+#[test]
+fn the_client_is_chosen() {
+    let folder = Folder::new();
+    let log = folder.file(
+        "a.log",
+        [
+            line("192.0.2.9 (203.0.113.7, 198.51.100.2)", 1, "/"),
+            line("192.0.2.9 (203.0.113.8, 198.51.100.2)", 1, "/"),
+            line("192.0.2.8 (203.0.113.8, 198.51.100.2)", 1, "/"),
+            line("192.0.2.7 (203.0.113.9, 198.51.100.2)", 1, "/"),
+            line("192.0.2.7 (203.0.113.6, 198.51.100.2)", 1, "/"),
+        ]
+        .join("\n"),
+    );
+    let clients = |options: &[&str]| {
+        let arguments = [log.as_os_str()].into_iter().chain(options.iter().map(OsStr::new));
+        json(arguments)["distinct"]["client"].clone()
+    };
+    assert_eq!([clients(&[]), clients(&["--client=first"])], [4, 4]);
+    assert_eq!([clients(&["--client=last"]), clients(&["--client", "remote"])], [1, 3]);
 }

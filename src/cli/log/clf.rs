@@ -8,7 +8,7 @@
 //! A line is bytes; nothing is decoded, so `%20`, query strings and bytes that are no UTF-8 stay what they are.
 //!
 //! 1. Client and ident are each one or more bytes without white space, and one or more spaces follow each.
-//!    White space is: 09 to 0d, 20 (hex). Two forms stand for another client than the first word ([`client`]).
+//!    White space is: 09 to 0d, 20 (hex). Some lines have another client than the first word (`client.rs`).
 //! 2. The user is any bytes, or none, up to a stamp in brackets ([`Stamp`]) that a space precedes and `] "` ends.
 //! 3. The request ends at the first `"` that no backslash escapes, if status and size follow it; else it holds bare
 //!    quotes, and ends at the first `"` of any kind that status and size follow.
@@ -23,11 +23,14 @@
 //!
 //! Tests: `tests/replay`.
 
-use std::net::IpAddr;
-
 use memchr::{memchr, memchr_iter, memchr2, memrchr};
 
+use super::client::{Client, client};
 use super::date::Stamp;
+use super::prefix::is_address;
+
+/// What stands between a stamp and the request.
+const STAMP_END: &[u8] = b"] \"";
 
 /// What a well-formed line says.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,6 +38,8 @@ pub(crate) struct Hit<'a> {
     /// Unix seconds in UTC.
     pub(crate) time: i64,
     pub(crate) client: &'a [u8],
+    /// False if something unknown stands in front of an address, so that another word may be the client.
+    pub(crate) client_is_sure: bool,
     pub(crate) path: &'a [u8],
 }
 
@@ -62,17 +67,19 @@ impl Malformed {
 }
 
 /// Reads one line, without its line end.
-pub(crate) fn parse(line: &[u8]) -> Result<Hit<'_>, Malformed> {
+pub(crate) fn parse(line: &[u8], which: Client) -> Result<Hit<'_>, Malformed> {
     if line.is_empty() {
         return Err(Malformed::Empty);
     }
-    let (client, rest) = word(line).ok_or(Malformed::NoClient)?;
-    let client = self::client(client, rest);
-    let (_ident, rest) = word(rest).ok_or(Malformed::NoClient)?;
+    let (first, behind) = word(line).ok_or(Malformed::NoClient)?;
+    let (_ident, rest) = word(behind).ok_or(Malformed::NoClient)?;
     let (stamp, after) = stamp(rest).ok_or(Malformed::NoStamp)?;
     let request = quoted(after).or_else(|| with_bare_quotes(after)).ok_or(Malformed::NoRequest)?;
     let time = stamp.unix_seconds().ok_or(Malformed::UnrealDate)?;
-    Ok(Hit { time, client, path: path(request) })
+    let client = client(line, first, behind, which);
+    let has_other =
+        !is_address(client) && has_address_in_clients_place(&line[..line.len() - after.len() - STAMP_END.len()]);
+    Ok(Hit { time, client, client_is_sure: !has_other, path: path(request) })
 }
 
 /// One or more bytes without white space, and what follows the spaces behind them (rule 1).
@@ -82,34 +89,12 @@ fn word(text: &[u8]) -> Option<(&[u8], &[u8])> {
     (end > 0 && spaces > 0).then(|| (&text[..end], &text[end + spaces..]))
 }
 
-/// The client of a line that begins with the word `first`, with `rest` behind its spaces.
-///
-/// | the line begins with | the client |
-/// |---|---|
-/// | a list with commas, as proxies write it: `unknown, 203.0.113.7, 198.51.100.2 - -` | its first address; its first entry if there is none |
-/// | any word and an address, where the ident should be: `www.example.com:443 192.0.2.1 - -` | the address: a virtual host stands in front |
-/// | anything else | the first word |
-fn client<'a>(first: &'a [u8], rest: &'a [u8]) -> &'a [u8] {
-    if memchr(b',', first).is_none() {
-        let next = rest.split(|&byte| is_white_space(byte)).next().unwrap_or_default();
-        // Nearly every ident is a dash, so that nothing is parsed.
-        return if next != b"-" && is_address(next) { next } else { first };
-    }
-    let mut entries = first.split(|&byte| byte == b',');
-    let first_entry = entries.clone().find(|entry| !entry.is_empty()).unwrap_or(first);
-    let mut found = entries.find(|entry| is_address(entry));
-    let mut words = rest.split(|&byte| byte == b' ');
-    let mut goes_on = first.ends_with(b",");
-    while let (None, true, Some(word)) = (found, goes_on, words.next()) {
-        found = word.split(|&byte| byte == b',').find(|entry| is_address(entry));
-        goes_on = word.is_empty() || word.ends_with(b",");
-    }
-    found.unwrap_or(first_entry)
-}
-
-/// Whether a word is an address of IPv4 or IPv6.
-fn is_address(word: &[u8]) -> bool {
-    str::from_utf8(word).is_ok_and(|word| word.parse::<IpAddr>().is_ok())
+/// Whether the third word from the end of `to_stamp`, which ends with a stamp, is an address: where ident and user are one
+/// word each, it is the client, and something unknown stands in front of it.
+fn has_address_in_clients_place(to_stamp: &[u8]) -> bool {
+    let Some(bracket) = memrchr(b'[', to_stamp) else { return false };
+    let mut words = to_stamp[..bracket].rsplit(|&byte| byte == b' ').filter(|word| !word.is_empty());
+    words.nth(2).is_some_and(is_address)
 }
 
 fn is_white_space(byte: u8) -> bool {
@@ -123,7 +108,7 @@ fn stamp(from_user: &[u8]) -> Option<(Stamp, &[u8])> {
             return None;
         }
         let (stamp, after) = Stamp::read(&from_user[bracket + 1..])?;
-        Some((stamp, after.strip_prefix(b"] \"")?))
+        Some((stamp, after.strip_prefix(STAMP_END)?))
     })
 }
 

@@ -1,20 +1,27 @@
 //! Lines cut out of blocks: no allocation and no copy per line, and a bound on what a line may cost.
 //!
-//! A line ends at a line feed or at the end of the input. The line feed is cut off, and then one carriage return if
-//! there is one. A line may be up to [`MAX_LINE`] bytes long before its line feed; of a longer one only the beginning
-//! is kept, the rest is read and dropped, so that a file without line feeds costs no memory.
+//! | a line ends at | written by |
+//! |---|---|
+//! | LF | most |
+//! | CR LF | Windows, and protocols of the internet |
+//! | CR CR LF | a program that gave CR LF to a file that was open as text on Windows |
+//! | CR | old Macintosh programs, and some appliances |
+//! | the end of the input | a process that was still writing |
+//!
+//! A line may be up to [`MAX_LINE`] bytes long before its end; of a longer one only the beginning is kept, the rest is
+//! read and dropped, so that a file without line ends costs no memory.
 //!
 //! NULs in front of a line are no part of it: a file that was cut while a process wrote on has a hole there, which reads
 //! as zeros. They are dropped as they come, so a hole of any length costs no memory and does not make a line too long.
 //!
 //! The buffer holds one block, and grows (doubling) only while a line does not fit. Each byte is searched once: what
-//! was searched without finding a line feed is not searched again when more bytes arrive.
+//! was searched without finding a line end is not searched again when more bytes arrive.
 //!
 //! Tests: below, `tests/replay`.
 
 use std::io::{self, Read};
 
-use memchr::memchr;
+use memchr::memchr2;
 
 /// The longest line that is read whole, in bytes: 16 MiB. Web servers write lines a thousand times shorter.
 pub(crate) const MAX_LINE: usize = 16 << 20;
@@ -62,8 +69,11 @@ impl<R: Read> Lines<R> {
                 self.start += 1;
                 had_nuls = true;
             }
-            if let Some(at) = memchr(b'\n', &self.buffer[searched..self.end]) {
-                break (searched + at, searched + at + 1);
+            searched = searched.max(self.start);
+            let found = memchr2(b'\n', b'\r', &self.buffer[searched..self.end]);
+            searched = found.map_or(self.end, |at| searched + at);
+            if let Some(behind) = found.and_then(|_| self.behind_end(searched)) {
+                break (searched, behind);
             }
             if self.ended {
                 if self.start == self.end && !had_nuls {
@@ -71,10 +81,10 @@ impl<R: Read> Lines<R> {
                 }
                 break (self.end, self.end);
             }
-            if self.end - self.start > self.max_line {
+            let searched_length = searched - self.start;
+            if searched_length > self.max_line {
                 return self.skip_long_line().map(Some);
             }
-            let searched_length = self.end - self.start;
             self.fill()?;
             searched = self.start + searched_length;
         };
@@ -83,7 +93,17 @@ impl<R: Read> Lines<R> {
         if line.len() > self.max_line {
             return Ok(Some(Line::TooLong(&line[..line.len().min(KEPT)])));
         }
-        Ok(Some(Line::Whole(line.strip_suffix(b"\r").unwrap_or(line))))
+        Ok(Some(Line::Whole(line)))
+    }
+
+    /// Where the line end that begins at `at` ends. `None` if that is told only by bytes that have not been read.
+    fn behind_end(&self, at: usize) -> Option<usize> {
+        match self.buffer[at..self.end] {
+            [b'\r', b'\r', b'\n', ..] => Some(at + 3),
+            [b'\r', b'\n', ..] => Some(at + 2),
+            [b'\r'] | [b'\r', b'\r'] if !self.ended => None,
+            _ => Some(at + 1),
+        }
     }
 
     /// Reads more bytes behind the unfinished line, which moves to the front of the buffer.
@@ -106,19 +126,20 @@ impl<R: Read> Lines<R> {
         Ok(())
     }
 
-    /// Drops everything up to and with the next line feed except the line's beginning.
+    /// Drops everything up to and with the next line end except the line's beginning.
     fn skip_long_line(&mut self) -> io::Result<Line<'_>> {
         self.kept = self.buffer[self.start..self.end.min(self.start + KEPT)].to_vec();
         loop {
-            (self.start, self.end) = (0, 0);
-            self.fill()?;
-            if let Some(at) = memchr(b'\n', &self.buffer[..self.end]) {
-                self.start = at + 1;
-                return Ok(Line::TooLong(&self.kept));
+            let found = memchr2(b'\n', b'\r', &self.buffer[self.start..self.end]);
+            self.start = found.map_or(self.end, |at| self.start + at);
+            let behind = found.and_then(|_| self.behind_end(self.start));
+            if let Some(behind) = behind {
+                self.start = behind;
+            } else if !self.ended {
+                self.fill()?;
+                continue;
             }
-            if self.ended {
-                return Ok(Line::TooLong(&self.kept));
-            }
+            return Ok(Line::TooLong(&self.kept));
         }
     }
 }
@@ -182,14 +203,15 @@ mod tests {
                 assert_eq!(lines("\n\na\n\n"), [some(""), some(""), some("a"), some("")]);
                 assert_eq!(lines("a\r\nb\r\n"), [some("a"), some("b")]);
                 assert_eq!(lines("a\r"), [some("a")], "also without a line feed");
-                assert_eq!(lines("a\rb\n"), [some("a\rb")], "a carriage return alone ends no line");
+                assert_eq!(lines("a\rb\n"), [some("a"), some("b")], "so does a carriage return alone");
+                assert_eq!(lines("a\rb\r"), [some("a"), some("b")]);
+                assert_eq!(lines("a\r\r\nb\r\r"), [some("a"), some("b"), some("")], "CR CR LF is one end");
+                assert_eq!(lines("\r\r\r\n\n"), [some(""), some(""), some("")]);
                 assert_eq!(lines("a\0\u{85}\u{2028}\n"), [some("a\0\u{85}\u{2028}")]);
                 let long = "x".repeat(50);
                 assert_eq!(lines(&format!("{long}\nb\n")), [some(&long), some("b")], "as long as allowed");
             }
         }
-        let mut two = Lines::with_sizes(&b"a\r\r\n"[..], 8, 50);
-        assert_eq!(two.next().expect("memory"), Some(Line::Whole(b"a\r")), "one carriage return, no more");
     }
 
     #[test]
@@ -203,6 +225,7 @@ mod tests {
                     assert_eq!(lines(&format!("{long}\n{long}\n\n")), [None, None, some("")]);
                     assert_eq!(lines(&long), [None]);
                     assert_eq!(lines(&format!("{long}\r\nb")), [None, some("b")]);
+                    assert_eq!(lines(&format!("{long}\r{long}\r\r\nb\r")), [None, None, some("b")]);
                 }
             }
         }

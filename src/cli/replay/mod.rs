@@ -26,7 +26,9 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 
 use super::failure::Failure;
+use super::log::client::Client;
 use super::{columns, escape, span, utc};
+use reading::Options;
 use report::{Question, Report};
 
 /// Count what access logs hold: hits, top paths, clients, hits in any window
@@ -67,6 +69,12 @@ pub(super) struct Args {
     #[arg(long, value_name = "N", default_value_t = 20, allow_negative_numbers = true)]
     top: usize,
 
+    /// Which address is the client where proxies wrote several
+    ///
+    /// A client can make up the first entries of a list that its request had.
+    #[arg(long, value_name = "WHICH", value_enum, default_value_t)]
+    client: Client,
+
     /// Print each malformed line on stderr, with its place and the reason
     #[arg(long)]
     show_malformed: bool,
@@ -75,7 +83,8 @@ pub(super) struct Args {
 /// Runs the command.
 pub(super) fn run(args: Args) -> Result<(), Failure> {
     let title = title(&args.files);
-    let read = reading::read(args.files, args.show_malformed)?;
+    let options = Options { show_malformed: args.show_malformed, client: args.client };
+    let read = reading::read(args.files, options)?;
     let mut paths: Vec<Vec<u8>> = Vec::new();
     for path in args.paths {
         let path = escape::to_bytes(path.as_encoded_bytes());

@@ -10,6 +10,8 @@
 //! | text, and gzip data behind it | the run fails at that line |
 //! | has the signature of another format, and its first line does not parse | the run fails at that line |
 //! | cannot be read to its end | the run fails |
+//! | lines with a prefix or colour codes that are known (`prefix.rs`) | they are taken off; the report says of how many lines |
+//! | lines with something unknown in front of the client | a note on stderr; clients are not counted if it is most hits of an input |
 //!
 //! Tests: `tests/replay`.
 
@@ -23,8 +25,10 @@ use super::tally::{Counted, Tally};
 use crate::cli::escape::shown_start;
 use crate::cli::failure::Failure;
 use crate::cli::log::clf;
+use crate::cli::log::client::Client;
 use crate::cli::log::foreign::{Foreign, looks_like};
 use crate::cli::log::lines::{Line, Lines, MAX_LINE};
+use crate::cli::log::prefix::{Counts, Unwrapper};
 use crate::cli::log::source::{Source, Sources, sources};
 use crate::cli::progress;
 
@@ -39,15 +43,33 @@ const _: () = assert!(MAX_LINE == 16 << 20);
 pub(super) struct Read {
     pub(super) lines: u64,
     pub(super) malformed: u64,
+    /// In how many lines each kind of prefix was taken off.
+    pub(super) stripped: Counts,
+    /// Whether what was counted as clients are clients.
+    pub(super) clients_are_known: bool,
     pub(super) counted: Counted,
 }
 
-/// Reads the inputs. With `show_malformed`, prints every malformed line on stderr.
-pub(super) fn read(files: Vec<OsString>, show_malformed: bool) -> Result<Read, Failure> {
+/// How inputs are read.
+pub(super) struct Options {
+    /// Print every malformed line on stderr.
+    pub(super) show_malformed: bool,
+    pub(super) client: Client,
+}
+
+/// Reads the inputs.
+pub(super) fn read(files: Vec<OsString>, options: Options) -> Result<Read, Failure> {
     let Sources { sources, total, left_out: notes } = sources(files)?;
-    let bar = progress::bar(total);
-    let without_hits = Vec::new();
-    let mut reading = Reading { tally: Tally::new(), lines: 0, malformed: 0, without_hits, show_malformed, bar };
+    let mut reading = Reading {
+        options,
+        tally: Tally::new(),
+        unwrapper: Unwrapper::default(),
+        lines: 0,
+        malformed: 0,
+        without_hits: Vec::new(),
+        unsure: Vec::new(),
+        bar: progress::bar(total),
+    };
     let outcome = sources.iter().try_for_each(|source| reading.read(source));
     reading.bar.finish_and_clear();
     outcome?;
@@ -55,20 +77,51 @@ pub(super) fn read(files: Vec<OsString>, show_malformed: bool) -> Result<Read, F
     if let (false, Some(first)) = (has_hits, reading.without_hits.first()) {
         return Err(first.failure());
     }
-    for note in notes.into_iter().chain(reading.without_hits.iter().map(WithoutHits::note)) {
+    let without_hits = reading.without_hits.iter().map(WithoutHits::note);
+    for note in notes.into_iter().chain(without_hits).chain(reading.unsure.iter().map(Unsure::note)) {
         // A closed stderr does not end the counting.
         let _ = std::io::stderr().lock().write_all(format!("hitring: note: {note}\n").as_bytes());
     }
-    Ok(Read { lines: reading.lines, malformed: reading.malformed, counted: reading.tally.finish() })
+    Ok(Read {
+        lines: reading.lines,
+        malformed: reading.malformed,
+        stripped: reading.unwrapper.counts,
+        clients_are_known: !reading.unsure.iter().any(Unsure::is_most),
+        counted: reading.tally.finish(),
+    })
 }
 
 struct Reading {
+    options: Options,
     tally: Tally,
+    unwrapper: Unwrapper,
     lines: u64,
     malformed: u64,
     without_hits: Vec<WithoutHits>,
-    show_malformed: bool,
+    unsure: Vec<Unsure>,
     bar: ProgressBar,
+}
+
+/// An input that has hits whose client may be another word than the one that was taken.
+struct Unsure {
+    name: String,
+    unsure: u64,
+    hits: u64,
+}
+
+impl Unsure {
+    fn is_most(&self) -> bool {
+        self.unsure > self.hits / 2
+    }
+
+    fn note(&self) -> String {
+        let Unsure { name, unsure, hits } = self;
+        let then =
+            if self.is_most() { "so clients are not counted" } else { "and its first word counts as the client" };
+        format!(
+            "{name}: something unknown stands in front of the client in {unsure} of {hits} hits, {then}; cut it off first"
+        )
+    }
 }
 
 /// An input that has lines, of which none is a hit.
@@ -108,12 +161,13 @@ impl Reading {
             return Err(refused(source, foreign));
         }
         let mut lines = Lines::new(opened.bytes);
-        let (mut count, mut malformed) = (0_u64, 0_u64);
+        let (mut count, mut malformed, mut unsure) = (0_u64, 0_u64, 0_u64);
         while let Some(line) = lines.next().map_err(|error| source.read_failure(opened.compressed, &error))? {
             count += 1;
             let (start, reason) = match line {
-                Line::Whole(line) => match clf::parse(line) {
+                Line::Whole(line) => match clf::parse(self.unwrapper.unwrap(line), self.options.client) {
                     Ok(hit) => {
+                        unsure += u64::from(!hit.client_is_sure);
                         self.tally.add(&hit).map_err(|TooManyNames| {
                             source.failure(
                                 "more than 4,294,967,296 different paths, clients or seconds; give fewer files",
@@ -134,12 +188,15 @@ impl Reading {
                     "gzip data begins in line {count}, behind text; give the text and the gzip data as files of their own"
                 )));
             }
-            if self.show_malformed {
+            if self.options.show_malformed {
                 self.show(&source.name(), count, reason, start);
             }
         }
         if count > 0 && malformed == count {
             self.without_hits.push(WithoutHits::new(source, count, &opened.head));
+        }
+        if unsure > 0 {
+            self.unsure.push(Unsure { name: source.name(), unsure, hits: count - malformed });
         }
         self.lines += count;
         self.malformed += malformed;

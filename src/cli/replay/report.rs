@@ -3,6 +3,7 @@
 //! ```text
 //! {"lines", "malformed", "events", "first", "last",
 //!  "distinct": {"path", "client"},
+//!  "stripped": {kind: lines},
 //!  "top": [{"path", "hits", "unique_clients"}],
 //!  "windows": [{"at", "last", "hits", "by_path": {path: hits}}]}
 //! ```
@@ -10,7 +11,8 @@
 //! Everything is an integer except paths, which are shown by the rule of `escape`. `first` and `last` are unix seconds,
 //! null when nothing was hit. `windows` has one entry for each `--at`, in their order; without any it has the busiest
 //! window and the one that ends at the last hit, and nothing when nothing was hit. `by_path` has the paths of `--path`,
-//! in their order, zeros included; without any it has the paths of `top`.
+//! in their order, zeros included; without any it has the paths of `top`. `stripped` has the kinds of prefixes that were
+//! taken off lines. `client` and `unique_clients` are null when the clients are not known.
 //!
 //! Tests: `tests/replay`.
 
@@ -19,6 +21,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use super::reading::Read;
 use super::timeline::Timeline;
 use crate::cli::escape::shown;
+use crate::cli::log::prefix::Kind;
 
 /// What is asked of the logs.
 pub(super) struct Question {
@@ -40,6 +43,7 @@ pub(super) struct Report {
     pub(super) first: Option<i64>,
     pub(super) last: Option<i64>,
     pub(super) distinct: Distinct,
+    pub(super) stripped: Map<&'static str>,
     pub(super) top: Vec<TopPath>,
     pub(super) windows: Vec<Window>,
 }
@@ -47,14 +51,14 @@ pub(super) struct Report {
 #[derive(serde::Serialize)]
 pub(super) struct Distinct {
     pub(super) path: usize,
-    pub(super) client: usize,
+    pub(super) client: Option<usize>,
 }
 
 #[derive(serde::Serialize)]
 pub(super) struct TopPath {
     pub(super) path: String,
     pub(super) hits: u64,
-    pub(super) unique_clients: usize,
+    pub(super) unique_clients: Option<usize>,
 }
 
 #[derive(serde::Serialize)]
@@ -62,20 +66,20 @@ pub(super) struct Window {
     pub(super) at: i64,
     pub(super) last: i64,
     pub(super) hits: u64,
-    pub(super) by_path: ByPath,
+    pub(super) by_path: Map<String>,
     /// Why the window is there when nobody asked for it.
     #[serde(skip)]
     pub(super) why: &'static str,
 }
 
-/// Paths with their hits, in a meaningful order.
-pub(super) struct ByPath(pub(super) Vec<(String, u64)>);
+/// Names with numbers, in a meaningful order.
+pub(super) struct Map<N>(pub(super) Vec<(N, u64)>);
 
-impl Serialize for ByPath {
+impl<N: Serialize> Serialize for Map<N> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        for (path, hits) in &self.0 {
-            map.serialize_entry(path, hits)?;
+        for (name, number) in &self.0 {
+            map.serialize_entry(name, number)?;
         }
         map.end()
     }
@@ -97,7 +101,7 @@ impl Report {
                 at,
                 last: question.last,
                 hits: timeline.hits(at, question.last),
-                by_path: ByPath(by_path.iter().map(hits_of).collect()),
+                by_path: Map(by_path.iter().map(hits_of).collect()),
                 why,
             }
         };
@@ -107,19 +111,22 @@ impl Report {
         } else {
             question.at.iter().map(|&at| (at, "")).collect()
         };
+        let known = |clients: usize| read.clients_are_known.then_some(clients);
+        let stripped = Kind::ALL.iter().map(|kind| kind.name()).zip(read.stripped);
         Report {
             lines: read.lines,
             malformed: read.malformed,
             events: read.lines - read.malformed,
             first: timeline.first(),
             last: timeline.last(),
-            distinct: Distinct { path: counted.distinct_paths(), client: counted.distinct_clients() },
+            distinct: Distinct { path: counted.distinct_paths(), client: known(counted.distinct_clients()) },
+            stripped: Map(stripped.filter(|(_, lines)| *lines > 0).collect()),
             top: top
                 .iter()
                 .map(|&id| TopPath {
                     path: shown(counted.path(id)),
                     hits: counted.path_hits(id),
-                    unique_clients: counted.path_clients(id),
+                    unique_clients: known(counted.path_clients(id)),
                 })
                 .collect(),
             windows: ends.into_iter().map(window).collect(),

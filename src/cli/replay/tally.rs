@@ -133,7 +133,7 @@ mod tests {
     fn counted(hits: &[(i64, &str, &str)]) -> Counted {
         let mut tally = Tally::new();
         for (time, client, path) in hits {
-            let hit = Hit { time: *time, client: client.as_bytes(), path: path.as_bytes() };
+            let hit = Hit { time: *time, client: client.as_bytes(), client_is_sure: true, path: path.as_bytes() };
             tally.add(&hit).expect("few names");
         }
         tally.finish()

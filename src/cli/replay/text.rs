@@ -36,15 +36,22 @@ impl Page {
     fn totals(&mut self, report: &Report) {
         self.lines.push(String::new());
         let totals = [
-            ("lines", report.lines),
-            ("malformed", report.malformed),
-            ("hits", report.events),
-            ("paths", report.distinct.path as u64),
-            ("clients", report.distinct.client as u64),
+            ("lines", grouped(report.lines)),
+            ("malformed", grouped(report.malformed)),
+            ("hits", grouped(report.events)),
+            ("paths", grouped(report.distinct.path as u64)),
+            ("clients", clients(report.distinct.client)),
         ];
-        let width = widest(totals.iter().map(|total| grouped(total.1)), "");
+        let width = widest(totals.iter().map(|total| total.1.clone()), "");
         for (name, total) in totals {
-            self.lines.push(format!("{name:<9}  {:>width$}", grouped(total)));
+            self.lines.push(format!("{name:<9}  {total:>width$}"));
+        }
+        for (kind, lines) in &report.stripped.0 {
+            self.lines.push(format!(
+                "stripped   {kind}, from {} {}",
+                grouped(*lines),
+                if *lines == 1 { "line" } else { "lines" }
+            ));
         }
         for (name, time) in [("first hit", report.first), ("last hit", report.last)] {
             if let Some(time) = time {
@@ -105,7 +112,6 @@ impl Page {
             format!("top {} of {} paths", grouped(listed as u64), grouped(all as u64))
         });
         let hits_width = widest(report.top.iter().map(|path| grouped(path.hits)), "hits");
-        let clients = |number: usize| grouped(number as u64);
         let clients_width = widest(report.top.iter().map(|path| clients(path.unique_clients)), "clients");
         self.lines.push(format!("  {:>hits_width$}  {:>clients_width$}  path", "hits", "clients"));
         for row in &report.top {
@@ -127,4 +133,9 @@ impl Page {
         self.any_cut |= fitting != path;
         fitting
     }
+}
+
+/// A number of clients.
+fn clients(number: Option<usize>) -> String {
+    number.map_or_else(|| "unknown".to_owned(), |number| grouped(number as u64))
 }

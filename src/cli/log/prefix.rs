@@ -1,0 +1,364 @@
+//! What collectors and tools put around a line of a log: a prefix in front of it, colour codes in it. Both are taken off
+//! before the line is read.
+//!
+//! | kind | a line begins with |
+//! |---|---|
+//! | syslog | `Feb  3 22:40:00 host nginx[7]: `, `2024-02-03T22:40:00.123+00:00 host nginx: `, `Sat 2024-02-03 22:40:00 UTC host nginx[7]: `, each with `<190>` in front or not, without host or tag or not; `<190>1 2024-02-03T22:40:00Z host nginx 7 - [id a="b"] ` |
+//! | time stamp | `2024-02-03T22:40:00.123456789Z `, and a word or not (`docker logs -t`, `kubectl --timestamps`, `aws logs tail`) |
+//! | compose | `web-1  \| ` (docker compose, docker service), `22:40:00 web.1 \| ` (foreman), `0\|web \| ` (pm2) |
+//! | kubernetes | `2024-02-03T22:40:00Z stdout F ` (a node's files), `[pod/web-1/nginx] ` (`kubectl --prefix`) |
+//! | grep | `17:`, `access.log:`, `access.log:17:`, and the same with `-` in front of a line of context |
+//! | colour codes | `ESC [ 01;31 m` and `ESC [ K`, anywhere |
+//!
+//! Every line is judged by itself, so that a file may change its prefix, or have several of one line: `web-1  | ` and a
+//! time stamp. The prefixes that are least sure count only if an entry follows that could stand alone ([`is_entry`]).
+//! An address of IPv6 has colons, too: `17:2001:db8::1` is an address for a computer, but 17::/16 is nobody's, so it is
+//! line 17. Where both could be (`2001:2001:db8::1`) it is an address.
+//!
+//! Tests: below, `tests/replay`.
+
+use std::net::IpAddr;
+use std::sync::LazyLock;
+
+use memchr::memchr;
+use regex::bytes::Regex;
+
+/// How many prefixes a line may have.
+const MOST: usize = 4;
+/// How far into a line the bar of a service's name may be.
+const LONGEST_NAME: usize = 128;
+
+/// Something around a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Syslog,
+    TimeStamp,
+    Compose,
+    Kubernetes,
+    Grep,
+    Colours,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Kind; 6] =
+        [Kind::Syslog, Kind::TimeStamp, Kind::Compose, Kind::Kubernetes, Kind::Grep, Kind::Colours];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Kind::Syslog => "syslog",
+            Kind::TimeStamp => "time stamp",
+            Kind::Compose => "compose",
+            Kind::Kubernetes => "kubernetes",
+            Kind::Grep => "grep",
+            Kind::Colours => "colour codes",
+        }
+    }
+}
+
+/// In how many lines each kind was taken off, in the order of [`Kind::ALL`].
+pub(crate) type Counts = [u64; Kind::ALL.len()];
+
+/// Takes off what is around lines, and counts it.
+#[derive(Default)]
+pub(crate) struct Unwrapper {
+    pub(crate) counts: Counts,
+    /// The last line that had colour codes, without them.
+    plain: Vec<u8>,
+}
+
+impl Unwrapper {
+    /// `line` without what collectors and tools put around it.
+    pub(crate) fn unwrap<'a>(&'a mut self, line: &'a [u8]) -> &'a [u8] {
+        let mut line = line;
+        if let Some(first) = memchr(b'\x1b', line)
+            && without_colours(line, first, &mut self.plain)
+        {
+            self.counts[Kind::Colours as usize] += 1;
+            line = &self.plain;
+        }
+        let mut seen = [false; Kind::ALL.len()];
+        for _ in 0..MOST {
+            let Some((kind, length)) = prefix(line) else { break };
+            line = &line[length..];
+            // A line counts once for a kind that it has twice, as `access.log:17:` has.
+            self.counts[kind as usize] += u64::from(!std::mem::replace(&mut seen[kind as usize], true));
+        }
+        line
+    }
+}
+
+/// Writes `line` to `plain` without its colour codes, the first of which may begin at `first`. False if it has none.
+fn without_colours(line: &[u8], first: usize, plain: &mut Vec<u8>) -> bool {
+    plain.clear();
+    plain.extend_from_slice(&line[..first]);
+    let mut rest = &line[first..];
+    while let Some(&byte) = rest.first() {
+        let code = code_length(rest);
+        if code == 0 {
+            plain.push(byte);
+        }
+        rest = &rest[code.max(1)..];
+    }
+    plain.len() < line.len()
+}
+
+/// The length of the code that `text` begins with: `ESC [`, digits and semicolons, `m` or `K`. 0 if it begins with none.
+fn code_length(text: &[u8]) -> usize {
+    let Some(parameters) = text.strip_prefix(b"\x1b[") else { return 0 };
+    let length = parameters.iter().take_while(|byte| matches!(byte, b'0'..=b'9' | b';')).count();
+    if matches!(parameters.get(length), Some(b'm' | b'K')) { length + 3 } else { 0 }
+}
+
+/// The prefix that `line` begins with, and its length.
+fn prefix(line: &[u8]) -> Option<(Kind, usize)> {
+    match line.first()? {
+        b'{' => None,
+        b'[' => found(&KUBECTL, line).map(|length| (Kind::Kubernetes, length)),
+        b'<' => found(&RFC_5424, line).map(|length| (Kind::Syslog, length)).or_else(|| stamped(line)),
+        _ => {
+            let word = first_word(line);
+            if is_plain_address(word) {
+                return None;
+            }
+            stamped(line).or_else(|| compose(line)).or_else(|| grep(line, word).map(|length| (Kind::Grep, length)))
+        }
+    }
+}
+
+/// Whether a word has the digits and dots of IPv4 alone, so that no prefix is to be looked for.
+fn is_plain_address(word: &[u8]) -> bool {
+    word.contains(&b'.') && word.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'.'))
+}
+
+const PRIORITY: &str = "(?:<[0-9]{1,3}>)?";
+const BSD: &str = "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) +[0-9]{1,2}(?: [0-9]{4})? CLOCK(?:\\.[0-9]+)? ";
+const ISO: &str = "[0-9]{4}-[0-9]{2}-[0-9]{2}TCLOCK(?:[.,][0-9]+)?(?:Z|[+-][0-9]{2}:?[0-9]{2})? ";
+const WEEKDAY: &str = "(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) [0-9]{4}-[0-9]{2}-[0-9]{2} CLOCK(?:\\.[0-9]+)? [A-Z0-9:+-]+ ";
+
+/// A pattern for the beginning of a line. `CLOCK` in it is a time of day.
+fn pattern(text: &str) -> Regex {
+    let text = text.replace("CLOCK", "[0-9]{2}:[0-9]{2}:[0-9]{2}");
+    Regex::new(&format!("(?s-u)\\A(?:{text})")).expect("the pattern is constant")
+}
+
+fn found(pattern: &Regex, line: &[u8]) -> Option<usize> {
+    pattern.find(line).map(|found| found.end())
+}
+
+static KUBECTL: LazyLock<Regex> = LazyLock::new(|| pattern(r"\[pod/[^ \]]+\] "));
+static RFC_5424: LazyLock<Regex> = LazyLock::new(|| {
+    let data = r#"(?:-|(?:\[(?:[^\]\\"]|"(?:[^"\\]|\\.)*")*\])+)"#;
+    pattern(&format!(r"<[0-9]{{1,3}}>1 (?:{ISO}|- )(?:[^ ]+ ){{4}}{data} (?:\xef\xbb\xbf)?"))
+});
+static STAMP: LazyLock<Regex> = LazyLock::new(|| pattern(&format!("{PRIORITY}(?:{BSD}|{ISO}|{WEEKDAY})")));
+static CONTAINER: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?:stdout|stderr) [FP] "));
+/// Up to two words, and a tag. They are not those of an entry: no dash, no quote, no JSON and no value.
+static TAG: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r#"(?:[^ "={-][^ "={]* ){0,2}?[^ "={-](?:[^ "={]*[^ "={:])?: +"#));
+static COMPOSE: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?:CLOCK |[0-9]+\|)?[A-Za-z0-9][A-Za-z0-9_.@-]* *\| "));
+
+/// A prefix that begins with a time stamp.
+fn stamped(line: &[u8]) -> Option<(Kind, usize)> {
+    if !matches!(line[0], b'<' | b'0'..=b'9' | b'A'..=b'Z') {
+        return None;
+    }
+    let stamp = found(&STAMP, line)?;
+    let behind = &line[stamp..];
+    if let Some(length) = found(&CONTAINER, behind) {
+        return Some((Kind::Kubernetes, stamp + length));
+    }
+    let kind = if line[0].is_ascii_digit() { Kind::TimeStamp } else { Kind::Syslog };
+    if let Some(length) = found(&TAG, behind) {
+        return Some((Kind::Syslog, stamp + length));
+    }
+    if is_entry(behind) {
+        return Some((kind, stamp));
+    }
+    let host = memchr(b' ', behind)? + 1;
+    // Not any entry: a balancer's own line is a time stamp, its name, an address with a port, and perhaps a dash.
+    let entry = &behind[host..];
+    (entry.starts_with(b"{") || is_address(first_word(entry))).then_some((kind, stamp + host))
+}
+
+fn compose(line: &[u8]) -> Option<(Kind, usize)> {
+    memchr(b'|', &line[..line.len().min(LONGEST_NAME)])?;
+    found(&COMPOSE, line).map(|length| (Kind::Compose, length))
+}
+
+/// The length of what grep put in front of the first word, `word`, or of a part of it.
+fn grep(line: &[u8], word: &[u8]) -> Option<usize> {
+    if matches!(address(word), Some(address) if is_given_out(address)) {
+        return None;
+    }
+    let separators = word.iter().enumerate().filter(|(_, byte)| matches!(byte, b':' | b'-')).map(|(at, _)| at);
+    separators.map(|at| (&word[..at], &line[at + 1..])).find_map(|(head, entry)| {
+        let numbered = head.rsplit(|byte| matches!(byte, b':' | b'-')).next().unwrap_or_default();
+        let numbered = !numbered.is_empty() && numbered.iter().all(u8::is_ascii_digit);
+        let named = memchr(b'/', head).is_some() || memchr::memmem::find(head, b".log").is_some();
+        let follows = match address(first_word(entry)) {
+            // A dash separates where there is a number, and a host's name may have dashes.
+            Some(address) => is_given_out(address) && (word[head.len()] == b':' || numbered) && !head.is_empty(),
+            None => (numbered || named) && is_entry(entry) && !first_word(entry).contains(&b'='),
+        };
+        follows.then_some(head.len() + 1)
+    })
+}
+
+/// Whether `text` begins as an entry does: with a JSON object, with an address, with a word and a dash, or with a word
+/// that has a value.
+fn is_entry(text: &[u8]) -> bool {
+    let word = first_word(text);
+    text.starts_with(b"{")
+        || text[word.len()..].starts_with(b" - ")
+        || is_address(word)
+        || (word.first().is_some_and(u8::is_ascii_lowercase) && word.contains(&b'='))
+}
+
+/// The bytes up to the first space.
+pub(crate) fn first_word(text: &[u8]) -> &[u8] {
+    &text[..memchr(b' ', text).unwrap_or(text.len())]
+}
+
+/// The address of IPv4 or IPv6 that a word is.
+pub(crate) fn address(word: &[u8]) -> Option<IpAddr> {
+    // No address is longer, and most words that are none begin with another byte.
+    if word.len() > 45 || !word.first()?.is_ascii_hexdigit() && word[0] != b':' {
+        return None;
+    }
+    str::from_utf8(word).ok()?.parse().ok()
+}
+
+/// Whether a word is an address of IPv4 or IPv6.
+pub(crate) fn is_address(word: &[u8]) -> bool {
+    address(word).is_some()
+}
+
+/// Whether somebody may have the address: of IPv6 few blocks are given out.
+fn is_given_out(address: IpAddr) -> bool {
+    let IpAddr::V6(address) = address else { return true };
+    // Loopback and the like, global unicast, local ones, and the well-known prefix of NAT64.
+    matches!(address.segments(), [0 | 0x2000..=0x3fff | 0xfc00.., ..] | [0x64, 0xff9b, ..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is left of a line, and the kinds that were taken off, in order of [`Kind::ALL`].
+    fn unwrapped(line: &str) -> (String, Vec<&'static str>) {
+        let mut unwrapper = Unwrapper::default();
+        let rest = String::from_utf8(unwrapper.unwrap(line.as_bytes()).to_vec()).expect("UTF-8");
+        let kinds = Kind::ALL.iter().zip(unwrapper.counts).filter(|(_, count)| *count > 0);
+        (rest, kinds.map(|(kind, count)| if count == 1 { kind.name() } else { "twice" }).collect())
+    }
+
+    const IPV4: &str = "192.0.2.1 - - [03/Feb/2024:22:40:00 +0000] \"GET /a HTTP/1.1\" 200 5";
+    const IPV6: &str = "2001:db8::1 - - [03/Feb/2024:22:40:00 +0000] \"GET /a HTTP/1.1\" 200 5";
+    const HOST: &str = "host.example - - [03/Feb/2024:22:40:00 +0000] \"GET /a HTTP/1.1\" 200 5";
+    const JSON: &str = r#"{"time": "2024-02-03T22:40:00Z", "a": "b | c: 192.0.2.1"}"#;
+
+    #[test]
+    fn prefixes_are_taken_off() {
+        for (prefix, kinds) in [
+            ("Feb  3 22:40:00 edge1 nginx: ", vec!["syslog"]),
+            ("Feb 13 22:40:00.123456 edge1 nginx[77]: ", vec!["syslog"]),
+            ("Feb 13 2024 22:40:00 192.0.2.9 nginx: ", vec!["syslog"]),
+            ("<190>Feb  3 22:40:00 edge1 nginx: ", vec!["syslog"]),
+            ("<190>Feb  3 22:40:00 nginx: ", vec!["syslog"]),
+            ("Feb  3 22:40:00 edge1 user.info nginx: ", vec!["syslog"]),
+            ("Feb  3 22:40:00 2001:db8::9 nginx[7]: ", vec!["syslog"]),
+            ("2024-02-03T22:40:00.000+00:00 edge1 nginx: ", vec!["syslog"]),
+            ("<13>2024-02-03T22:40:00Z edge1 nginx: ", vec!["syslog"]),
+            ("2024-02-03T22:40:00+0000 edge1 docker/web[1]: ", vec!["syslog"]),
+            ("2024-02-03T22:40:00.677020+00:00 app[web.1]: ", vec!["syslog"]),
+            ("Sat 2024-02-03 22:40:00 UTC edge1 nginx[77]: ", vec!["syslog"]),
+            ("Sat 2024-02-03 22:40:00.123 CEST edge1 nginx[77]: ", vec!["syslog"]),
+            ("<190>1 2024-02-03T22:40:00.003Z edge1 nginx 77 - - ", vec!["syslog"]),
+            ("<190>1 - - nginx - - - ", vec!["syslog"]),
+            ("<34>1 2024-02-03T22:40:00Z edge1 nginx - ID47 [a@1 b=\"]\" c=\"\\\"\"][d] \u{feff}", vec!["syslog"]),
+            ("2024-02-03T22:40:00.123456789Z ", vec!["time stamp"]),
+            ("2024-02-03T22:40:00,123+01:00 ", vec!["time stamp"]),
+            ("2024-02-03T22:40:00.123456789Z stdout F ", vec!["kubernetes"]),
+            ("2024-02-03T22:40:00.123456789+01:00 stderr P ", vec!["kubernetes"]),
+            ("[pod/web-6d4b75cb6d-hnc9k/nginx] ", vec!["kubernetes"]),
+            ("[pod/web/nginx] 2024-02-03T22:40:00.1Z ", vec!["time stamp", "kubernetes"]),
+            ("shop_1  | ", vec!["compose"]),
+            ("shop-web-1 | ", vec!["compose"]),
+            ("web.1.ks4jq0@node-1    | ", vec!["compose"]),
+            ("0|web | ", vec!["compose"]),
+            ("22:40:00 web.1  | ", vec!["compose"]),
+            ("web-1  | 2024-02-03T22:40:00.1Z ", vec!["time stamp", "compose"]),
+            ("17:", vec!["grep"]),
+            ("access.log:17:", vec!["grep"]),
+            ("/var/log/nginx/access.log.1:", vec!["grep"]),
+            ("access.log-17-", vec!["grep"]),
+            ("17-", vec!["grep"]),
+            ("", vec![]),
+        ] {
+            for entry in [IPV4, IPV6, HOST, JSON] {
+                assert_eq!(
+                    unwrapped(&format!("{prefix}{entry}")),
+                    (entry.to_owned(), kinds.clone()),
+                    "{prefix}{entry}"
+                );
+            }
+        }
+        for prefix in ["2024-02-03T22:40:00.1Z web/nginx/7 ", "access:"] {
+            for entry in [IPV4, IPV6] {
+                assert_eq!(unwrapped(&format!("{prefix}{entry}")).0, entry, "{prefix}");
+            }
+        }
+    }
+
+    #[test]
+    fn lines_that_only_look_like_it_stay() {
+        for line in [
+            "",
+            " ",
+            "Feb",
+            "Feb - - [03/Feb/2024:22:40:00 +0000] \"GET /a: HTTP/1.1\" 200 5",
+            "2001:db8::1 17: - [03/Feb/2024:22:40:00 +0000] \"GET /a HTTP/1.1\" 200 5",
+            "www.example.com:443 192.0.2.1 - - [03/Feb/2024:22:40:00 +0000] \"GET /a HTTP/1.1\" 200 5",
+            "www.example.com:443 - - [03/Feb/2024:22:40:00 +0000] \"GET /a HTTP/1.1\" 200 5",
+            "64:ff9b::1 - - [03/Feb/2024:22:40:00 +0000] \"GET /a HTTP/1.1\" 200 5",
+            "::1 - - [03/Feb/2024:22:40:00 +0000] \"GET /a HTTP/1.1\" 200 5",
+            "::ffff:192.0.2.1 - - [03/Feb/2024:22:40:00 +0000] \"GET /a HTTP/1.1\" 200 5",
+            "2001:2001:db8::1 - - [03/Feb/2024:22:40:00 +0000] \"GET /a HTTP/1.1\" 200 5",
+            "10.0.1.2:33317 [06/Feb/2009:12:14:14.655] http-in static/srv1 10/0/30/69/109 200 2750 - - ----",
+            "2001:db8::1:3331 [06/Feb/2009:12:14:14.655] http-in static/srv1 10/0/30/69/109 200 2750 - - ----",
+            "2015-05-13T23:39:43.945958Z my-lb 192.0.2.1:2817 10.0.0.1:80 0.000073 0.001048 0.000057 200 200 0 29",
+            "2015-05-13T23:39:43.945958Z my-lb 192.0.2.1:2817 - -1 -1 -1 503 0 0 0 \"GET http://a: HTTP/1.1\"",
+            "https 2018-07-02T22:23:00.186641Z app/my-lb/50dc6c495c0c9188 192.0.2.1:2817 10.0.0.1:80 0.000 0.001",
+            "2024-02-03 22:40:00 192.0.2.1 GET /a - 80 - 192.0.2.1 agent 200 0 0 15",
+            "time=\"2024-02-03T22:40:00Z\" level=info msg=\"a: b\" addr=192.0.2.1:5 x=1 | y",
+            "2024-02-03T22:40:00Z,192.0.2.1,/a",
+            "-:192.0.2.1:",
+        ] {
+            assert_eq!(unwrapped(line), (line.to_owned(), vec![]));
+        }
+    }
+
+    #[test]
+    fn colour_codes_are_taken_off() {
+        for (line, rest) in [
+            ("\x1b[01;31m\x1b[K192.0.2.1\x1b[m\x1b[K - -", "192.0.2.1 - -"),
+            ("\x1b[33mweb-1  |\x1b[0m 192.0.2.1 - -", "192.0.2.1 - -"),
+            ("\x1b[35m\x1b[Ka.log\x1b[m\x1b[K\x1b[36m\x1b[K:\x1b[m\x1b[K192.0.2.1 - -", "192.0.2.1 - -"),
+            ("a\x1b[32mb", "ab"),
+            ("\x1b[m", ""),
+        ] {
+            let (found, kinds) = unwrapped(line);
+            assert_eq!(found, rest);
+            assert!(kinds.contains(&"colour codes"));
+        }
+        for line in ["\x1b[2Ja", "\x1b", "a\x1b[", "a\x1b[31", "\x1b[3:1ma", "\x1bma"] {
+            assert_eq!(unwrapped(line), (line.to_owned(), vec![]));
+        }
+    }
+
+    #[test]
+    fn a_line_has_four_prefixes_at_most() {
+        let line = "a | b | c | d | e | 192.0.2.1 - -";
+        assert_eq!(unwrapped(line), ("e | 192.0.2.1 - -".to_owned(), vec!["compose"]));
+    }
+}
