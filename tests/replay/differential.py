@@ -66,26 +66,27 @@ def clf(line):
 
 
 # Colour codes, and what may stand in front of an entry; the first that fits is cut off, up to four times.
-COLOURS = re.compile(r"\x1b\[[0-9;]*[mK]")
+COLOURS = re.compile(r"\x1b\[[0-9;]*[mK]|\x1b\(B")
 CLOCK = "[0-9]{2}:[0-9]{2}:[0-9]{2}"
 ISO = rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}T{CLOCK}(?:[.,][0-9]+)?(?:Z|[+-][0-9]{{2}}:?[0-9]{{2}})? "
 MONTH = f"(?:{'|'.join(MONTHS)})"
 BSD = rf"{MONTH} +[0-9]{{1,2}}(?: [0-9]{{4}})? {CLOCK}(?:\.[0-9]+)? "
 JOURNAL = rf"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) [0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}} {CLOCK}(?:\.[0-9]+)? [A-Z0-9:+-]+ "
-TIMED = rf"(?:<[0-9]{{1,3}}>)?(?:{ISO}|{BSD}|{JOURNAL})"
+TIMED = rf"(?:(?:[0-9]+ )?<[0-9]{{1,3}}>)?(?:{ISO}|{BSD}|{JOURNAL})"
 NAME = r'[^ "={-][^ "={]*'
 PREFIXES = [
     (re.compile(pattern), kind)
     for pattern, kind in [
         (
-            rf'<[0-9]{{1,3}}>1 (?:{ISO}|- )(?:[^ ]+ ){{4}}(?:-|(?:\[(?:[^]\\"]|"(?:[^"\\]|\\.)*")*\])+) '
+            rf'(?:[0-9]+ )?<[0-9]{{1,3}}>1 (?:{ISO}|- )(?:[^ ]+ ){{4}}(?:-|(?:\[(?:[^]\\"]|"(?:[^"\\]|\\.)*")*\])+) '
             rf"(?:\xef\xbb\xbf)?",
             "syslog",
         ),
         (r"\[pod/[^] ]+\] ", "kubernetes"),
         (rf"{TIMED}(?:stdout|stderr) [FP] ", "kubernetes"),
-        (rf"{TIMED}(?:{NAME} ){{0,2}}?(?:{NAME}(?<!:)|(?<= )[^ \"={{-]): +", "syslog"),
+        (rf"{TIMED}(?:{NAME} ){{0,2}}?(?:{NAME}(?<!:)|(?<= )[^ \"={{-]): +", "tagged"),
         (TIMED, "timed"),
+        ("(?:[0-9]+ )?<[0-9]{1,3}>", "priority"),
         (rf"(?:{CLOCK} |[0-9]+\|)?[A-Za-z0-9][A-Za-z0-9_.@-]* *\| ", "compose"),
     ]
 ]
@@ -100,43 +101,89 @@ def unwrap(line):
         if kind is None:
             break
         kinds.add(kind)
-    return plain, kinds
+    return plain.removesuffix("#015") if "syslog" in kinds else plain, kinds
 
 
 def prefix(line):
     """Return the kind of the prefix of a line, and what is behind it."""
-    if re.match(r"[0-9.]+\.[0-9.]*(?: |\Z)", line) or re.match(r"\.[0-9.]*(?: |\Z)", line):
+    word = line.split(" ")[0]
+    if "." in word and not word.strip("0123456789."):
+        return None, line
+    kind, rest = collectors(line)
+    if kind is None and not line.startswith(("{", "[", "<")):
+        rest = grep(line, word[:256])
+        kind = None if rest is None else "grep"
+    return kind, line if rest is None else rest
+
+
+def collectors(line):
+    """Return the kind and the rest of a line that a collector wrote something in front of; (None, line) if none did."""
+    if line.startswith("{"):
         return None, line
     for pattern, kind in PREFIXES:
         found = pattern.match(line)
-        if not found or (kind == "compose" and "|" not in line[:128]):
+        if not found or (kind == "compose" and "|" not in line[:256]):
             continue
         rest = line[found.end() :]
-        if kind != "timed":
+        if kind not in ("timed", "tagged", "priority"):
             return kind, rest
-        kind = "time stamp" if line[0].isdigit() else "syslog"
-        if is_entry(rest):
-            return kind, rest
-        _, space, entry = rest.partition(" ")
-        if space and (entry.startswith("{") or is_address(entry.split(" ")[0])):
-            return kind, entry
-    if line.startswith(("{", "[", "<")):
-        return None, line
-    word = line.split(" ")[0]
-    if is_address(word) and given_out(word):
-        return None, line
-    for at, separator in enumerate(word):
-        if separator not in ":-":
+        plain = "time stamp" if line[0].isdigit() else "syslog"
+        if kind == "tagged":
+            behind = line[re.match(TIMED, line).end() :]
+            if (
+                plain == "syslog"
+                or rest.startswith("{")
+                or begins_with_address(rest)
+                or not begins_with_address(behind)
+            ):
+                return "syslog", rest
             continue
-        head, entry = word[:at], line[at + 1 :]
-        numbered = re.search(r"(?:^|[:-])[0-9]+\Z", head)
-        behind = entry.split(" ")[0]
-        if is_address(behind):
-            if head and given_out(behind) and (separator == ":" or numbered):
-                return "grep", entry
-        elif (numbered or "/" in head or ".log" in head) and is_entry(entry) and "=" not in behind:
-            return "grep", entry
+        if is_entry(rest):
+            return plain if kind == "timed" else "syslog", rest
+        host = re.match(r'[^ ,"(\[]+ ', rest)
+        if kind == "timed" and host:
+            entry = rest[host.end() :]
+            if entry.startswith("{") or is_address(entry.split(" ")[0]):
+                return plain, entry
     return None, line
+
+
+LOG_FILE = re.compile(r"[^ ]*(?:/[^ ]*|(?:\.log|access_log)(?:[.-][0-9]+)*(?:\.gz)?)\Z")
+
+
+def grep(line, word):
+    """Return what follows a prefix of grep, whose end is in `word`, or None."""
+    if is_address(word) and given_out(word):
+        return None
+
+    def follows(at, numbered, named):
+        entry = line[at:]
+        first = entry.split(" ")[0]
+        if begins_with_address(entry):
+            return True
+        if not (numbered or named):
+            return False
+        return (is_entry(entry) and first.strip("0123456789") != "" and "=" not in first) or collectors(entry)[0]
+
+    for found in re.finditer("-", word):
+        head = word[: found.start()]
+        if (re.search(r"(?:^|-)[0-9]+\Z", head) or LOG_FILE.match(head)) and begins_with_address(line[found.end() :]):
+            return line[found.end() :]
+    head, colon, rest = word.partition(":")
+    if not colon or not head:
+        return None
+    at = len(head) + 1
+    if begins_with_address(line[at:]):
+        return line[at:]
+    number = re.match("[0-9]+:", rest)
+    if number and follows(at + number.end(), True, False):
+        return line[at + number.end() :]
+    return line[at:] if follows(at, re.fullmatch("[0-9]+", head), LOG_FILE.match(head)) else None
+
+
+def begins_with_address(text):
+    word = re.split(r'[ ,")\]]', text[1:] if text[:1] in ('"', "(", "[") else text)[0]
+    return is_address(word) and given_out(word)
 
 
 def is_entry(text):
@@ -144,7 +191,7 @@ def is_entry(text):
     return (
         text.startswith("{")
         or text[len(word) :].startswith(" - ")
-        or is_address(word)
+        or begins_with_address(text)
         or ("a" <= word[:1] <= "z" and "=" in word)
     )
 
@@ -163,30 +210,49 @@ def client(line, first, second):
     bare = r"(?:[^ ]*, +)*[^ ]*"
     group = r'\([^)]*\)(?= )|\[[^\]]*\](?= )|"[^"]*"(?= )'
 
+    def entries(text):
+        return [without_port(entry) for entry in re.split("[, ]", text) if entry]
+
+    def remote(text):
+        word = without_port(text.split(" ")[0])
+        return word if is_address(word) else None
+
     def listed(text):
-        """Return the list that a text begins with, or None."""
+        """Return the entries of the list that a text begins with, and what follows; (None, text) if it is none."""
         found = re.match(group, text)
         if found:
-            return found[0] if any(map(is_address, entries(found[0][1:-1]))) else None
-        return re.match(bare, text)[0] if "," in text.split(" ")[0] and text[:1] not in '(["' else None
+            inside, rest = found[0][1:-1], text[found.end() :].lstrip(" \t\n\r\x0c")
+            is_host = found[0][0] == "[" and is_address(inside) and ":" in inside
+            if not is_host and (any(map(is_address, entries(inside))) or remote(rest)):
+                return entries(inside), rest
+            return None, text
+        if "," in text.split(" ")[0] and text[:1] not in ("(", "[", '"'):
+            found = re.match(bare, text)
+            return entries(found[0]), text[found.end() :].lstrip(" ")
+        return None, text
 
-    def entries(text):
-        return [entry for entry in re.split("[, ]", text) if entry]
-
-    forwarded = listed(line)
+    plain, rest = without_port(first), line[len(first) :].lstrip(" ")
+    forwarded, behind = listed(line)
     if forwarded is not None:
-        remote = line[len(forwarded) :].lstrip(" ").split(" ")[0]
-        remote = remote if is_address(remote) else None
-    elif is_address(first) and is_address(second):
-        return second
+        connected = remote(behind)
+    elif remote(rest):
+        connected, forwarded = remote(rest), listed(rest[len(rest.split(" ")[0]) :].lstrip(" \t\n\r\x0c"))[0]
     else:
-        rest = line[len(first) :].lstrip(" ")
-        remote = first
-        if is_address(second):
-            remote, rest = second, rest[len(second) :].lstrip(" ")
-        forwarded = listed(rest)
-    named = entries(forwarded.strip('()[]"') if forwarded and forwarded[0] in '(["' else forwarded or "")
-    return next(filter(is_address, named), remote or (named[0] if named else first))
+        forwarded, behind = listed(rest)
+        connected = plain if forwarded is None or is_address(plain) else remote(behind)
+    forwarded = forwarded or []
+    named = forwarded[0] if forwarded else plain
+    return next(filter(is_address, forwarded), connected or named)
+
+
+def without_port(word):
+    if is_address(word):
+        return word
+    inside = re.match(r"\[([^\]]*)\]", word)
+    if inside:
+        return inside[1] if is_address(inside[1]) else word
+    found = re.fullmatch(r"([0-9.]+):([0-9]+)", word)
+    return found[1] if found and is_address(found[1]) and int(found[2]) < 65536 else word
 
 
 def is_address(word):
@@ -246,6 +312,10 @@ PREFIXES_MADE = [
     b"a.log:",
     b"a.log-17-",
     b"\x1b[01;31m\x1b[K",
+    b"181 <190>",
+    b"<6>",
+    b"a.log-",
+    b"2024-02-03T22:40:00Z 192.0.2.9 nginx: ",
 ]
 CLIENTS = [
     b"192.0.2.1",
@@ -274,6 +344,13 @@ CLIENTS = [
     b'192.0.2.9 "203.0.113.7"',
     b"[203.0.113.7, 198.51.100.2] 192.0.2.9",
     b"192.0.2.9 (unknown)",
+    b"192.0.2.9:4321",
+    b"[2001:db8::9]:443",
+    b"[2001:db8::9] 192.0.2.9",
+    b"192.0.2.8 192.0.2.9",
+    b"www.example.com:443 192.0.2.9",
+    b"www.example.com 203.0.113.7:80, unknown 192.0.2.9",
+    b"crawl-66-249-66-1.example",
     b"203.0.113.7, 198.51.100.2 192.0.2.9",
     b"192.0.2.9 203.0.113.7, 198.51.100.2",
     b"(",
@@ -433,6 +510,7 @@ def expected(data, ats, last):
     return {
         "lines": len(raw),
         "malformed": len(raw) - len(good),
+        "headers": 0,
         "events": len(good),
         "first": everything[0] if good else None,
         "last": everything[-1] if good else None,

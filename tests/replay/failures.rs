@@ -120,14 +120,14 @@ fn a_file_in_which_no_line_parses() {
     assert_eq!(
         failure([&json_lines]),
         format!(
-            "{}: unknown format (it looks like JSON lines): none of its 15 lines is in common or combined log format; \
-             give an access log in one of these, or see the reasons with --show-malformed",
+            "{}: unknown format (it looks like JSON lines): none of its 15 lines is a hit: no field with a time \
+             that is known; name it with --field time=NAME; see the reasons with --show-malformed, and the formats with --help",
             json_lines.display()
         )
     );
     let same = folder.file("same.log", "{\"a\":1}\n");
     assert!(failure([&json_lines, &same]).starts_with(&json_lines.display().to_string()), "the first is named");
-    assert!(failure([folder.file("one", "a")]).contains("unknown format: its only line is not in common"));
+    assert!(failure([folder.file("one", "a")]).contains("unknown format: its only line is not a hit in any format"));
     assert!(failure([folder.file("newline", "\n")]).contains("unknown format"));
     assert!(failure([folder.file("nul", [0; 5_000])]).contains("it looks like binary data"));
     assert!(failure([folder.file("long", vec![b'x'; (16 << 20) + 5])]).contains("its only line is not"));

@@ -117,7 +117,7 @@ fn hostile_bytes_between_good_lines_lose_no_good_line() {
 }
 
 /// Runs, and returns the answer and the lines on stderr.
-fn with_notes<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> (serde_json::Value, Vec<String>) {
+pub(super) fn with_notes<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> (serde_json::Value, Vec<String>) {
     let arguments = arguments.into_iter().map(|argument| argument.as_ref().to_owned());
     let output = replay([OsString::from("--json")].into_iter().chain(arguments));
     assert!(output.status.success());
@@ -163,7 +163,7 @@ fn an_input_without_hits_among_others_is_named() {
     assert_eq!(
         notes,
         [format!(
-            "hitring: note: {}: unknown format: its only line is not in common or combined log format, so it adds no hits; \
+            "hitring: note: {}: unknown format: its only line is not a hit in any format that is read, so it adds no hits; \
              see the reasons with --show-malformed",
             quiet.display()
         )]
@@ -224,12 +224,12 @@ fn clients_behind_something_unknown_are_not_counted() {
     let note = |then: &str, hits: u32| {
         let name = few.display();
         format!(
-            "hitring: note: {name}: something unknown stands in front of the client in {hits} of 4 hits, {then}; cut it off first"
+            "hitring: note: {name}: something unknown stands in front of the client in {hits} of 4 hits, {then}; remove it and run again"
         )
     };
     let (answer, notes) = with_notes([&few]);
     assert_eq!(answer["distinct"]["client"], 2, "half of the hits are not most");
-    assert_eq!(notes, [note("and its first word counts as the client", 2)]);
+    assert_eq!(notes, [note("so the first word of these lines was counted as the client", 2)]);
     let many = log([known, unknown(1), unknown(2), unknown(3)]);
     let (answer, notes) = with_notes([&many]);
     assert_eq!((&answer["events"], &answer["distinct"]["client"]), (&json!(4), &json!(null)));

@@ -3,6 +3,7 @@
 
 mod failures;
 mod formats;
+mod kinds;
 mod parser;
 mod report;
 mod streams;

@@ -11,7 +11,8 @@ use proptest::sample::select;
 use regex::bytes::Regex;
 use serde_json::{Value, json};
 
-use super::{Folder, json};
+use super::Folder;
+use super::formats::with_notes;
 
 /// The rules of docs/replay.md.
 struct Oracle(Regex);
@@ -76,7 +77,7 @@ impl Oracle {
     }
 }
 
-/// The client of a line whose first words are `first` and `second`.
+/// The client of a line whose first words are `first` and `second`. A list is a form that ends with a comma here.
 fn client(first: &[u8], second: &[u8], line: &[u8]) -> Vec<u8> {
     let is_address = |word: &[u8]| std::str::from_utf8(word).is_ok_and(|word| word.parse::<IpAddr>().is_ok());
     if !first.contains(&b',') {
@@ -84,15 +85,17 @@ fn client(first: &[u8], second: &[u8], line: &[u8]) -> Vec<u8> {
     }
     // Words belong to the list as long as the one before ends with a comma.
     let mut entries: Vec<&[u8]> = Vec::new();
-    for word in line.split(|&byte| byte == b' ').filter(|word| !word.is_empty()) {
+    let mut words = line.split(|&byte| byte == b' ').filter(|word| !word.is_empty());
+    for word in words.by_ref() {
         entries.extend(word.split(|&byte| byte == b','));
         if !word.ends_with(b",") {
             break;
         }
     }
-    let address = entries.iter().find(|entry| is_address(entry));
-    let any = first.split(|&byte| byte == b',').find(|entry| !entry.is_empty());
-    address.copied().or(any).unwrap_or(first).to_vec()
+    let remote = words.next().filter(|word| is_address(word));
+    let address = entries.iter().find(|entry| is_address(entry)).copied();
+    let any = entries.iter().find(|entry| !entry.is_empty()).copied();
+    address.or(remote).or(any).unwrap_or(first).to_vec()
 }
 
 /// Shows bytes by the rule of docs/replay.md, for the bytes that the fragments below hold.
@@ -123,7 +126,7 @@ fn expected(oracle: &Oracle, lines: &[Vec<u8>], at: i64, last: i64) -> Value {
     let in_window = |time: i64| at - last < time && time <= at;
     let by_path = |hits: &[(i64, &[u8])]| hits.iter().filter(|hit| in_window(hit.0)).count();
     json!({
-        "lines": lines.len(), "malformed": lines.len() - hits.len(), "events": hits.len(),
+        "lines": lines.len(), "malformed": lines.len() - hits.len(), "headers": 0, "events": hits.len(),
         "first": hits.iter().map(|hit| hit.0).min(), "last": hits.iter().map(|hit| hit.0).max(),
         "distinct": {
             "path": paths.len(),
@@ -229,6 +232,7 @@ proptest! {
         let log = folder.file("a.log", text);
         let arguments = [log.display().to_string(), format!("--at={at}"), format!("--last={last}"), "--top=1000".to_owned()];
         let expected = ORACLE.with(|oracle| expected(oracle, &lines, at, last));
-        prop_assert_eq!(json(arguments), expected);
+        // Some lines have something unknown in front of the client, which a note says.
+        prop_assert_eq!(with_notes(arguments).0, expected);
     }
 }

@@ -10,7 +10,7 @@ const TIME: i64 = 971_211_336;
 fn the_whole_answer() {
     let answer = json([data("combined.log").as_os_str(), "--at".as_ref(), "971211336".as_ref(), "--last=5m".as_ref()]);
     let expected = json!({
-        "lines": 12, "malformed": 3, "events": 9, "first": TIME - 6, "last": TIME + 301,
+        "lines": 12, "malformed": 3, "headers": 0, "events": 9, "first": TIME - 6, "last": TIME + 301,
         "distinct": {"path": 5, "client": 6}, "stripped": {},
         "top": [
             {"path": "/index.html", "hits": 4, "unique_clients": 3},
@@ -42,7 +42,7 @@ fn the_json_text() {
         log.to_str().expect("UTF-8"),
     ]);
     let expected =
-        r#"{"lines":2,"malformed":0,"events":2,"first":9,"last":9,"distinct":{"path":2,"client":1},"stripped":{},"#
+        r#"{"lines":2,"malformed":0,"headers":0,"events":2,"first":9,"last":9,"distinct":{"path":2,"client":1},"stripped":{},"#
             .to_owned()
             + r#""top":[{"path":"/b","hits":1,"unique_clients":1}],"#
             + r#""windows":[{"at":9,"last":1,"hits":2,"by_path":{"/z":1,"/b":1}}]}"#
@@ -124,7 +124,7 @@ fn several_files_are_counted_together() {
 fn an_empty_file_is_zeros() {
     let folder = Folder::new();
     let zeros = json!({
-        "lines": 0, "malformed": 0, "events": 0, "first": null, "last": null,
+        "lines": 0, "malformed": 0, "headers": 0, "events": 0, "first": null, "last": null,
         "distinct": {"path": 0, "client": 0}, "stripped": {}, "top": [], "windows": [],
     });
     assert_eq!(json([folder.file("empty.log", "")]), zeros);

@@ -27,44 +27,11 @@ use memchr::{memchr, memchr_iter, memchr2, memrchr};
 
 use super::client::{Client, client};
 use super::date::Stamp;
+use super::hit::{Doubt, Hit, Malformed, NONE};
 use super::prefix::is_address;
 
 /// What stands between a stamp and the request.
 const STAMP_END: &[u8] = b"] \"";
-
-/// What a well-formed line says.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Hit<'a> {
-    /// Unix seconds in UTC.
-    pub(crate) time: i64,
-    pub(crate) client: &'a [u8],
-    /// False if something unknown stands in front of an address, so that another word may be the client.
-    pub(crate) client_is_sure: bool,
-    pub(crate) path: &'a [u8],
-}
-
-/// Why a line is no hit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Malformed {
-    Empty,
-    NoClient,
-    NoStamp,
-    NoRequest,
-    UnrealDate,
-}
-
-impl Malformed {
-    /// The reason in the reader's words.
-    pub(crate) fn reason(self) -> &'static str {
-        match self {
-            Malformed::Empty => "empty line",
-            Malformed::NoClient => "does not begin with client, ident and spaces behind each",
-            Malformed::NoStamp => "no user and [day/Mon/year:hour:minute:second zone] \" behind client and ident",
-            Malformed::NoRequest => "no \"request\" with a three-digit status and a size behind it",
-            Malformed::UnrealDate => "no such date or time of day",
-        }
-    }
-}
 
 /// Reads one line, without its line end.
 pub(crate) fn parse(line: &[u8], which: Client) -> Result<Hit<'_>, Malformed> {
@@ -72,14 +39,27 @@ pub(crate) fn parse(line: &[u8], which: Client) -> Result<Hit<'_>, Malformed> {
         return Err(Malformed::Empty);
     }
     let (first, behind) = word(line).ok_or(Malformed::NoClient)?;
+    if first == b"message" && behind.starts_with(b"repeated ") {
+        return Err(Malformed::Repeated);
+    }
     let (_ident, rest) = word(behind).ok_or(Malformed::NoClient)?;
     let (stamp, after) = stamp(rest).ok_or(Malformed::NoStamp)?;
-    let request = quoted(after).or_else(|| with_bare_quotes(after)).ok_or(Malformed::NoRequest)?;
+    let end = quoted(after).or_else(|| with_bare_quotes(after)).ok_or(Malformed::NoRequest)?;
     let time = stamp.unix_seconds().ok_or(Malformed::UnrealDate)?;
-    let client = client(line, first, behind, which);
-    let has_other =
-        !is_address(client) && has_address_in_clients_place(&line[..line.len() - after.len() - STAMP_END.len()]);
-    Ok(Hit { time, client, client_is_sure: !has_other, path: path(request) })
+    let (client, host) = client(line, first, behind, which);
+    let to_stamp = &line[..line.len() - after.len() - STAMP_END.len()];
+    let is_doubtful = !behind.starts_with(b"- ") && !is_address(client) && has_more_in_front(to_stamp);
+    // Behind the quote are a space and three digits, or a dash.
+    let status = if after[end + 2] == b'-' { &b"-"[..] } else { &after[end + 2..end + 5] };
+    Ok(Hit {
+        time,
+        client: client.into(),
+        doubt: is_doubtful.then_some(Doubt::SomethingInFront),
+        path: path(&after[..end]).into(),
+        route: None,
+        status: status.into(),
+        host: host.map_or(NONE, Into::into),
+    })
 }
 
 /// One or more bytes without white space, and what follows the spaces behind them (rule 1).
@@ -89,12 +69,11 @@ fn word(text: &[u8]) -> Option<(&[u8], &[u8])> {
     (end > 0 && spaces > 0).then(|| (&text[..end], &text[end + spaces..]))
 }
 
-/// Whether the third word from the end of `to_stamp`, which ends with a stamp, is an address: where ident and user are one
-/// word each, it is the client, and something unknown stands in front of it.
-fn has_address_in_clients_place(to_stamp: &[u8]) -> bool {
+/// Whether more than client, ident and user stand in front of the stamp that `to_stamp` ends with. A user of several words
+/// looks like it; but where there are users, the ident is a dash.
+fn has_more_in_front(to_stamp: &[u8]) -> bool {
     let Some(bracket) = memrchr(b'[', to_stamp) else { return false };
-    let mut words = to_stamp[..bracket].rsplit(|&byte| byte == b' ').filter(|word| !word.is_empty());
-    words.nth(2).is_some_and(is_address)
+    to_stamp[..bracket].split(|&byte| byte == b' ').filter(|word| !word.is_empty()).nth(3).is_some()
 }
 
 fn is_white_space(byte: u8) -> bool {
@@ -112,22 +91,21 @@ fn stamp(from_user: &[u8]) -> Option<(Stamp, &[u8])> {
     })
 }
 
-/// The request up to the first quote that no backslash escapes, when status and size follow it (rule 3).
-fn quoted(from_request: &[u8]) -> Option<&[u8]> {
+/// The length of the request up to the first quote that no backslash escapes, when status and size follow it (rule 3).
+fn quoted(from_request: &[u8]) -> Option<usize> {
     let mut from = 0;
     loop {
         let at = from + memchr2(b'"', b'\\', from_request.get(from..)?)?;
         if from_request[at] == b'"' {
-            return status_and_size_begin(&from_request[at + 1..]).then(|| &from_request[..at]);
+            return status_and_size_begin(&from_request[at + 1..]).then_some(at);
         }
         from = at + 2;
     }
 }
 
-/// The request up to the first quote that status and size follow (rule 3).
-fn with_bare_quotes(from_request: &[u8]) -> Option<&[u8]> {
-    let mut quotes = memchr_iter(b'"', from_request);
-    quotes.find(|&at| status_and_size_begin(&from_request[at + 1..])).map(|at| &from_request[..at])
+/// The length of the request up to the first quote that status and size follow (rule 3).
+fn with_bare_quotes(from_request: &[u8]) -> Option<usize> {
+    memchr_iter(b'"', from_request).find(|&at| status_and_size_begin(&from_request[at + 1..]))
 }
 
 /// Whether the text begins with status and size (rule 4).
@@ -147,7 +125,7 @@ fn status_and_size_begin(text: &[u8]) -> bool {
 }
 
 /// The path of a request (rule 6).
-fn path(request: &[u8]) -> &[u8] {
+pub(super) fn path(request: &[u8]) -> &[u8] {
     let Some(first_end) = memchr(b' ', request) else {
         return request;
     };

@@ -7,8 +7,13 @@
 //! | `203.0.113.7, 198.51.100.2 - -`, a list with commas | | 203.0.113.7, 198.51.100.2 |
 //! | `203.0.113.7, 198.51.100.2 192.0.2.9 - -` | 192.0.2.9 | 203.0.113.7, 198.51.100.2 |
 //! | `"203.0.113.7, 198.51.100.2" 192.0.2.9 - -`, also in `( )` and `[ ]` | 192.0.2.9 | 203.0.113.7, 198.51.100.2 |
-//! | `192.0.2.9 (203.0.113.7, 198.51.100.2) - -`, also in `" "`, `[ ]` or bare, also behind a virtual host | 192.0.2.9 | 203.0.113.7, 198.51.100.2 |
+//! | `192.0.2.9 (203.0.113.7, 198.51.100.2) - -`, also in `" "`, `[ ]` or bare | 192.0.2.9 | 203.0.113.7, 198.51.100.2 |
+//! | `192.0.2.8 192.0.2.9 - -`, and `[2001:db8::8] 192.0.2.9 - -` | 192.0.2.9 | |
 //! | anything else | the first word | |
+//!
+//! A virtual host may stand in front of all of them. Of two addresses side by side the first may be a virtual host, too,
+//! which is what the client sent as `Host`, so the second counts. An address may have a port, which is no part of the
+//! client.
 //!
 //! Remote is who opened the connection. Forwarded is what a header says, whose first entries the client may make up.
 //! Without an address in the list (`unknown`, `-`) the remote stands; without that, the list's first entry. The place of
@@ -16,9 +21,11 @@
 //!
 //! Tests: below, `tests/replay`.
 
-use memchr::memchr;
+use std::net::SocketAddr;
 
-use super::prefix::{first_word, is_address};
+use memchr::{memchr, memchr2};
+
+use super::prefix::{address, first_word, is_address};
 
 /// Which of several addresses is the client.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -50,9 +57,12 @@ impl<'a> Forwarded<'a> {
             }
         };
         let length = memchr(close, &text[1..])?;
-        let behind = text[length + 2..].strip_prefix(b" ")?;
+        let behind = text[length + 2..].strip_prefix(b" ")?.trim_ascii_start();
         let list = Forwarded(&text[1..=length]);
-        list.addresses().next().map(|_| (list, behind.trim_ascii_start()))
+        // In brackets an address of IPv6 alone is how URLs have it: a virtual host.
+        let is_host = close == b']' && matches!(address(list.0), Some(address) if address.is_ipv6());
+        let is_list = list.addresses().next().is_some() || is_address(without_port(first_word(behind)));
+        (is_list && !is_host).then_some((list, behind))
     }
 
     /// The list goes on as long as its words end with a comma.
@@ -74,39 +84,67 @@ impl<'a> Forwarded<'a> {
     }
 
     fn addresses(self) -> impl DoubleEndedIterator<Item = &'a [u8]> {
-        self.entries().filter(|entry| is_address(entry))
+        self.entries().map(without_port).filter(|entry| is_address(entry))
     }
 }
 
-/// The client of `line`, whose first word is `first`, with `rest` behind its spaces.
-pub(crate) fn client<'a>(line: &'a [u8], first: &'a [u8], rest: &'a [u8], which: Client) -> &'a [u8] {
+/// The client of `line`, whose first word is `first`, with `rest` behind its spaces, and the virtual host in front of it.
+pub(crate) fn client<'a>(
+    line: &'a [u8],
+    first: &'a [u8],
+    rest: &'a [u8],
+    which: Client,
+) -> (&'a [u8], Option<&'a [u8]>) {
     // Nearly every line: one word, and a dash in the place of the ident.
-    if rest.starts_with(b"- ") && !matches!(first[0], b'(' | b'[' | b'"') && memchr(b',', first).is_none() {
-        return first;
+    if rest.starts_with(b"- ") && !matches!(first[0], b'(' | b'[' | b'"') && memchr2(b',', b':', first).is_none() {
+        return (first, None);
     }
-    let (remote, forwarded) = match Forwarded::read(line) {
-        Some((list, rest)) => (Some(first_word(rest)).filter(|word| is_address(word)), Some(list)),
-        None => {
-            let next = first_word(rest);
-            let is_next = is_address(next);
-            if is_next && is_address(first) {
-                (Some(first), Some(Forwarded(next)))
-            } else {
-                let (remote, rest) = if is_next { (next, &rest[next.len()..]) } else { (first, rest) };
-                (Some(remote), Forwarded::read(rest.trim_ascii_start()).map(|(list, _)| list))
-            }
+    let remote = |text| Some(without_port(first_word(text))).filter(|word| is_address(word));
+    let forwarded = |text: &'a [u8]| Forwarded::read(text).map(|(list, _)| list);
+    let first = without_port(first);
+    let (host, remote, forwarded) = match (Forwarded::read(line), remote(rest), Forwarded::read(rest)) {
+        (Some((list, rest)), ..) => (None, remote(rest), Some(list)),
+        (None, Some(next), _) => {
+            (Some(first), Some(next), forwarded(rest[first_word(rest).len()..].trim_ascii_start()))
         }
+        (None, None, Some((list, _))) if is_address(first) => (None, Some(first), Some(list)),
+        (None, None, Some((list, rest))) => (Some(first), remote(rest), Some(list)),
+        (None, None, None) => (None, Some(first), None),
     };
-    let listed = |last: bool| {
-        let list = forwarded?;
-        if last { list.addresses().next_back() } else { list.addresses().next() }
-    };
+    (chosen(which, remote, forwarded).unwrap_or(first), host)
+}
+
+/// The client, of the address of the connection and a list that was forwarded.
+pub(crate) fn choose<'a>(which: Client, remote: Option<&'a [u8]>, forwarded: Option<&'a [u8]>) -> Option<&'a [u8]> {
+    chosen(which, remote, forwarded.map(Forwarded))
+}
+
+fn chosen<'a>(which: Client, remote: Option<&'a [u8]>, forwarded: Option<Forwarded<'a>>) -> Option<&'a [u8]> {
+    let first = || forwarded?.addresses().next();
+    let last = || forwarded?.addresses().next_back();
     let found = match which {
-        Client::First => listed(false).or(remote),
-        Client::Last => listed(true).or(remote),
-        Client::Remote => remote.or_else(|| listed(true)),
+        Client::First => first().or(remote),
+        Client::Last => last().or(remote),
+        Client::Remote => remote.or_else(last),
     };
-    found.or_else(|| forwarded?.entries().next()).unwrap_or(first)
+    found.or_else(|| forwarded?.entries().next())
+}
+
+/// An address without the port behind it; anything else as it is.
+pub(crate) fn without_port(client: &[u8]) -> &[u8] {
+    if is_address(client) {
+        return client;
+    }
+    if let [b'[', address @ ..] = client
+        && let Some(end) = memchr(b']', address)
+    {
+        return if is_address(&address[..end]) { &address[..end] } else { client };
+    }
+    let is_socket = str::from_utf8(client).is_ok_and(|text| text.parse::<SocketAddr>().is_ok());
+    match client.iter().rposition(|&byte| byte == b':') {
+        Some(colon) if is_socket => &client[..colon],
+        _ => client,
+    }
 }
 
 #[cfg(test)]
@@ -123,7 +161,18 @@ mod tests {
             ("www.example.com host.example - -", ["www.example.com"; 3]),
             ("192.0.2.9 192.0.2.300 -", ["192.0.2.9"; 3]),
             ("unknown 192.0.2.9 - -", ["192.0.2.9"; 3]),
-            ("203.0.113.7 192.0.2.9 - -", ["192.0.2.9", "192.0.2.9", "203.0.113.7"]),
+            ("203.0.113.7 192.0.2.9 - -", ["192.0.2.9"; 3]),
+            ("[2001:db8::80] 192.0.2.9 - -", ["192.0.2.9"; 3]),
+            ("[2001:db8::80]:443 192.0.2.9 - -", ["192.0.2.9"; 3]),
+            ("192.0.2.9:4321 - -", ["192.0.2.9"; 3]),
+            ("[2001:db8::1]:443 - -", ["2001:db8::1"; 3]),
+            ("2001:db8::1 - -", ["2001:db8::1"; 3]),
+            ("203.0.113.7:4321, [2001:db8::1]:80 - -", ["203.0.113.7", "2001:db8::1", "2001:db8::1"]),
+            ("\"unknown, hidden\" 192.0.2.9 - -", ["192.0.2.9"; 3]),
+            ("www.example.com:443 203.0.113.7, 198.51.100.2 - -", ["203.0.113.7", "198.51.100.2", "198.51.100.2"]),
+            ("www.example.com:443 \"203.0.113.7\" 192.0.2.9 - -", ["203.0.113.7", "203.0.113.7", "192.0.2.9"]),
+            ("www.example.com:443 \"-\" 192.0.2.9 - -", ["192.0.2.9"; 3]),
+            ("a.example 203.0.113.7, 198.51.100.2 192.0.2.9 - -", ["203.0.113.7", "198.51.100.2", "192.0.2.9"]),
             ("203.0.113.7, 198.51.100.2 - -", ["203.0.113.7", "198.51.100.2", "198.51.100.2"]),
             ("203.0.113.7,198.51.100.2 - -", ["203.0.113.7", "198.51.100.2", "198.51.100.2"]),
             ("203.0.113.7,  198.51.100.2, 10.0.0.1 - -", ["203.0.113.7", "10.0.0.1", "10.0.0.1"]),
@@ -154,7 +203,7 @@ mod tests {
             let (first, rest) = line.split_once(' ').unwrap_or((line, ""));
             for (which, expected) in [Client::First, Client::Last, Client::Remote].into_iter().zip(clients) {
                 let found = client(line.as_bytes(), first.as_bytes(), rest.trim_start().as_bytes(), which);
-                assert_eq!(str::from_utf8(found), Ok(expected), "{which:?} of {line}");
+                assert_eq!(str::from_utf8(found.0), Ok(expected), "{which:?} of {line}");
             }
         }
     }

@@ -71,7 +71,7 @@ impl Foreign {
     /// What to do about it, for the input that another command calls `name`.
     pub(crate) fn cure(&self, name: &str) -> String {
         match self.unpack {
-            "" => "give an access log in common or combined format".to_owned(),
+            "" => "give an access log, of which replay --help names the formats".to_owned(),
             unpack => format!("unpack it first: {unpack} {name} | hitring replay -"),
         }
     }
@@ -118,7 +118,7 @@ mod tests {
         let bzip2 = Foreign::recognise(b"BZh91AY&SY").expect("bzip2");
         assert_eq!(bzip2.cure("a.bz2"), "unpack it first: bzip2 -dc a.bz2 | hitring replay -");
         let png = Foreign::recognise(b"\x89PNG\r\n\x1a\n").expect("png");
-        assert_eq!(png.cure("a.png"), "give an access log in common or combined format");
+        assert_eq!(png.cure("a.png"), "give an access log, of which replay --help names the formats");
         assert!(TAR.is_certain() && !bzip2.is_certain() && !png.is_certain());
     }
 

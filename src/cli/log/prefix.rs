@@ -8,7 +8,7 @@
 //! | compose | `web-1  \| ` (docker compose, docker service), `22:40:00 web.1 \| ` (foreman), `0\|web \| ` (pm2) |
 //! | kubernetes | `2024-02-03T22:40:00Z stdout F ` (a node's files), `[pod/web-1/nginx] ` (`kubectl --prefix`) |
 //! | grep | `17:`, `access.log:`, `access.log:17:`, and the same with `-` in front of a line of context |
-//! | colour codes | `ESC [ 01;31 m` and `ESC [ K`, anywhere |
+//! | colour codes | `ESC [ 01;31 m`, `ESC [ K` and `ESC ( B`, anywhere |
 //!
 //! Every line is judged by itself, so that a file may change its prefix, or have several of one line: `web-1  | ` and a
 //! time stamp. The prefixes that are least sure count only if an entry follows that could stand alone ([`is_entry`]).
@@ -20,13 +20,13 @@
 use std::net::IpAddr;
 use std::sync::LazyLock;
 
-use memchr::memchr;
+use memchr::{memchr, memchr_iter};
 use regex::bytes::Regex;
 
 /// How many prefixes a line may have.
 const MOST: usize = 4;
-/// How far into a line the bar of a service's name may be.
-const LONGEST_NAME: usize = 128;
+/// How long the name of a service or of a file may be, so that a line without an end costs no time.
+const LONGEST_NAME: usize = 256;
 
 /// Something around a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,7 +83,8 @@ impl Unwrapper {
             // A line counts once for a kind that it has twice, as `access.log:17:` has.
             self.counts[kind as usize] += u64::from(!std::mem::replace(&mut seen[kind as usize], true));
         }
-        line
+        // rsyslog writes a carriage return so.
+        if seen[Kind::Syslog as usize] { line.strip_suffix(b"#015").unwrap_or(line) } else { line }
     }
 }
 
@@ -102,8 +103,12 @@ fn without_colours(line: &[u8], first: usize, plain: &mut Vec<u8>) -> bool {
     plain.len() < line.len()
 }
 
-/// The length of the code that `text` begins with: `ESC [`, digits and semicolons, `m` or `K`. 0 if it begins with none.
+/// The length of the code that `text` begins with: `ESC [`, digits and semicolons, `m` or `K`, or `ESC ( B`. 0 if it
+/// begins with none.
 fn code_length(text: &[u8]) -> usize {
+    if text.starts_with(b"\x1b(B") {
+        return 3;
+    }
     let Some(parameters) = text.strip_prefix(b"\x1b[") else { return 0 };
     let length = parameters.iter().take_while(|byte| matches!(byte, b'0'..=b'9' | b';')).count();
     if matches!(parameters.get(length), Some(b'm' | b'K')) { length + 3 } else { 0 }
@@ -111,17 +116,24 @@ fn code_length(text: &[u8]) -> usize {
 
 /// The prefix that `line` begins with, and its length.
 fn prefix(line: &[u8]) -> Option<(Kind, usize)> {
+    let word = first_word(line);
+    if is_plain_address(word) {
+        return None;
+    }
+    collectors(line).or_else(|| grep(line, word).map(|length| (Kind::Grep, length)))
+}
+
+/// A prefix of anything but grep.
+fn collectors(line: &[u8]) -> Option<(Kind, usize)> {
     match line.first()? {
         b'{' => None,
         b'[' => found(&KUBECTL, line).map(|length| (Kind::Kubernetes, length)),
         b'<' => found(&RFC_5424, line).map(|length| (Kind::Syslog, length)).or_else(|| stamped(line)),
-        _ => {
-            let word = first_word(line);
-            if is_plain_address(word) {
-                return None;
-            }
-            stamped(line).or_else(|| compose(line)).or_else(|| grep(line, word).map(|length| (Kind::Grep, length)))
+        // A line of syslog over TCP begins with its length.
+        b'0'..=b'9' if line[first_word(line).len()..].starts_with(b" <") => {
+            found(&RFC_5424, line).map(|length| (Kind::Syslog, length)).or_else(|| stamped(line))
         }
+        _ => stamped(line).or_else(|| compose(line)),
     }
 }
 
@@ -130,7 +142,7 @@ fn is_plain_address(word: &[u8]) -> bool {
     word.contains(&b'.') && word.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'.'))
 }
 
-const PRIORITY: &str = "(?:<[0-9]{1,3}>)?";
+const PRIORITY: &str = "(?:(?:[0-9]+ )?<[0-9]{1,3}>)?";
 const BSD: &str = "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) +[0-9]{1,2}(?: [0-9]{4})? CLOCK(?:\\.[0-9]+)? ";
 const ISO: &str = "[0-9]{4}-[0-9]{2}-[0-9]{2}TCLOCK(?:[.,][0-9]+)?(?:Z|[+-][0-9]{2}:?[0-9]{2})? ";
 const WEEKDAY: &str = "(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) [0-9]{4}-[0-9]{2}-[0-9]{2} CLOCK(?:\\.[0-9]+)? [A-Z0-9:+-]+ ";
@@ -148,13 +160,17 @@ fn found(pattern: &Regex, line: &[u8]) -> Option<usize> {
 static KUBECTL: LazyLock<Regex> = LazyLock::new(|| pattern(r"\[pod/[^ \]]+\] "));
 static RFC_5424: LazyLock<Regex> = LazyLock::new(|| {
     let data = r#"(?:-|(?:\[(?:[^\]\\"]|"(?:[^"\\]|\\.)*")*\])+)"#;
-    pattern(&format!(r"<[0-9]{{1,3}}>1 (?:{ISO}|- )(?:[^ ]+ ){{4}}{data} (?:\xef\xbb\xbf)?"))
+    pattern(&format!(r"(?:[0-9]+ )?<[0-9]{{1,3}}>1 (?:{ISO}|- )(?:[^ ]+ ){{4}}{data} (?:\xef\xbb\xbf)?"))
 });
 static STAMP: LazyLock<Regex> = LazyLock::new(|| pattern(&format!("{PRIORITY}(?:{BSD}|{ISO}|{WEEKDAY})")));
+static PRIORITY_ALONE: LazyLock<Regex> = LazyLock::new(|| pattern("(?:[0-9]+ )?<[0-9]{1,3}>"));
 static CONTAINER: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?:stdout|stderr) [FP] "));
 /// Up to two words, and a tag. They are not those of an entry: no dash, no quote, no JSON and no value.
 static TAG: LazyLock<Regex> =
     LazyLock::new(|| pattern(r#"(?:[^ "={-][^ "={]* ){0,2}?[^ "={-](?:[^ "={]*[^ "={:])?: +"#));
+static HOST: LazyLock<Regex> = LazyLock::new(|| pattern(r#"[^ ,"(\[]+ "#));
+static LOG_FILE: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"[^ ]*(?:/[^ ]*|\.log(?:[.-][0-9]+)*(?:\.gz)?|access_log(?:[.-][0-9]+)*(?:\.gz)?)\z"));
 static COMPOSE: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?:CLOCK |[0-9]+\|)?[A-Za-z0-9][A-Za-z0-9_.@-]* *\| "));
 
 /// A prefix that begins with a time stamp.
@@ -162,19 +178,28 @@ fn stamped(line: &[u8]) -> Option<(Kind, usize)> {
     if !matches!(line[0], b'<' | b'0'..=b'9' | b'A'..=b'Z') {
         return None;
     }
-    let stamp = found(&STAMP, line)?;
+    let Some(stamp) = found(&STAMP, line) else {
+        let priority = found(&PRIORITY_ALONE, line)?;
+        return is_entry(&line[priority..]).then_some((Kind::Syslog, priority));
+    };
     let behind = &line[stamp..];
     if let Some(length) = found(&CONTAINER, behind) {
         return Some((Kind::Kubernetes, stamp + length));
     }
     let kind = if line[0].is_ascii_digit() { Kind::TimeStamp } else { Kind::Syslog };
-    if let Some(length) = found(&TAG, behind) {
+    // Behind a time stamp an address may be the host, if another one follows the tag: else it is that of a client.
+    let is_tag = |length: &usize| {
+        let entry = &behind[*length..];
+        let is_host = entry.starts_with(b"{") || begins_with_address(entry);
+        kind == Kind::Syslog || is_host || !begins_with_address(behind)
+    };
+    if let Some(length) = found(&TAG, behind).filter(is_tag) {
         return Some((Kind::Syslog, stamp + length));
     }
     if is_entry(behind) {
         return Some((kind, stamp));
     }
-    let host = memchr(b' ', behind)? + 1;
+    let host = found(&HOST, behind)?;
     // Not any entry: a balancer's own line is a time stamp, its name, an address with a port, and perhaps a dash.
     let entry = &behind[host..];
     (entry.starts_with(b"{") || is_address(first_word(entry))).then_some((kind, stamp + host))
@@ -187,31 +212,58 @@ fn compose(line: &[u8]) -> Option<(Kind, usize)> {
 
 /// The length of what grep put in front of the first word, `word`, or of a part of it.
 fn grep(line: &[u8], word: &[u8]) -> Option<usize> {
-    if matches!(address(word), Some(address) if is_given_out(address)) {
+    let word = &word[..word.len().min(LONGEST_NAME)];
+    if matches!(line.first()?, b'{' | b'[' | b'<') || matches!(address(word), Some(address) if is_given_out(address)) {
         return None;
     }
-    let separators = word.iter().enumerate().filter(|(_, byte)| matches!(byte, b':' | b'-')).map(|(at, _)| at);
-    separators.map(|at| (&word[..at], &line[at + 1..])).find_map(|(head, entry)| {
-        let numbered = head.rsplit(|byte| matches!(byte, b':' | b'-')).next().unwrap_or_default();
-        let numbered = !numbered.is_empty() && numbered.iter().all(u8::is_ascii_digit);
-        let named = memchr(b'/', head).is_some() || memchr::memmem::find(head, b".log").is_some();
-        let follows = match address(first_word(entry)) {
-            // A dash separates where there is a number, and a host's name may have dashes.
-            Some(address) => is_given_out(address) && (word[head.len()] == b':' || numbered) && !head.is_empty(),
-            None => (numbered || named) && is_entry(entry) && !first_word(entry).contains(&b'='),
-        };
-        follows.then_some(head.len() + 1)
-    })
+    let follows = |length: usize, numbered: bool, named: bool| {
+        let entry = &line[length..];
+        let word = first_word(entry);
+        let is_number = word.iter().all(u8::is_ascii_digit);
+        let may_follow = begins_with_address(entry)
+            || (numbered || named)
+                && (is_entry(entry) && !is_number && !word.contains(&b'=') || collectors(entry).is_some());
+        may_follow.then_some(length)
+    };
+    let is_digits = |text: &[u8]| !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+    // A dash separates in front of lines of context. Names of hosts have dashes, too, so only an address may follow.
+    let dash = memchr_iter(b'-', word).find(|&at| {
+        let head = &word[..at];
+        let last = head.rsplit(|&byte| byte == b'-').next().unwrap_or_default();
+        (is_digits(last) || found(&LOG_FILE, head).is_some()) && begins_with_address(&line[at + 1..])
+    });
+    if let Some(at) = dash {
+        return Some(at + 1);
+    }
+    let at = memchr(b':', word).filter(|at| *at > 0)?;
+    let (head, rest) = (&word[..at], &word[at + 1..]);
+    if begins_with_address(&line[at + 1..]) {
+        return Some(at + 1);
+    }
+    let number = memchr(b':', rest).filter(|end| is_digits(&rest[..*end]));
+    let behind_number = number.and_then(|end| follows(at + 1 + end + 1, true, false));
+    behind_number.or_else(|| follows(at + 1, is_digits(head), found(&LOG_FILE, head).is_some()))
 }
 
-/// Whether `text` begins as an entry does: with a JSON object, with an address, with a word and a dash, or with a word
-/// that has a value.
+/// Whether `text` begins as an entry does: with a JSON object, with an address or a list of them, with a word and a dash,
+/// or with a word that has a value.
 fn is_entry(text: &[u8]) -> bool {
     let word = first_word(text);
     text.starts_with(b"{")
         || text[word.len()..].starts_with(b" - ")
-        || is_address(word)
+        || begins_with_address(text)
         || (word.first().is_some_and(u8::is_ascii_lowercase) && word.contains(&b'='))
+}
+
+/// Whether `text` begins with an address that somebody may have, perhaps in brackets or quotes or in front of a comma.
+fn begins_with_address(text: &[u8]) -> bool {
+    let text = text
+        .strip_prefix(b"\"")
+        .or_else(|| text.strip_prefix(b"("))
+        .or_else(|| text.strip_prefix(b"["))
+        .unwrap_or(text);
+    let end = text.iter().take(46).position(|byte| matches!(byte, b' ' | b',' | b'"' | b')' | b']'));
+    address(&text[..end.unwrap_or(text.len())]).is_some_and(is_given_out)
 }
 
 /// The bytes up to the first space.
@@ -291,8 +343,12 @@ mod tests {
             ("17:", vec!["grep"]),
             ("access.log:17:", vec!["grep"]),
             ("/var/log/nginx/access.log.1:", vec!["grep"]),
-            ("access.log-17-", vec!["grep"]),
-            ("17-", vec!["grep"]),
+            ("/var/log/access_log:17:", vec!["grep"]),
+            ("17:<190>Feb  3 22:40:00 edge1 nginx: ", vec!["syslog", "grep"]),
+            ("web.log:17:web-1  | ", vec!["compose", "grep"]),
+            ("web.log:2024-02-03T22:40:00.1Z stdout F ", vec!["kubernetes", "grep"]),
+            ("181 <190>1 2024-02-03T22:40:00Z edge1 nginx 77 - - ", vec!["syslog"]),
+            ("<6>", vec!["syslog"]),
             ("", vec![]),
         ] {
             for entry in [IPV4, IPV6, HOST, JSON] {
@@ -303,11 +359,28 @@ mod tests {
                 );
             }
         }
-        for prefix in ["2024-02-03T22:40:00.1Z web/nginx/7 ", "access:"] {
+        let prefixes = [
+            "2024-02-03T22:40:00.1Z web/nginx/7 ",
+            "access:",
+            "17-",
+            "access.log-17-",
+            "access.log-",
+            "2024-02-03T22:40:00Z 192.0.2.9 nginx: ",
+        ];
+        for prefix in prefixes {
             for entry in [IPV4, IPV6] {
                 assert_eq!(unwrapped(&format!("{prefix}{entry}")).0, entry, "{prefix}");
             }
         }
+        for list in
+            ["203.0.113.7, 198.51.100.2 - -", "\"203.0.113.7\" 192.0.2.9 - -", "203.0.113.7,198.51.100.2 192.0.2.9 -"]
+        {
+            for prefix in ["2024-02-03T22:40:00.1Z ", "Feb  3 22:40:00 ", "access.log:", "17:", "web-1  | "] {
+                assert_eq!(unwrapped(&format!("{prefix}{list}")).0, list, "{prefix}");
+            }
+        }
+        assert_eq!(unwrapped(&format!("<6>Feb  3 22:40:00 edge1 nginx: {IPV4}#015")).0, IPV4);
+        assert_eq!(unwrapped(&format!("{IPV4}#015")).0, format!("{IPV4}#015"));
     }
 
     #[test]
@@ -316,6 +389,7 @@ mod tests {
             "",
             " ",
             "Feb",
+            "2024-02-03T22:40:00Z",
             "Feb - - [03/Feb/2024:22:40:00 +0000] \"GET /a: HTTP/1.1\" 200 5",
             "2001:db8::1 17: - [03/Feb/2024:22:40:00 +0000] \"GET /a HTTP/1.1\" 200 5",
             "www.example.com:443 192.0.2.1 - - [03/Feb/2024:22:40:00 +0000] \"GET /a HTTP/1.1\" 200 5",
@@ -333,6 +407,11 @@ mod tests {
             "time=\"2024-02-03T22:40:00Z\" level=info msg=\"a: b\" addr=192.0.2.1:5 x=1 | y",
             "2024-02-03T22:40:00Z,192.0.2.1,/a",
             "-:192.0.2.1:",
+            "crawl-66-249-66-1.googlebot.com - - [03/Feb/2024:22:40:00 +0000] \"GET /a HTTP/1.1\" 200 5",
+            "ec2-54-1-2-3.compute-1.amazonaws.com - - [03/Feb/2024:22:40:00 +0000] \"GET /a HTTP/1.1\" 200 5",
+            "pc1.logistics-b.example.com - - [03/Feb/2024:22:40:00 +0000] \"GET /a HTTP/1.1\" 200 5",
+            "123e4567-1234-12d3-a456-426614174000 - - [03/Feb/2024:22:40:00 +0000] \"GET /a HTTP/1.1\" 200 5",
+            "www.logistics.example:443 - - [03/Feb/2024:22:40:00 +0000] \"GET /a HTTP/1.1\" 200 5",
         ] {
             assert_eq!(unwrapped(line), (line.to_owned(), vec![]));
         }
@@ -353,6 +432,15 @@ mod tests {
         }
         for line in ["\x1b[2Ja", "\x1b", "a\x1b[", "a\x1b[31", "\x1b[3:1ma", "\x1bma"] {
             assert_eq!(unwrapped(line), (line.to_owned(), vec![]));
+        }
+    }
+
+    /// A word of a megabyte that could have a prefix at each byte: minutes, if each were looked for to the end.
+    #[test]
+    fn a_long_word_takes_no_time() {
+        for part in ["2024-02-03T22:40:00Z,", "-", "17-", "a:", "a-1:", "\x1b["] {
+            let line = part.repeat((1 << 20) / part.len());
+            assert_eq!(unwrapped(&line), (line.clone(), vec![]));
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! reading    inputs -> lines -> hits, malformed lines
+//! key        what a hit is counted under
 //! tally      hits counted in sorted cells: names, seconds, cells; timeline answers windows
 //! report     the answer, and its JSON form
 //! text       the same for a person, with a histogram
@@ -13,6 +14,7 @@
 //! Tests: `tests/replay`.
 
 mod names;
+mod key;
 mod cells;
 mod timeline;
 mod histogram;
@@ -27,15 +29,19 @@ use std::io::{self, Write};
 
 use super::failure::Failure;
 use super::log::client::Client;
+use super::log::fields::Meaning;
+use super::log::format::{Format, Reading};
 use super::{columns, escape, span, utc};
+use key::Key;
 use reading::Options;
 use report::{Question, Report};
 
 /// Count what access logs hold: hits, top paths, clients, hits in any window
 ///
-/// Reads access logs in common or combined format, further fields allowed, plain or gzip, in any
-/// order of the lines, and counts several files together. Lines that do not parse are counted as
-/// malformed. Nothing is printed unless every file could be read to its end.
+/// Reads access logs in common or combined format, further fields allowed, JSON lines, W3C
+/// extended, logfmt, CSV, and those of AWS and HAProxy, plain or gzip, in any order of the lines,
+/// and counts several files together. Lines that do not parse are counted as malformed. Nothing is
+/// printed unless every file could be read to its end.
 #[derive(clap::Args)]
 #[command(after_help = "Example: hitring replay access.log* --at 2019-01-22T00:29:11Z --last 5m --path /login")]
 pub(super) struct Args {
@@ -59,7 +65,7 @@ pub(super) struct Args {
     #[arg(allow_negative_numbers = true)]
     last: i64,
 
-    /// Count this path in every window; may be repeated
+    /// Count this path, or other key, in every window; may be repeated
     ///
     /// Write it as the report shows it. Without it, JSON counts the top paths.
     #[arg(long = "path", value_name = "P")]
@@ -69,11 +75,35 @@ pub(super) struct Args {
     #[arg(long, value_name = "N", default_value_t = 20, allow_negative_numbers = true)]
     top: usize,
 
+    /// Count hits under this: path, route, status, client, host or regex:PATTERN
+    ///
+    /// route is the path without its query, with {id} for numbers and other ids, or the route that
+    /// the log names. A pattern is looked for in the path; its first group counts, or all that it
+    /// matches.
+    #[arg(long, value_name = "KEY", default_value = "path", value_parser = Key::parse)]
+    key: Key,
+
+    /// Cut the query off paths
+    #[arg(long)]
+    no_query: bool,
+
+    /// The format of the logs, where it is not to be told from their lines
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    format: Option<Format>,
+
+    /// The name of a field in JSON, logfmt, W3C and CSV: time=NAME, path=NAME, client=NAME, ...
+    ///
+    /// May be repeated. Also url, request, query, forwarded, status, host, route and date. A dot
+    /// stands between the names of objects in objects: client=actor.login.
+    #[arg(long = "field", value_name = "WHAT=NAME", value_parser = Meaning::parse)]
+    fields: Vec<(Meaning, String)>,
+
     /// Which address is the client where proxies wrote several
     ///
-    /// A client can make up the first entries of a list that its request had.
-    #[arg(long, value_name = "WHICH", value_enum, default_value_t)]
-    client: Client,
+    /// A client can make up the first entries of a list. Without it: the first in common format, and
+    /// the field of the client in formats whose fields have names.
+    #[arg(long, value_name = "WHICH", value_enum)]
+    client: Option<Client>,
 
     /// Print each malformed line on stderr, with its place and the reason
     #[arg(long)]
@@ -83,8 +113,10 @@ pub(super) struct Args {
 /// Runs the command.
 pub(super) fn run(args: Args) -> Result<(), Failure> {
     let title = title(&args.files);
-    let options = Options { show_malformed: args.show_malformed, client: args.client };
-    let read = reading::read(args.files, options)?;
+    let entries = Reading::new(args.format, args.client, &args.fields, |meaning| args.key.wants(meaning));
+    let options =
+        Options { show_malformed: args.show_malformed, entries, key: args.key.clone(), without_query: args.no_query };
+    let read = reading::read(args.files, &options)?;
     let mut paths: Vec<Vec<u8>> = Vec::new();
     for path in args.paths {
         let path = escape::to_bytes(path.as_encoded_bytes());
@@ -92,7 +124,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
             paths.push(path);
         }
     }
-    let question = Question { at: args.at, last: args.last, paths, top: args.top };
+    let question = Question { at: args.at, last: args.last, paths, top: args.top, key: args.key };
     let report = Report::new(&read, &question);
     let answer = if args.json {
         let mut json = serde_json::to_string(&report).expect("a report holds only strings and integers");

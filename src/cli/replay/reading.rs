@@ -20,13 +20,15 @@ use std::io::Write;
 
 use indicatif::ProgressBar;
 
+use super::key::Key;
 use super::names::TooManyNames;
 use super::tally::{Counted, Tally};
 use crate::cli::escape::shown_start;
 use crate::cli::failure::Failure;
-use crate::cli::log::clf;
-use crate::cli::log::client::Client;
+use crate::cli::log;
 use crate::cli::log::foreign::{Foreign, looks_like};
+use crate::cli::log::format::{Entries, Entry, Format};
+use crate::cli::log::hit::{Doubt, Malformed};
 use crate::cli::log::lines::{Line, Lines, MAX_LINE};
 use crate::cli::log::prefix::{Counts, Unwrapper};
 use crate::cli::log::source::{Source, Sources, sources};
@@ -45,6 +47,8 @@ pub(super) struct Read {
     pub(super) malformed: u64,
     /// In how many lines each kind of prefix was taken off.
     pub(super) stripped: Counts,
+    /// Lines that name columns, or say something else about the log.
+    pub(super) headers: u64,
     /// Whether what was counted as clients are clients.
     pub(super) clients_are_known: bool,
     pub(super) counted: Counted,
@@ -54,11 +58,13 @@ pub(super) struct Read {
 pub(super) struct Options {
     /// Print every malformed line on stderr.
     pub(super) show_malformed: bool,
-    pub(super) client: Client,
+    pub(super) entries: log::format::Reading,
+    pub(super) key: Key,
+    pub(super) without_query: bool,
 }
 
 /// Reads the inputs.
-pub(super) fn read(files: Vec<OsString>, options: Options) -> Result<Read, Failure> {
+pub(super) fn read(files: Vec<OsString>, options: &Options) -> Result<Read, Failure> {
     let Sources { sources, total, left_out: notes } = sources(files)?;
     let mut reading = Reading {
         options,
@@ -66,19 +72,20 @@ pub(super) fn read(files: Vec<OsString>, options: Options) -> Result<Read, Failu
         unwrapper: Unwrapper::default(),
         lines: 0,
         malformed: 0,
+        headers: 0,
         without_hits: Vec::new(),
-        unsure: Vec::new(),
+        doubtful: Vec::new(),
         bar: progress::bar(total),
     };
     let outcome = sources.iter().try_for_each(|source| reading.read(source));
     reading.bar.finish_and_clear();
     outcome?;
-    let has_hits = reading.lines > reading.malformed;
+    let has_hits = reading.lines > reading.malformed + reading.headers;
     if let (false, Some(first)) = (has_hits, reading.without_hits.first()) {
         return Err(first.failure());
     }
     let without_hits = reading.without_hits.iter().map(WithoutHits::note);
-    for note in notes.into_iter().chain(without_hits).chain(reading.unsure.iter().map(Unsure::note)) {
+    for note in notes.into_iter().chain(without_hits).chain(reading.doubtful.iter().map(Doubtful::note)) {
         // A closed stderr does not end the counting.
         let _ = std::io::stderr().lock().write_all(format!("hitring: note: {note}\n").as_bytes());
     }
@@ -86,40 +93,53 @@ pub(super) fn read(files: Vec<OsString>, options: Options) -> Result<Read, Failu
         lines: reading.lines,
         malformed: reading.malformed,
         stripped: reading.unwrapper.counts,
-        clients_are_known: !reading.unsure.iter().any(Unsure::is_most),
+        headers: reading.headers,
+        clients_are_known: !reading.doubtful.iter().any(Doubtful::is_most),
         counted: reading.tally.finish(),
     })
 }
 
-struct Reading {
-    options: Options,
+struct Reading<'o> {
+    options: &'o Options,
     tally: Tally,
     unwrapper: Unwrapper,
     lines: u64,
     malformed: u64,
+    headers: u64,
     without_hits: Vec<WithoutHits>,
-    unsure: Vec<Unsure>,
+    doubtful: Vec<Doubtful>,
     bar: ProgressBar,
 }
 
-/// An input that has hits whose client may be another word than the one that was taken.
-struct Unsure {
+/// An input that has hits whose client may not be one.
+struct Doubtful {
     name: String,
-    unsure: u64,
+    /// Hits with something unknown in front of the client.
+    with_more_in_front: u64,
+    without_client: u64,
     hits: u64,
 }
 
-impl Unsure {
+impl Doubtful {
     fn is_most(&self) -> bool {
-        self.unsure > self.hits / 2
+        self.with_more_in_front + self.without_client > self.hits / 2
     }
 
     fn note(&self) -> String {
-        let Unsure { name, unsure, hits } = self;
-        let then =
-            if self.is_most() { "so clients are not counted" } else { "and its first word counts as the client" };
+        let Doubtful { name, with_more_in_front, without_client, hits } = self;
+        if without_client > with_more_in_front {
+            let then = if self.is_most() { "so clients are not counted" } else { "which count as one client" };
+            let cure = "name the field with --field client=NAME if there is one";
+            return format!("{name}: no client is known in {without_client} of {hits} hits, {then}; {cure}");
+        }
+        let then = if self.is_most() {
+            "so clients are not counted"
+        } else {
+            "so the first word of these lines was counted as the client"
+        };
         format!(
-            "{name}: something unknown stands in front of the client in {unsure} of {hits} hits, {then}; cut it off first"
+            "{name}: something unknown stands in front of the client in {with_more_in_front} of {hits} hits, {then}; \
+             remove it and run again"
         )
     }
 }
@@ -132,21 +152,22 @@ struct WithoutHits {
 }
 
 impl WithoutHits {
-    fn new(source: &Source, lines: u64, head: &[u8]) -> WithoutHits {
-        let likeness = looks_like(head).map(|what| format!(" (it looks like {what})")).unwrap_or_default();
+    fn new(source: &Source, lines: u64, head: &[u8], format: Option<Format>, reason: &str) -> WithoutHits {
         let lines =
             if lines == 1 { "its only line is not".to_owned() } else { format!("none of its {lines} lines is") };
-        WithoutHits {
-            name: source.name(),
-            why: format!("unknown format{likeness}: {lines} in common or combined log format"),
-        }
+        let why = match format {
+            Some(format) => format!("{lines} a hit in the format {}: {reason}", format.name()),
+            None => match looks_like(head) {
+                Some(what) => format!("unknown format (it looks like {what}): {lines} a hit: {reason}"),
+                None => format!("unknown format: {lines} a hit in any format that is read"),
+            },
+        };
+        WithoutHits { name: source.name(), why }
     }
 
     fn failure(&self) -> Failure {
         let WithoutHits { name, why } = self;
-        Failure::Message(format!(
-            "{name}: {why}; give an access log in one of these, or see the reasons with --show-malformed"
-        ))
+        Failure::Message(format!("{name}: {why}; see the reasons with --show-malformed, and the formats with --help"))
     }
 
     fn note(&self) -> String {
@@ -154,21 +175,33 @@ impl WithoutHits {
     }
 }
 
-impl Reading {
+impl Reading<'_> {
     fn read(&mut self, source: &Source) -> Result<(), Failure> {
         let opened = source.open(&self.bar)?;
         if let Some(foreign) = opened.foreign.filter(|foreign| foreign.is_certain()) {
             return Err(refused(source, foreign));
         }
         let mut lines = Lines::new(opened.bytes);
-        let (mut count, mut malformed, mut unsure) = (0_u64, 0_u64, 0_u64);
+        let (mut count, mut malformed, mut headers) = (0_u64, 0_u64, 0_u64);
+        let (mut with_more_in_front, mut without_client) = (0, 0);
+        let mut first_reason = None;
+        let mut entries = Entries::new(&self.options.entries);
         while let Some(line) = lines.next().map_err(|error| source.read_failure(opened.compressed, &error))? {
             count += 1;
             let (start, reason) = match line {
-                Line::Whole(line) => match clf::parse(self.unwrapper.unwrap(line), self.options.client) {
-                    Ok(hit) => {
-                        unsure += u64::from(!hit.client_is_sure);
-                        self.tally.add(&hit).map_err(|TooManyNames| {
+                Line::Whole(line) => match entries.read(self.unwrapper.unwrap(line)) {
+                    Ok(Entry::Header) => {
+                        headers += 1;
+                        continue;
+                    }
+                    Ok(Entry::Hit(hit)) => {
+                        match hit.doubt {
+                            None => {}
+                            Some(Doubt::SomethingInFront) => with_more_in_front += 1,
+                            Some(Doubt::NoClient) => without_client += 1,
+                        }
+                        let key = self.options.key.of(&hit, self.options.without_query);
+                        self.tally.add(&key, &hit).map_err(|TooManyNames| {
                             source.failure(
                                 "more than 4,294,967,296 different paths, clients or seconds; give fewer files",
                             )
@@ -180,6 +213,9 @@ impl Reading {
                 Line::TooLong(start) => (start, TOO_LONG),
             };
             malformed += 1;
+            if !start.is_empty() {
+                first_reason.get_or_insert(reason);
+            }
             if let (1, Some(foreign)) = (count, opened.foreign) {
                 return Err(refused(source, foreign));
             }
@@ -192,13 +228,17 @@ impl Reading {
                 self.show(&source.name(), count, reason, start);
             }
         }
-        if count > 0 && malformed == count {
-            self.without_hits.push(WithoutHits::new(source, count, &opened.head));
+        let hits = count - malformed - headers;
+        if malformed > 0 && hits == 0 {
+            let format = entries.format();
+            let reason = first_reason.unwrap_or(Malformed::Empty.reason());
+            self.without_hits.push(WithoutHits::new(source, count, &opened.head, format, reason));
         }
-        if unsure > 0 {
-            self.unsure.push(Unsure { name: source.name(), unsure, hits: count - malformed });
+        if with_more_in_front + without_client > 0 {
+            self.doubtful.push(Doubtful { name: source.name(), with_more_in_front, without_client, hits });
         }
         self.lines += count;
+        self.headers += headers;
         self.malformed += malformed;
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! The answer, and its JSON form.
 //!
 //! ```text
-//! {"lines", "malformed", "events", "first", "last",
+//! {"lines", "malformed", "headers", "events", "first", "last",
 //!  "distinct": {"path", "client"},
 //!  "stripped": {kind: lines},
 //!  "top": [{"path", "hits", "unique_clients"}],
@@ -12,12 +12,14 @@
 //! null when nothing was hit. `windows` has one entry for each `--at`, in their order; without any it has the busiest
 //! window and the one that ends at the last hit, and nothing when nothing was hit. `by_path` has the paths of `--path`,
 //! in their order, zeros included; without any it has the paths of `top`. `stripped` has the kinds of prefixes that were
-//! taken off lines. `client` and `unique_clients` are null when the clients are not known.
+//! taken off lines. `client` and `unique_clients` are null when the clients are not known. With another key than the path,
+//! its name stands for `path` in `distinct` and `top`.
 //!
 //! Tests: `tests/replay`.
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
+use super::key::{CLIENT, Key};
 use super::reading::Read;
 use super::timeline::Timeline;
 use crate::cli::escape::shown;
@@ -33,32 +35,56 @@ pub(super) struct Question {
     pub(super) paths: Vec<Vec<u8>>,
     /// How many paths to list.
     pub(super) top: usize,
+    pub(super) key: Key,
 }
 
 #[derive(serde::Serialize)]
 pub(super) struct Report {
     pub(super) lines: u64,
     pub(super) malformed: u64,
+    pub(super) headers: u64,
     pub(super) events: u64,
     pub(super) first: Option<i64>,
     pub(super) last: Option<i64>,
     pub(super) distinct: Distinct,
     pub(super) stripped: Map<&'static str>,
-    pub(super) top: Vec<TopPath>,
+    pub(super) top: Vec<TopRow>,
     pub(super) windows: Vec<Window>,
 }
 
-#[derive(serde::Serialize)]
 pub(super) struct Distinct {
-    pub(super) path: usize,
-    pub(super) client: Option<usize>,
+    /// What hits are counted under, as in [`Key::name`](super::key::Key::name).
+    key_name: &'static str,
+    pub(super) keys: usize,
+    pub(super) clients: Option<usize>,
 }
 
-#[derive(serde::Serialize)]
-pub(super) struct TopPath {
-    pub(super) path: String,
+impl Serialize for Distinct {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry(self.key_name, &self.keys)?;
+        if self.key_name != CLIENT {
+            map.serialize_entry(CLIENT, &self.clients)?;
+        }
+        map.end()
+    }
+}
+
+pub(super) struct TopRow {
+    key_name: &'static str,
+    pub(super) key: String,
     pub(super) hits: u64,
     pub(super) unique_clients: Option<usize>,
+}
+
+impl Serialize for TopRow {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(3))?;
+        map.serialize_entry(self.key_name, &self.key)?;
+        map.serialize_entry("hits", &self.hits)?;
+        map.serialize_entry("unique_clients", &self.unique_clients)?;
+        map.end()
+    }
 }
 
 #[derive(serde::Serialize)]
@@ -111,20 +137,23 @@ impl Report {
         } else {
             question.at.iter().map(|&at| (at, "")).collect()
         };
+        let key_name = question.key.name();
         let known = |clients: usize| read.clients_are_known.then_some(clients);
         let stripped = Kind::ALL.iter().map(|kind| kind.name()).zip(read.stripped);
         Report {
             lines: read.lines,
             malformed: read.malformed,
-            events: read.lines - read.malformed,
+            headers: read.headers,
+            events: read.lines - read.malformed - read.headers,
             first: timeline.first(),
             last: timeline.last(),
-            distinct: Distinct { path: counted.distinct_paths(), client: known(counted.distinct_clients()) },
+            distinct: Distinct { key_name, keys: counted.distinct_paths(), clients: known(counted.distinct_clients()) },
             stripped: Map(stripped.filter(|(_, lines)| *lines > 0).collect()),
             top: top
                 .iter()
-                .map(|&id| TopPath {
-                    path: shown(counted.path(id)),
+                .map(|&id| TopRow {
+                    key_name,
+                    key: shown(counted.path(id)),
                     hits: counted.path_hits(id),
                     unique_clients: known(counted.path_clients(id)),
                 })

@@ -6,11 +6,11 @@
 //!
 //! Tests: below, `tests/replay`.
 
-use super::cells::{Cells, key, of_first};
+use super::cells::{self, Cells, of_first};
 use super::names::{Id, Names, TooManyNames};
 use super::seconds::Seconds;
 use super::timeline::Timeline;
-use crate::cli::log::clf::Hit;
+use crate::cli::log::hit::Hit;
 
 /// Hits being counted.
 pub(super) struct Tally {
@@ -36,17 +36,17 @@ impl Tally {
         }
     }
 
-    /// Counts one hit.
-    pub(super) fn add(&mut self, hit: &Hit<'_>) -> Result<(), TooManyNames> {
-        let path = self.paths.id(hit.path)?;
-        let client = self.clients.id(hit.client)?;
+    /// Counts one hit under `key`, which is its path or something else of it.
+    pub(super) fn add(&mut self, key: &[u8], hit: &Hit<'_>) -> Result<(), TooManyNames> {
+        let path = self.paths.id(key)?;
+        let client = self.clients.id(&hit.client)?;
         let second = self.seconds.add(hit.time)?;
         match self.hits_by_path.get_mut(path as usize) {
             Some(hits) => *hits += 1,
             None => self.hits_by_path.push(1), // A new path's id is the number of paths before it.
         }
-        self.hits.add(key(path, second));
-        self.visitors.add(key(path, client));
+        self.hits.add(cells::key(path, second));
+        self.visitors.add(cells::key(path, client));
         Ok(())
     }
 
@@ -129,12 +129,21 @@ impl Counted {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::log::hit::NONE;
 
     fn counted(hits: &[(i64, &str, &str)]) -> Counted {
         let mut tally = Tally::new();
         for (time, client, path) in hits {
-            let hit = Hit { time: *time, client: client.as_bytes(), client_is_sure: true, path: path.as_bytes() };
-            tally.add(&hit).expect("few names");
+            let hit = Hit {
+                time: *time,
+                client: client.as_bytes().into(),
+                doubt: None,
+                path: path.as_bytes().into(),
+                route: None,
+                status: NONE,
+                host: NONE,
+            };
+            tally.add(&hit.path, &hit).expect("few names");
         }
         tally.finish()
     }

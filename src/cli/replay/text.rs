@@ -5,6 +5,7 @@
 //! Tests: `tests/replay`.
 
 use super::histogram::Histogram;
+use super::key::CLIENT;
 use super::reading::Read;
 use super::report::{Question, Report, Window};
 use crate::cli::columns::{cut, grouped, length, widest};
@@ -14,10 +15,10 @@ use crate::cli::utc;
 pub(super) fn page(title: &str, read: &Read, question: &Question, report: &Report, width: usize) -> String {
     let mut page = Page { lines: Vec::new(), width, any_cut: false };
     page.lines.push(cut(title, width));
-    page.totals(report);
+    page.totals(question, report);
     page.histogram(read);
     page.windows(question, report);
-    page.top(report);
+    page.top(question, report);
     if page.any_cut {
         page.heading("Paths are cut at … to fit; --json has them whole.".to_owned());
     }
@@ -33,15 +34,17 @@ struct Page {
 }
 
 impl Page {
-    fn totals(&mut self, report: &Report) {
+    fn totals(&mut self, question: &Question, report: &Report) {
         self.lines.push(String::new());
-        let totals = [
-            ("lines", grouped(report.lines)),
-            ("malformed", grouped(report.malformed)),
-            ("hits", grouped(report.events)),
-            ("paths", grouped(report.distinct.path as u64)),
-            ("clients", clients(report.distinct.client)),
-        ];
+        let mut totals = vec![("lines", grouped(report.lines)), ("malformed", grouped(report.malformed))];
+        if report.headers > 0 {
+            totals.push(("headers", grouped(report.headers)));
+        }
+        totals.push(("hits", grouped(report.events)));
+        totals.push((question.key.plural(), grouped(report.distinct.keys as u64)));
+        if question.key.name() != CLIENT {
+            totals.push(("clients", clients(report.distinct.clients)));
+        }
         let width = widest(totals.iter().map(|total| total.1.clone()), "");
         for (name, total) in totals {
             self.lines.push(format!("{name:<9}  {total:>width$}"));
@@ -101,21 +104,22 @@ impl Page {
         }
     }
 
-    fn top(&mut self, report: &Report) {
+    fn top(&mut self, question: &Question, report: &Report) {
         if report.top.is_empty() {
             return;
         }
-        let (listed, all) = (report.top.len(), report.distinct.path);
+        let (listed, all) = (report.top.len(), report.distinct.keys);
+        let plural = question.key.plural();
         self.heading(if listed == all {
-            format!("all paths ({})", grouped(all as u64))
+            format!("all {plural} ({})", grouped(all as u64))
         } else {
-            format!("top {} of {} paths", grouped(listed as u64), grouped(all as u64))
+            format!("top {} of {} {plural}", grouped(listed as u64), grouped(all as u64))
         });
         let hits_width = widest(report.top.iter().map(|path| grouped(path.hits)), "hits");
         let clients_width = widest(report.top.iter().map(|path| clients(path.unique_clients)), "clients");
-        self.lines.push(format!("  {:>hits_width$}  {:>clients_width$}  path", "hits", "clients"));
+        self.lines.push(format!("  {:>hits_width$}  {:>clients_width$}  {}", "hits", "clients", question.key.name()));
         for row in &report.top {
-            let path = self.path(&row.path, hits_width + clients_width + 6);
+            let path = self.path(&row.key, hits_width + clients_width + 6);
             let (hits, clients) = (grouped(row.hits), clients(row.unique_clients));
             self.lines.push(format!("  {hits:>hits_width$}  {clients:>clients_width$}  {path}"));
         }

@@ -1,0 +1,175 @@
+//! Which format an input has, and reading its entries.
+//!
+//! The format is told by the first entry that is a hit in one of them, or by a line that names columns; from then on the
+//! input has that format, and what does not fit is malformed. So a client cannot choose a format by what it asks for, and
+//! what a service says before its first request does no harm.
+//!
+//! | tried in this order | told by |
+//! |---|---|
+//! | w3c | a directive: `#Version:`, `#Software:`, `#Date:`, `#Fields:` |
+//! | json | `{` |
+//! | clf | client, ident, date in brackets, request in quotes, status |
+//! | elb, alb, s3, haproxy | their fields |
+//! | logfmt | pairs of `name=value` with a time and a path |
+//! | csv | a line with known names of a time and a path |
+//!
+//! Tests: `tests/replay`.
+
+use super::client::Client;
+use super::csv::Table;
+use super::fields::{Meaning, Names};
+use super::hit::{Hit, Malformed};
+use super::w3c::Columns;
+use super::{amazon, clf, haproxy, json, logfmt, w3c};
+
+/// A format of logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Format {
+    /// Common or combined log format: Apache, nginx, and most others
+    #[value(alias = "common", alias = "combined", alias = "apache", alias = "nginx")]
+    Clf,
+    /// JSON lines: Caddy, Traefik, Cloudflare, nginx with a format of JSON
+    #[value(alias = "jsonl", alias = "ndjson", alias = "caddy", alias = "cloudflare")]
+    Json,
+    /// W3C extended: IIS, CloudFront
+    #[value(alias = "iis", alias = "cloudfront")]
+    W3c,
+    /// Classic load balancers of AWS
+    Elb,
+    /// Application load balancers of AWS
+    Alb,
+    /// Server access logs of S3
+    S3,
+    /// HTTP logs of HAProxy
+    Haproxy,
+    /// Pairs of name=value
+    Logfmt,
+    /// A table with the names of its columns in the first line
+    #[value(alias = "tsv")]
+    Csv,
+}
+
+impl Format {
+    /// The name by which the command line knows it.
+    pub(crate) fn name(self) -> String {
+        let value = clap::ValueEnum::to_possible_value(&self).expect("no format is skipped");
+        value.get_name().to_owned()
+    }
+}
+
+/// What is known of the entries that are to be read.
+pub(crate) struct Reading {
+    /// `None`: it is told by the entries.
+    pub(crate) format: Option<Format>,
+    pub(crate) client: Option<Client>,
+    pub(crate) names: Names,
+}
+
+impl Reading {
+    /// With `fields`, a meaning has the one name that is given. Status, host and route are read if `wanted` says so.
+    pub(crate) fn new(
+        format: Option<Format>,
+        client: Option<Client>,
+        fields: &[(Meaning, String)],
+        wanted: impl Fn(Meaning) -> bool,
+    ) -> Reading {
+        let is_extra = |meaning| matches!(meaning, Meaning::Status | Meaning::Host | Meaning::Route);
+        let names = Names::new(fields, |meaning| !is_extra(meaning) || wanted(meaning));
+        Reading { format, client, names }
+    }
+}
+
+/// What an entry is that is not malformed.
+pub(crate) enum Entry<'a> {
+    Hit(Hit<'a>),
+    /// The names of columns, or a directive.
+    Header,
+}
+
+/// Reads the entries of one input.
+pub(crate) struct Entries<'r> {
+    reading: &'r Reading,
+    format: Option<Format>,
+    columns: Columns,
+    table: Option<Table>,
+    /// The name that was read last.
+    name: Vec<u8>,
+}
+
+impl<'r> Entries<'r> {
+    pub(crate) fn new(reading: &'r Reading) -> Entries<'r> {
+        Entries { reading, format: reading.format, columns: Columns::new(), table: None, name: Vec::new() }
+    }
+
+    /// The format of the input, once it is known.
+    pub(crate) fn format(&self) -> Option<Format> {
+        self.format
+    }
+
+    /// Reads an entry.
+    pub(crate) fn read<'a>(&'a mut self, entry: &'a [u8]) -> Result<Entry<'a>, Malformed> {
+        if self.format == Some(Format::Clf) {
+            return self.read_as(Format::Clf, entry);
+        }
+        if entry.is_empty() {
+            return Err(Malformed::Empty);
+        }
+        if self.format.is_none() {
+            self.format = self.told_by(entry);
+        }
+        let format = self.format.unwrap_or(if entry[0] == b'{' { Format::Json } else { Format::Clf });
+        self.read_as(format, entry)
+    }
+
+    /// The format that `entry` tells.
+    fn told_by(&mut self, entry: &[u8]) -> Option<Format> {
+        let mut formats = [
+            Format::W3c,
+            Format::Json,
+            Format::Clf,
+            Format::Elb,
+            Format::Alb,
+            Format::S3,
+            Format::Haproxy,
+            Format::Logfmt,
+            Format::Csv,
+        ]
+        .into_iter();
+        formats.find(|&format| {
+            let is_right = self.read_as(format, entry).is_ok();
+            self.table = None;
+            is_right
+        })
+    }
+
+    fn read_as<'a>(&'a mut self, format: Format, entry: &'a [u8]) -> Result<Entry<'a>, Malformed> {
+        let Reading { client, names, .. } = self.reading;
+        let values = match format {
+            Format::Clf => return clf::parse(entry, client.unwrap_or_default()).map(Entry::Hit),
+            Format::Elb => return amazon::classic(entry).map(Entry::Hit),
+            Format::Alb => return amazon::application(entry).map(Entry::Hit),
+            Format::S3 => return amazon::s3(entry).map(Entry::Hit),
+            Format::Haproxy => return haproxy::read(entry).map(Entry::Hit),
+            Format::Json => json::read(entry, names, &mut self.name)?,
+            Format::Logfmt => logfmt::read(entry, names, &mut self.name)?,
+            Format::W3c => {
+                if let Some(columns) = w3c::fields(entry, names) {
+                    self.columns = columns;
+                    return Ok(Entry::Header);
+                }
+                if w3c::is_directive(entry) || (entry.starts_with(b"#") && self.format.is_some()) {
+                    return Ok(Entry::Header);
+                }
+                w3c::read(entry, &self.columns)?
+            }
+            Format::Csv => {
+                if self.table.is_none() {
+                    self.table = Some(Table::new(entry, names).ok_or(Malformed::NoColumns)?);
+                    return Ok(Entry::Header);
+                }
+                self.table.as_mut().expect("it was looked at").read(entry)?
+            }
+        };
+        values.into_hit(*client).map(Entry::Hit)
+    }
+}

@@ -1,0 +1,74 @@
+//! What an entry of any format says, and why a line says nothing.
+//!
+//! Tests: `tests/replay`.
+
+use std::borrow::Cow;
+
+/// What stands for a value that an entry does not have.
+pub(crate) const NONE: Cow<'static, [u8]> = Cow::Borrowed(b"-");
+
+/// A request that was answered.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Hit<'a> {
+    /// Unix seconds in UTC.
+    pub(crate) time: i64,
+    pub(crate) client: Cow<'a, [u8]>,
+    pub(crate) doubt: Option<Doubt>,
+    pub(crate) path: Cow<'a, [u8]>,
+    /// The route as the server names it.
+    pub(crate) route: Option<Cow<'a, [u8]>>,
+    pub(crate) status: Cow<'a, [u8]>,
+    pub(crate) host: Cow<'a, [u8]>,
+}
+
+/// Why a hit's client may not be one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Doubt {
+    /// Something unknown stands in front of an address.
+    SomethingInFront,
+    /// The entry names no client.
+    NoClient,
+}
+
+/// Why a line is no hit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Malformed {
+    Empty,
+    NoClient,
+    NoStamp,
+    NoRequest,
+    UnrealDate,
+    NoTime,
+    NoPath,
+    NoJson,
+    NoColumns,
+    OtherColumns,
+    NoPairs,
+    NoBalancer,
+    NoBucket,
+    NoProxy,
+    Repeated,
+}
+
+impl Malformed {
+    /// The reason in the reader's words.
+    pub(crate) fn reason(self) -> &'static str {
+        match self {
+            Malformed::Empty => "empty line",
+            Malformed::NoClient => "does not begin with client, ident and spaces behind each",
+            Malformed::NoStamp => "no user and [day/Mon/year:hour:minute:second zone] \" behind client and ident",
+            Malformed::NoRequest => "no \"request\" with a three-digit status and a size behind it",
+            Malformed::UnrealDate => "no such date or time of day",
+            Malformed::NoTime => "no field with a time that is known; name it with --field time=NAME",
+            Malformed::NoPath => "no field with a path that is known; name it with --field path=NAME",
+            Malformed::NoJson => "no JSON object, or not a whole one",
+            Malformed::NoColumns => "no line with the names of the columns above",
+            Malformed::OtherColumns => "not as many columns as there are names",
+            Malformed::NoPairs => "no pairs of name=value",
+            Malformed::NoBalancer => "not the fields of a load balancer's log",
+            Malformed::NoBucket => "not the fields of an S3 server access log",
+            Malformed::Repeated => "one line of a collector for several requests, which are not counted",
+            Malformed::NoProxy => "not the fields of an HTTP log of HAProxy",
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! JSON lines: an object a line, whose fields have the names of `fields.rs`.
+//!
+//! A field is found at the top or within objects (`request.uri` of Caddy). Of an array the strings are taken, separated by
+//! commas, as several headers of one name are. A comma behind the object is no part of it. Of a name that is there twice
+//! the first counts.
+//!
+//! JSON is UTF-8, but servers write the bytes of a URL as they came. A line that is no UTF-8 is read all the same: bytes
+//! that are none become characters for private use ([`hidden`]), and bytes again once the values are out.
+//!
+//! Tests: `tests/replay`.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use super::fields::{Known, Meaning, Names, Values, push_plain};
+use super::hit::Malformed;
+use super::moment;
+
+/// The values that have a meaning in a line.
+pub(crate) fn read<'a>(line: &'a [u8], names: &Names, name: &mut Vec<u8>) -> Result<Values<'a>, Malformed> {
+    if !line.starts_with(b"{") {
+        return Err(Malformed::NoJson);
+    }
+    match str::from_utf8(line) {
+        Ok(text) => parse(text, names, name),
+        Err(_) => {
+            let text = hidden(line).ok_or(Malformed::NoJson)?;
+            parse(&text, names, name).map(|values| values.map(revealed))
+        }
+    }
+}
+
+fn parse<'a>(text: &'a str, names: &Names, name: &mut Vec<u8>) -> Result<Values<'a>, Malformed> {
+    name.clear();
+    let mut values = Values::default();
+    let text = text.trim_ascii_end();
+    let mut json = serde_json::Deserializer::from_str(text.strip_suffix(',').unwrap_or(text));
+    let field = Field { names, name, values: &mut values, known: None, is_object: true };
+    field.deserialize(&mut json).and_then(|()| json.end()).map_err(|_| Malformed::NoJson)?;
+    Ok(values)
+}
+
+/// The first of the characters that stand for bytes, at the end of the last plane, which is for private use.
+const FIRST: u32 = 0x10_ff00;
+
+/// `line` with characters for bytes that are no UTF-8. `None` if it has such characters itself.
+fn hidden(line: &[u8]) -> Option<String> {
+    let mut text = String::with_capacity(line.len() * 2);
+    for chunk in line.utf8_chunks() {
+        if chunk.valid().chars().any(|character| u32::from(character) >= FIRST) {
+            return None;
+        }
+        text.push_str(chunk.valid());
+        text.extend(chunk.invalid().iter().filter_map(|&byte| char::from_u32(FIRST + u32::from(byte))));
+    }
+    Some(text)
+}
+
+/// A value with the bytes that [`hidden`] hid.
+fn revealed(value: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(value.len());
+    for character in String::from_utf8_lossy(value).chars() {
+        match u32::from(character).checked_sub(FIRST).and_then(|byte| u8::try_from(byte).ok()) {
+            Some(byte) => bytes.push(byte),
+            None => bytes.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+    bytes
+}
+
+/// Reads a value: what it holds, if it has a meaning or is an object that has fields with one.
+struct Field<'n, 'v, 'a> {
+    names: &'n Names,
+    /// The plain name of the value, with those of the objects around it.
+    name: &'v mut Vec<u8>,
+    values: &'v mut Values<'a>,
+    known: Option<Known>,
+    is_object: bool,
+}
+
+impl<'a> DeserializeSeed<'a> for Field<'_, '_, 'a> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'a>>(self, json: D) -> Result<(), D::Error> {
+        if self.known.is_none() && !self.is_object {
+            return json.deserialize_ignored_any(IgnoredAny).map(|_| ());
+        }
+        json.deserialize_any(self)
+    }
+}
+
+impl<'a> Field<'_, '_, 'a> {
+    fn text<E>(self, value: Cow<'a, [u8]>) -> Result<(), E> {
+        if let Some(known) = self.known {
+            self.values.add(known, value);
+        }
+        Ok(())
+    }
+
+    /// A number: only of a time its value matters.
+    fn number<E>(self, time: Option<i64>, number: impl fmt::Display) -> Result<(), E> {
+        match (self.known, time) {
+            (Some((Meaning::Time, rank)), Some(time)) => self.values.add_time(rank, time),
+            (Some(known), _) => self.values.add(known, number.to_string().into_bytes().into()),
+            (None, _) => {}
+        }
+        Ok(())
+    }
+}
+
+impl<'a> Visitor<'a> for Field<'_, '_, 'a> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("any value")
+    }
+
+    fn visit_borrowed_str<E>(self, value: &'a str) -> Result<(), E> {
+        self.text(value.as_bytes().into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<(), E> {
+        self.text(value.as_bytes().to_vec().into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<(), E> {
+        self.number(Some(moment::whole(value)), value)
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<(), E> {
+        self.number(i64::try_from(value).ok().map(moment::whole), value)
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<(), E> {
+        self.number(moment::float(value), value)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<(), E> {
+        self.number(None, value)
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'a>>(self, mut sequence: A) -> Result<(), A::Error> {
+        let mut texts = Vec::new();
+        while let Some(element) = sequence.next_element::<serde_json::Value>()? {
+            texts.extend(element.as_str().map(str::to_owned));
+        }
+        self.text(texts.join(",").into_bytes().into())
+    }
+
+    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<(), A::Error> {
+        if !self.is_object {
+            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+            return Ok(());
+        }
+        let Field { names, name, values, .. } = self;
+        if !name.is_empty() {
+            name.push(b'.');
+        }
+        let around = name.len();
+        while map.next_key_seed(Name(name))?.is_some() {
+            let (known, is_object) = (names.known(name), names.is_object(name));
+            map.next_value_seed(Field { names, name, values, known, is_object })?;
+            name.truncate(around);
+        }
+        Ok(())
+    }
+}
+
+/// Appends the plain form of a name.
+struct Name<'v>(&'v mut Vec<u8>);
+
+impl<'a> DeserializeSeed<'a> for Name<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'a>>(self, json: D) -> Result<(), D::Error> {
+        json.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Name<'_> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a name")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<(), E> {
+        push_plain(self.0, name.as_bytes());
+        Ok(())
+    }
+}
