@@ -516,6 +516,7 @@ def expected(data, ats, last):
         "last": everything[-1] if good else None,
         "distinct": {"path": len(hits), "client": len({client for _, _, client in good})},
         "stripped": dict(stripped),
+        "estimates": {},
         "top": [{"path": path, "hits": hits[path], "unique_clients": len(clients[path])} for path in top],
         "windows": [
             {

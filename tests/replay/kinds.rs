@@ -343,6 +343,14 @@ fn what_is_not_read_is_named_with_what_is_nearest() {
     for (text, said) in [
         ("{\"a\":1}", "unknown format (it looks like JSON lines): its only line is not a hit: no field with a time"),
         ("{\"time\":1}", "no field with a path that is known; name it with --field path=NAME"),
+        (
+            "TIMESTAMP,Tokens\n1,2",
+            "it looks like a table, without known names of a time and a path): none of its 2 lines",
+        ),
+        (
+            "level=info msg=x",
+            "it looks like logfmt, without known names of a time and a path): its only line is not a hit",
+        ),
         ("[Sat Feb 03 22:40:00 2024] [error] x", "unknown format (it looks like JSON or an error log)"),
         ("#Fields: a b\n1 2", "none of its 2 lines is a hit in the format w3c: no field with a time"),
     ] {

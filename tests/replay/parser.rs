@@ -132,7 +132,7 @@ fn expected(oracle: &Oracle, lines: &[Vec<u8>], at: i64, last: i64) -> Value {
             "path": paths.len(),
             "client": hits.iter().map(|hit| &hit.1).collect::<BTreeSet<_>>().len(),
         },
-        "stripped": {},
+        "stripped": {}, "estimates": {},
         "top": top.iter()
             .map(|(path, hits)| json!({"path": shown(path), "hits": hits.len(), "unique_clients": clients(hits)}))
             .collect::<Vec<_>>(),

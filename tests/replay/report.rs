@@ -11,7 +11,7 @@ fn the_whole_answer() {
     let answer = json([data("combined.log").as_os_str(), "--at".as_ref(), "971211336".as_ref(), "--last=5m".as_ref()]);
     let expected = json!({
         "lines": 12, "malformed": 3, "headers": 0, "events": 9, "first": TIME - 6, "last": TIME + 301,
-        "distinct": {"path": 5, "client": 6}, "stripped": {},
+        "distinct": {"path": 5, "client": 6}, "stripped": {}, "estimates": {},
         "top": [
             {"path": "/index.html", "hits": 4, "unique_clients": 3},
             {"path": "/login", "hits": 2, "unique_clients": 2},
@@ -42,7 +42,7 @@ fn the_json_text() {
         log.to_str().expect("UTF-8"),
     ]);
     let expected =
-        r#"{"lines":2,"malformed":0,"headers":0,"events":2,"first":9,"last":9,"distinct":{"path":2,"client":1},"stripped":{},"#
+        r#"{"lines":2,"malformed":0,"headers":0,"events":2,"first":9,"last":9,"distinct":{"path":2,"client":1},"stripped":{},"estimates":{},"#
             .to_owned()
             + r#""top":[{"path":"/b","hits":1,"unique_clients":1}],"#
             + r#""windows":[{"at":9,"last":1,"hits":2,"by_path":{"/z":1,"/b":1}}]}"#
@@ -125,7 +125,7 @@ fn an_empty_file_is_zeros() {
     let folder = Folder::new();
     let zeros = json!({
         "lines": 0, "malformed": 0, "headers": 0, "events": 0, "first": null, "last": null,
-        "distinct": {"path": 0, "client": 0}, "stripped": {}, "top": [], "windows": [],
+        "distinct": {"path": 0, "client": 0}, "stripped": {}, "estimates": {}, "top": [], "windows": [],
     });
     assert_eq!(json([folder.file("empty.log", "")]), zeros);
     assert_eq!(json([folder.file("empty.gz", super::gzip(b""))]), zeros);

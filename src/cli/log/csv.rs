@@ -11,6 +11,9 @@ use super::fields::{Meaning, Names, Values};
 use super::hit::Malformed;
 use super::w3c::{Columns, meaning};
 
+/// The longest first line of a table.
+const LONGEST_HEADER: usize = 64 << 10;
+
 /// The columns of a table, and how its lines are split.
 pub(crate) struct Table {
     columns: Columns,
@@ -23,17 +26,25 @@ pub(crate) struct Table {
 impl Table {
     /// The table whose first line is `line`, if that names a time and a path.
     pub(crate) fn new(line: &[u8], names: &Names) -> Option<Table> {
-        let tables = [b',', b';', b'\t', b'|'].map(|separator| {
-            let reader = ReaderBuilder::new().delimiter(separator).build();
-            let mut table = Table { columns: Vec::new(), reader, text: Vec::new(), ends: Vec::new() };
-            table.split(line).ok()?;
-            table.columns = table.values().map(|name| meaning(name, names)).collect();
-            Some(table)
-        });
-        let best = tables.into_iter().flatten().max_by_key(|table| table.columns.iter().flatten().count())?;
-        let has = |wanted: &[Meaning]| best.columns.iter().flatten().any(|(meaning, _)| wanted.contains(meaning));
-        let is_table = has(&[Meaning::Time, Meaning::Date]) && has(&[Meaning::Path, Meaning::Url, Meaning::Request]);
-        is_table.then_some(best)
+        if line.len() > LONGEST_HEADER {
+            return None;
+        }
+        // A reader costs far more than to look at the names, and most lines are no table's first.
+        let columns = |separator: u8| -> Columns {
+            line.split(|&byte| byte == separator).map(|name| meaning(name, names)).collect()
+        };
+        let separators = [b',', b';', b'\t', b'|'];
+        let best = separators.into_iter().max_by_key(|&separator| columns(separator).iter().flatten().count())?;
+        let columns = columns(best);
+        let has = |wanted: &[Meaning]| columns.iter().flatten().any(|(meaning, _)| wanted.contains(meaning));
+        if !has(&[Meaning::Time, Meaning::Date]) || !has(&[Meaning::Path, Meaning::Url, Meaning::Request]) {
+            return None;
+        }
+        let reader = ReaderBuilder::new().delimiter(best).build();
+        let mut table = Table { columns: Columns::new(), reader, text: Vec::new(), ends: Vec::new() };
+        table.split(line).ok()?;
+        table.columns = table.values().map(|name| meaning(name, names)).collect();
+        Some(table)
     }
 
     /// The values that have a meaning in a line.

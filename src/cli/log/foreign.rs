@@ -89,7 +89,18 @@ pub(crate) fn looks_like(head: &[u8]) -> Option<&'static str> {
         [b'[', ..] => Some("JSON or an error log"),
         [b'<', ..] => Some("HTML or XML"),
         _ if w3c.iter().any(|word| text.starts_with(word.as_bytes())) => Some("W3C extended log format"),
-        _ => None,
+        _ => looks_like_names(text.split(|byte| matches!(byte, b'\n' | b'\r')).next().unwrap_or_default()),
+    }
+}
+
+/// A line without spaces in which names have separators between them, or a first word that has a value.
+fn looks_like_names(line: &[u8]) -> Option<&'static str> {
+    let is_table = memchr(b' ', line).is_none() && line.iter().any(|byte| matches!(byte, b',' | b';' | b'\t' | b'|'));
+    let first = line.split(|&byte| byte == b' ').next().unwrap_or_default();
+    match () {
+        () if is_table => Some("a table"),
+        () if first.iter().position(|&byte| byte == b'=').is_some_and(|at| at > 0) => Some("logfmt"),
+        () => None,
     }
 }
 
@@ -129,7 +140,9 @@ mod tests {
         assert_eq!(looks_like(b"<!doctype html>"), Some("HTML or XML"));
         assert_eq!(looks_like(b"#Fields: date time"), Some("W3C extended log format"));
         assert_eq!(looks_like(b"{\0"), Some("binary data"));
-        assert_eq!(looks_like(b"a,b,c\n"), None);
+        assert_eq!(looks_like(b"a,b,c\nd e"), Some("a table"));
+        assert_eq!(looks_like(b"a=b c=\"d\""), Some("logfmt"));
+        assert_eq!(looks_like(b"a, b, c\n"), None);
         assert_eq!(looks_like(b""), None);
     }
 }

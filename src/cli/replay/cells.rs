@@ -67,6 +67,39 @@ impl<K: Kept> Cells<K> {
         self.sorted
     }
 
+    /// How many cells are sorted.
+    pub(super) fn len(&self) -> usize {
+        self.sorted.len()
+    }
+
+    /// The sorted cells, and none pending.
+    pub(super) fn settled(&mut self) -> &[(u64, K)] {
+        self.settle();
+        &self.sorted
+    }
+
+    /// Gives pairs new ids, or drops those that get none. Pairs that become equal become one cell.
+    pub(super) fn renumber(&mut self, new: impl Fn(Id, Id) -> Option<(Id, Id)>) {
+        self.settle();
+        let old = std::mem::take(&mut self.sorted).into_iter();
+        let renumbered = old.filter_map(|(pair, kept)| {
+            let (first, second) = new((pair >> 32) as Id, pair as Id)?;
+            Some((key(first, second), kept))
+        });
+        let mut cells: Vec<(u64, K)> = renumbered.collect();
+        cells.sort_unstable_by_key(|cell| cell.0);
+        cells.dedup_by(|next, cell| {
+            let same = next.0 == cell.0;
+            if same {
+                cell.1.add(next.1);
+            }
+            same
+        });
+        cells.shrink_to_fit();
+        self.sorted = cells;
+        self.pending = Vec::with_capacity(LEAST_PENDING.max(self.sorted.len() / 2));
+    }
+
     /// Merges what is pending into the sorted cells.
     fn settle(&mut self) {
         self.pending.sort_unstable();
@@ -152,6 +185,17 @@ mod tests {
         assert_eq!(seconds(1), [0, Id::MAX]);
         assert_eq!(seconds(3), [0; 0]);
         assert_eq!(seconds(Id::MAX), [Id::MAX]);
+    }
+
+    #[test]
+    fn pairs_get_new_ids() {
+        let mut cells = Cells::<u64>::new();
+        for (first, second) in [(5, 1), (5, 2), (3, 1), (3, 3), (3, 3), (9, 0)] {
+            cells.add(key(first, second));
+        }
+        cells.renumber(|first, second| (first != 9).then_some((first / 5, second / 2)));
+        cells.add(key(1, 1));
+        assert_eq!(cells.into_sorted(), [(key(0, 0), 1), (key(0, 1), 2), (key(1, 0), 1), (key(1, 1), 2)]);
     }
 
     proptest! {

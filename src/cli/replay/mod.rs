@@ -114,9 +114,6 @@ pub(super) struct Args {
 pub(super) fn run(args: Args) -> Result<(), Failure> {
     let title = title(&args.files);
     let entries = Reading::new(args.format, args.client, &args.fields, |meaning| args.key.wants(meaning));
-    let options =
-        Options { show_malformed: args.show_malformed, entries, key: args.key.clone(), without_query: args.no_query };
-    let read = reading::read(args.files, &options)?;
     let mut paths: Vec<Vec<u8>> = Vec::new();
     for path in args.paths {
         let path = escape::to_bytes(path.as_encoded_bytes());
@@ -124,7 +121,10 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
             paths.push(path);
         }
     }
-    let question = Question { at: args.at, last: args.last, paths, top: args.top, key: args.key };
+    let Args { show_malformed, key, no_query: without_query, .. } = args;
+    let options = Options { show_malformed, entries, key: key.clone(), without_query, asked: paths.clone() };
+    let read = reading::read(args.files, &options)?;
+    let question = Question { at: args.at, last: args.last, paths, top: args.top, key };
     let report = Report::new(&read, &question);
     let answer = if args.json {
         let mut json = serde_json::to_string(&report).expect("a report holds only strings and integers");

@@ -11,10 +11,6 @@ use std::hash::BuildHasher;
 use foldhash::quality::RandomState;
 use hashbrown::HashTable;
 
-/// More distinct names than ids: 2^32 of them.
-#[derive(Debug)]
-pub(super) struct TooManyNames;
-
 /// The number of a name. Ids are given out from 0 in the order in which names first appear.
 pub(super) type Id = u32;
 
@@ -43,16 +39,41 @@ impl Entry {
 
 impl Names {
     /// The id of `name`, which is stored when it is new.
-    pub(super) fn id(&mut self, name: &[u8]) -> Result<Id, TooManyNames> {
+    pub(super) fn id(&mut self, name: &[u8]) -> Id {
         let hash = self.hash(name);
         if let Some(entry) = self.table.find(Entry::spread(hash), |entry| self.is(*entry, hash, name)) {
-            return Ok(entry.id);
+            return entry.id;
         }
-        let id = Id::try_from(self.ends.len()).map_err(|_| TooManyNames)?;
+        let id = Id::try_from(self.ends.len()).expect("a tally keeps fewer");
         self.bytes.extend_from_slice(name);
         self.ends.push(self.bytes.len());
         self.table.insert_unique(Entry::spread(hash), Entry { hash, id }, |entry| Entry::spread(entry.hash));
-        Ok(id)
+        id
+    }
+
+    /// Keeps the names of which `keep` is true, under new ids in the same order. Returns the new id of each old one.
+    pub(super) fn retain(&mut self, keep: impl Fn(Id, &[u8]) -> bool) -> Vec<Option<Id>> {
+        let mut kept = Names { hashes: self.hashes.clone(), ..Names::default() };
+        let ids = (0..).take(self.len());
+        let new = ids.map(|id| {
+            let name = self.name(id);
+            keep(id, name).then(|| kept.id(name))
+        });
+        let new = new.collect();
+        *self = kept;
+        new
+    }
+
+    /// Whether a name is among those that are drawn: one in 2^`halvings`, always the same ones, and all that are drawn for
+    /// more halvings.
+    pub(super) fn is_drawn(&self, name: &[u8], halvings: u32) -> bool {
+        // The table has the upper half of the hash.
+        (self.hashes.hash_one(name) as u32).trailing_zeros() >= halvings
+    }
+
+    /// The bytes of all names.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes.len()
     }
 
     /// The id of `name` when it has one.
@@ -90,7 +111,7 @@ mod tests {
     fn ids_count_up_and_names_come_back() {
         let mut names = Names::default();
         for (name, id) in [(&b"/a"[..], 0), (b"", 1), (b"/b", 2), (b"/a", 0), (b"\0", 3), (b"", 1), (b"\xff", 4)] {
-            assert_eq!(names.id(name).expect("few names"), id);
+            assert_eq!(names.id(name), id);
             assert_eq!(names.name(id), name);
         }
         assert_eq!((names.len(), names.find(b"/b"), names.find(b"/c")), (5, Some(2), None));
@@ -102,11 +123,33 @@ mod tests {
         let mut names = Names::default();
         for round in 0..2 {
             for number in 0..300_000_u32 {
-                let id = names.id(format!("/{number}").as_bytes()).expect("few names");
+                let id = names.id(format!("/{number}").as_bytes());
                 assert_eq!(id, number, "round {round}");
             }
         }
         assert_eq!(names.len(), 300_000);
         assert_eq!(names.name(299_999), b"/299999");
+    }
+
+    #[test]
+    fn names_are_forgotten() {
+        let mut names = Names::default();
+        for name in ["a", "b", "c", "d"] {
+            names.id(name.as_bytes());
+        }
+        let new = names.retain(|id, name| id == 3 || name == b"b");
+        assert_eq!(new, [None, Some(0), None, Some(1)]);
+        assert_eq!((names.len(), names.bytes(), names.find(b"a"), names.find(b"d")), (2, 2, None, Some(1)));
+        assert_eq!(names.id(b"a"), 2);
+    }
+
+    #[test]
+    fn about_half_of_the_names_are_drawn_each_time() {
+        let names = Names::default();
+        let drawn = |halvings| (0..4_096).filter(|n| names.is_drawn(format!("{n}").as_bytes(), halvings)).count();
+        assert_eq!(drawn(0), 4_096);
+        // Ten standard deviations.
+        assert!(drawn(1).abs_diff(2_048) < 320 && drawn(2).abs_diff(1_024) < 280, "{} {}", drawn(1), drawn(2));
+        assert!((0..4_096).all(|n| !names.is_drawn(&[n as u8], 3) || names.is_drawn(&[n as u8], 2)));
     }
 }

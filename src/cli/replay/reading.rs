@@ -21,8 +21,7 @@ use std::io::Write;
 use indicatif::ProgressBar;
 
 use super::key::Key;
-use super::names::TooManyNames;
-use super::tally::{Counted, Tally};
+use super::tally::{Counted, Limits, Tally};
 use crate::cli::escape::shown_start;
 use crate::cli::failure::Failure;
 use crate::cli::log;
@@ -61,6 +60,8 @@ pub(super) struct Options {
     pub(super) entries: log::format::Reading,
     pub(super) key: Key,
     pub(super) without_query: bool,
+    /// Keys that are asked for.
+    pub(super) asked: Vec<Vec<u8>>,
 }
 
 /// Reads the inputs.
@@ -68,7 +69,7 @@ pub(super) fn read(files: Vec<OsString>, options: &Options) -> Result<Read, Fail
     let Sources { sources, total, left_out: notes } = sources(files)?;
     let mut reading = Reading {
         options,
-        tally: Tally::new(),
+        tally: Tally::new(Limits::DEFAULT, options.asked.clone()),
         unwrapper: Unwrapper::default(),
         lines: 0,
         malformed: 0,
@@ -158,6 +159,10 @@ impl WithoutHits {
         let why = match format {
             Some(format) => format!("{lines} a hit in the format {}: {reason}", format.name()),
             None => match looks_like(head) {
+                Some(what @ ("a table" | "logfmt")) => format!(
+                    "unknown format (it looks like {what}, without known names of a time and a path): {lines} a hit; name \
+                     them with --field time=NAME --field path=NAME"
+                ),
                 Some(what) => format!("unknown format (it looks like {what}): {lines} a hit: {reason}"),
                 None => format!("unknown format: {lines} a hit in any format that is read"),
             },
@@ -201,11 +206,7 @@ impl Reading<'_> {
                             Some(Doubt::NoClient) => without_client += 1,
                         }
                         let key = self.options.key.of(&hit, self.options.without_query);
-                        self.tally.add(&key, &hit).map_err(|TooManyNames| {
-                            source.failure(
-                                "more than 4,294,967,296 different paths, clients or seconds; give fewer files",
-                            )
-                        })?;
+                        self.tally.add(&key, &hit);
                         continue;
                     }
                     Err(why) => (line, why.reason()),

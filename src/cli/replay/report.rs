@@ -4,16 +4,17 @@
 //! {"lines", "malformed", "headers", "events", "first", "last",
 //!  "distinct": {"path", "client"},
 //!  "stripped": {kind: lines},
+//!  "estimates": {"path", "unique_clients", "hits_too_low_by", "seconds"},
 //!  "top": [{"path", "hits", "unique_clients"}],
 //!  "windows": [{"at", "last", "hits", "by_path": {path: hits}}]}
 //! ```
 //!
-//! Everything is an integer except paths, which are shown by the rule of `escape`. `first` and `last` are unix seconds,
+//! Everything is an integer except estimated errors and paths, which are shown by the rule of `escape`. `first` and `last` are unix seconds,
 //! null when nothing was hit. `windows` has one entry for each `--at`, in their order; without any it has the busiest
 //! window and the one that ends at the last hit, and nothing when nothing was hit. `by_path` has the paths of `--path`,
 //! in their order, zeros included; without any it has the paths of `top`. `stripped` has the kinds of prefixes that were
 //! taken off lines. `client` and `unique_clients` are null when the clients are not known. With another key than the path,
-//! its name stands for `path` in `distinct` and `top`.
+//! its name stands for `path` in `distinct`, `top` and `estimates`. `estimates` is empty while all is exact (`tally.rs`).
 //!
 //! Tests: `tests/replay`.
 
@@ -21,6 +22,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::key::{CLIENT, Key};
 use super::reading::Read;
+use super::tally::Estimates;
 use super::timeline::Timeline;
 use crate::cli::escape::shown;
 use crate::cli::log::prefix::Kind;
@@ -47,7 +49,8 @@ pub(super) struct Report {
     pub(super) first: Option<i64>,
     pub(super) last: Option<i64>,
     pub(super) distinct: Distinct,
-    pub(super) stripped: Map<&'static str>,
+    pub(super) stripped: Map<&'static str, u64>,
+    pub(super) estimates: Estimated,
     pub(super) top: Vec<TopRow>,
     pub(super) windows: Vec<Window>,
 }
@@ -66,6 +69,31 @@ impl Serialize for Distinct {
         if self.key_name != CLIENT {
             map.serialize_entry(CLIENT, &self.clients)?;
         }
+        map.end()
+    }
+}
+
+/// What is not exact, each with its error.
+pub(super) struct Estimated {
+    key_name: &'static str,
+    pub(super) estimates: Estimates,
+}
+
+impl Estimated {
+    fn new(estimates: &Estimates, key_name: &'static str) -> Estimated {
+        Estimated { key_name, estimates: *estimates }
+    }
+}
+
+impl Serialize for Estimated {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Estimates { paths, clients, too_low_by, step } = self.estimates;
+        let mut map = serializer.serialize_map(None)?;
+        for (name, error) in [(self.key_name, paths), ("unique_clients", clients)] {
+            error.map_or(Ok(()), |error| map.serialize_entry(name, &error))?;
+        }
+        too_low_by.map_or(Ok(()), |by| map.serialize_entry("hits_too_low_by", &by))?;
+        step.map_or(Ok(()), |step| map.serialize_entry("seconds", &step))?;
         map.end()
     }
 }
@@ -92,16 +120,16 @@ pub(super) struct Window {
     pub(super) at: i64,
     pub(super) last: i64,
     pub(super) hits: u64,
-    pub(super) by_path: Map<String>,
+    pub(super) by_path: Map<String, Option<u64>>,
     /// Why the window is there when nobody asked for it.
     #[serde(skip)]
     pub(super) why: &'static str,
 }
 
 /// Names with numbers, in a meaningful order.
-pub(super) struct Map<N>(pub(super) Vec<(N, u64)>);
+pub(super) struct Map<N, V>(pub(super) Vec<(N, V)>);
 
-impl<N: Serialize> Serialize for Map<N> {
+impl<N: Serialize, V: Serialize> Serialize for Map<N, V> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(self.0.len()))?;
         for (name, number) in &self.0 {
@@ -116,13 +144,15 @@ impl Report {
         let counted = &read.counted;
         let timeline = counted.timeline();
         let top = counted.top(question.top);
-        let by_path: Vec<(String, Timeline)> = if question.paths.is_empty() {
+        let by_path: Vec<(String, Option<Timeline>)> = if question.paths.is_empty() {
             top.iter().map(|&id| counted.path(id)).map(|path| (shown(path), counted.path_timeline(path))).collect()
         } else {
             question.paths.iter().map(|path| (shown(path), counted.path_timeline(path))).collect()
         };
         let window = |(at, why): (i64, &'static str)| {
-            let hits_of = |(path, timeline): &(String, Timeline)| (path.clone(), timeline.hits(at, question.last));
+            let hits_of = |(path, timeline): &(String, Option<Timeline>)| {
+                (path.clone(), timeline.as_ref().map(|timeline| timeline.hits(at, question.last)))
+            };
             Window {
                 at,
                 last: question.last,
@@ -133,7 +163,8 @@ impl Report {
         };
         let ends: Vec<(i64, &'static str)> = if question.at.is_empty() {
             let busiest = timeline.busiest(question.last).map(|at| (at, "busiest"));
-            busiest.into_iter().chain(timeline.last().map(|at| (at, "last hit"))).collect()
+            let last = counted.first_and_last().map(|(_, last)| (last, "last hit"));
+            busiest.into_iter().chain(last).collect()
         } else {
             question.at.iter().map(|&at| (at, "")).collect()
         };
@@ -145,9 +176,10 @@ impl Report {
             malformed: read.malformed,
             headers: read.headers,
             events: read.lines - read.malformed - read.headers,
-            first: timeline.first(),
-            last: timeline.last(),
+            first: counted.first_and_last().map(|(first, _)| first),
+            last: counted.first_and_last().map(|(_, last)| last),
             distinct: Distinct { key_name, keys: counted.distinct_paths(), clients: known(counted.distinct_clients()) },
+            estimates: Estimated::new(&counted.estimates, key_name),
             stripped: Map(stripped.filter(|(_, lines)| *lines > 0).collect()),
             top: top
                 .iter()

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
-use super::names::{Id, TooManyNames};
+use super::names::Id;
 
 /// Recent seconds that are remembered: more than a usual log's disorder.
 const RECENT: usize = 256;
@@ -20,34 +20,63 @@ pub(super) struct Seconds {
     hits: Vec<u64>,
     /// At `second % RECENT`, the id of a second that lies there. It is right only if `times` says so.
     recent: [Id; RECENT],
+    step: i64,
 }
 
 impl Seconds {
     pub(super) fn new() -> Seconds {
-        Seconds { ids: HashMap::default(), times: Vec::new(), hits: Vec::new(), recent: [0; RECENT] }
+        Seconds { ids: HashMap::default(), times: Vec::new(), hits: Vec::new(), recent: [0; RECENT], step: 1 }
     }
 
     /// Counts a hit at `time`, in unix seconds, and returns the id of its second.
-    pub(super) fn add(&mut self, time: i64) -> Result<Id, TooManyNames> {
-        let place = time.rem_euclid(RECENT as i64) as usize;
+    pub(super) fn add(&mut self, time: i64) -> Id {
+        let time = if self.step == 1 { time } else { self.whole(time) };
+        let place = (time / self.step).rem_euclid(RECENT as i64) as usize;
         let mut id = self.recent[place];
         if self.times.get(id as usize) != Some(&time) {
-            id = self.find_or_insert(time)?;
+            id = self.find_or_insert(time);
             self.recent[place] = id;
         }
         self.hits[id as usize] += 1;
-        Ok(id)
+        id
     }
 
-    fn find_or_insert(&mut self, time: i64) -> Result<Id, TooManyNames> {
+    fn find_or_insert(&mut self, time: i64) -> Id {
         if let Some(&id) = self.ids.get(&time) {
-            return Ok(id);
+            return id;
         }
-        let id = Id::try_from(self.times.len()).map_err(|_| TooManyNames)?;
+        let id = Id::try_from(self.times.len()).expect("a tally keeps fewer");
         self.ids.insert(time, id);
         self.times.push(time);
         self.hits.push(0);
-        Ok(id)
+        id
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.times.len()
+    }
+
+    /// How long a second is: more than one when they were joined.
+    pub(super) fn step(&self) -> i64 {
+        self.step
+    }
+
+    /// Joins each two seconds that lie side by side in the calendar, which then go by the time of the first. Returns the
+    /// new id of each old one.
+    pub(super) fn join(&mut self) -> Vec<Id> {
+        let old = std::mem::replace(self, Seconds { step: self.step * 2, ..Seconds::new() });
+        let hits = old.hits.iter();
+        let new = old.times.iter().zip(hits).map(|(&time, &hits)| {
+            let id = self.find_or_insert(self.whole(time));
+            self.hits[id as usize] += hits;
+            id
+        });
+        new.collect()
+    }
+
+    fn whole(&self, time: i64) -> i64 {
+        time.div_euclid(self.step) * self.step
     }
 
     /// The second that each id stands for.
@@ -71,10 +100,24 @@ mod tests {
         let near = 1_000;
         let far = near + RECENT as i64;
         let order = [near, far, near, -1, far, 0, -1, i64::MIN, near, i64::MAX];
-        let ids: Vec<Id> = order.iter().map(|&time| seconds.add(time).expect("few seconds")).collect();
+        let ids: Vec<Id> = order.iter().map(|&time| seconds.add(time)).collect();
         assert_eq!(ids, [0, 1, 0, 2, 1, 3, 2, 4, 0, 5]);
         assert_eq!(seconds.times(), [near, far, -1, 0, i64::MIN, i64::MAX]);
         let hits: Vec<u64> = seconds.into_hits().into_iter().map(|(_, hits)| hits).collect();
         assert_eq!(hits, [3, 2, 2, 1, 1, 1]);
+    }
+
+    #[test]
+    fn seconds_are_joined_by_twos() {
+        let mut seconds = Seconds::new();
+        for time in [5, 4, 6, -1, -2, 5, i64::MIN, i64::MAX] {
+            seconds.add(time);
+        }
+        assert_eq!(seconds.join(), [0, 0, 1, 2, 2, 3, 4]);
+        assert_eq!([seconds.add(5), seconds.add(7), seconds.add(8)], [0, 1, 5]);
+        assert_eq!(seconds.join(), [0, 0, 1, 2, 3, 4]);
+        assert_eq!((seconds.step(), seconds.len()), (4, 5));
+        let expected = [(4, 6), (-4, 2), (i64::MIN, 1), (i64::MAX - 3, 1), (8, 1)];
+        assert_eq!(seconds.into_hits(), expected);
     }
 }

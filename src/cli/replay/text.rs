@@ -8,6 +8,7 @@ use super::histogram::Histogram;
 use super::key::CLIENT;
 use super::reading::Read;
 use super::report::{Question, Report, Window};
+use super::tally::Estimates;
 use crate::cli::columns::{cut, grouped, length, widest};
 use crate::cli::utc;
 
@@ -56,10 +57,27 @@ impl Page {
                 if *lines == 1 { "line" } else { "lines" }
             ));
         }
+        self.estimates(question, report);
         for (name, time) in [("first hit", report.first), ("last hit", report.last)] {
             if let Some(time) = time {
                 self.lines.push(format!("{name:<9}  {}  {time}", utc::shown(time)));
             }
+        }
+    }
+
+    /// What is not exact.
+    fn estimates(&mut self, question: &Question, report: &Report) {
+        let Estimates { paths, clients, too_low_by, step } = report.estimates.estimates;
+        let plural = question.key.plural();
+        let about = |what: &str, error: f64| format!("{what} are estimated, to {:.1} %", error * 100.0);
+        let all = [
+            clients.map(|error| about("clients", error)),
+            paths.map(|error| about(plural, error)),
+            too_low_by.map(|by| format!("hits of {plural} are up to {} too low", grouped(by))),
+            step.map(|step| format!("times in windows are rounded down to {}", length(step))),
+        ];
+        for what in all.into_iter().flatten() {
+            self.lines.push(format!("not exact  {what}"));
         }
     }
 
@@ -99,7 +117,8 @@ impl Page {
             let left = time_width + unix_width + 6;
             for (path, hits) in &window.by_path.0 {
                 let path = self.path(path, left + hits_width + 2);
-                self.lines.push(format!("{:left$}{:>hits_width$}  {path}", "", grouped(*hits)));
+                let hits = hits.map_or_else(|| "?".to_owned(), grouped);
+                self.lines.push(format!("{:left$}{hits:>hits_width$}  {path}", ""));
             }
         }
     }
