@@ -120,8 +120,8 @@ fn a_file_in_which_no_line_parses() {
     assert_eq!(
         failure([&json_lines]),
         format!(
-            "{}: unknown format (it looks like JSON lines): none of its 15 lines is a hit: no field with a time \
-             that is known; name it with --field time=NAME; see the reasons with --show-malformed, and the formats with --help",
+            "{}: unknown format (it looks like JSON lines): none of its 15 lines is a hit: no field of a known \
+             name, or of the given one, has a time; see --field; see the reasons with --show-malformed, and the formats with --help",
             json_lines.display()
         )
     );

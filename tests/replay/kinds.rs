@@ -300,10 +300,9 @@ fn bytes_that_are_no_utf_8_stay_what_they_are() {
     let log = folder.file("a.log", b"{\"ts\":1,\"uri\":\"/\xff\\u00e9\xc3\xa9\",\"ip\":\"192.0.2.1\"}");
     assert_eq!(rows(&json([log]), "path"), [row("/\\xff\u{e9}\u{e9}", 1, 1)]);
     // The characters that stand for such bytes are taken for nothing else.
-    let private = "{\"ts\":1,\"uri\":\"/\u{10ffff}\",\"ip\":\"192.0.2.1\"}";
-    let answer = json([folder.file("a.log", [private.as_bytes(), b"\n", private.as_bytes(), b"\xff"].concat())]);
-    assert_eq!(rows(&answer, "path"), [row("/\u{10ffff}", 1, 1)]);
-    assert_eq!(answer["malformed"], 1);
+    let private = "{\"ts\":1,\"uri\":\"/\u{10ffff}\",\"ip\":\"192.0.2.1\"";
+    let log = [private.as_bytes(), b"}\n", private.as_bytes(), b",\"agent\":\"\xff\"}"].concat();
+    assert_eq!(rows(&json([folder.file("a.log", log)]), "path"), [row("/\u{10ffff}", 2, 1)]);
 }
 
 #[test]
@@ -325,7 +324,7 @@ fn forwarded_lists_of_named_fields_count_only_if_asked() {
 #[test]
 fn entries_without_a_client_are_told() {
     let folder = Folder::new();
-    let log = folder.file("a.log", "{\"ts\":1,\"uri\":\"/\"}\n{\"ts\":1,\"uri\":\"/\",\"ip\":\"-\"}");
+    let log = folder.file("a.log", "{\"ts\":1,\"uri\":\"/\",\"status\":200}\n{\"ts\":1,\"uri\":\"/\",\"ip\":\"-\"}");
     let output = replay([log.as_os_str(), "--json".as_ref()]);
     let answer: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!(answer["distinct"]["client"], json!(null));
@@ -341,8 +340,11 @@ fn entries_without_a_client_are_told() {
 fn what_is_not_read_is_named_with_what_is_nearest() {
     let folder = Folder::new();
     for (text, said) in [
-        ("{\"a\":1}", "unknown format (it looks like JSON lines): its only line is not a hit: no field with a time"),
-        ("{\"time\":1}", "no field with a path that is known; name it with --field path=NAME"),
+        (
+            "{\"a\":1}",
+            "unknown format (it looks like JSON lines): its only line is not a hit: no field of a known name, or of the given one, has a time",
+        ),
+        ("{\"time\":1}", "no field of a known name, or of the given one, has a path; see --field"),
         (
             "TIMESTAMP,Tokens\n1,2",
             "it looks like a table, without known names of a time and a path): none of its 2 lines",
@@ -352,7 +354,10 @@ fn what_is_not_read_is_named_with_what_is_nearest() {
             "it looks like logfmt, without known names of a time and a path): its only line is not a hit",
         ),
         ("[Sat Feb 03 22:40:00 2024] [error] x", "unknown format (it looks like JSON or an error log)"),
-        ("#Fields: a b\n1 2", "none of its 2 lines is a hit in the format w3c: no field with a time"),
+        (
+            "#Fields: a b\n1 2",
+            "none of its 2 lines is a hit in the format w3c: no field of a known name, or of the given one, has a time",
+        ),
     ] {
         let output = replay([folder.file("a.log", text)]);
         let stderr = String::from_utf8_lossy(&output.stderr);
@@ -365,4 +370,114 @@ fn what_is_not_read_is_named_with_what_is_nearest() {
     let output = replay([wrong.as_os_str(), "--format=haproxy".as_ref()]);
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(stderr.contains("not a hit in the format haproxy: not the fields of an HTTP log of HAProxy"), "{stderr}");
+}
+
+/// The only path, client, status and host of a log of one line.
+fn only(text: &str, options: &[&str]) -> [String; 4] {
+    let folder = Folder::new();
+    let log = folder.file("a.log", text);
+    ["path", "client", "status", "host"].map(|key| {
+        let options = options.iter().map(|option| (*option).as_ref());
+        let answer = json([log.as_os_str(), "--key".as_ref(), key.as_ref()].into_iter().chain(options));
+        assert_eq!(answer["events"], 1, "{text}");
+        answer["top"][0][key].as_str().expect("a key").to_owned()
+    })
+}
+
+#[test]
+fn odd_lines_of_real_servers() {
+    for (text, expected) in [
+        // Addresses of IPv6 without brackets.
+        (
+            r#"h2 2023-09-10T23:55:00.361692Z app/lb/63 2a02:a33c:4538:1::215:50718 10.0.0.0:80 0.0 0.003 0.0 401 401 29 805 "GET https://h:443/a HTTP/2.0" "x" - -"#,
+            ["/a", "2a02:a33c:4538:1::215", "401", "h"],
+        ),
+        (
+            r#"::ffff:10.0.1.2:34549 [15/Oct/2003:15:19:06.103] px px/s 0/0/0/0/1 200 0 - - ---- 2/2/2/0/0 0/0 "GET https://h/a HTTP/2.0""#,
+            ["/a", "::ffff:10.0.1.2", "200", "h"],
+        ),
+        (
+            r#"unix:1 [15/Oct/2003:15:19:06.103] px px/s 0/0/0/0/1 200 0 - - ---- 2/2/2/0/0 0/0 "GET /a HTTP/1.1""#,
+            ["/a", "unix", "200", "-"],
+        ),
+        // S3 escapes no quotes.
+        (
+            r#"o b [06/Feb/2019:00:00:38 +0000] 1.2.3.4 - ID REST.GET.OBJECT k "GET /a"b" HTTP/1.1" 403 AccessDenied 243 - 8 - "-" "x" -"#,
+            [r#"/a"b""#, "1.2.3.4", "403", "b"],
+        ),
+        (
+            r#"o b [06/Feb/2019:00:00:38 +0000] 1.2.3.4 - ID REST.GET.OBJECT k "GET /k HTTP/1.1" 200 - 243 - 8 - "-" "a [01/Jan/2000:00:00:00 +0000] "GET /forged HTTP/1.1" 200 5 " -"#,
+            ["/k", "1.2.3.4", "200", "b"],
+        ),
+        ("o b [06/Feb/2019:00:00:38 +0000] - - ID S3.EXPIRE.OBJECT k - - - 243 - 8 - - - -", ["-", "-", "-", "b"]),
+        // A header of Traefik with the prefix of headers.
+        (
+            r#"{"ClientHost":"192.0.2.2","DownstreamStatus":200,"RequestHost":"h","RequestPath":"/real","StartUTC":"2024-02-03T22:40:01Z","request_Uri":"/forged","request_Path":"/forged"}"#,
+            ["/real", "192.0.2.2", "200", "h"],
+        ),
+        // A request line and a path that was rewritten.
+        (
+            r#"{"time":1707000000,"remote_addr":"1.2.3.4","request":"GET /blog?id=1 HTTP/1.1","uri":"/index.php","args":"id=1","status":"200"}"#,
+            ["/blog?id=1", "1.2.3.4", "200", "-"],
+        ),
+        // Escapes that are not JSON's.
+        (
+            r#" {"time":"03/Feb/2024:22:40:00 +0000","ip":"1.2.3.4","uri":"/\xe9\x22\u00e9\\x41\ud800\ud83d\ude00","agent":"\xc3\xa9\x22","status":200}"#,
+            ["/\\xe9\"\u{e9}\\x5cx41\u{fffd}\u{1f600}", "1.2.3.4", "200", "-"],
+        ),
+        // Two times, and a host in a URL.
+        (
+            r#"{"@timestamp":"2030-01-01T00:00:00Z","clientip":"1.1.1.1","timestamp":"03/Feb/2024:22:40:00 +0000","url":"http://h?x=1","response":"200"}"#,
+            ["/?x=1", "1.1.1.1", "200", "h"],
+        ),
+        // IIS of old, and a time without seconds.
+        (
+            "#Date: 2024-02-03 22:48:39\n#Fields: time c-ip cs-method cs-uri-stem sc-status cs-host\n22:40:00 1.2.3.4 GET /a 200 h",
+            ["/a", "1.2.3.4", "200", "h"],
+        ),
+        ("time, client, path, status\n2024-02-03 22:40, 1.2.3.4, /a, 200", ["/a", "1.2.3.4", "200", "-"]),
+    ] {
+        assert_eq!(only(text, &[]), expected, "{text}");
+    }
+}
+
+#[test]
+fn what_is_no_request_tells_no_format() {
+    let folder = Folder::new();
+    let clf = line("192.0.2.1", 1, "/a");
+    for start in [
+        r#"{"level":30,"time":1706999999000,"msg":"config loaded","path":"/etc/app.yml"}"#,
+        r#"time=2024-02-03T22:39:59Z msg="config loaded" path=/etc/app.yml"#,
+    ] {
+        let answer = json([folder.file("a.log", [start, &clf, &clf].join("\n"))]);
+        assert_eq!((&answer["events"], &answer["malformed"]), (&json!(2), &json!(1)), "{start}");
+    }
+    // Caddy writes a request that failed to both of its logs.
+    let error = r#"{"ts":1,"logger":"http.log.error","request":{"remote_ip":"1.2.3.4","uri":"/a"},"status":502}"#;
+    let access = error.replace("http.log.error", "http.log.access");
+    let answer = json([folder.file("a.log", [error, &access].join("\n"))]);
+    assert_eq!((&answer["events"], &answer["malformed"]), (&json!(1), &json!(1)));
+}
+
+#[test]
+fn tables_may_be_joined() {
+    let folder = Folder::new();
+    let table = "time,client,path\n1,1.2.3.4,/a\n";
+    let answer = json([folder.file("a.csv", table.repeat(2))]);
+    assert_eq!((&answer["events"], &answer["headers"], &answer["malformed"]), (&json!(2), &json!(2), &json!(0)));
+}
+
+#[test]
+fn a_name_that_is_given_counts_alone() {
+    let text = r#"{"time":1,"remote_addr":"1.2.3.4","path":"/no","url":"/no","line":"GET /a HTTP/1.1","state":200,"host":"9.9.9.9"}"#;
+    let given = ["--field=request=line", "--field=status=state", "--field=client=host"];
+    assert_eq!(only(text, &given), ["/a", "9.9.9.9", "200", "-"]);
+    let folder = Folder::new();
+    let log = folder.file("a.log", text);
+    let output = replay([log.as_os_str(), "--field=path=a".as_ref(), "--field=path=b".as_ref()]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("--field path is given twice, as 'a' and as 'b'; give it once"), "{stderr}");
+    let output = replay([log.as_os_str(), "--field=path=nosuch".as_ref()]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("no field of a known name, or of the given one, has a path; see --field"), "{stderr}");
 }

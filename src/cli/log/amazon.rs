@@ -12,15 +12,15 @@
 //! Tests: `tests/replay`.
 
 use std::borrow::Cow;
-use std::net::SocketAddr;
 
-use memchr::{memchr, memmem};
+use memchr::{memchr, memchr_iter};
 
 use super::clf;
-use super::client::without_port;
-use super::fields::without_host;
+use super::client::with_port;
+use super::fields::{host, without_host};
 use super::hit::{Hit, Malformed, NONE};
 use super::moment;
+use super::prefix::is_address;
 
 /// Reads a line of a classic load balancer.
 pub(crate) fn classic(line: &[u8]) -> Result<Hit<'_>, Malformed> {
@@ -46,32 +46,11 @@ fn balancer<'a>(words: &mut Words<'a>) -> Option<Result<Hit<'a>, Malformed>> {
     }
     let (status, _of_target, _received, _sent) = (words.next()?, words.next()?, words.next()?, words.next()?);
     let request = words.next_quoted()?;
-    str::from_utf8(client).ok()?.parse::<SocketAddr>().ok()?;
+    let client = with_port(client)?.into();
     let url = clf::path(request);
     let Some(time) = moment::read(time) else { return Some(Err(Malformed::UnrealDate)) };
-    let client = without_port(client).into();
     let host = host(url).map_or(NONE, Cow::Borrowed);
-    Some(Ok(Hit {
-        time,
-        client,
-        doubt: None,
-        path: without_host(url).into(),
-        route: None,
-        status: status.into(),
-        host,
-    }))
-}
-
-/// The host of a URL, without its port.
-fn host(url: &[u8]) -> Option<&[u8]> {
-    let behind = &url[memmem::find(url, b"://")? + 3..];
-    let authority =
-        &behind[..behind.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(behind.len())];
-    let port = authority.iter().rposition(|&byte| byte == b':');
-    Some(match port {
-        Some(colon) if authority[colon + 1..].iter().all(u8::is_ascii_digit) => &authority[..colon],
-        _ => authority,
-    })
+    Some(Ok(Hit { time, client, doubt: None, path: without_host(url), route: None, status: status.into(), host }))
 }
 
 /// Reads a line of an S3 server access log.
@@ -80,11 +59,10 @@ pub(crate) fn s3(line: &[u8]) -> Result<Hit<'_>, Malformed> {
     let mut fields = || {
         let (_owner, bucket, time, client) = (words.next()?, words.next()?, words.next_bracketed()?, words.next()?);
         let (_requester, _id, operation, _key) = (words.next()?, words.next()?, words.next()?, words.next()?);
-        let request = words.next_quoted()?;
-        let status = words.next()?;
+        let (request, status) = words.next_request()?;
         // REST.GET.OBJECT, SOAP.CreateBucket, S3.EXPIRE.OBJECT, BATCH.DELETE.OBJECT
         memchr(b'.', operation)?;
-        Some((bucket, time, client, request, status))
+        (client == b"-" || is_address(client)).then_some((bucket, time, client, request, status))
     };
     let (bucket, time, client, request, status) = fields().ok_or(Malformed::NoBucket)?;
     let time = moment::stamp(time).ok_or(Malformed::UnrealDate)?;
@@ -115,6 +93,22 @@ impl<'a> Words<'a> {
             }
             from = at + 2;
         }
+    }
+
+    /// A request and its status. S3 escapes no quotes in URLs, so the request ends at the first one that a status follows.
+    fn next_request(&mut self) -> Option<(&'a [u8], &'a [u8])> {
+        if self.0.first()? != &b'"' {
+            return Some((self.next().filter(|word| word == b"-")?, self.next()?));
+        }
+        let line = self.0;
+        let mut quotes = memchr_iter(b'"', &line[1..]).map(|at| at + 1);
+        quotes.find_map(|quote| match &line[quote + 1..] {
+            [b' ', b'-', b' ', ..] => Some((&line[1..quote], &line[quote + 2..quote + 3])),
+            [b' ', s1, s2, s3, b' ', ..] if [s1, s2, s3].iter().all(|byte| byte.is_ascii_digit()) => {
+                Some((&line[1..quote], &line[quote + 2..quote + 5]))
+            }
+            _ => None,
+        })
     }
 
     fn next_bracketed(&mut self) -> Option<&'a [u8]> {

@@ -130,6 +130,15 @@ fn chosen<'a>(which: Client, remote: Option<&'a [u8]>, forwarded: Option<Forward
     found.or_else(|| forwarded?.entries().next())
 }
 
+/// The address in front of the last colon, where a port always follows: also one of IPv6 without brackets.
+pub(crate) fn with_port(client: &[u8]) -> Option<&[u8]> {
+    let colon = client.iter().rposition(|&byte| byte == b':')?;
+    let (address, port) = (&client[..colon], &client[colon + 1..]);
+    let bare = address.strip_prefix(b"[").and_then(|address| address.strip_suffix(b"]")).unwrap_or(address);
+    let is_port = !port.is_empty() && port.iter().all(u8::is_ascii_digit);
+    (is_port && is_address(bare)).then_some(bare)
+}
+
 /// An address without the port behind it; anything else as it is.
 pub(crate) fn without_port(client: &[u8]) -> &[u8] {
     if is_address(client) {

@@ -16,6 +16,8 @@ const LONGEST_HEADER: usize = 64 << 10;
 
 /// The columns of a table, and how its lines are split.
 pub(crate) struct Table {
+    /// The first line.
+    header: Vec<u8>,
     columns: Columns,
     reader: Reader,
     /// The values of the last line, one behind the other, and where each ends.
@@ -41,10 +43,16 @@ impl Table {
             return None;
         }
         let reader = ReaderBuilder::new().delimiter(best).build();
-        let mut table = Table { columns: Columns::new(), reader, text: Vec::new(), ends: Vec::new() };
+        let header = line.to_vec();
+        let mut table = Table { header, columns: Columns::new(), reader, text: Vec::new(), ends: Vec::new() };
         table.split(line).ok()?;
         table.columns = table.values().map(|name| meaning(name, names)).collect();
         Some(table)
+    }
+
+    /// Whether a line is the first one again.
+    pub(crate) fn is_header(&self, line: &[u8]) -> bool {
+        line == self.header
     }
 
     /// The values that have a meaning in a line.
@@ -56,7 +64,7 @@ impl Table {
         let mut values = Values::default();
         for (column, value) in self.columns.iter().zip(self.values()) {
             if let Some(known) = column {
-                values.add(*known, value.into());
+                values.add(*known, value.trim_ascii().into());
             }
         }
         Ok(values)

@@ -1,17 +1,17 @@
 //! Formats whose fields have names: which names mean what, and how a hit is made of them.
 //!
-//! Names are compared without regard to case, and without `_`, `-`, `@`, brackets and spaces, so that `remote_addr`,
+//! Names are compared without regard to case, and without `_`, `-`, brackets and spaces, so that `remote_addr`,
 //! `remoteAddr` and `Remote-Addr` are one. A dot stands between the names of objects within objects. Of several names
 //! with one meaning, the one that comes first in [`NAMES`] counts, wherever it stands in the entry.
 //!
 //! | meaning | a hit takes |
 //! |---|---|
 //! | time, date | the time (`moment.rs`); if that is a time of day alone, behind the date |
-//! | path, url, request | the path as it is; else the URL without scheme and host; else the path of the request line |
+//! | path, url, request | the path as it is; else the URL without scheme and host; else the path of the request line. A path whose name may stand for a rewritten one ([`WEAK_FROM`]) counts less than a request line |
 //! | query | behind a path that has none, with a `?` |
 //! | client | as it is, without a port behind an address |
 //! | forwarded | the list, if `--client` asks for it: any client may have sent it |
-//! | status, host, route | as they are |
+//! | status, host, route | as they are; the host of a URL, if no other is known |
 //!
 //! Tests: `tests/replay`.
 
@@ -19,6 +19,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
+use memchr::memmem;
 
 use super::clf;
 use super::client::{Client, choose, without_port};
@@ -39,10 +40,13 @@ pub(crate) enum Meaning {
     Status,
     Host,
     Route,
+    Logger,
+    /// Something that only a request has.
+    Evidence,
 }
 
 impl Meaning {
-    const WORDS: [(&'static str, Meaning); MEANINGS] = [
+    const WORDS: [(&'static str, Meaning); MEANINGS - 2] = [
         ("time", Meaning::Time),
         ("date", Meaning::Date),
         ("path", Meaning::Path),
@@ -56,6 +60,11 @@ impl Meaning {
         ("route", Meaning::Route),
     ];
 
+    /// What the command line calls it.
+    pub(crate) fn word(self) -> &'static str {
+        Meaning::WORDS.iter().find(|(_, meaning)| *meaning == self).map_or("", |(word, _)| word)
+    }
+
     /// Reads `time=NAME` of the command line.
     pub(crate) fn parse(text: &str) -> Result<(Meaning, String), String> {
         let (word, name) = text.split_once('=').filter(|(_, name)| !name.is_empty()).ok_or("give WHAT=NAME")?;
@@ -65,7 +74,7 @@ impl Meaning {
     }
 }
 
-const MEANINGS: usize = Meaning::Route as usize + 1;
+const MEANINGS: usize = Meaning::Evidence as usize + 1;
 
 /// The names that are known, without what is not compared; the first of a meaning counts most.
 ///
@@ -82,6 +91,7 @@ const NAMES: [(Meaning, &[&str]); MEANINGS] = [
             "timestamp",
             "time",
             "ts",
+            "@timestamp",
             "datetime",
             "timeiso8601",
             "timelocal",
@@ -96,12 +106,12 @@ const NAMES: [(Meaning, &[&str]); MEANINGS] = [
     (
         Meaning::Path,
         &[
-            "requesturi",
-            "clientrequesturi",
-            "request.uri",
-            "uri",
             "requestpath",
+            "clientrequesturi",
             "clientrequestpath",
+            "request.uri",
+            "requesturi",
+            WEAK_FROM,
             "path",
             "url.path",
             "urlpath",
@@ -136,12 +146,16 @@ const NAMES: [(Meaning, &[&str]); MEANINGS] = [
             "remoteaddr",
             "remoteip",
             "request.remoteip",
+            "request.remoteaddr",
             "clienthost",
             "clientaddr",
             "clientaddress",
             "client.address",
             "client.ip",
             "source.ip",
+            "http.clientip",
+            "net.peer.ip",
+            "net.sock.peer.addr",
             "httprequest.remoteip",
             "downstreamremoteaddress",
             "cip",
@@ -179,6 +193,9 @@ const NAMES: [(Meaning, &[&str]); MEANINGS] = [
             "httprequest.status",
             "res.statuscode",
             "scstatus",
+            "http.statuscode",
+            "code",
+            "response",
         ],
     ),
     (
@@ -196,10 +213,30 @@ const NAMES: [(Meaning, &[&str]); MEANINGS] = [
             "vhost",
             "url.domain",
             "server.address",
+            "http.host",
         ],
     ),
     (Meaning::Route, &["route", "http.route", "httproute", "routername"]),
+    (Meaning::Logger, &["logger"]),
+    (
+        Meaning::Evidence,
+        &[
+            "method",
+            "requestmethod",
+            "clientrequestmethod",
+            "request.method",
+            "csmethod",
+            "http.method",
+            "http.request.method",
+            "httprequest.requestmethod",
+            "req.method",
+            "verb",
+        ],
+    ),
 ];
+
+/// From this name on a path may have been rewritten, or be none of a request: the path of the request line counts more.
+const WEAK_FROM: &str = "uri";
 
 /// What a name means, and how much it counts beside other names of that meaning: 0 is most.
 pub(crate) type Known = (Meaning, u8);
@@ -209,33 +246,33 @@ pub(crate) struct Names {
     known: HashMap<Vec<u8>, Known, RandomState>,
     /// Names of objects that hold fields with a meaning.
     objects: HashMap<Vec<u8>, (), RandomState>,
+    /// Whether the user gave names.
+    pub(crate) are_given: bool,
 }
 
 impl Names {
-    /// The known names, where `given` has one name, and no other, for some meanings. Of a meaning that is not `wanted`
-    /// nothing is known.
+    /// The known names, where `given` has one name, and no other, for some meanings. Of a meaning that is not `wanted` it is
+    /// known only that requests have it.
     pub(crate) fn new(given: &[(Meaning, String)], wanted: impl Fn(Meaning) -> bool) -> Names {
-        let mut names = Names { known: HashMap::default(), objects: HashMap::default() };
-        for (meaning, known) in NAMES.iter().filter(|(meaning, _)| wanted(*meaning)) {
-            match given.iter().find(|(other, _)| other == meaning) {
-                Some((_, name)) => names.add(name, (*meaning, 0)),
-                // A path that was given stands for what else has one.
-                None if *meaning == Meaning::Url || *meaning == Meaning::Request || *meaning == Meaning::Query => {
-                    if given.iter().all(|(other, _)| *other != Meaning::Path) {
-                        names.add_all(*meaning, known);
-                    }
+        let mut names = Names { known: HashMap::default(), objects: HashMap::default(), are_given: !given.is_empty() };
+        for (meaning, name) in given {
+            names.add(name, (*meaning, 0));
+        }
+        let has = |meaning| given.iter().any(|(other, _)| *other == meaning);
+        let paths = [Meaning::Path, Meaning::Url, Meaning::Request, Meaning::Query];
+        for (meaning, known) in NAMES {
+            let is_given = has(meaning)
+                // A path that is given stands for all that has one, and a time for the date.
+                || paths.contains(&meaning) && paths.into_iter().any(has)
+                || meaning == Meaning::Date && has(Meaning::Time);
+            if !is_given {
+                let meaning = if wanted(meaning) { meaning } else { Meaning::Evidence };
+                for (rank, name) in (0..).zip(known) {
+                    names.add(name, (meaning, rank));
                 }
-                None if *meaning == Meaning::Date && given.iter().any(|(other, _)| *other == Meaning::Time) => {}
-                None => names.add_all(*meaning, known),
             }
         }
         names
-    }
-
-    fn add_all(&mut self, meaning: Meaning, names: &[&str]) {
-        for (rank, name) in (0..).zip(names) {
-            self.add(name, (meaning, rank));
-        }
     }
 
     fn add(&mut self, name: &str, known: Known) {
@@ -244,7 +281,7 @@ impl Names {
         for (at, _) in plain.iter().enumerate().filter(|(_, byte)| **byte == b'.') {
             self.objects.insert(plain[..at].to_vec(), ());
         }
-        self.known.insert(plain, known);
+        self.known.entry(plain).or_insert(known);
     }
 
     /// What the plain name means.
@@ -260,7 +297,7 @@ impl Names {
 
 /// Appends a name without what is not compared.
 pub(crate) fn push_plain(plain: &mut Vec<u8>, name: &[u8]) {
-    let compared = name.iter().filter(|byte| !matches!(byte, b'_' | b'-' | b'@' | b'(' | b')' | b' ' | b'"'));
+    let compared = name.iter().filter(|byte| !matches!(byte, b'_' | b'-' | b'(' | b')' | b' ' | b'"'));
     plain.extend(compared.map(u8::to_ascii_lowercase));
 }
 
@@ -270,11 +307,17 @@ pub(crate) struct Values<'a> {
     found: [Option<(u8, Cow<'a, [u8]>)>; MEANINGS],
     /// A time that was a number.
     time: Option<(u8, i64)>,
+    /// Whether there is something that only a request has.
+    is_request: bool,
 }
 
 impl<'a> Values<'a> {
     /// Keeps a value, unless one that counts more is known.
     pub(crate) fn add(&mut self, (meaning, rank): Known, value: Cow<'a, [u8]>) {
+        self.is_request |= matches!(meaning, Meaning::Evidence | Meaning::Client | Meaning::Status | Meaning::Request);
+        if meaning == Meaning::Evidence {
+            return;
+        }
         let place = &mut self.found[meaning as usize];
         if place.as_ref().is_none_or(|(other, _)| rank < *other) {
             *place = Some((rank, value));
@@ -291,7 +334,7 @@ impl<'a> Values<'a> {
     /// The values, changed, so that they borrow nothing.
     pub(crate) fn map<'b>(self, change: impl Fn(&[u8]) -> Vec<u8>) -> Values<'b> {
         let found = self.found.map(|found| found.map(|(rank, value)| (rank, change(&value).into())));
-        Values { found, time: self.time }
+        Values { found, time: self.time, is_request: self.is_request }
     }
 
     /// The value of a meaning. `-` and nothing stand for none.
@@ -299,10 +342,19 @@ impl<'a> Values<'a> {
         self.found[meaning as usize].take().map(|(_, value)| value).filter(|value| !matches!(&**value, b"" | b"-"))
     }
 
+    /// Whether there is something that only a request has: a client, a status, a method.
+    pub(crate) fn is_request(&self) -> bool {
+        self.is_request
+    }
+
     /// The hit that the values make.
     pub(crate) fn into_hit(mut self, which: Option<Client>) -> Result<Hit<'a>, Malformed> {
+        // Caddy writes it beside the line of its access log.
+        if self.take(Meaning::Logger).is_some_and(|logger| logger.starts_with(b"http.log.error")) {
+            return Err(Malformed::ErrorLog);
+        }
         let time = self.time()?;
-        let path = self.path().ok_or(Malformed::NoPath)?;
+        let (path, url_host) = self.path().ok_or(Malformed::NoPath)?;
         let client = self.client(which);
         Ok(Hit {
             time,
@@ -311,7 +363,7 @@ impl<'a> Values<'a> {
             path,
             route: self.take(Meaning::Route),
             status: self.take(Meaning::Status).unwrap_or(NONE),
-            host: self.take(Meaning::Host).unwrap_or(NONE),
+            host: self.take(Meaning::Host).or(url_host).unwrap_or(NONE),
         })
     }
 
@@ -331,30 +383,39 @@ impl<'a> Values<'a> {
             (None, Some(date)) => date,
             (None, None) => return Err(Malformed::NoTime),
         };
-        moment::read(&text).ok_or(Malformed::UnrealDate)
+        moment::read(&text).ok_or(Malformed::UnknownTime)
     }
 
-    fn path(&mut self) -> Option<Cow<'a, [u8]>> {
-        let path = self.take(Meaning::Path).or_else(|| self.take(Meaning::Url).map(|url| map(url, without_host)));
-        let path = path.or_else(|| self.take(Meaning::Request).map(|line| map(line, clf::path)))?;
-        let Some(query) = self.take(Meaning::Query) else { return Some(path) };
+    /// The path, and the host if it was in a URL.
+    fn path(&mut self) -> Option<(Cow<'a, [u8]>, Option<Cow<'a, [u8]>>)> {
+        let rank = self.found[Meaning::Path as usize].as_ref().map(|(rank, _)| *rank);
+        let weak_from = NAMES[Meaning::Path as usize].1.iter().position(|name| *name == WEAK_FROM);
+        let is_weak = rank.is_some_and(|rank| weak_from.is_some_and(|from| usize::from(rank) >= from));
+        let request = self.take(Meaning::Request).map(|line| map(line, |line| clf::path(line).into()));
+        let path = self.take(Meaning::Path);
+        let url = self.take(Meaning::Url);
+        let host = url.as_ref().and_then(|url| host(url).map(|host| Cow::Owned(host.to_vec())));
+        let url = url.map(|url| map(url, without_host));
+        let path = if is_weak { request.or(path).or(url) } else { path.or(url).or(request) }?;
+        let Some(query) = self.take(Meaning::Query) else { return Some((path, host)) };
         let query = query.strip_prefix(b"?").unwrap_or(&query);
-        Some(if path.contains(&b'?') { path } else { [&path, &b"?"[..], query].concat().into() })
+        let with_query = if path.contains(&b'?') { path } else { [&path, &b"?"[..], query].concat().into() };
+        Some((with_query, host))
     }
 
     fn client(&mut self, which: Option<Client>) -> Option<Cow<'a, [u8]>> {
-        let client = self.take(Meaning::Client).map(|client| map(client, without_port));
+        let client = self.take(Meaning::Client).map(|client| map(client, |client| without_port(client).into()));
         let forwarded = self.take(Meaning::Forwarded);
         let (Some(which), Some(forwarded)) = (which, forwarded) else { return client };
         choose(which, client.as_deref(), Some(&forwarded)).map(|chosen| Cow::Owned(chosen.to_vec())).or(client)
     }
 }
 
-/// Applies `part`, which returns a part of its argument.
-fn map<'a>(value: Cow<'a, [u8]>, part: impl Fn(&[u8]) -> &[u8]) -> Cow<'a, [u8]> {
+/// Applies `change` to a value, borrowed where that can be.
+fn map<'a>(value: Cow<'a, [u8]>, change: impl Fn(&[u8]) -> Cow<'_, [u8]>) -> Cow<'a, [u8]> {
     match value {
-        Cow::Borrowed(value) => Cow::Borrowed(part(value)),
-        Cow::Owned(value) => Cow::Owned(part(&value).to_vec()),
+        Cow::Borrowed(value) => change(value),
+        Cow::Owned(value) => Cow::Owned(change(&value).into_owned()),
     }
 }
 
@@ -362,15 +423,30 @@ fn is_time_of_day(text: &[u8]) -> bool {
     matches!(text, [_, _, b':', _, _, b':', ..])
 }
 
-/// A URL without scheme and host. The path of a URL without one is `/`.
-pub(crate) fn without_host(url: &[u8]) -> &[u8] {
-    let Some(scheme) = memchr::memmem::find(url, b"://") else { return url };
-    if !url[..scheme].iter().all(u8::is_ascii_alphabetic) {
-        return url;
-    }
+/// What is behind `scheme://` in a URL, and the length of the host there, with its port.
+fn behind_scheme(url: &[u8]) -> Option<(&[u8], usize)> {
+    let scheme = memmem::find(url, b"://").filter(|&end| url[..end].iter().all(u8::is_ascii_alphabetic))?;
     let behind = &url[scheme + 3..];
-    match behind.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#')) {
-        Some(at) if behind[at] == b'/' => &behind[at..],
-        _ => b"/",
+    let end = behind.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(behind.len());
+    Some((behind, end))
+}
+
+/// A URL without scheme and host. The path of a URL without one is `/`.
+pub(crate) fn without_host(url: &[u8]) -> Cow<'_, [u8]> {
+    match behind_scheme(url) {
+        None => url.into(),
+        Some((behind, end)) if behind.get(end) == Some(&b'/') => (&behind[end..]).into(),
+        Some((behind, end)) => [b"/", &behind[end..]].concat().into(),
     }
+}
+
+/// The host of a URL, without its port.
+pub(crate) fn host(url: &[u8]) -> Option<&[u8]> {
+    let (behind, end) = behind_scheme(url)?;
+    let authority = &behind[..end];
+    let port = authority.iter().rposition(|&byte| byte == b':');
+    Some(match port {
+        Some(colon) if authority[colon + 1..].iter().all(u8::is_ascii_digit) => &authority[..colon],
+        _ => authority,
+    })
 }

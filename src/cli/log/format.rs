@@ -7,10 +7,10 @@
 //! | tried in this order | told by |
 //! |---|---|
 //! | w3c | a directive: `#Version:`, `#Software:`, `#Date:`, `#Fields:` |
-//! | json | `{` |
+//! | json | `{`, and the same as of logfmt |
+//! | elb, alb, s3, haproxy | their fields; S3 escapes no quotes, so a client could make its line one of clf |
 //! | clf | client, ident, date in brackets, request in quotes, status |
-//! | elb, alb, s3, haproxy | their fields |
-//! | logfmt | pairs of `name=value` with a time and a path |
+//! | logfmt | pairs of `name=value` with a time, a path, and something that only a request has |
 //! | csv | a line with known names of a time and a path |
 //!
 //! Tests: `tests/replay`.
@@ -19,7 +19,7 @@ use super::client::Client;
 use super::csv::Table;
 use super::fields::{Meaning, Names};
 use super::hit::{Hit, Malformed};
-use super::w3c::Columns;
+use super::w3c::Sheet;
 use super::{amazon, clf, haproxy, json, logfmt, w3c};
 
 /// A format of logs.
@@ -73,8 +73,10 @@ impl Reading {
         fields: &[(Meaning, String)],
         wanted: impl Fn(Meaning) -> bool,
     ) -> Reading {
-        let is_extra = |meaning| matches!(meaning, Meaning::Status | Meaning::Host | Meaning::Route);
-        let names = Names::new(fields, |meaning| !is_extra(meaning) || wanted(meaning));
+        let names = Names::new(fields, |meaning| match meaning {
+            Meaning::Status | Meaning::Host | Meaning::Route => wanted(meaning),
+            _ => true,
+        });
         Reading { format, client, names }
     }
 }
@@ -90,7 +92,7 @@ pub(crate) enum Entry<'a> {
 pub(crate) struct Entries<'r> {
     reading: &'r Reading,
     format: Option<Format>,
-    columns: Columns,
+    sheet: Sheet,
     table: Option<Table>,
     /// The name that was read last.
     name: Vec<u8>,
@@ -98,7 +100,7 @@ pub(crate) struct Entries<'r> {
 
 impl<'r> Entries<'r> {
     pub(crate) fn new(reading: &'r Reading) -> Entries<'r> {
-        Entries { reading, format: reading.format, columns: Columns::new(), table: None, name: Vec::new() }
+        Entries { reading, format: reading.format, sheet: Sheet::default(), table: None, name: Vec::new() }
     }
 
     /// The format of the input, once it is known.
@@ -117,7 +119,8 @@ impl<'r> Entries<'r> {
         if self.format.is_none() {
             self.format = self.told_by(entry);
         }
-        let format = self.format.unwrap_or(if entry[0] == b'{' { Format::Json } else { Format::Clf });
+        let is_json = entry.trim_ascii_start().starts_with(b"{");
+        let format = self.format.unwrap_or(if is_json { Format::Json } else { Format::Clf });
         self.read_as(format, entry)
     }
 
@@ -126,11 +129,11 @@ impl<'r> Entries<'r> {
         let mut formats = [
             Format::W3c,
             Format::Json,
-            Format::Clf,
             Format::Elb,
             Format::Alb,
             Format::S3,
             Format::Haproxy,
+            Format::Clf,
             Format::Logfmt,
             Format::Csv,
         ]
@@ -153,23 +156,27 @@ impl<'r> Entries<'r> {
             Format::Json => json::read(entry, names, &mut self.name)?,
             Format::Logfmt => logfmt::read(entry, names, &mut self.name)?,
             Format::W3c => {
-                if let Some(columns) = w3c::fields(entry, names) {
-                    self.columns = columns;
-                    return Ok(Entry::Header);
-                }
                 if w3c::is_directive(entry) || (entry.starts_with(b"#") && self.format.is_some()) {
+                    self.sheet.directive(entry, names);
                     return Ok(Entry::Header);
                 }
-                w3c::read(entry, &self.columns)?
+                self.sheet.read(entry)?
             }
             Format::Csv => {
                 if self.table.is_none() {
                     self.table = Some(Table::new(entry, names).ok_or(Malformed::NoColumns)?);
                     return Ok(Entry::Header);
                 }
-                self.table.as_mut().expect("it was looked at").read(entry)?
+                // Tables that were joined have their first lines within.
+                let table = self.table.as_mut().expect("it was looked at");
+                if table.is_header(entry) {
+                    return Ok(Entry::Header);
+                }
+                table.read(entry)?
             }
         };
-        values.into_hit(*client).map(Entry::Hit)
+        let tells = self.format.is_some() || names.are_given || values.is_request();
+        let hit = values.into_hit(*client)?;
+        if tells { Ok(Entry::Hit(hit)) } else { Err(Malformed::NoEvidence) }
     }
 }

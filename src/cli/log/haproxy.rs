@@ -10,12 +10,11 @@
 //!
 //! Tests: `tests/replay`.
 
-use std::net::SocketAddr;
-
 use memchr::{memchr, memmem, memrchr};
 
 use super::clf;
-use super::client::without_port;
+use super::client::with_port;
+use super::fields::{host, without_host};
 use super::hit::{Hit, Malformed, NONE};
 use super::moment;
 
@@ -23,8 +22,8 @@ use super::moment;
 pub(crate) fn read(line: &[u8]) -> Result<Hit<'_>, Malformed> {
     let fields = || {
         let stamp = memmem::find(line, b" [")?;
-        let client = &line[..stamp];
-        str::from_utf8(client).ok()?.parse::<SocketAddr>().ok()?;
+        // A listener on a socket of the machine has clients such as `unix:1`.
+        let client = with_port(&line[..stamp]).or_else(|| line.starts_with(b"unix:").then_some(b"unix"))?;
         let end = stamp + memchr(b']', &line[stamp..])?;
         let time = &line[stamp + 2..end];
         let mut words = line[end + 1..].strip_prefix(b" ")?.split(|&byte| byte == b' ');
@@ -39,6 +38,9 @@ pub(crate) fn read(line: &[u8]) -> Result<Hit<'_>, Malformed> {
     };
     let (client, time, status, request) = fields().ok_or(Malformed::NoProxy)?;
     let time = moment::stamp(time).ok_or(Malformed::UnrealDate)?;
-    let (client, path) = (without_port(client).into(), clf::path(request).into());
-    Ok(Hit { time, client, doubt: None, path, route: None, status: status.into(), host: NONE })
+    // Requests over HTTP/2 have a whole URL.
+    let url = clf::path(request);
+    let host = host(url).map_or(NONE, Into::into);
+    let (client, status) = (client.into(), status.into());
+    Ok(Hit { time, client, doubt: None, path: without_host(url), route: None, status, host })
 }

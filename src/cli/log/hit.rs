@@ -48,6 +48,9 @@ pub(crate) enum Malformed {
     NoBucket,
     NoProxy,
     Repeated,
+    UnknownTime,
+    ErrorLog,
+    NoEvidence,
 }
 
 impl Malformed {
@@ -59,14 +62,17 @@ impl Malformed {
             Malformed::NoStamp => "no user and [day/Mon/year:hour:minute:second zone] \" behind client and ident",
             Malformed::NoRequest => "no \"request\" with a three-digit status and a size behind it",
             Malformed::UnrealDate => "no such date or time of day",
-            Malformed::NoTime => "no field with a time that is known; name it with --field time=NAME",
-            Malformed::NoPath => "no field with a path that is known; name it with --field path=NAME",
+            Malformed::NoTime => "no field of a known name, or of the given one, has a time; see --field",
+            Malformed::NoPath => "no field of a known name, or of the given one, has a path; see --field",
             Malformed::NoJson => "no JSON object, or not a whole one",
             Malformed::NoColumns => "no line with the names of the columns above",
             Malformed::OtherColumns => "not as many columns as there are names",
             Malformed::NoPairs => "no pairs of name=value",
             Malformed::NoBalancer => "not the fields of a load balancer's log",
             Malformed::NoBucket => "not the fields of an S3 server access log",
+            Malformed::UnknownTime => "no such date or time of day, or one in a form that is not read",
+            Malformed::ErrorLog => "of Caddy's log of errors, which stands beside a line of its access log",
+            Malformed::NoEvidence => "a time and a path, but no client, status or method: perhaps no request",
             Malformed::Repeated => "one line of a collector for several requests, which are not counted",
             Malformed::NoProxy => "not the fields of an HTTP log of HAProxy",
         }

@@ -4,8 +4,8 @@
 //! commas, as several headers of one name are. A comma behind the object is no part of it. Of a name that is there twice
 //! the first counts.
 //!
-//! JSON is UTF-8, but servers write the bytes of a URL as they came. A line that is no UTF-8 is read all the same: bytes
-//! that are none become characters for private use ([`hidden`]), and bytes again once the values are out.
+//! JSON is UTF-8 without `\x`, but servers write the bytes of a URL as they came, or as `\xNN`. Such lines are read all the
+//! same ([`mended`]): what is no JSON becomes characters for private use, and bytes again once the values are out.
 //!
 //! Tests: `tests/replay`.
 
@@ -20,16 +20,15 @@ use super::moment;
 
 /// The values that have a meaning in a line.
 pub(crate) fn read<'a>(line: &'a [u8], names: &Names, name: &mut Vec<u8>) -> Result<Values<'a>, Malformed> {
+    let line = line.trim_ascii();
     if !line.starts_with(b"{") {
         return Err(Malformed::NoJson);
     }
-    match str::from_utf8(line) {
-        Ok(text) => parse(text, names, name),
-        Err(_) => {
-            let text = hidden(line).ok_or(Malformed::NoJson)?;
-            parse(&text, names, name).map(|values| values.map(revealed))
-        }
+    if let Ok(values) = str::from_utf8(line).map_err(|_| Malformed::NoJson).and_then(|text| parse(text, names, name)) {
+        return Ok(values);
     }
+    let mended = mended(line).ok_or(Malformed::NoJson)?;
+    parse(&mended, names, name).map(|values| values.map(revealed))
 }
 
 fn parse<'a>(text: &'a str, names: &Names, name: &mut Vec<u8>) -> Result<Values<'a>, Malformed> {
@@ -45,20 +44,62 @@ fn parse<'a>(text: &'a str, names: &Names, name: &mut Vec<u8>) -> Result<Values<
 /// The first of the characters that stand for bytes, at the end of the last plane, which is for private use.
 const FIRST: u32 = 0x10_ff00;
 
-/// `line` with characters for bytes that are no UTF-8. `None` if it has such characters itself.
-fn hidden(line: &[u8]) -> Option<String> {
-    let mut text = String::with_capacity(line.len() * 2);
-    for chunk in line.utf8_chunks() {
-        if chunk.valid().chars().any(|character| u32::from(character) >= FIRST) {
-            return None;
-        }
-        text.push_str(chunk.valid());
-        text.extend(chunk.invalid().iter().filter_map(|&byte| char::from_u32(FIRST + u32::from(byte))));
-    }
-    Some(text)
+/// The character that stands for a byte.
+fn hidden(byte: u8) -> char {
+    char::from_u32(FIRST + u32::from(byte)).expect("the last plane ends with these")
 }
 
-/// A value with the bytes that [`hidden`] hid.
+/// `line` as JSON, with characters for what is none: bytes that are no UTF-8, `\xNN`, and surrogates that are alone. `None`
+/// if there is nothing to mend.
+fn mended(line: &[u8]) -> Option<String> {
+    let mut text = String::with_capacity(line.len() * 2);
+    let mut is_mended = false;
+    for chunk in line.utf8_chunks() {
+        let mut rest = chunk.valid();
+        while !rest.is_empty() {
+            let (length, by) = mend(rest);
+            is_mended |= by.is_some();
+            match by {
+                Some(bytes) => text.extend(bytes.iter().map(|&byte| hidden(byte))),
+                None => text.push_str(&rest[..length]),
+            }
+            rest = &rest[length..];
+        }
+        is_mended |= !chunk.invalid().is_empty();
+        text.extend(chunk.invalid().iter().map(|&byte| hidden(byte)));
+    }
+    is_mended.then_some(text)
+}
+
+/// The length of the character or escape that `text` begins with, and the bytes that it is to be, if it is no JSON, or a
+/// character that stands for a byte itself.
+fn mend(text: &str) -> (usize, Option<Vec<u8>>) {
+    let number = |digits: Option<&str>| digits.and_then(|digits| u16::from_str_radix(digits, 16).ok());
+    let mut characters = text.chars();
+    match (characters.next(), characters.next()) {
+        (Some('\\'), Some('x')) => match number(text.get(2..4)) {
+            Some(byte) => (4, Some(vec![byte as u8])),
+            None => (2, None),
+        },
+        (Some('\\'), Some('u')) => match number(text.get(2..6)) {
+            Some(0xd800..=0xdbff) => match number(text.get(8..12)).filter(|_| text[6..].starts_with("\\u")) {
+                Some(0xdc00..=0xdfff) => (12, None),
+                _ => (6, Some("\u{fffd}".into())),
+            },
+            Some(0xdc00..=0xdfff) => (6, Some("\u{fffd}".into())),
+            Some(_) => (6, None),
+            None => (2, None),
+        },
+        (Some('\\'), Some(second)) => (1 + second.len_utf8(), None),
+        (Some(first), _) if u32::from(first) >= FIRST => {
+            (first.len_utf8(), Some(first.encode_utf8(&mut [0; 4]).as_bytes().to_vec()))
+        }
+        (Some(first), _) => (first.len_utf8(), None),
+        (None, _) => (0, None),
+    }
+}
+
+/// A value with the bytes for which characters stand.
 fn revealed(value: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(value.len());
     for character in String::from_utf8_lossy(value).chars() {

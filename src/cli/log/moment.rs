@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `1707000000`, `1707000000.25`, `-5`, `1.7e9` | unix seconds |
 //! | a number from 10^11 on, from 10^14 on, from 10^17 on | milliseconds, microseconds, nanoseconds |
-//! | `2024-02-03T22:40:00`, with a space for the `T`, with a fraction behind `.` or `,` | UTC, unless a zone follows: `Z`, `UTC`, `+01`, `+0100`, `+01:00`, with a space in front or not |
+//! | `2024-02-03T22:40:00`, with a space for the `T`, with `/` for the `-`, with a fraction behind `.` or `,`, without seconds | UTC, unless a zone follows: `Z`, `UTC`, `+01`, `+0100`, `+01:00`, with a space in front or not, and a name behind or not |
 //! | `03/Feb/2024:22:40:00 +0000`, in brackets or not | as in `date.rs` |
 //! | `03/Feb/2024:22:40:00.123` | the same in UTC |
 //!
@@ -20,7 +20,7 @@ pub(crate) fn read(text: &[u8]) -> Option<i64> {
     let text = text.trim_ascii();
     let text = text.strip_prefix(b"[").and_then(|text| text.strip_suffix(b"]")).unwrap_or(text);
     match text {
-        [_, _, _, _, b'-', ..] => iso(text),
+        [_, _, _, _, b'-' | b'/', ..] => iso(text),
         [_, _, b'/', ..] => stamp(text),
         _ => number(text),
     }
@@ -66,14 +66,18 @@ pub(crate) fn stamp(text: &[u8]) -> Option<i64> {
 }
 
 fn iso(text: &[u8]) -> Option<i64> {
-    let (head, rest) = text.split_first_chunk::<19>()?;
-    let punctuation = [head[4], head[7], head[13], head[16]];
-    if &punctuation != b"--::" || !matches!(head[10], b'T' | b't' | b' ') {
+    let (head, rest) = text.split_first_chunk::<16>()?;
+    let is_right = matches!([head[4], head[7], head[13]], [b'-', b'-', b':'] | [b'/', b'/', b':']);
+    if !is_right || !matches!(head[10], b'T' | b't' | b' ') {
         return None;
     }
     let [year, month, day] = [&head[..4], &head[5..7], &head[8..10]].map(digits);
-    let [hour, minute, second] = [&head[11..13], &head[14..16], &head[17..]].map(digits);
-    let ahead = zone(behind_fraction(rest)?)?;
+    let [hour, minute] = [&head[11..13], &head[14..]].map(digits);
+    let (second, rest) = match rest {
+        [b':', s1, s2, rest @ ..] => (digits(&[*s1, *s2]), behind_fraction(rest)?),
+        _ => (Some(0), rest),
+    };
+    let ahead = zone(rest)?;
     let (year, month, day, hour, minute, second) = (year?, month?, day?, hour?, minute?, second?);
     // A leap second is the first one of the next minute.
     let real = is_real(year, month, day) && hour < 24 && minute < 60 && second <= 60;
@@ -93,6 +97,11 @@ fn behind_fraction(text: &[u8]) -> Option<&[u8]> {
 /// Seconds that a zone is ahead of UTC.
 fn zone(text: &[u8]) -> Option<i64> {
     let text = text.strip_prefix(b" ").unwrap_or(text);
+    // Go writes `+0000 UTC`.
+    let text = match text {
+        [b'+' | b'-', ..] => &text[..text.iter().position(|&byte| byte == b' ').unwrap_or(text.len())],
+        _ => text,
+    };
     if matches!(text, [] | b"Z" | b"z" | b"UTC" | b"GMT") {
         return Some(0);
     }
@@ -138,6 +147,11 @@ mod tests {
             "2024-02-03T22:40:00.123456789Z",
             "2024-02-03 22:40:00,123",
             "2024-02-03T22:40:00 UTC",
+            "2024-02-03T22:40Z",
+            "2024-02-03 22:40",
+            "2024/02/03 22:40:00.123",
+            "2024-02-03 22:40:00.1 +0000 UTC",
+            "2024-02-03 23:40:00.1 +0100 CET",
             "2024-02-03T23:40:00+01",
             "2024-02-03T23:40:00.5+0100",
             "2024-02-03 18:10:00 -04:30",
@@ -169,7 +183,10 @@ mod tests {
             "1e300",
             "22:40:00",
             "2024-02-03",
-            "2024-02-03T22:40",
+            "2024-02-03T22:4",
+            "2024-02/03T22:40",
+            "2024-02-03T22:40:0",
+            "2024-02-03T22:40:00 CET",
             "2024-02-03T22:40:00.",
             "2024-02-03T22:40:00+1",
             "2024-02-03T22:40:00+01:0",

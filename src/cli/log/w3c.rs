@@ -1,28 +1,30 @@
-//! W3C extended log format, of IIS and CloudFront: lines that begin with `#` are directives, and `#Fields:` names the
-//! columns of what follows, until the next one.
+//! W3C extended log format, of IIS and CloudFront: lines that begin with `#` are directives. `#Fields:` names the columns of
+//! what follows, until the next one, and `#Date:` says the day where no column does.
 //!
 //! ```text
 //! #Fields: date time c-ip cs-method cs-uri-stem cs-uri-query sc-status
 //! 2024-02-03 22:40:00 192.0.2.1 GET /a x=1 200
 //! ```
 //!
-//! Columns are separated by tabs, if a line has one, else by a space. Times are UTC. The names are those of `fields.rs`.
+//! Columns are separated by tabs or by a space: by that which gives the first line behind `#Fields:` as many as it names.
+//! Times are UTC. The names are those of `fields.rs`.
 //!
 //! Tests: `tests/replay`.
 
-use memchr::{memchr, memchr_iter};
+use memchr::memchr_iter;
 
-use super::fields::{Known, Names, Values, push_plain};
+use super::fields::{Known, Meaning, Names, Values, push_plain};
 use super::hit::Malformed;
 
 /// What each column means.
 pub(crate) type Columns = Vec<Option<Known>>;
 
-/// The columns that a `#Fields:` directive names. `None` for any other line.
-pub(crate) fn fields(line: &[u8], names: &Names) -> Option<Columns> {
-    let fields = line.strip_prefix(b"#Fields:")?;
-    let fields = fields.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty());
-    Some(fields.map(|field| meaning(field, names)).collect())
+/// What directives said.
+#[derive(Default)]
+pub(crate) struct Sheet {
+    columns: Columns,
+    separator: Option<u8>,
+    date: Vec<u8>,
 }
 
 /// Whether a line is a directive that a log may begin with.
@@ -37,21 +39,39 @@ pub(crate) fn meaning(name: &[u8], names: &Names) -> Option<Known> {
     names.known(&plain)
 }
 
-/// The values that have a meaning in a line.
-pub(crate) fn read<'a>(line: &'a [u8], columns: &Columns) -> Result<Values<'a>, Malformed> {
-    if columns.is_empty() {
-        return Err(Malformed::NoColumns);
-    }
-    let separator = if memchr(b'\t', line).is_some() { b'\t' } else { b' ' };
-    let line = line.strip_suffix(&[separator]).unwrap_or(line);
-    if memchr_iter(separator, line).count() + 1 != columns.len() {
-        return Err(Malformed::OtherColumns);
-    }
-    let mut values = Values::default();
-    for (column, value) in columns.iter().zip(line.split(|&byte| byte == separator)) {
-        if let Some(known) = column {
-            values.add(*known, value.into());
+impl Sheet {
+    /// Takes note of a directive.
+    pub(crate) fn directive(&mut self, line: &[u8], names: &Names) {
+        if let Some(fields) = line.strip_prefix(b"#Fields:") {
+            let fields = fields.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty());
+            self.columns = fields.map(|field| meaning(field, names)).collect();
+            self.separator = None;
+        } else if let Some(date) = line.strip_prefix(b"#Date:") {
+            self.date = date.trim_ascii().split(|&byte| byte == b' ').next().unwrap_or_default().to_vec();
         }
     }
-    Ok(values)
+
+    /// The values that have a meaning in a line.
+    pub(crate) fn read<'a>(&mut self, line: &'a [u8]) -> Result<Values<'a>, Malformed> {
+        if self.columns.is_empty() {
+            return Err(Malformed::NoColumns);
+        }
+        let fits = |separator: &u8| {
+            let line = line.strip_suffix(&[*separator]).unwrap_or(line);
+            memchr_iter(*separator, line).count() + 1 == self.columns.len()
+        };
+        let separator = self.separator.or_else(|| [b'\t', b' '].into_iter().find(fits)).filter(fits);
+        let separator = separator.ok_or(Malformed::OtherColumns)?;
+        self.separator = Some(separator);
+        let mut values = Values::default();
+        for (column, value) in self.columns.iter().zip(line.split(|&byte| byte == separator)) {
+            if let Some(known) = column {
+                values.add(*known, value.into());
+            }
+        }
+        if !self.date.is_empty() {
+            values.add((Meaning::Date, u8::MAX), self.date.clone().into());
+        }
+        Ok(values)
+    }
 }

@@ -113,6 +113,13 @@ pub(super) struct Args {
 /// Runs the command.
 pub(super) fn run(args: Args) -> Result<(), Failure> {
     let title = title(&args.files);
+    for (at, (meaning, name)) in args.fields.iter().enumerate() {
+        if let Some((_, first)) = args.fields[..at].iter().find(|(other, _)| other == meaning) {
+            let what = meaning.word();
+            let text = format!("--field {what} is given twice, as '{first}' and as '{name}'; give it once");
+            return Err(Failure::Message(text));
+        }
+    }
     let entries = Reading::new(args.format, args.client, &args.fields, |meaning| args.key.wants(meaning));
     let mut paths: Vec<Vec<u8>> = Vec::new();
     for path in args.paths {

@@ -393,7 +393,7 @@ mod tests {
     /// 60,000 hits by 20,000 clients: a third of `/`, whose clients are all, and the others of 500 paths.
     fn many() -> Vec<(i64, String, String)> {
         let hit = |n: u64| {
-            let path = if n % 3 == 0 { "/".to_owned() } else { format!("/{}", n * 7_919 % 500) };
+            let path = if n.is_multiple_of(3) { "/".to_owned() } else { format!("/{}", n * 7_919 % 500) };
             ((n / 10) as i64, format!("c{}", n / 3), path)
         };
         (0..60_000).map(hit).collect()
