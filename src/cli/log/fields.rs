@@ -26,6 +26,8 @@ use super::client::{Client, choose, without_port};
 use super::hit::{Doubt, Hit, Malformed, NONE};
 use super::moment;
 
+type Bytes<'a> = Cow<'a, [u8]>;
+
 /// What a field means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Meaning {
@@ -387,7 +389,7 @@ impl<'a> Values<'a> {
     }
 
     /// The path, and the host if it was in a URL.
-    fn path(&mut self) -> Option<(Cow<'a, [u8]>, Option<Cow<'a, [u8]>>)> {
+    fn path(&mut self) -> Option<(Bytes<'a>, Option<Bytes<'a>>)> {
         let rank = self.found[Meaning::Path as usize].as_ref().map(|(rank, _)| *rank);
         let weak_from = NAMES[Meaning::Path as usize].1.iter().position(|name| *name == WEAK_FROM);
         let is_weak = rank.is_some_and(|rank| weak_from.is_some_and(|from| usize::from(rank) >= from));
