@@ -4,6 +4,7 @@
 mod failures;
 mod formats;
 mod kinds;
+mod outputs;
 mod parser;
 mod report;
 mod streams;

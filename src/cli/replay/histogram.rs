@@ -21,16 +21,39 @@ pub(super) struct Histogram {
     pub(super) bars: String,
 }
 
-impl Histogram {
+/// Hits over time.
+pub(super) struct Columns {
+    /// Seconds in a column.
+    pub(super) step: i64,
+    /// When the first column begins.
+    pub(super) first: i64,
+    /// The hits of each column.
+    pub(super) hits: Vec<u64>,
+}
+
+/// A length of time that people count in, of which at most `most` fit into `span` seconds.
+pub(super) fn round_step(span: i64, most: i64) -> i64 {
+    let fits = STEPS.into_iter().find(|&step| span / step <= most);
+    fits.unwrap_or((span / most / DAY + 1) * DAY)
+}
+
+impl Columns {
     /// Hits over time in at most `room` columns, 2 or more. `None` without hits.
-    pub(super) fn new(timeline: &Timeline, room: usize) -> Option<Histogram> {
+    pub(super) fn new(timeline: &Timeline, room: usize) -> Option<Columns> {
         let (first, last) = (timeline.first()?, timeline.last()?);
         let room = i64::try_from(room).unwrap_or(i64::MAX);
         let columns_of = |step: i64| last.div_euclid(step) - first.div_euclid(step) + 1;
         let step = STEPS.into_iter().find(|&step| columns_of(step) <= room);
         // A single hostile date spreads a log over millennia; any whole days that fit will do.
         let step = step.unwrap_or(((last - first) / (room - 1) / DAY + 1) * DAY);
-        let columns = timeline.columns(step);
+        Some(Columns { step, first: first.div_euclid(step) * step, hits: timeline.columns(step) })
+    }
+}
+
+impl Histogram {
+    /// Hits over time in at most `room` columns, 2 or more. `None` without hits.
+    pub(super) fn new(timeline: &Timeline, room: usize) -> Option<Histogram> {
+        let Columns { step, hits: columns, .. } = Columns::new(timeline, room)?;
         let highest = columns.iter().copied().max()?;
         let bars = columns.iter().map(|&hits| bar(hits, highest)).collect();
         Some(Histogram { step, highest, bars })

@@ -6,6 +6,8 @@
 //! tally      hits counted in sorted cells: names, seconds, cells; timeline answers windows
 //! report     the answer, and its JSON form
 //! text       the same for a person, with a histogram
+//! table      the same as CSV
+//! plot       the same as a picture
 //! ```
 //!
 //! It answers from everything in the inputs, in any order of the lines, so it needs no ring and no clock. Nothing is
@@ -23,6 +25,8 @@ mod tally;
 mod reading;
 mod report;
 mod text;
+mod table;
+mod plot;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -32,7 +36,9 @@ use super::log::client::Client;
 use super::log::fields::Meaning;
 use super::log::format::{Format, Reading};
 use super::{columns, escape, span, utc};
+use clap::builder::TypedValueParser;
 use key::Key;
+use plot::Plot;
 use reading::Options;
 use report::{Question, Report};
 
@@ -50,8 +56,20 @@ pub(super) struct Args {
     files: Vec<OsString>,
 
     /// Print one JSON object instead of text
-    #[arg(long)]
+    #[arg(long, conflicts_with = "csv")]
     json: bool,
+
+    /// Print the paths with the most hits as CSV instead of text
+    ///
+    /// The columns are path, hits and unique_clients, and with --at hits_until_T for each T.
+    #[arg(long)]
+    csv: bool,
+
+    /// Write a picture as well: hits over time, and the paths with the most hits
+    ///
+    /// The name ends with .svg or .png. A file of that name is replaced.
+    #[arg(long, value_name = "FILE", value_parser = clap::builder::OsStringValueParser::new().try_map(|name| Plot::parse(&name)))]
+    plot: Option<Plot>,
 
     /// Count the hits in (T - last, T]; may be repeated
     ///
@@ -133,7 +151,12 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
     let read = reading::read(args.files, &options)?;
     let question = Question { at: args.at, last: args.last, paths, top: args.top, key };
     let report = Report::new(&read, &question);
-    let answer = if args.json {
+    if let Some(plot) = args.plot {
+        plot.write(&title, read.counted.timeline(), &question, &report)?;
+    }
+    let answer = if args.csv {
+        table::csv(&question, &report)
+    } else if args.json {
         let mut json = serde_json::to_string(&report).expect("a report holds only strings and integers");
         json.push('\n');
         json
