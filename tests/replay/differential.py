@@ -163,7 +163,8 @@ def grep(line, word):
             return True
         if not (numbered or named):
             return False
-        return (is_entry(entry) and first.strip("0123456789") != "" and "=" not in first) or collectors(entry)[0]
+        is_named = re.fullmatch("[A-Za-z0-9._:-]*", first) and first.strip("0123456789")
+        return entry.startswith("{") or (is_entry(entry) and is_named) or collectors(entry)[0]
 
     for found in re.finditer("-", word):
         head = word[: found.start()]

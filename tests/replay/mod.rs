@@ -2,6 +2,7 @@
 #![cfg(feature = "cli")]
 
 mod failures;
+mod forged;
 mod formats;
 mod kinds;
 mod outputs;

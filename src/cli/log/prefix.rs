@@ -218,11 +218,14 @@ fn grep(line: &[u8], word: &[u8]) -> Option<usize> {
     }
     let follows = |length: usize, numbered: bool, named: bool| {
         let entry = &line[length..];
-        let word = first_word(entry);
-        let is_number = word.iter().all(u8::is_ascii_digit);
-        let may_follow = begins_with_address(entry)
-            || (numbered || named)
-                && (is_entry(entry) && !is_number && !word.contains(&b'=') || collectors(entry).is_some());
+        let is_named = |word: &[u8]| {
+            // Not a number, which is a port, and not values of a table.
+            let is_host =
+                word.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':'));
+            is_host && !word.iter().all(u8::is_ascii_digit)
+        };
+        let is_whole = entry.starts_with(b"{") || is_entry(entry) && is_named(first_word(entry));
+        let may_follow = begins_with_address(entry) || (numbered || named) && (is_whole || collectors(entry).is_some());
         may_follow.then_some(length)
     };
     let is_digits = |text: &[u8]| !text.is_empty() && text.iter().all(u8::is_ascii_digit);
@@ -406,6 +409,8 @@ mod tests {
             "2024-02-03 22:40:00 192.0.2.1 GET /a - 80 - 192.0.2.1 agent 200 0 0 15",
             "time=\"2024-02-03T22:40:00Z\" level=info msg=\"a: b\" addr=192.0.2.1:5 x=1 | y",
             "2024-02-03T22:40:00Z,192.0.2.1,/a",
+            "\"\",2024-02-03T22:00:00Z,\"a - b\"",
+            "2024-02-03T22:40:00Z,a - b",
             "-:192.0.2.1:",
             "crawl-66-249-66-1.googlebot.com - - [03/Feb/2024:22:40:00 +0000] \"GET /a HTTP/1.1\" 200 5",
             "ec2-54-1-2-3.compute-1.amazonaws.com - - [03/Feb/2024:22:40:00 +0000] \"GET /a HTTP/1.1\" 200 5",
