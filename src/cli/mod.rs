@@ -20,6 +20,8 @@ mod span;
 mod compact;
 mod demo;
 mod log;
+#[cfg(fuzzing)]
+pub mod fuzzed;
 mod utc;
 #[cfg(target_os = "linux")]
 mod inspect;

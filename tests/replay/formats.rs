@@ -260,3 +260,43 @@ fn the_client_is_chosen() {
     assert_eq!([clients(&[]), clients(&["--client=first"])], [4, 4]);
     assert_eq!([clients(&["--client=last"]), clients(&["--client", "remote"])], [1, 3]);
 }
+
+/// Files are read side by side: the answer is that of one file, and messages are in the order of the names.
+#[test]
+fn many_files_are_as_one() {
+    let folder = Folder::new();
+    let part = |n: u32| {
+        let lines: Vec<String> = (0..400)
+            .map(|m| line(&format!("c{}", m * n % 37), (n * 50 + m) % 3_000, &format!("/{}", m % (n + 3))))
+            .collect();
+        lines.join("\n") + "\nbroken\n"
+    };
+    let parts: Vec<String> = (1..9).map(part).collect();
+    let files: Vec<_> = parts.iter().enumerate().map(|(n, text)| folder.file(format!("{n}.log"), text)).collect();
+    let whole = folder.file("whole.log", parts.concat());
+    let quiet = [folder.file("quiet-1.log", "x\n"), folder.file("quiet-2.log", "y\n")];
+    let windows = ["--at=100", "--at=2000", "--last=500", "--top=1000"].map(OsString::from);
+    let ask = |files: Vec<OsString>| with_notes(windows.iter().cloned().chain(files));
+    let names = |files: &[std::path::PathBuf]| files.iter().map(OsString::from).collect::<Vec<_>>();
+    let (expected, _) = ask(vec![whole.into()]);
+    for round in 0..5 {
+        let mut order = names(&files);
+        order.rotate_left(round);
+        assert_eq!(ask(order.clone()).0, expected);
+        order.insert(2, quiet[0].clone().into());
+        order.push(quiet[1].clone().into());
+        let (answer, notes) = ask(order);
+        assert_eq!(answer["events"], expected["events"]);
+        assert!(notes[0].contains("quiet-1.log") && notes[1].contains("quiet-2.log"), "{notes:?}");
+    }
+    let cut = |name: &str| folder.file(name, &gzip(parts.concat().as_bytes())[..500]);
+    let broken = [files[0].clone(), cut("first.gz"), files[1].clone(), cut("second.gz")];
+    for _ in 0..5 {
+        let output = replay(&broken);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.code() == Some(1) && output.stdout.is_empty() && stderr.contains("first.gz: "),
+            "{stderr}"
+        );
+    }
+}

@@ -81,12 +81,20 @@ impl<K: Kept> Cells<K> {
     /// Gives pairs new ids, or drops those that get none. Pairs that become equal become one cell.
     pub(super) fn renumber(&mut self, new: impl Fn(Id, Id) -> Option<(Id, Id)>) {
         self.settle();
-        let old = std::mem::take(&mut self.sorted).into_iter();
-        let renumbered = old.filter_map(|(pair, kept)| {
-            let (first, second) = new((pair >> 32) as Id, pair as Id)?;
-            Some((key(first, second), kept))
-        });
-        let mut cells: Vec<(u64, K)> = renumbered.collect();
+        let old = std::mem::take(&mut self.sorted);
+        self.put(renumbered(old, new).collect());
+    }
+
+    /// Adds the cells of others, whose pairs get new ids.
+    pub(super) fn merge(&mut self, other: Cells<K>, new: impl Fn(Id, Id) -> Option<(Id, Id)>) {
+        self.settle();
+        let mut cells = std::mem::take(&mut self.sorted);
+        cells.extend(renumbered(other.into_sorted(), new));
+        self.put(cells);
+    }
+
+    /// Takes cells in any order. Those of equal pairs become one.
+    fn put(&mut self, mut cells: Vec<(u64, K)>) {
         cells.sort_unstable_by_key(|cell| cell.0);
         cells.dedup_by(|next, cell| {
             let same = next.0 == cell.0;
@@ -104,7 +112,7 @@ impl<K: Kept> Cells<K> {
     fn settle(&mut self) {
         self.pending.sort_unstable();
         let fresh = self.add_to_known_keys();
-        self.merge(&fresh);
+        self.insert(&fresh);
         self.pending.clear();
         self.pending.reserve_exact(self.sorted.len() / 2);
     }
@@ -126,7 +134,7 @@ impl<K: Kept> Cells<K> {
     }
 
     /// Merges cells with new keys into the sorted ones, from the back, so that no cell is moved twice.
-    fn merge(&mut self, fresh: &[(u64, K)]) {
+    fn insert(&mut self, fresh: &[(u64, K)]) {
         let (mut old_left, mut fresh_left) = (self.sorted.len(), fresh.len());
         self.sorted.reserve_exact(fresh.len());
         self.sorted.extend_from_slice(fresh);
@@ -143,6 +151,14 @@ impl<K: Kept> Cells<K> {
             }
         }
     }
+}
+
+/// Cells whose pairs get new ids, without those that get none.
+fn renumbered<K>(cells: Vec<(u64, K)>, new: impl Fn(Id, Id) -> Option<(Id, Id)>) -> impl Iterator<Item = (u64, K)> {
+    cells.into_iter().filter_map(move |(pair, kept)| {
+        let (first, second) = new((pair >> 32) as Id, pair as Id)?;
+        Some((key(first, second), kept))
+    })
 }
 
 /// The cells of all pairs whose first id is `first`.

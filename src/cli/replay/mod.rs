@@ -41,6 +41,7 @@ use key::Key;
 use plot::Plot;
 use reading::Options;
 use report::{Question, Report};
+use tally::Timed;
 
 /// Count what access logs hold: hits, top paths, clients, hits in any window
 ///
@@ -147,7 +148,10 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
         }
     }
     let Args { show_malformed, key, no_query: without_query, .. } = args;
-    let options = Options { show_malformed, entries, key: key.clone(), without_query, asked: paths.clone() };
+    // Only JSON, and CSV with windows, have windows of paths that were not named.
+    let has_all_windows = args.json || args.csv && !args.at.is_empty();
+    let timed = if paths.is_empty() && has_all_windows { Timed::All } else { Timed::Only(paths.clone()) };
+    let options = Options { show_malformed, entries, key: key.clone(), without_query, timed };
     let read = reading::read(args.files, &options)?;
     let question = Question { at: args.at, last: args.last, paths, top: args.top, key };
     let report = Report::new(&read, &question);

@@ -17,11 +17,14 @@
 
 use std::ffi::OsString;
 use std::io::Write;
+use std::iter::Enumerate;
+use std::slice;
+use std::thread::{self, available_parallelism};
 
 use indicatif::ProgressBar;
 
 use super::key::Key;
-use super::tally::{Counted, Limits, Tally};
+use super::tally::{Counted, Limits, Tally, Timed};
 use crate::cli::escape::shown_start;
 use crate::cli::failure::Failure;
 use crate::cli::log;
@@ -32,6 +35,7 @@ use crate::cli::log::lines::{Line, Lines, MAX_LINE};
 use crate::cli::log::prefix::{Counts, Unwrapper};
 use crate::cli::log::source::{Source, Sources, sources};
 use crate::cli::progress;
+use crate::sync::Mutex;
 
 /// How much of a malformed line is shown, in characters.
 const SHOWN: usize = 200;
@@ -60,27 +64,45 @@ pub(super) struct Options {
     pub(super) entries: log::format::Reading,
     pub(super) key: Key,
     pub(super) without_query: bool,
-    /// Keys that are asked for.
-    pub(super) asked: Vec<Vec<u8>>,
+    pub(super) timed: Timed,
 }
 
-/// Reads the inputs.
+/// How many threads read at most. Each has a tally of its own, with limits of its own, until the end.
+const MOST_THREADS: usize = 8;
+
+/// Reads the inputs: files side by side, as many as there are processors.
 pub(super) fn read(files: Vec<OsString>, options: &Options) -> Result<Read, Failure> {
     let Sources { sources, total, left_out: notes } = sources(files)?;
-    let mut reading = Reading {
-        options,
-        tally: Tally::new(Limits::DEFAULT, options.asked.clone()),
-        unwrapper: Unwrapper::default(),
-        lines: 0,
-        malformed: 0,
-        headers: 0,
-        without_hits: Vec::new(),
-        doubtful: Vec::new(),
-        bar: progress::bar(total),
-    };
-    let outcome = sources.iter().try_for_each(|source| reading.read(source));
-    reading.bar.finish_and_clear();
-    outcome?;
+    let bar = progress::bar(total);
+    // A pipe may never end, and malformed lines are shown in their order.
+    let one_by_one = total.is_none() || options.show_malformed;
+    let processors = available_parallelism().map_or(1, usize::from);
+    let threads = if one_by_one { 1 } else { processors.min(sources.len()).clamp(1, MOST_THREADS) };
+    let left = Mutex::new(sources.iter().enumerate());
+    let outcomes: Vec<Result<Reading<'_>, (usize, Failure)>> = thread::scope(|scope| {
+        let readers: Vec<_> =
+            (0..threads).map(|_| scope.spawn(|| Reading::new(options, bar.clone()).read_all(&left))).collect();
+        readers.into_iter().map(|reader| reader.join().expect("reading does not panic")).collect()
+    });
+    bar.finish_and_clear();
+    let mut all: Option<Reading<'_>> = None;
+    let mut first_failure: Option<(usize, Failure)> = None;
+    for outcome in outcomes {
+        match (outcome, &mut all) {
+            (Ok(reading), None) => all = Some(reading),
+            (Ok(reading), Some(all)) => all.merge(reading),
+            (Err(failure), _) => match &first_failure {
+                Some((place, _)) if *place < failure.0 => {}
+                _ => first_failure = Some(failure),
+            },
+        }
+    }
+    if let Some((_, failure)) = first_failure {
+        return Err(failure);
+    }
+    let mut reading = all.expect("there is a thread");
+    reading.without_hits.sort_by_key(|input| input.place);
+    reading.doubtful.sort_by_key(|input| input.place);
     let has_hits = reading.lines > reading.malformed + reading.headers;
     if let (false, Some(first)) = (has_hits, reading.without_hits.first()) {
         return Err(first.failure());
@@ -100,6 +122,10 @@ pub(super) fn read(files: Vec<OsString>, options: &Options) -> Result<Read, Fail
     })
 }
 
+/// The inputs that nobody reads yet, with their places among all.
+type Left<'s> = Mutex<Enumerate<slice::Iter<'s, Source>>>;
+
+/// What one thread has read.
 struct Reading<'o> {
     options: &'o Options,
     tally: Tally,
@@ -114,6 +140,7 @@ struct Reading<'o> {
 
 /// An input that has hits whose client may not be one.
 struct Doubtful {
+    place: usize,
     name: String,
     /// Hits with something unknown in front of the client.
     with_more_in_front: u64,
@@ -127,7 +154,7 @@ impl Doubtful {
     }
 
     fn note(&self) -> String {
-        let Doubtful { name, with_more_in_front, without_client, hits } = self;
+        let Doubtful { name, with_more_in_front, without_client, hits, .. } = self;
         if without_client > with_more_in_front {
             let then = if self.is_most() { "so clients are not counted" } else { "which count as one client" };
             let cure = "name the field with --field client=NAME if there is one";
@@ -147,13 +174,21 @@ impl Doubtful {
 
 /// An input that has lines, of which none is a hit.
 struct WithoutHits {
+    place: usize,
     name: String,
     /// As in "unknown format: ...".
     why: String,
 }
 
 impl WithoutHits {
-    fn new(source: &Source, lines: u64, head: &[u8], format: Option<Format>, reason: &str) -> WithoutHits {
+    fn new(
+        place: usize,
+        source: &Source,
+        lines: u64,
+        head: &[u8],
+        format: Option<Format>,
+        reason: &str,
+    ) -> WithoutHits {
         let lines =
             if lines == 1 { "its only line is not".to_owned() } else { format!("none of its {lines} lines is") };
         let why = match format {
@@ -167,11 +202,11 @@ impl WithoutHits {
                 None => format!("unknown format: {lines} a hit in any format that is read"),
             },
         };
-        WithoutHits { name: source.name(), why }
+        WithoutHits { place, name: source.name(), why }
     }
 
     fn failure(&self) -> Failure {
-        let WithoutHits { name, why } = self;
+        let WithoutHits { name, why, .. } = self;
         Failure::Message(format!("{name}: {why}; see the reasons with --show-malformed, and the formats with --help"))
     }
 
@@ -180,8 +215,46 @@ impl WithoutHits {
     }
 }
 
-impl Reading<'_> {
-    fn read(&mut self, source: &Source) -> Result<(), Failure> {
+impl<'o> Reading<'o> {
+    fn new(options: &'o Options, bar: ProgressBar) -> Reading<'o> {
+        Reading {
+            options,
+            tally: Tally::new(Limits::DEFAULT, options.timed.clone()),
+            unwrapper: Unwrapper::default(),
+            lines: 0,
+            malformed: 0,
+            headers: 0,
+            without_hits: Vec::new(),
+            doubtful: Vec::new(),
+            bar,
+        }
+    }
+
+    /// Reads one input after the other, until none is left. A failure leaves none for others, and has its input's place.
+    fn read_all(mut self, left: &Left<'_>) -> Result<Self, (usize, Failure)> {
+        loop {
+            let next = left.lock().next();
+            let Some((place, source)) = next else { return Ok(self) };
+            if let Err(failure) = self.read(place, source) {
+                left.lock().by_ref().for_each(drop);
+                return Err((place, failure));
+            }
+        }
+    }
+
+    fn merge(&mut self, other: Reading<'_>) {
+        self.tally.merge(other.tally);
+        for (count, more) in self.unwrapper.counts.iter_mut().zip(other.unwrapper.counts) {
+            *count += more;
+        }
+        self.lines += other.lines;
+        self.malformed += other.malformed;
+        self.headers += other.headers;
+        self.without_hits.extend(other.without_hits);
+        self.doubtful.extend(other.doubtful);
+    }
+
+    fn read(&mut self, place: usize, source: &Source) -> Result<(), Failure> {
         let opened = source.open(&self.bar)?;
         if let Some(foreign) = opened.foreign.filter(|foreign| foreign.is_certain()) {
             return Err(refused(source, foreign));
@@ -233,10 +306,10 @@ impl Reading<'_> {
         if malformed > 0 && hits == 0 {
             let format = entries.format();
             let reason = first_reason.unwrap_or(Malformed::Empty.reason());
-            self.without_hits.push(WithoutHits::new(source, count, &opened.head, format, reason));
+            self.without_hits.push(WithoutHits::new(place, source, count, &opened.head, format, reason));
         }
         if with_more_in_front + without_client > 0 {
-            self.doubtful.push(Doubtful { name: source.name(), with_more_in_front, without_client, hits });
+            self.doubtful.push(Doubtful { place, name: source.name(), with_more_in_front, without_client, hits });
         }
         self.lines += count;
         self.headers += headers;

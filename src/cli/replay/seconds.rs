@@ -28,6 +28,17 @@ impl Seconds {
         Seconds { ids: HashMap::default(), times: Vec::new(), hits: Vec::new(), recent: [0; RECENT], step: 1 }
     }
 
+    /// Adds the hits of other seconds, which are as long. Returns the id here of each of theirs.
+    pub(super) fn merge(&mut self, other: &Seconds) -> Vec<Id> {
+        let hits = other.times.iter().zip(&other.hits);
+        let ids = hits.map(|(&time, &hits)| {
+            let id = self.find_or_insert(time);
+            self.hits[id as usize] += hits;
+            id
+        });
+        ids.collect()
+    }
+
     /// Counts a hit at `time`, in unix seconds, and returns the id of its second.
     pub(super) fn add(&mut self, time: i64) -> Id {
         let time = if self.step == 1 { time } else { self.whole(time) };
@@ -65,14 +76,9 @@ impl Seconds {
     /// Joins each two seconds that lie side by side in the calendar, which then go by the time of the first. Returns the
     /// new id of each old one.
     pub(super) fn join(&mut self) -> Vec<Id> {
-        let old = std::mem::replace(self, Seconds { step: self.step * 2, ..Seconds::new() });
-        let hits = old.hits.iter();
-        let new = old.times.iter().zip(hits).map(|(&time, &hits)| {
-            let id = self.find_or_insert(self.whole(time));
-            self.hits[id as usize] += hits;
-            id
-        });
-        new.collect()
+        let mut old = std::mem::replace(self, Seconds { step: self.step * 2, ..Seconds::new() });
+        old.times.iter_mut().for_each(|time| *time = self.whole(*time));
+        self.merge(&old)
     }
 
     fn whole(&self, time: i64) -> i64 {

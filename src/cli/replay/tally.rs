@@ -15,7 +15,7 @@
 //! sampling (Wegman; Flajolet 1990), keeping the paths with the most hits is lossy counting (Manku and Motwani 2002), with
 //! the number of paths in place of an error.
 //!
-//! Tests: below, `tests/replay`.
+//! Tests: `tests/replay`.
 
 use super::cells::{self, Cells, of_first};
 use super::names::{Id, Names};
@@ -48,6 +48,15 @@ impl Limits {
     };
 }
 
+/// Of which paths the hits of each second are kept.
+#[derive(Debug, Clone)]
+pub(super) enum Timed {
+    /// Of all that the limits allow.
+    All,
+    /// Of these, as far as the limits allow. They are given up last.
+    Only(Vec<Vec<u8>>),
+}
+
 /// What is not exact.
 #[derive(Debug, Default, Clone, Copy, PartialEq)]
 pub(super) struct Estimates {
@@ -64,8 +73,7 @@ pub(super) struct Estimates {
 /// Hits being counted.
 pub(super) struct Tally {
     limits: Limits,
-    /// Paths that are not given up while there are others.
-    asked: Vec<Vec<u8>>,
+    timed: Timed,
     paths: Names,
     clients: Names,
     seconds: Seconds,
@@ -85,10 +93,10 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    pub(super) fn new(limits: Limits, asked: Vec<Vec<u8>>) -> Tally {
+    pub(super) fn new(limits: Limits, timed: Timed) -> Tally {
         Tally {
             limits,
-            asked,
+            timed,
             paths: Names::default(),
             clients: Names::default(),
             seconds: Seconds::new(),
@@ -116,7 +124,11 @@ impl Tally {
             }
         }
         let second = self.seconds.add(hit.time);
-        if self.without_seconds.get(path as usize) != Some(&true) {
+        let is_timed = match &self.timed {
+            Timed::All => self.without_seconds.get(path as usize) != Some(&true),
+            Timed::Only(asked) => asked.iter().any(|asked| asked == key),
+        };
+        if is_timed {
             self.hits.add(cells::key(path, second));
         }
         if self.halvings == 0 || self.clients.is_drawn(&hit.client, self.halvings) {
@@ -124,6 +136,48 @@ impl Tally {
         }
         let (first, last) = self.first_and_last.unwrap_or((hit.time, hit.time));
         self.first_and_last = Some((first.min(hit.time), last.max(hit.time)));
+        self.keep_the_limits();
+    }
+
+    /// Adds what another tally counted, of the same limits.
+    pub(super) fn merge(&mut self, mut other: Tally) {
+        while self.halvings < other.halvings {
+            self.give_up_clients();
+        }
+        while self.halvings > other.halvings {
+            other.give_up_clients();
+        }
+        while self.seconds.step() < other.seconds.step() {
+            self.join_seconds();
+        }
+        while self.seconds.step() > other.seconds.step() {
+            other.join_seconds();
+        }
+        if let Some(all) = &other.all_paths {
+            self.count_all_paths().merge(all).expect("all are made alike");
+        }
+        let paths: Vec<Id> = (0..).take(other.paths.len()).map(|id| self.paths.id(other.paths.name(id))).collect();
+        self.hits_by_path.resize(self.paths.len(), 0);
+        for (&path, (place, hits)) in paths.iter().zip(other.hits_by_path.iter().enumerate()) {
+            self.hits_by_path[path as usize] += hits;
+            if let Some(all) = &self.all_paths {
+                all.add(other.paths.name(place as Id));
+            }
+            if other.without_seconds.get(place) == Some(&true) {
+                self.without_seconds.resize(self.paths.len(), false);
+                self.without_seconds[path as usize] = true;
+            }
+        }
+        let clients: Vec<Id> =
+            (0..).take(other.clients.len()).map(|id| self.clients.id(other.clients.name(id))).collect();
+        let seconds = self.seconds.merge(&other.seconds);
+        self.hits.merge(other.hits, |path, second| Some((paths[path as usize], seconds[second as usize])));
+        self.visitors.merge(other.visitors, |path, client| Some((paths[path as usize], clients[client as usize])));
+        self.too_low_by += other.too_low_by;
+        if let Some((first, last)) = other.first_and_last {
+            let (own_first, own_last) = self.first_and_last.unwrap_or((first, last));
+            self.first_and_last = Some((first.min(own_first), last.max(own_last)));
+        }
         self.keep_the_limits();
     }
 
@@ -136,12 +190,27 @@ impl Tally {
             self.give_up_clients();
         }
         if self.seconds.len() > seconds {
-            let new = self.seconds.join();
-            self.hits.renumber(|path, second| Some((path, new[second as usize])));
+            self.join_seconds();
         }
         if self.hits.len() > pairs {
             self.give_up_seconds();
         }
+    }
+
+    fn join_seconds(&mut self) {
+        let new = self.seconds.join();
+        self.hits.renumber(|path, second| Some((path, new[second as usize])));
+    }
+
+    /// The sketch of all paths, with those of now.
+    fn count_all_paths(&mut self) -> &HyperLogLog {
+        self.all_paths.get_or_insert_with(|| {
+            let all = HyperLogLog::new();
+            for id in (0..).take(self.paths.len()) {
+                all.add(self.paths.name(id));
+            }
+            all
+        })
     }
 
     fn give_up_clients(&mut self) {
@@ -157,7 +226,8 @@ impl Tally {
     /// The paths in the order in which they are kept: those that were asked for, and then those with the most hits.
     fn by_importance(&self) -> Vec<Id> {
         let mut is_asked = vec![false; self.paths.len()];
-        for id in self.asked.iter().filter_map(|path| self.paths.find(path)) {
+        let asked: &[Vec<u8>] = if let Timed::Only(asked) = &self.timed { asked } else { &[] };
+        for id in asked.iter().filter_map(|path| self.paths.find(path)) {
             is_asked[id as usize] = true;
         }
         let mut ids: Vec<Id> = (0..).take(self.paths.len()).collect();
@@ -169,13 +239,7 @@ impl Tally {
     }
 
     fn give_up_paths(&mut self) {
-        if self.all_paths.is_none() {
-            let all = HyperLogLog::new();
-            for id in (0..).take(self.paths.len()) {
-                all.add(self.paths.name(id));
-            }
-            self.all_paths = Some(all);
-        }
+        self.count_all_paths();
         let mut is_kept = vec![false; self.paths.len()];
         let (mut number, mut bytes, mut most_given_up) = (0, 0, 0);
         for id in self.by_importance() {
@@ -227,6 +291,7 @@ impl Tally {
         };
         let kept = self.paths.len();
         Counted {
+            timed: self.timed,
             estimates,
             distinct_paths: self.all_paths.map_or(kept, |all| usize::try_from(all.count()).unwrap_or(kept).max(kept)),
             paths: self.paths,
@@ -245,6 +310,7 @@ impl Tally {
 
 /// Hits that have been counted.
 pub(super) struct Counted {
+    timed: Timed,
     pub(super) estimates: Estimates,
     distinct_paths: usize,
     paths: Names,
@@ -307,11 +373,14 @@ impl Counted {
         of_first(&self.visitors, id).len() << self.halvings
     }
 
-    /// The hits of one path in order of time; none for a path that was never asked for. `None` if its seconds were given
-    /// up.
+    /// The hits of one path in order of time; none for a path without hits. `None` if its seconds were not kept.
     pub(super) fn path_timeline(&self, path: &[u8]) -> Option<Timeline> {
         let id = self.paths.find(path);
-        if id.is_some_and(|id| self.without_seconds.get(id as usize) == Some(&true)) {
+        let is_timed = match &self.timed {
+            Timed::All => true,
+            Timed::Only(asked) => asked.iter().any(|asked| asked == path),
+        };
+        if !is_timed || id.is_some_and(|id| self.without_seconds.get(id as usize) == Some(&true)) {
             return None;
         }
         let cells = id.map_or(&[][..], |id| of_first(&self.hits, id));
@@ -320,204 +389,4 @@ impl Counted {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
-
-    use super::*;
-    use crate::cli::log::hit::NONE;
-
-    fn tallied<S: AsRef<str>>(limits: Limits, asked: &[&str], hits: &[(i64, S, S)]) -> Counted {
-        let mut tally = Tally::new(limits, asked.iter().map(|path| path.as_bytes().to_vec()).collect());
-        for (time, client, path) in hits {
-            let hit = Hit {
-                time: *time,
-                client: client.as_ref().as_bytes().into(),
-                doubt: None,
-                path: path.as_ref().as_bytes().into(),
-                route: None,
-                status: NONE,
-                host: NONE,
-            };
-            tally.add(&hit.path, &hit);
-        }
-        tally.finish()
-    }
-
-    fn counted(hits: &[(i64, &str, &str)]) -> Counted {
-        tallied(Limits::DEFAULT, &[], hits)
-    }
-
-    #[test]
-    fn top_paths_by_hits_then_by_bytes() {
-        let counted = counted(&[
-            (5, "a", "/b"),
-            (1, "a", "/a"),
-            (5, "b", "/b"),
-            (5, "a", "/c"),
-            (9, "a", "/b"),
-            (7, "c", "/a"),
-            (7, "c", "/B"),
-            (7, "c", "/c"),
-        ]);
-        let top = |number| {
-            let ids = counted.top(number).into_iter();
-            ids.map(|id| (counted.path(id), counted.path_hits(id), counted.path_clients(id))).collect::<Vec<_>>()
-        };
-        let all: [(&[u8], u64, usize); 4] = [(b"/b", 3, 2), (b"/a", 2, 2), (b"/c", 2, 2), (b"/B", 1, 1)];
-        for number in 0..=4 {
-            assert_eq!(top(number), all[..number]);
-        }
-        assert_eq!(top(100), all);
-        assert_eq!((counted.distinct_paths(), counted.distinct_clients()), (4, 3));
-        assert_eq!((counted.estimates, counted.first_and_last()), (Estimates::default(), Some((1, 9))));
-    }
-
-    #[test]
-    fn windows_of_a_path_in_any_order_of_lines() {
-        let counted = counted(&[(300, "a", "/x"), (1, "a", "/x"), (-9, "a", "/x"), (1, "a", "/y"), (1, "b", "/x")]);
-        let path = counted.path_timeline(b"/x").expect("it has seconds");
-        assert_eq!([path.hits(300, 300), path.hits(301, 300), path.hits(1, 1), path.hits(0, 100)], [3, 1, 2, 1]);
-        assert_eq!(counted.path_timeline(b"/z").expect("it has no hits").hits(300, 300), 0);
-        assert_eq!(counted.timeline().hits(1, 1), 3);
-    }
-
-    const NO_LIMITS: Limits = Limits {
-        paths: usize::MAX,
-        bytes_of_paths: usize::MAX,
-        clients: usize::MAX,
-        bytes_of_clients: usize::MAX,
-        seconds: usize::MAX,
-        pairs: usize::MAX,
-    };
-
-    /// 60,000 hits by 20,000 clients: a third of `/`, whose clients are all, and the others of 500 paths.
-    fn many() -> Vec<(i64, String, String)> {
-        let hit = |n: u64| {
-            let path = if n.is_multiple_of(3) { "/".to_owned() } else { format!("/{}", n * 7_919 % 500) };
-            ((n / 10) as i64, format!("c{}", n / 3), path)
-        };
-        (0..60_000).map(hit).collect()
-    }
-
-    #[test]
-    fn too_many_clients_are_estimated() {
-        for limits in [
-            Limits { clients: 4_000, ..NO_LIMITS },
-            Limits { bytes_of_clients: 24_000, ..NO_LIMITS },
-            Limits { pairs: 20_000, ..NO_LIMITS },
-        ] {
-            let counted = tallied(limits, &[], &many());
-            let error = counted.estimates.clients.expect("an estimate");
-            assert!(error > 0.008 && error < 0.04, "{error}");
-            let clients = counted.distinct_clients() as f64;
-            assert!((clients / 20_000.0 - 1.0).abs() < 6.0 * error, "{clients} {error}");
-            let top = counted.top(1)[0];
-            assert_eq!((counted.path(top), counted.path_hits(top)), (&b"/"[..], 20_000), "hits stay exact");
-            assert!((counted.path_clients(top) as f64 / clients - 1.0).abs() < 1e-9, "all clients were at the root");
-            assert_eq!(counted.distinct_paths(), 501);
-        }
-    }
-
-    #[test]
-    fn too_many_paths_are_given_up_from_the_smallest() {
-        // Each path once but for three, two of which come at the beginning and one at the end, too.
-        let mut hits: Vec<(i64, String, String)> = Vec::new();
-        for n in 0..50_000 {
-            let path = match n % 10 {
-                0 => "/often".to_owned(),
-                5 if n % 100 == 5 => "/seldom".to_owned(),
-                _ => format!("/{n}"),
-            };
-            hits.push((n / 100, "c".to_owned(), path));
-        }
-        hits.push((0, "c".to_owned(), "/asked".to_owned()));
-        hits.rotate_right(1);
-        for limits in [Limits { paths: 2_000, ..NO_LIMITS }, Limits { bytes_of_paths: 12_000, ..NO_LIMITS }] {
-            let counted = tallied(limits, &["/asked"], &hits);
-            let Estimates { paths: Some(error), too_low_by: Some(too_low_by), clients: None, step: None } =
-                counted.estimates
-            else {
-                panic!("{:?}", counted.estimates)
-            };
-            assert!(too_low_by < 60, "{too_low_by}");
-            let top = counted.top(2);
-            assert_eq!((counted.path(top[0]), counted.path_hits(top[0])), (&b"/often"[..], 5_000));
-            let seldom = counted.path_hits(top[1]);
-            assert!(seldom <= 500 && seldom + too_low_by >= 500, "{seldom} {too_low_by}");
-            let asked = counted.path_timeline(b"/asked").expect("it was asked for");
-            assert_eq!(asked.hits(0, 1), 1, "it is kept, however few hits it has");
-            let distinct = counted.distinct_paths() as f64;
-            assert!((distinct / 44_503.0 - 1.0).abs() < 6.0 * error, "{distinct} {error}");
-            assert_eq!(counted.timeline().hits(499, 500), 50_001, "all hits are counted");
-            assert!(counted.paths.len() <= limits.paths && counted.paths.bytes() <= limits.bytes_of_paths);
-        }
-    }
-
-    #[test]
-    fn too_many_pairs_with_seconds_are_given_up_from_the_smallest_path() {
-        let counted = tallied(Limits { pairs: 20_000, ..NO_LIMITS }, &["/17"], &many());
-        let exact = tallied(NO_LIMITS, &[], &many());
-        for path in ["/", "/17"] {
-            let [got, want] = [&counted, &exact].map(|counted| counted.path_timeline(path.as_bytes()));
-            let [got, want] = [got, want].map(|timeline| timeline.expect("it is the largest, or asked for"));
-            assert_eq!(got.hits(3_000, 500), want.hits(3_000, 500), "{path}");
-        }
-        let kept = (0..500).filter(|n| counted.path_timeline(format!("/{n}").as_bytes()).is_some()).count();
-        assert!(kept < 400, "{kept}");
-        assert_eq!(counted.timeline().hits(3_000, 500), exact.timeline().hits(3_000, 500));
-        assert_eq!(counted.hits_by_path.iter().sum::<u64>(), 60_000);
-    }
-
-    #[test]
-    fn too_many_seconds_are_joined() {
-        let counted = tallied(Limits { seconds: 1_000, ..NO_LIMITS }, &[], &many());
-        assert_eq!((counted.estimates.step, counted.first_and_last()), (Some(8), Some((0, 5_999))));
-        let exact = tallied(NO_LIMITS, &[], &many());
-        for path in [&b"/"[..], b"/17"] {
-            let [got, want] = [&counted, &exact].map(|counted| counted.path_timeline(path).expect("it has seconds"));
-            for at in [7, 799, 5_999] {
-                assert_eq!(got.hits(at, 80), want.hits(at, 80), "windows that end with a step are exact");
-            }
-        }
-        assert_eq!(counted.timeline().hits(5_999, 6_000), 60_000);
-    }
-
-    /// All limits at once, on what is worst for each: everything new in every line.
-    #[test]
-    fn memory_is_bounded_whatever_comes() {
-        let limits = Limits {
-            paths: 500,
-            bytes_of_paths: 1 << 20,
-            clients: 500,
-            bytes_of_clients: 1 << 20,
-            seconds: 500,
-            pairs: 40_000,
-        };
-        let new = |n: i64| (n * 1_000_003 % 999_983, format!("{n}"), format!("/{n}"));
-        let counted = tallied(limits, &[], &(0..100_000).map(new).collect::<Vec<_>>());
-        assert!(counted.paths.len() <= 500 && counted.clients <= 500 && counted.times.len() <= 500);
-        assert!(counted.hits.len() <= 60_000 && counted.visitors.len() <= 60_000);
-        let (paths, clients) = (counted.distinct_paths() as f64, counted.distinct_clients() as f64);
-        assert!((paths / 1e5 - 1.0).abs() < 0.05 && (clients / 1e5 - 1.0).abs() < 0.4, "{paths} {clients}");
-        let long = "x".repeat(3 << 20);
-        let counted = tallied(limits, &[], &[(1, long.clone(), long.clone()), (1, "a".to_owned(), "/a".to_owned())]);
-        assert!(counted.paths.bytes() < 1 << 20 && counted.clients <= 1, "a name of more bytes than all may have");
-    }
-
-    /// In a log within the limits nothing is given up, and everything is as plain loops have it.
-    #[test]
-    fn within_the_limits_all_is_exact() {
-        let counted = tallied(Limits::DEFAULT, &[], &many());
-        let mut expected: BTreeMap<String, (u64, BTreeSet<String>)> = BTreeMap::new();
-        for (_, client, path) in many() {
-            let (hits, clients) = expected.entry(path).or_default();
-            *hits += 1;
-            clients.insert(client);
-        }
-        assert_eq!((counted.distinct_paths(), counted.distinct_clients()), (expected.len(), 20_000));
-        for id in counted.top(1_000) {
-            let (hits, clients) = &expected[std::str::from_utf8(counted.path(id)).expect("UTF-8")];
-            assert_eq!((counted.path_hits(id), counted.path_clients(id)), (*hits, clients.len()));
-        }
-    }
-}
+mod tests;
