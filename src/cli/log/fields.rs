@@ -243,11 +243,19 @@ const WEAK_FROM: &str = "uri";
 /// What a name means, and how much it counts beside other names of that meaning: 0 is most.
 pub(crate) type Known = (Meaning, u8);
 
+/// What is known of a name.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct About {
+    pub(crate) known: Option<Known>,
+    /// Whether an object of this name holds fields with a meaning.
+    pub(crate) is_object: bool,
+}
+
 /// The names that mean something.
 pub(crate) struct Names {
-    known: HashMap<Vec<u8>, Known, RandomState>,
-    /// Names of objects that hold fields with a meaning.
-    objects: HashMap<Vec<u8>, (), RandomState>,
+    about: HashMap<Vec<u8>, About, RandomState>,
+    /// The bit of each length that a name has, because most names of a log have none of them.
+    lengths: u64,
     /// Whether the user gave names.
     pub(crate) are_given: bool,
 }
@@ -256,7 +264,7 @@ impl Names {
     /// The known names, where `given` has one name, and no other, for some meanings. Of a meaning that is not `wanted` it is
     /// known only that requests have it.
     pub(crate) fn new(given: &[(Meaning, String)], wanted: impl Fn(Meaning) -> bool) -> Names {
-        let mut names = Names { known: HashMap::default(), objects: HashMap::default(), are_given: !given.is_empty() };
+        let mut names = Names { about: HashMap::default(), lengths: 0, are_given: !given.is_empty() };
         for (meaning, name) in given {
             names.add(name, (*meaning, 0));
         }
@@ -281,26 +289,60 @@ impl Names {
         let mut plain = Vec::new();
         push_plain(&mut plain, name.as_bytes());
         for (at, _) in plain.iter().enumerate().filter(|(_, byte)| **byte == b'.') {
-            self.objects.insert(plain[..at].to_vec(), ());
+            self.entry(&plain[..at]).is_object = true;
         }
-        self.known.entry(plain).or_insert(known);
+        // The one that is added first counts.
+        self.entry(&plain).known.get_or_insert(known);
     }
 
-    /// What the plain name means.
+    fn entry(&mut self, plain: &[u8]) -> &mut About {
+        self.lengths |= length_bit(plain);
+        self.about.entry(plain.to_vec()).or_default()
+    }
+
+    /// What is known of a plain name.
+    pub(crate) fn about(&self, plain: &[u8]) -> About {
+        if self.lengths & length_bit(plain) == 0 {
+            return About::default();
+        }
+        self.about.get(plain).copied().unwrap_or_default()
+    }
+
+    /// What a plain name means.
     pub(crate) fn known(&self, plain: &[u8]) -> Option<Known> {
-        self.known.get(plain).copied()
-    }
-
-    /// Whether an object of this plain name holds fields with a meaning.
-    pub(crate) fn is_object(&self, plain: &[u8]) -> bool {
-        self.objects.contains_key(plain)
+        self.about(plain).known
     }
 }
 
+/// The bit of a name's length. All long names share one.
+fn length_bit(plain: &[u8]) -> u64 {
+    1 << plain.len().min(63)
+}
+
+/// For each byte, that which is compared: 0 for none.
+const PLAIN: [u8; 256] = {
+    let mut plain = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        plain[byte] = match byte as u8 {
+            b'_' | b'-' | b'(' | b')' | b' ' | b'"' => 0,
+            other => other.to_ascii_lowercase(),
+        };
+        byte += 1;
+    }
+    plain
+};
+
 /// Appends a name without what is not compared.
 pub(crate) fn push_plain(plain: &mut Vec<u8>, name: &[u8]) {
-    let compared = name.iter().filter(|byte| !matches!(byte, b'_' | b'-' | b'(' | b')' | b' ' | b'"'));
-    plain.extend(compared.map(u8::to_ascii_lowercase));
+    let mut end = plain.len();
+    plain.resize(end + name.len(), 0);
+    for &byte in name {
+        let compared = PLAIN[usize::from(byte)];
+        plain[end] = compared;
+        end += usize::from(compared != 0);
+    }
+    plain.truncate(end);
 }
 
 /// The values of an entry that have a meaning.

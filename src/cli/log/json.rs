@@ -14,7 +14,7 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::fields::{Known, Meaning, Names, Values, push_plain};
+use super::fields::{About, Known, Meaning, Names, Values, push_plain};
 use super::hit::Malformed;
 use super::moment;
 
@@ -205,7 +205,7 @@ impl<'a> Visitor<'a> for Field<'_, '_, 'a> {
         }
         let around = name.len();
         while map.next_key_seed(Name(name))?.is_some() {
-            let (known, is_object) = (names.known(name), names.is_object(name));
+            let About { known, is_object } = names.about(name);
             map.next_value_seed(Field { names, name, values, known, is_object })?;
             name.truncate(around);
         }

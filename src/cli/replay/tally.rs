@@ -281,7 +281,8 @@ impl Tally {
 
     /// Ends the counting.
     pub(super) fn finish(self) -> Counted {
-        let times = self.seconds.times().to_vec();
+        let hits = self.hits.into_sorted();
+        let times = if hits.is_empty() { Vec::new() } else { self.seconds.times().to_vec() };
         let step = self.seconds.step();
         let estimates = Estimates {
             paths: self.all_paths.as_ref().map(HyperLogLog::error),
@@ -301,7 +302,7 @@ impl Tally {
             times,
             first_and_last: self.first_and_last,
             hits_by_path: self.hits_by_path,
-            hits: self.hits.into_sorted(),
+            hits,
             visitors: self.visitors.into_sorted(),
             without_seconds: self.without_seconds,
         }
