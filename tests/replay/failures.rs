@@ -87,9 +87,11 @@ fn other_formats_are_named_with_their_cure() {
     let bzip2 = folder.file("a.log", b"BZh91AY&SY\x01\x02\x03");
     assert_eq!(
         failure([&bzip2]),
-        format!("{0}: is compressed by bzip2; unpack it first: bzip2 -dc {0} | hitring replay -", bzip2.display())
+        format!("{0}: is compressed with bzip2; unpack it first: bzip2 -dc {0} | hitring replay -", bzip2.display())
     );
-    assert!(failure([folder.file("b", b"\xfd7zXZ\0\0\x04")]).contains("is compressed by xz; unpack it first: xz -dc "));
+    assert!(
+        failure([folder.file("b", b"\xfd7zXZ\0\0\x04")]).contains("is compressed with xz; unpack it first: xz -dc ")
+    );
     assert!(failure([folder.file("c", gzip(&gzip(b"a")))]).contains("is gzip data inside gzip data"));
     assert!(failure([folder.file("d", b"\x89PNG\r\n\x1a\n")]).contains("is a PNG image; give an access log"));
     let mut tar = vec![0; 1_024];
@@ -103,6 +105,17 @@ fn other_formats_are_named_with_their_cure() {
     let utf32: Vec<u8> =
         [0xfeff].into_iter().chain(line("a", 1, "/").chars().map(u32::from)).flat_map(u32::to_le_bytes).collect();
     assert!(failure([folder.file("g", utf32)]).contains("is UTF-32 text; unpack it first: iconv -f UTF-32 -t UTF-8 "));
+}
+
+#[cfg(unix)]
+#[test]
+fn cures_can_be_typed_whatever_the_name() {
+    let folder = Folder::new();
+    let name = folder.0.join("my x;y'z.bz2");
+    std::fs::write(&name, b"BZh91AY&SY\n").expect("a file");
+    let said = failure([&name]);
+    let quoted = format!("bzip2 -dc '{}/my x;y'\\''z.bz2' | hitring replay -", folder.0.display());
+    assert!(said.ends_with(&quoted), "{said}");
 }
 
 /// A host may be called so: a signature alone refuses no file whose first line parses.
@@ -120,8 +133,8 @@ fn a_file_in_which_no_line_parses() {
     assert_eq!(
         failure([&json_lines]),
         format!(
-            "{}: unknown format (it looks like JSON lines): none of its 15 lines is a hit: no field of a known \
-             name, or of the given one, has a time; see --field; see the reasons with --show-malformed, and the formats with --help",
+            "{}: unknown format (it looks like JSON lines): none of its 15 lines is a hit: no known field has \
+             a time; name it with --field time=NAME; see the reasons with --show-malformed, and the formats with --help",
             json_lines.display()
         )
     );

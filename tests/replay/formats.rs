@@ -56,7 +56,7 @@ fn malformed_lines_are_shown_on_request() {
     assert!(silent.status.success() && silent.stderr.is_empty());
     let output = replay([log.as_os_str(), "--show-malformed".as_ref()]);
     assert_eq!(output.stdout, silent.stdout, "the answer is the same");
-    let reason = "does not begin with client, ident and spaces behind each";
+    let reason = "does not begin with a client and an ident, each followed by a space";
     let no_stamp = "no user and [day/Mon/year:hour:minute:second zone] \" behind client and ident";
     let expected = format!(
         "{name}:2: {no_stamp}: broken \\xff\\x00 \n{name}:3: empty line\n{name}:4: {reason}: {}…\n",
@@ -71,7 +71,7 @@ fn every_reason_is_told() {
     let stamp = "[01/Jan/1970:00:00:05 +0000]";
     let good = line("a", 5, "/");
     for (bad, reason) in [
-        ("a".to_owned(), "does not begin with client"),
+        ("a".to_owned(), "does not begin with a client"),
         ("a b c".to_owned(), "no user and [day"),
         (format!("a b c {stamp} \"GET /\" x"), "no \"request\" with a three-digit status"),
         (good.replace("01/Jan", "32/Jan"), "no such date"),
@@ -163,7 +163,7 @@ fn an_input_without_hits_among_others_is_named() {
     assert_eq!(
         notes,
         [format!(
-            "hitring: note: {}: unknown format: its only line is not a hit in any format that is read, so it adds no hits; \
+            "hitring: note: {} adds no hits: unknown format: its only line is not a hit in any format that is read; \
              see the reasons with --show-malformed",
             quiet.display()
         )]
@@ -235,6 +235,8 @@ fn clients_behind_something_unknown_are_not_counted() {
     assert_eq!((&answer["events"], &answer["distinct"]["client"]), (&json!(4), &json!(null)));
     assert_eq!(answer["top"][0], json!({"path": "/a", "hits": 4, "unique_clients": null}));
     assert_eq!(notes, [note("so clients are not counted", 3)]);
+    let by_client = with_notes([many.as_os_str(), "--key=client".as_ref()]).0;
+    assert_eq!(by_client["distinct"], json!({"client": null}), "the same under that key");
     let text = String::from_utf8(replay([&many]).stdout).expect("UTF-8");
     assert!(text.contains("\nclients    unknown\n") && text.contains("\n     4  unknown  /a\n"), "{text}");
 }

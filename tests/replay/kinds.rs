@@ -342,22 +342,19 @@ fn what_is_not_read_is_named_with_what_is_nearest() {
     for (text, said) in [
         (
             "{\"a\":1}",
-            "unknown format (it looks like JSON lines): its only line is not a hit: no field of a known name, or of the given one, has a time",
+            "unknown format (it looks like JSON lines): its only line is not a hit: no known field has a time",
         ),
-        ("{\"time\":1}", "no field of a known name, or of the given one, has a path; see --field"),
+        ("{\"time\":1}", "no known field has a path; name it with --field path=NAME"),
         (
             "TIMESTAMP,Tokens\n1,2",
-            "it looks like a table, without known names of a time and a path): none of its 2 lines",
+            "it looks like a table): none of its 2 lines is a hit; name its time and its path with --field time=NAME",
         ),
+        ("level=info msg=x", "it looks like logfmt): its only line is not a hit; name its time"),
         (
-            "level=info msg=x",
-            "it looks like logfmt, without known names of a time and a path): its only line is not a hit",
+            "[Sat Feb 03 22:40:00 2024] [error] x",
+            "(it looks like an error log of Apache): its only line is not a hit; give the access log of the server (clf) instead",
         ),
-        ("[Sat Feb 03 22:40:00 2024] [error] x", "unknown format (it looks like JSON or an error log)"),
-        (
-            "#Fields: a b\n1 2",
-            "none of its 2 lines is a hit in the format w3c: no field of a known name, or of the given one, has a time",
-        ),
+        ("#Fields: a b\n1 2", "none of its 2 lines is a hit in the format w3c: no known field has a time"),
     ] {
         let output = replay([folder.file("a.log", text)]);
         let stderr = String::from_utf8_lossy(&output.stderr);
@@ -425,6 +422,16 @@ fn odd_lines_of_real_servers() {
             r#" {"time":"03/Feb/2024:22:40:00 +0000","ip":"1.2.3.4","uri":"/\xe9\x22\u00e9\\x41\ud800\ud83d\ude00","agent":"\xc3\xa9\x22","status":200}"#,
             ["/\\xe9\"\u{e9}\\x5cx41\u{fffd}\u{1f600}", "1.2.3.4", "200", "-"],
         ),
+        // Values that are empty, and a client that only a proxy knows (ingress-nginx).
+        (
+            r#"{"time":"","ts":1707000000,"client_ip":"-","remote_addr":"","x_forwarded_for":"203.0.113.5","request_uri":"","uri":"/a","request_query":"x=1","status":200}"#,
+            ["/a?x=1", "203.0.113.5", "200", "-"],
+        ),
+        // A file of a container.
+        (
+            r#"{"log":"192.0.2.1 - - [03/Feb/2024:22:40:00 +0000] \"GET /a HTTP/1.1\" 200 5\n","stream":"stdout","time":"2024-02-03T22:40:00.1Z"}"#,
+            ["/a", "192.0.2.1", "200", "-"],
+        ),
         // Two times, and a host in a URL.
         (
             r#"{"@timestamp":"2030-01-01T00:00:00Z","clientip":"1.1.1.1","timestamp":"03/Feb/2024:22:40:00 +0000","url":"http://h?x=1","response":"200"}"#,
@@ -448,6 +455,7 @@ fn what_is_no_request_tells_no_format() {
     for start in [
         r#"{"level":30,"time":1706999999000,"msg":"config loaded","path":"/etc/app.yml"}"#,
         r#"time=2024-02-03T22:39:59Z msg="config loaded" path=/etc/app.yml"#,
+        r#"{"time":1706999999000,"msg":"config loaded","path":"/etc/app.yml","host":"web-1","route":"x"}"#,
     ] {
         let answer = json([folder.file("a.log", [start, &clf, &clf].join("\n"))]);
         assert_eq!((&answer["events"], &answer["malformed"]), (&json!(2), &json!(1)), "{start}");
@@ -479,5 +487,5 @@ fn a_name_that_is_given_counts_alone() {
     assert!(stderr.contains("--field path is given twice, as 'a' and as 'b'; give it once"), "{stderr}");
     let output = replay([log.as_os_str(), "--field=path=nosuch".as_ref()]);
     let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(stderr.contains("no field of a known name, or of the given one, has a path; see --field"), "{stderr}");
+    assert!(stderr.contains("no known field has a path; name it with --field path=NAME"), "{stderr}");
 }

@@ -10,7 +10,7 @@
 //! | path, url, request | the path as it is; else the URL without scheme and host; else the path of the request line. A path whose name may stand for a rewritten one ([`WEAK_FROM`]) counts less than a request line |
 //! | query | behind a path that has none, with a `?` |
 //! | client | as it is, without a port behind an address |
-//! | forwarded | the list, if `--client` asks for it: any client may have sent it |
+//! | forwarded | the list, if `--client` asks for it or if there is no client: any client may have sent it |
 //! | status, host, route | as they are; the host of a URL, if no other is known |
 //!
 //! Tests: `tests/replay`.
@@ -139,7 +139,7 @@ const NAMES: [(Meaning, &[&str]); MEANINGS] = [
         ],
     ),
     (Meaning::Request, &["request", "requestline", "http.request"]),
-    (Meaning::Query, &["args", "querystring", "query", "csuriquery", "url.query"]),
+    (Meaning::Query, &["args", "querystring", "query", "csuriquery", "url.query", "requestquery"]),
     (
         Meaning::Client,
         &[
@@ -261,8 +261,8 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    /// The known names, where `given` has one name, and no other, for some meanings. Of a meaning that is not `wanted` it is
-    /// known only that requests have it.
+    /// The known names, where `given` has one name, and no other, for some meanings. Those that are not `wanted` are left
+    /// out; of a status it is known that only requests have one.
     pub(crate) fn new(given: &[(Meaning, String)], wanted: impl Fn(Meaning) -> bool) -> Names {
         let mut names = Names { about: HashMap::default(), lengths: 0, are_given: !given.is_empty() };
         for (meaning, name) in given {
@@ -275,11 +275,14 @@ impl Names {
                 // A path that is given stands for all that has one, and a time for the date.
                 || paths.contains(&meaning) && paths.into_iter().any(has)
                 || meaning == Meaning::Date && has(Meaning::Time);
-            if !is_given {
-                let meaning = if wanted(meaning) { meaning } else { Meaning::Evidence };
-                for (rank, name) in (0..).zip(known) {
-                    names.add(name, (meaning, rank));
-                }
+            let meaning = match meaning {
+                _ if is_given => continue,
+                _ if wanted(meaning) => meaning,
+                Meaning::Status => Meaning::Evidence,
+                _ => continue,
+            };
+            for (rank, name) in (0..).zip(known) {
+                names.add(name, (meaning, rank));
             }
         }
         names
@@ -356,10 +359,10 @@ pub(crate) struct Values<'a> {
 }
 
 impl<'a> Values<'a> {
-    /// Keeps a value, unless one that counts more is known.
+    /// Keeps a value, unless one that counts more is known. `-` and nothing stand for none.
     pub(crate) fn add(&mut self, (meaning, rank): Known, value: Cow<'a, [u8]>) {
         self.is_request |= matches!(meaning, Meaning::Evidence | Meaning::Client | Meaning::Status | Meaning::Request);
-        if meaning == Meaning::Evidence {
+        if meaning == Meaning::Evidence || matches!(&*value, b"" | b"-") {
             return;
         }
         let place = &mut self.found[meaning as usize];
@@ -381,9 +384,9 @@ impl<'a> Values<'a> {
         Values { found, time: self.time, is_request: self.is_request }
     }
 
-    /// The value of a meaning. `-` and nothing stand for none.
+    /// The value of a meaning.
     fn take(&mut self, meaning: Meaning) -> Option<Cow<'a, [u8]>> {
-        self.found[meaning as usize].take().map(|(_, value)| value).filter(|value| !matches!(&**value, b"" | b"-"))
+        self.found[meaning as usize].take().map(|(_, value)| value)
     }
 
     /// Whether there is something that only a request has: a client, a status, a method.
@@ -450,7 +453,8 @@ impl<'a> Values<'a> {
     fn client(&mut self, which: Option<Client>) -> Option<Cow<'a, [u8]>> {
         let client = self.take(Meaning::Client).map(|client| map(client, |client| without_port(client).into()));
         let forwarded = self.take(Meaning::Forwarded);
-        let (Some(which), Some(forwarded)) = (which, forwarded) else { return client };
+        let Some(forwarded) = forwarded.filter(|_| which.is_some() || client.is_none()) else { return client };
+        let which = which.unwrap_or_default();
         choose(which, client.as_deref(), Some(&forwarded)).map(|chosen| Cow::Owned(chosen.to_vec())).or(client)
     }
 }

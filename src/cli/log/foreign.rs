@@ -7,7 +7,10 @@
 //!
 //! Tests: below, `tests/replay`.
 
+use std::sync::LazyLock;
+
 use memchr::memchr;
+use regex::bytes::Regex;
 
 /// A format that is recognised by its signature.
 #[derive(Debug, PartialEq, Eq)]
@@ -32,11 +35,11 @@ const TAR: Foreign = Foreign { what: "a tar archive", at: 257, signature: b"usta
 
 static FORMATS: [Foreign; 18] = [
     foreign("gzip data inside gzip data", b"\x1f\x8b\x08", "gzip -dc"),
-    foreign("compressed by bzip2", b"BZh", "bzip2 -dc"),
-    foreign("compressed by xz", b"\xfd7zXZ\0", "xz -dc"),
-    foreign("compressed by zstd", b"\x28\xb5\x2f\xfd", "zstd -dc"),
-    foreign("compressed by lz4", b"\x04\x22\x4d\x18", "lz4 -dc"),
-    foreign("compressed by compress", b"\x1f\x9d", "uncompress -c"),
+    foreign("compressed with bzip2", b"BZh", "bzip2 -dc"),
+    foreign("compressed with xz", b"\xfd7zXZ\0", "xz -dc"),
+    foreign("compressed with zstd", b"\x28\xb5\x2f\xfd", "zstd -dc"),
+    foreign("compressed with lz4", b"\x04\x22\x4d\x18", "lz4 -dc"),
+    foreign("compressed with compress", b"\x1f\x9d", "uncompress -c"),
     foreign("a zip archive", b"PK\x03\x04", "unzip -p"),
     foreign("a 7-Zip archive", b"7z\xbc\xaf\x27\x1c", "7z e -so"),
     TAR,
@@ -72,36 +75,67 @@ impl Foreign {
     pub(crate) fn cure(&self, name: &str) -> String {
         match self.unpack {
             "" => "give an access log, of which replay --help names the formats".to_owned(),
+            unpack if name == "-" => format!("unpack it first, as in: {unpack} FILE | hitring replay -"),
             unpack => format!("unpack it first: {unpack} {name} | hitring replay -"),
         }
     }
 }
 
-/// What text that holds no access log line looks like, from its first bytes.
-pub(crate) fn looks_like(head: &[u8]) -> Option<&'static str> {
-    if memchr(0, head).is_some() {
-        return Some("binary data");
-    }
-    let text = head.trim_ascii_start();
-    let w3c = ["#Software", "#Version", "#Fields"];
-    match text {
-        [b'{', ..] => Some("JSON lines"),
-        [b'[', ..] => Some("JSON or an error log"),
-        [b'<', ..] => Some("HTML or XML"),
-        _ if w3c.iter().any(|word| text.starts_with(word.as_bytes())) => Some("W3C extended log format"),
-        _ => looks_like_names(text.split(|byte| matches!(byte, b'\n' | b'\r')).next().unwrap_or_default()),
-    }
+/// What text that holds no hit looks like, from its first bytes, and what to do about it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Likeness {
+    /// As in "it looks like ...".
+    pub(crate) what: &'static str,
+    /// Empty if nothing is known beside the reason why the first line is none.
+    pub(crate) cure: &'static str,
 }
 
-/// A line without spaces in which names have separators between them, or a first word that has a value.
-fn looks_like_names(line: &[u8]) -> Option<&'static str> {
-    let is_table = memchr(b' ', line).is_none() && line.iter().any(|byte| matches!(byte, b',' | b';' | b'\t' | b'|'));
-    let first = line.split(|&byte| byte == b' ').next().unwrap_or_default();
-    match () {
-        () if is_table => Some("a table"),
-        () if first.iter().position(|&byte| byte == b'=').is_some_and(|at| at > 0) => Some("logfmt"),
-        () => None,
+const NAMES: &str = "name its time and its path with --field time=NAME --field path=NAME";
+const ACCESS_LOG: &str = "give the access log of the server (clf) instead";
+
+/// Patterns of the beginning of text that is not read, the most certain first.
+static LIKENESSES: LazyLock<Vec<(Regex, Likeness)>> = LazyLock::new(|| {
+    let date = r"[0-9]{4}/[0-9]{2}/[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}";
+    let likenesses = [
+        (format!(r"{date} \[[a-z]+\]"), "an error log of nginx", ACCESS_LOG),
+        (
+            r"\[[A-Z][a-z]{2} [A-Z][a-z]{2} +[0-9]{1,2} [0-9:.]+ [0-9]{4}\]".to_owned(),
+            "an error log of Apache",
+            ACCESS_LOG,
+        ),
+        (
+            r"[0-9]+\.[0-9]{3} +[0-9]+ [^ ]+ [A-Z_]+/[0-9]{3} ".to_owned(),
+            "Squid's own format",
+            "have Squid write the common format (clf): logformat",
+        ),
+        (
+            r"[^ ]+:[0-9]+ \[[^\]]+\] [^ ]+ [^ ]+/[^ ]+ [0-9/+-]+ [0-9]+ [A-Za-z-]{2} ".to_owned(),
+            "HAProxy's log of TCP",
+            "its HTTP log (haproxy) is read: option httplog",
+        ),
+        (r"\[\s*(?:\{|\z)".to_owned(), "a JSON array", "make lines of it: jq -c '.[]' FILE | hitring replay -"),
+        (
+            r"\{\s*\n".to_owned(),
+            "JSON with objects of several lines",
+            "make lines of it: jq -c . FILE | hitring replay -",
+        ),
+        (r"\{".to_owned(), "JSON lines", ""),
+        ("<".to_owned(), "HTML or XML", ""),
+        ("#(?:Software|Version|Fields)".to_owned(), "W3C extended log format", ""),
+        (r"[^ \r\n]*[,;\t|][^ \r\n]*(?:[\r\n]|\z)".to_owned(), "a table", NAMES),
+        (r"[^ =]+=".to_owned(), "logfmt", NAMES),
+    ];
+    let pattern = |text: &str| Regex::new(&format!(r"(?s-u)\A\s*(?:{text})")).expect("the pattern is constant");
+    likenesses.into_iter().map(|(text, what, cure)| (pattern(&text), Likeness { what, cure })).collect()
+});
+
+/// What text looks like that holds no hit, from its first bytes.
+pub(crate) fn looks_like(head: &[u8]) -> Option<&'static Likeness> {
+    static BINARY: Likeness = Likeness { what: "binary data", cure: "" };
+    if memchr(0, head).is_some() {
+        return Some(&BINARY);
     }
+    LIKENESSES.iter().find(|(pattern, _)| pattern.is_match(head)).map(|(_, likeness)| likeness)
 }
 
 #[cfg(test)]
@@ -135,14 +169,29 @@ mod tests {
 
     #[test]
     fn likenesses() {
-        assert_eq!(looks_like(b"{\"a\":1}\n"), Some("JSON lines"));
-        assert_eq!(looks_like(b" \n[Sat Oct 10 2000] [error]"), Some("JSON or an error log"));
-        assert_eq!(looks_like(b"<!doctype html>"), Some("HTML or XML"));
-        assert_eq!(looks_like(b"#Fields: date time"), Some("W3C extended log format"));
-        assert_eq!(looks_like(b"{\0"), Some("binary data"));
-        assert_eq!(looks_like(b"a,b,c\nd e"), Some("a table"));
-        assert_eq!(looks_like(b"a=b c=\"d\""), Some("logfmt"));
-        assert_eq!(looks_like(b"a, b, c\n"), None);
-        assert_eq!(looks_like(b""), None);
+        for (head, what) in [
+            (&b"{\"a\":1}\n"[..], Some("JSON lines")),
+            (b"{\n  \"a\": 1", Some("JSON with objects of several lines")),
+            (b"[\n{\"a\":1},", Some("a JSON array")),
+            (b"[", Some("a JSON array")),
+            (b" \n[Sat Oct 10 12:00:00.123 2000] [error] x", Some("an error log of Apache")),
+            (b"2024/02/03 22:40:00 [error] 7#7: *1 open() failed", Some("an error log of nginx")),
+            (
+                b"1707000000.123    150 192.0.2.1 TCP_MISS/200 512 GET http://h/ - DIRECT/192.0.2.9 -",
+                Some("Squid's own format"),
+            ),
+            (b"192.0.2.1:5 [03/Feb/2024:22:40:00.1] f b/s 0/0/5007 212 -- 0/0/0/0/3 0/0", Some("HAProxy's log of TCP")),
+            (b"<!doctype html>", Some("HTML or XML")),
+            (b"#Fields: date time", Some("W3C extended log format")),
+            (b"{\0", Some("binary data")),
+            (b"a,b,c\nd e", Some("a table")),
+            (b"a\tb", Some("a table")),
+            (b"a=b c=\"d\"", Some("logfmt")),
+            (b"a, b, c\n", None),
+            (b"a b", None),
+            (b"", None),
+        ] {
+            assert_eq!(looks_like(head).map(|likeness| likeness.what), what, "{}", String::from_utf8_lossy(head));
+        }
     }
 }

@@ -58,22 +58,24 @@ impl Malformed {
     pub(crate) fn reason(self) -> &'static str {
         match self {
             Malformed::Empty => "empty line",
-            Malformed::NoClient => "does not begin with client, ident and spaces behind each",
+            Malformed::NoClient => "does not begin with a client and an ident, each followed by a space",
             Malformed::NoStamp => "no user and [day/Mon/year:hour:minute:second zone] \" behind client and ident",
             Malformed::NoRequest => "no \"request\" with a three-digit status and a size behind it",
             Malformed::UnrealDate => "no such date or time of day",
-            Malformed::NoTime => "no field of a known name, or of the given one, has a time; see --field",
-            Malformed::NoPath => "no field of a known name, or of the given one, has a path; see --field",
+            Malformed::NoTime => "no known field has a time; name it with --field time=NAME",
+            Malformed::NoPath => "no known field has a path; name it with --field path=NAME",
             Malformed::NoJson => "no JSON object, or not a whole one",
-            Malformed::NoColumns => "no line with the names of the columns above",
+            Malformed::NoColumns => "no line before it names the columns",
             Malformed::OtherColumns => "not as many columns as there are names",
             Malformed::NoPairs => "no pairs of name=value",
             Malformed::NoBalancer => "not the fields of a load balancer's log",
             Malformed::NoBucket => "not the fields of an S3 server access log",
             Malformed::UnknownTime => "no such date or time of day, or one in a form that is not read",
             Malformed::ErrorLog => "of Caddy's log of errors, which stands beside a line of its access log",
-            Malformed::NoEvidence => "a time and a path, but no client, status or method: perhaps no request",
-            Malformed::Repeated => "one line of a collector for several requests, which are not counted",
+            Malformed::NoEvidence => {
+                "a time and a path, but no client, status or method; if it is a request, give --format"
+            }
+            Malformed::Repeated => "stands for several requests (message repeated), which are not counted",
             Malformed::NoProxy => "not the fields of an HTTP log of HAProxy",
         }
     }

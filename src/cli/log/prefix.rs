@@ -5,6 +5,7 @@
 //! |---|---|
 //! | syslog | `Feb  3 22:40:00 host nginx[7]: `, `2024-02-03T22:40:00.123+00:00 host nginx: `, `Sat 2024-02-03 22:40:00 UTC host nginx[7]: `, each with `<190>` in front or not, without host or tag or not; `<190>1 2024-02-03T22:40:00Z host nginx 7 - [id a="b"] ` |
 //! | time stamp | `2024-02-03T22:40:00.123456789Z `, and a word or not (`docker logs -t`, `kubectl --timestamps`, `aws logs tail`) |
+//! | docker | `{"log":"` and the rest of an object around it, as the files of Docker's containers have |
 //! | compose | `web-1  \| ` (docker compose, docker service), `22:40:00 web.1 \| ` (foreman), `0\|web \| ` (pm2) |
 //! | kubernetes | `2024-02-03T22:40:00Z stdout F ` (a node's files), `[pod/web-1/nginx] ` (`kubectl --prefix`) |
 //! | grep | `17:`, `access.log:`, `access.log:17:`, and the same with `-` in front of a line of context |
@@ -17,6 +18,7 @@
 //!
 //! Tests: below, `tests/replay`.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::LazyLock;
 
@@ -33,6 +35,7 @@ const LONGEST_NAME: usize = 256;
 pub(crate) enum Kind {
     Syslog,
     TimeStamp,
+    Docker,
     Compose,
     Kubernetes,
     Grep,
@@ -40,13 +43,14 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Kind; 6] =
-        [Kind::Syslog, Kind::TimeStamp, Kind::Compose, Kind::Kubernetes, Kind::Grep, Kind::Colours];
+    pub(crate) const ALL: [Kind; 7] =
+        [Kind::Syslog, Kind::TimeStamp, Kind::Docker, Kind::Compose, Kind::Kubernetes, Kind::Grep, Kind::Colours];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Kind::Syslog => "syslog",
             Kind::TimeStamp => "time stamp",
+            Kind::Docker => "docker",
             Kind::Compose => "compose",
             Kind::Kubernetes => "kubernetes",
             Kind::Grep => "grep",
@@ -64,12 +68,33 @@ pub(crate) struct Unwrapper {
     pub(crate) counts: Counts,
     /// The last line that had colour codes, without them.
     plain: Vec<u8>,
+    /// What Docker's object around the last line had.
+    inside: Vec<u8>,
+}
+
+/// A line of a file of a container.
+#[derive(serde::Deserialize)]
+struct Container<'a> {
+    #[serde(borrow)]
+    log: Cow<'a, str>,
+    #[serde(borrow, rename = "stream")]
+    _stream: Cow<'a, str>,
+    #[serde(borrow, rename = "time")]
+    _time: Cow<'a, str>,
 }
 
 impl Unwrapper {
     /// `line` without what collectors and tools put around it.
     pub(crate) fn unwrap<'a>(&'a mut self, line: &'a [u8]) -> &'a [u8] {
         let mut line = line;
+        if line.starts_with(b"{\"log\":\"")
+            && let Ok(container) = serde_json::from_slice::<Container<'_>>(line)
+        {
+            self.counts[Kind::Docker as usize] += 1;
+            self.inside.clear();
+            self.inside.extend_from_slice(container.log.trim_ascii_end().as_bytes());
+            line = &self.inside;
+        }
         if let Some(first) = memchr(b'\x1b', line)
             && without_colours(line, first, &mut self.plain)
         {
@@ -384,6 +409,21 @@ mod tests {
         }
         assert_eq!(unwrapped(&format!("<6>Feb  3 22:40:00 edge1 nginx: {IPV4}#015")).0, IPV4);
         assert_eq!(unwrapped(&format!("{IPV4}#015")).0, format!("{IPV4}#015"));
+    }
+
+    #[test]
+    fn the_object_that_docker_puts_around_a_line_is_taken_off() {
+        let around = |log: &str| {
+            format!("{{\"log\":{},\"stream\":\"stdout\",\"time\":\"2024-02-03T22:40:00.1Z\"}}", serde_json::json!(log))
+        };
+        for entry in [IPV4, IPV6, HOST, JSON] {
+            assert_eq!(unwrapped(&around(&format!("{entry}\r\n"))), (entry.to_owned(), vec!["docker"]));
+            let coloured = around(&format!("\x1b[32m{entry}\x1b[0m\n"));
+            assert_eq!(unwrapped(&coloured), (entry.to_owned(), vec!["docker", "colour codes"]));
+        }
+        for line in ["{\"log\":\"a\"}", "{\"log\":\"a", "{\"log\":1,\"stream\":\"\",\"time\":\"\"}"] {
+            assert_eq!(unwrapped(line), (line.to_owned(), vec![]));
+        }
     }
 
     #[test]

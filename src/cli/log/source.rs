@@ -113,12 +113,15 @@ impl Source {
 
     /// The name as messages show it.
     pub(crate) fn name(&self) -> String {
-        if self.is_stdin() { "stdin".to_owned() } else { self.argument() }
+        if self.is_stdin() { "stdin".to_owned() } else { shown(self.path.as_encoded_bytes()) }
     }
 
-    /// The name as another command takes it.
+    /// The name as a shell takes it, for a command that can be typed.
     pub(crate) fn argument(&self) -> String {
-        shown(self.path.as_encoded_bytes())
+        let name = shown(self.path.as_encoded_bytes());
+        let name = if name.starts_with('-') && !self.is_stdin() { format!("./{name}") } else { name };
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._/+-=:@%,".contains(&byte) || !byte.is_ascii();
+        if name.bytes().all(is_plain) { name } else { format!("'{}'", name.replace('\'', "'\\''")) }
     }
 
     /// Whether the input can be read, as far as that is known without reading, how many bytes it holds, and which file it is.

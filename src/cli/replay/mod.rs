@@ -45,10 +45,10 @@ use tally::Timed;
 
 /// Count what access logs hold: hits, top paths, clients, hits in any window
 ///
-/// Reads access logs in common or combined format, further fields allowed, JSON lines, W3C
-/// extended, logfmt, CSV, and those of AWS and HAProxy, plain or gzip, in any order of the lines,
-/// and counts several files together. Lines that do not parse are counted as malformed. Nothing is
-/// printed unless every file could be read to its end.
+/// Reads logs in common or combined format (more fields may follow), JSON lines, W3C extended,
+/// logfmt and CSV, and the logs of AWS and HAProxy. Files may be plain or gzip. Lines may be in any
+/// order. Several files are counted together. Lines that do not parse are counted as malformed.
+/// Nothing is printed unless every file could be read to its end.
 #[derive(clap::Args)]
 #[command(after_help = "Example: hitring replay access.log* --at 2019-01-22T00:29:11Z --last 5m --path /login")]
 pub(super) struct Args {
@@ -68,14 +68,14 @@ pub(super) struct Args {
 
     /// Write a picture as well: hits over time, and the paths with the most hits
     ///
-    /// The name ends with .svg or .png. A file of that name is replaced.
+    /// The name must end with .svg or .png. An existing file is overwritten.
     #[arg(long, value_name = "FILE", value_parser = clap::builder::OsStringValueParser::new().try_map(|name| Plot::parse(&name)))]
     plot: Option<Plot>,
 
     /// Count the hits in (T - last, T]; may be repeated
     ///
-    /// T is unix seconds, or RFC 3339 with a zone. Without it: the busiest window, and the one that
-    /// ends at the last hit.
+    /// T is unix seconds, or a date such as 2019-01-22T00:29:11Z. Without --at you get two windows:
+    /// the busiest one, and the one that ends at the last hit.
     #[arg(long, value_name = "T", value_parser = utc::parse, allow_negative_numbers = true)]
     at: Vec<i64>,
 
@@ -84,7 +84,7 @@ pub(super) struct Args {
     #[arg(allow_negative_numbers = true)]
     last: i64,
 
-    /// Count this path, or other key, in every window; may be repeated
+    /// Count this path (or key, with --key) in every window; may be repeated
     ///
     /// Write it as the report shows it. Without it, JSON counts the top paths.
     #[arg(long = "path", value_name = "P")]
@@ -97,8 +97,8 @@ pub(super) struct Args {
     /// Count hits under this: path, route, status, client, host or regex:PATTERN
     ///
     /// route is the path without its query, with {id} for numbers and other ids, or the route that
-    /// the log names. A pattern is looked for in the path; its first group counts, or all that it
-    /// matches.
+    /// the log names. A pattern is searched in the path. The key is its first group, or the whole
+    /// match if it has no group.
     #[arg(long, value_name = "KEY", default_value = "path", value_parser = Key::parse)]
     key: Key,
 
@@ -106,21 +106,21 @@ pub(super) struct Args {
     #[arg(long)]
     no_query: bool,
 
-    /// The format of the logs, where it is not to be told from their lines
+    /// The format of the logs; without it, the first lines decide
     #[arg(long, value_name = "FORMAT", value_enum)]
     format: Option<Format>,
 
     /// The name of a field in JSON, logfmt, W3C and CSV: time=NAME, path=NAME, client=NAME, ...
     ///
     /// May be repeated. Also url, request, query, forwarded, status, host, route and date. A dot
-    /// stands between the names of objects in objects: client=actor.login.
+    /// leads into an object: client=actor.login.
     #[arg(long = "field", value_name = "WHAT=NAME", value_parser = Meaning::parse)]
     fields: Vec<(Meaning, String)>,
 
-    /// Which address is the client where proxies wrote several
+    /// Which address is the client if a line has several
     ///
-    /// A client can make up the first entries of a list. Without it: the first in common format, and
-    /// the field of the client in formats whose fields have names.
+    /// A client can make up the first entries of a list. Default: first in the common format. In
+    /// formats with named fields, the client's own field counts.
     #[arg(long, value_name = "WHICH", value_enum)]
     client: Option<Client>,
 
@@ -151,6 +151,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
     // Only JSON, and CSV with windows, have windows of paths that were not named.
     let has_all_windows = args.json || args.csv && !args.at.is_empty();
     let timed = if paths.is_empty() && has_all_windows { Timed::All } else { Timed::Only(paths.clone()) };
+    args.plot.as_ref().map_or(Ok(()), Plot::check)?;
     let options = Options { show_malformed, entries, key: key.clone(), without_query, timed };
     let read = reading::read(args.files, &options)?;
     let question = Question { at: args.at, last: args.last, paths, top: args.top, key };
@@ -159,6 +160,9 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
         plot.write(&title, read.counted.timeline(), &question, &report)?;
     }
     let answer = if args.csv {
+        for what in report.estimates.in_words(question.key.plural()) {
+            reading::note(&what);
+        }
         table::csv(&question, &report)
     } else if args.json {
         let mut json = serde_json::to_string(&report).expect("a report holds only strings and integers");

@@ -7,12 +7,16 @@
 //! Tests: below, `tests/replay`.
 
 use std::hash::BuildHasher;
+use std::sync::LazyLock;
 
 use foldhash::quality::RandomState;
 use hashbrown::HashTable;
 
 /// The number of a name. Ids are given out from 0 in the order in which names first appear.
 pub(super) type Id = u32;
+
+/// The hash of all names. Threads that draw names by it draw the same ones, so that what they drew can be merged.
+static HASHES: LazyLock<RandomState> = LazyLock::new(RandomState::default);
 
 /// Distinct byte strings, numbered.
 #[derive(Default)]
@@ -21,7 +25,6 @@ pub(super) struct Names {
     bytes: Vec<u8>,
     /// Where each name ends in `bytes`; it begins where the one before ends.
     ends: Vec<usize>,
-    hashes: RandomState,
 }
 
 #[derive(Clone, Copy)]
@@ -40,7 +43,7 @@ impl Entry {
 impl Names {
     /// The id of `name`, which is stored when it is new.
     pub(super) fn id(&mut self, name: &[u8]) -> Id {
-        let hash = self.hash(name);
+        let hash = Self::hash(name);
         if let Some(entry) = self.table.find(Entry::spread(hash), |entry| self.is(*entry, hash, name)) {
             return entry.id;
         }
@@ -53,7 +56,7 @@ impl Names {
 
     /// Keeps the names of which `keep` is true, under new ids in the same order. Returns the new id of each old one.
     pub(super) fn retain(&mut self, keep: impl Fn(Id, &[u8]) -> bool) -> Vec<Option<Id>> {
-        let mut kept = Names { hashes: self.hashes.clone(), ..Names::default() };
+        let mut kept = Names::default();
         let ids = (0..).take(self.len());
         let new = ids.map(|id| {
             let name = self.name(id);
@@ -66,9 +69,9 @@ impl Names {
 
     /// Whether a name is among those that are drawn: one in 2^`halvings`, always the same ones, and all that are drawn for
     /// more halvings.
-    pub(super) fn is_drawn(&self, name: &[u8], halvings: u32) -> bool {
+    pub(super) fn is_drawn(name: &[u8], halvings: u32) -> bool {
         // The table has the upper half of the hash.
-        (self.hashes.hash_one(name) as u32).trailing_zeros() >= halvings
+        (HASHES.hash_one(name) as u32).trailing_zeros() >= halvings
     }
 
     /// The bytes of all names.
@@ -78,7 +81,7 @@ impl Names {
 
     /// The id of `name` when it has one.
     pub(super) fn find(&self, name: &[u8]) -> Option<Id> {
-        let hash = self.hash(name);
+        let hash = Self::hash(name);
         self.table.find(Entry::spread(hash), |entry| self.is(*entry, hash, name)).map(|entry| entry.id)
     }
 
@@ -94,8 +97,8 @@ impl Names {
         self.ends.len()
     }
 
-    fn hash(&self, name: &[u8]) -> u32 {
-        (self.hashes.hash_one(name) >> 32) as u32
+    fn hash(name: &[u8]) -> u32 {
+        (HASHES.hash_one(name) >> 32) as u32
     }
 
     fn is(&self, entry: Entry, hash: u32, name: &[u8]) -> bool {
@@ -145,11 +148,10 @@ mod tests {
 
     #[test]
     fn about_half_of_the_names_are_drawn_each_time() {
-        let names = Names::default();
-        let drawn = |halvings| (0..4_096).filter(|n| names.is_drawn(format!("{n}").as_bytes(), halvings)).count();
+        let drawn = |halvings| (0..4_096).filter(|n| Names::is_drawn(format!("{n}").as_bytes(), halvings)).count();
         assert_eq!(drawn(0), 4_096);
         // Ten standard deviations.
         assert!(drawn(1).abs_diff(2_048) < 320 && drawn(2).abs_diff(1_024) < 280, "{} {}", drawn(1), drawn(2));
-        assert!((0..4_096).all(|n| !names.is_drawn(&[n as u8], 3) || names.is_drawn(&[n as u8], 2)));
+        assert!((0..=255).all(|n| !Names::is_drawn(&[n], 3) || Names::is_drawn(&[n], 2)));
     }
 }

@@ -61,6 +61,15 @@ impl Plot {
         }
     }
 
+    /// Whether there is a folder for it, so that this is known before minutes of reading.
+    pub(super) fn check(&self) -> Result<(), Failure> {
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        match folder {
+            Some(folder) if !folder.is_dir() => Err(self.failure("there is no such folder")),
+            _ => Ok(()),
+        }
+    }
+
     /// Draws and writes the picture.
     pub(super) fn write(
         &self,
@@ -135,7 +144,9 @@ impl Picture<'_> {
             return area.titled(&format!("{}: no hits", cut(self.title, 60)), (FONT, 22)).map(|_| ());
         };
         let noun = if self.report.events == 1 { "hit" } else { "hits" };
-        let title = format!("{}: {hits} {noun}, {} a bar, UTC", cut(self.title, 60), length(step));
+        let date = utc::shown(first);
+        let date = date.split('T').next().unwrap_or_default();
+        let title = format!("{}: {hits} {noun}, {} a bar, UTC, from {date}", cut(self.title, 60), length(step));
         let highest = columns.iter().copied().max().unwrap_or(1);
         // A single bar does not fill the picture.
         let end = first + step * (columns.len() as i64).max(LEAST_COLUMNS);
@@ -181,7 +192,8 @@ impl Picture<'_> {
         let rows = &self.report.top[..self.report.top.len().min(MOST_KEYS)];
         let Some(most) = rows.iter().map(|row| row.hits).max() else { return Ok(()) };
         let plural = self.question.key.plural();
-        let title = format!("top {} of {} {plural}", rows.len(), grouped(self.report.distinct.keys as u64));
+        let about = if self.report.estimates.estimates.paths.is_some() { "about " } else { "" };
+        let title = format!("top {} of {about}{} {plural}", rows.len(), grouped(self.report.distinct.keys as u64));
         let title = area.titled(&title, (FONT, 20).into_text_style(area).color(&TEXT))?;
         let right_of = |place| (FONT, 15, &TEXT).into_text_style(&title).pos(Pos::new(place, VPos::Center));
         let widest = WIDTH as i32 - KEYS_WIDTH - HITS_WIDTH;

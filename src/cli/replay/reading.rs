@@ -28,7 +28,7 @@ use super::tally::{Counted, Limits, Tally, Timed};
 use crate::cli::escape::shown_start;
 use crate::cli::failure::Failure;
 use crate::cli::log;
-use crate::cli::log::foreign::{Foreign, looks_like};
+use crate::cli::log::foreign::{Foreign, Likeness, looks_like};
 use crate::cli::log::format::{Entries, Entry, Format};
 use crate::cli::log::hit::{Doubt, Malformed};
 use crate::cli::log::lines::{Line, Lines, MAX_LINE};
@@ -109,8 +109,7 @@ pub(super) fn read(files: Vec<OsString>, options: &Options) -> Result<Read, Fail
     }
     let without_hits = reading.without_hits.iter().map(WithoutHits::note);
     for note in notes.into_iter().chain(without_hits).chain(reading.doubtful.iter().map(Doubtful::note)) {
-        // A closed stderr does not end the counting.
-        let _ = std::io::stderr().lock().write_all(format!("hitring: note: {note}\n").as_bytes());
+        self::note(&note);
     }
     Ok(Read {
         lines: reading.lines,
@@ -120,6 +119,11 @@ pub(super) fn read(files: Vec<OsString>, options: &Options) -> Result<Read, Fail
         clients_are_known: !reading.doubtful.iter().any(Doubtful::is_most),
         counted: reading.tally.finish(),
     })
+}
+
+/// Tells something on stderr. A closed one does not end the counting.
+pub(super) fn note(what: &str) {
+    let _ = std::io::stderr().lock().write_all(format!("hitring: note: {what}\n").as_bytes());
 }
 
 /// The inputs that nobody reads yet, with their places among all.
@@ -194,11 +198,12 @@ impl WithoutHits {
         let why = match format {
             Some(format) => format!("{lines} a hit in the format {}: {reason}", format.name()),
             None => match looks_like(head) {
-                Some(what @ ("a table" | "logfmt")) => format!(
-                    "unknown format (it looks like {what}, without known names of a time and a path): {lines} a hit; name \
-                     them with --field time=NAME --field path=NAME"
-                ),
-                Some(what) => format!("unknown format (it looks like {what}): {lines} a hit: {reason}"),
+                Some(Likeness { what, cure: "" }) => {
+                    format!("unknown format (it looks like {what}): {lines} a hit: {reason}")
+                }
+                Some(Likeness { what, cure }) => {
+                    format!("unknown format (it looks like {what}): {lines} a hit; {cure}")
+                }
                 None => format!("unknown format: {lines} a hit in any format that is read"),
             },
         };
@@ -211,7 +216,7 @@ impl WithoutHits {
     }
 
     fn note(&self) -> String {
-        format!("{}: {}, so it adds no hits; see the reasons with --show-malformed", self.name, self.why)
+        format!("{} adds no hits: {}; see the reasons with --show-malformed", self.name, self.why)
     }
 }
 

@@ -21,9 +21,11 @@
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::key::{CLIENT, Key};
+use super::names::Id;
 use super::reading::Read;
 use super::tally::Estimates;
 use super::timeline::Timeline;
+use crate::cli::columns::{grouped, length};
 use crate::cli::escape::shown;
 use crate::cli::log::prefix::Kind;
 
@@ -52,6 +54,9 @@ pub(super) struct Report {
     pub(super) stripped: Map<&'static str, u64>,
     pub(super) estimates: Estimated,
     pub(super) top: Vec<TopRow>,
+    /// The keys that were asked for.
+    #[serde(skip)]
+    pub(super) named: Vec<TopRow>,
     pub(super) windows: Vec<Window>,
 }
 
@@ -65,10 +70,10 @@ pub(super) struct Distinct {
 impl Serialize for Distinct {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry(self.key_name, &self.keys)?;
         if self.key_name != CLIENT {
-            map.serialize_entry(CLIENT, &self.clients)?;
+            map.serialize_entry(self.key_name, &self.keys)?;
         }
+        map.serialize_entry(CLIENT, &self.clients)?;
         map.end()
     }
 }
@@ -80,6 +85,21 @@ pub(super) struct Estimated {
 }
 
 impl Estimated {
+    /// What is not exact, as sentences about several of `plural`.
+    pub(super) fn in_words(&self, plural: &str) -> Vec<String> {
+        let Estimates { paths, clients, too_low_by, step } = self.estimates;
+        let about = |what: &str, error: f64| {
+            format!("the number of {what} is an estimate, with a standard error of {:.1} %", error * 100.0)
+        };
+        let all = [
+            clients.map(|error| about("clients", error)),
+            paths.filter(|_| self.key_name != CLIENT).map(|error| about(plural, error)),
+            too_low_by.map(|by| format!("of one of the {plural} up to {} hits may be missing", grouped(by))),
+            step.map(|step| format!("times in windows are rounded down to {}", length(step))),
+        ];
+        all.into_iter().flatten().collect()
+    }
+
     fn new(estimates: &Estimates, key_name: &'static str) -> Estimated {
         Estimated { key_name, estimates: *estimates }
     }
@@ -89,6 +109,7 @@ impl Serialize for Estimated {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Estimates { paths, clients, too_low_by, step } = self.estimates;
         let mut map = serializer.serialize_map(None)?;
+        let paths = paths.filter(|_| self.key_name != CLIENT);
         for (name, error) in [(self.key_name, paths), ("unique_clients", clients)] {
             error.map_or(Ok(()), |error| map.serialize_entry(name, &error))?;
         }
@@ -170,6 +191,16 @@ impl Report {
         };
         let key_name = question.key.name();
         let known = |clients: usize| read.clients_are_known.then_some(clients);
+        let row = |key: &[u8], id: Option<Id>| TopRow {
+            key_name,
+            key: shown(key),
+            hits: id.map_or(0, |id| counted.path_hits(id)),
+            unique_clients: known(match id {
+                Some(_) if key_name == CLIENT => 1,
+                Some(id) => counted.path_clients(id),
+                None => 0,
+            }),
+        };
         let stripped = Kind::ALL.iter().map(|kind| kind.name()).zip(read.stripped);
         Report {
             lines: read.lines,
@@ -181,15 +212,8 @@ impl Report {
             distinct: Distinct { key_name, keys: counted.distinct_paths(), clients: known(counted.distinct_clients()) },
             estimates: Estimated::new(&counted.estimates, key_name),
             stripped: Map(stripped.filter(|(_, lines)| *lines > 0).collect()),
-            top: top
-                .iter()
-                .map(|&id| TopRow {
-                    key_name,
-                    key: shown(counted.path(id)),
-                    hits: counted.path_hits(id),
-                    unique_clients: known(counted.path_clients(id)),
-                })
-                .collect(),
+            top: top.iter().map(|&id| row(counted.path(id), Some(id))).collect(),
+            named: question.paths.iter().map(|path| row(path, counted.id(path))).collect(),
             windows: ends.into_iter().map(window).collect(),
         }
     }

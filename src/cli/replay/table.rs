@@ -1,4 +1,5 @@
-//! The report as CSV (RFC 4180): a line for each of the keys with the most hits, behind one with the names of the columns.
+//! The report as CSV (RFC 4180): a line for each of the keys that were asked for, or of those with the most hits, behind one
+//! with the names of the columns.
 //!
 //! Keys are shown by the rule of `escape`. A number that is not known is empty. A key that a spreadsheet would take for a
 //! formula, because it begins with `=`, `+`, `-` or `@`, has a `'` in front, so that nothing in a log runs there; a `-`
@@ -13,7 +14,8 @@ pub(super) fn csv(question: &Question, report: &Report) -> String {
     let at = question.at.iter().map(|at| format!("hits_until_{at}"));
     let names = [question.key.name(), "hits", "unique_clients"].map(str::to_owned).into_iter().chain(at);
     let mut text = line(names);
-    for row in &report.top {
+    let rows = if question.paths.is_empty() { &report.top } else { &report.named };
+    for row in rows {
         let hits_until = report.windows[..question.at.len()].iter().map(|window| {
             let found = window.by_path.0.iter().find(|(key, _)| *key == row.key);
             found.and_then(|(_, hits)| *hits).map_or_else(String::new, |hits| hits.to_string())

@@ -131,7 +131,7 @@ impl Tally {
         if is_timed {
             self.hits.add(cells::key(path, second));
         }
-        if self.halvings == 0 || self.clients.is_drawn(&hit.client, self.halvings) {
+        if self.halvings == 0 || Names::is_drawn(&hit.client, self.halvings) {
             self.visitors.add(cells::key(path, self.clients.id(&hit.client)));
         }
         let (first, last) = self.first_and_last.unwrap_or((hit.time, hit.time));
@@ -217,9 +217,7 @@ impl Tally {
         // A client of more bytes than all may have is drawn however often; no hash has more zeros than this.
         self.halvings += 1;
         let halvings = self.halvings;
-        let drawn: Vec<bool> =
-            (0..).take(self.clients.len()).map(|id| self.clients.is_drawn(self.clients.name(id), halvings)).collect();
-        let new = self.clients.retain(|id, _| drawn[id as usize] && halvings <= u32::BITS);
+        let new = self.clients.retain(|_, name| halvings <= u32::BITS && Names::is_drawn(name, halvings));
         self.visitors.renumber(|path, client| Some((path, new[client as usize]?)));
     }
 
@@ -369,9 +367,15 @@ impl Counted {
         self.hits_by_path[id as usize]
     }
 
-    /// How many different clients asked for a path.
+    /// How many different clients asked for a path: at least one, and not more than there were hits.
     pub(super) fn path_clients(&self, id: Id) -> usize {
-        of_first(&self.visitors, id).len() << self.halvings
+        let drawn = of_first(&self.visitors, id).len() << self.halvings;
+        drawn.clamp(1, usize::try_from(self.path_hits(id)).unwrap_or(usize::MAX))
+    }
+
+    /// The id of a path that has hits, and was not given up.
+    pub(super) fn id(&self, path: &[u8]) -> Option<Id> {
+        self.paths.find(path)
     }
 
     /// The hits of one path in order of time; none for a path without hits. `None` if its seconds were not kept.

@@ -8,7 +8,6 @@ use super::histogram::Histogram;
 use super::key::CLIENT;
 use super::reading::Read;
 use super::report::{Question, Report, Window};
-use super::tally::Estimates;
 use crate::cli::columns::{cut, grouped, length, widest};
 use crate::cli::utc;
 
@@ -42,10 +41,10 @@ impl Page {
             totals.push(("headers", grouped(report.headers)));
         }
         totals.push(("hits", grouped(report.events)));
-        totals.push((question.key.plural(), grouped(report.distinct.keys as u64)));
         if question.key.name() != CLIENT {
-            totals.push(("clients", clients(report.distinct.clients)));
+            totals.push((question.key.plural(), grouped(report.distinct.keys as u64)));
         }
+        totals.push(("clients", clients(report.distinct.clients)));
         let width = widest(totals.iter().map(|total| total.1.clone()), "");
         for (name, total) in totals {
             self.lines.push(format!("{name:<9}  {total:>width$}"));
@@ -57,27 +56,13 @@ impl Page {
                 if *lines == 1 { "line" } else { "lines" }
             ));
         }
-        self.estimates(question, report);
+        for what in report.estimates.in_words(question.key.plural()) {
+            self.lines.push(format!("not exact  {what}"));
+        }
         for (name, time) in [("first hit", report.first), ("last hit", report.last)] {
             if let Some(time) = time {
                 self.lines.push(format!("{name:<9}  {}  {time}", utc::shown(time)));
             }
-        }
-    }
-
-    /// What is not exact.
-    fn estimates(&mut self, question: &Question, report: &Report) {
-        let Estimates { paths, clients, too_low_by, step } = report.estimates.estimates;
-        let plural = question.key.plural();
-        let about = |what: &str, error: f64| format!("{what} are estimated, to {:.1} %", error * 100.0);
-        let all = [
-            clients.map(|error| about("clients", error)),
-            paths.map(|error| about(plural, error)),
-            too_low_by.map(|by| format!("hits of {plural} are up to {} too low", grouped(by))),
-            step.map(|step| format!("times in windows are rounded down to {}", length(step))),
-        ];
-        for what in all.into_iter().flatten() {
-            self.lines.push(format!("not exact  {what}"));
         }
     }
 

@@ -95,7 +95,8 @@ fn too_many_clients_are_estimated() {
         assert!((clients / 20_000.0 - 1.0).abs() < 6.0 * error, "{clients} {error}");
         let top = counted.top(1)[0];
         assert_eq!((counted.path(top), counted.path_hits(top)), (&b"/"[..], 20_000), "hits stay exact");
-        assert!((counted.path_clients(top) as f64 / clients - 1.0).abs() < 1e-9, "all clients were at the root");
+        let at_the_root = counted.path_clients(top) as f64;
+        assert!((at_the_root - clients.min(20_000.0)).abs() < 1e-9, "all clients were at the root, once each");
         assert_eq!(counted.distinct_paths(), 501);
     }
 }
@@ -229,6 +230,34 @@ fn merged_tallies() {
             assert!(got == want || !exact && got[1] + too_low_by >= 80, "{got:?} {want:?}");
         }
     }
+}
+
+/// Each tally draws clients before they are merged, and none of the other's.
+#[test]
+fn merged_tallies_drew_the_same_clients() {
+    let limits = Limits { clients: 2_000, ..NO_LIMITS };
+    let part = |from: u64| {
+        let mut tally = Tally::new(limits, Timed::All);
+        for n in from..from + 10_000 {
+            let client = format!("c{n}");
+            let (client, path) = (client.as_bytes().into(), (&b"/"[..]).into());
+            tally.add(b"/", &Hit { time: 0, client, doubt: None, path, route: None, status: NONE, host: NONE });
+        }
+        tally
+    };
+    let mut all = part(0);
+    all.merge(part(10_000));
+    all.merge(part(20_000));
+    let all = all.finish();
+    let error = all.estimates.clients.expect("an estimate");
+    assert!((all.distinct_clients() as f64 / 30_000.0 - 1.0).abs() < 6.0 * error, "{}", all.distinct_clients());
+}
+
+#[test]
+fn clients_of_a_path_are_not_more_than_its_hits() {
+    let hits: Vec<(i64, String, String)> = (0..5_000).map(|n| (0, format!("c{n}"), format!("/{n}"))).collect();
+    let counted = tallied(Limits { clients: 500, ..NO_LIMITS }, &[], &hits);
+    assert!(counted.top(5_000).into_iter().all(|id| counted.path_clients(id) == 1));
 }
 
 /// In a log within the limits nothing is given up, and everything is as plain loops have it.
