@@ -127,6 +127,8 @@ def collectors(line):
         rest = line[found.end() :]
         if kind not in ("timed", "tagged", "priority"):
             return kind, rest
+        if kind == "priority" and re.match(TIMED, line):
+            continue
         plain = "time stamp" if line[0].isdigit() else "syslog"
         if kind == "tagged":
             behind = line[re.match(TIMED, line).end() :]
