@@ -156,7 +156,8 @@ fn collectors(line: &[u8]) -> Option<(Kind, usize)> {
         b'<' => found(&RFC_5424, line).map(|length| (Kind::Syslog, length)).or_else(|| stamped(line)),
         // A line of syslog over TCP begins with its length.
         b'0'..=b'9' if line[first_word(line).len()..].starts_with(b" <") => {
-            found(&RFC_5424, line).map(|length| (Kind::Syslog, length)).or_else(|| stamped(line))
+            let rfc_5424 = found(&RFC_5424, line).map(|length| (Kind::Syslog, length));
+            rfc_5424.or_else(|| stamped(line)).or_else(|| compose(line))
         }
         _ => stamped(line).or_else(|| compose(line)),
     }
@@ -366,6 +367,7 @@ mod tests {
             ("shop-web-1 | ", vec!["compose"]),
             ("web.1.ks4jq0@node-1    | ", vec!["compose"]),
             ("0|web | ", vec!["compose"]),
+            ("7| <6>", vec!["syslog", "compose"]),
             ("22:40:00 web.1  | ", vec!["compose"]),
             ("web-1  | 2024-02-03T22:40:00.1Z ", vec!["time stamp", "compose"]),
             ("17:", vec!["grep"]),
