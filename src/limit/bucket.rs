@@ -16,8 +16,8 @@
 //! # Exactness
 //! In any time `t` at most `burst + t / interval` is let through, where `interval` is exactly `window / limit` and `t` is measured in
 //! units: a token may come earlier than its time by less than one unit, which is less than 2 ns or one token. The error does not add up, so
-//! over `t` the rate is right to one part in `t / 2 ns`. A bucket that was emptied is full again, with every token, exactly
-//! `burst * interval` later, rounded up to a nanosecond.
+//! over `t` the rate is right to one part in `t / 2 ns`. A bucket that was emptied is full again, with every token, `burst * interval`
+//! later, rounded up to a nanosecond, or a nanosecond before that if a unit is longer than one.
 //!
 //! # Words wrap
 //! A word has 63 bits (60 in a file), and the time of fast rates does not fit: 2^32 tokens a millisecond come round in 25 days. So words
