@@ -299,6 +299,8 @@ fn bytes_that_are_no_utf_8_stay_what_they_are() {
     let folder = Folder::new();
     let log = folder.file("a.log", b"{\"ts\":1,\"uri\":\"/\xff\\u00e9\xc3\xa9\",\"ip\":\"192.0.2.1\"}");
     assert_eq!(rows(&json([log]), "path"), [row("/\\xff\u{e9}\u{e9}", 1, 1)]);
+    let signed = folder.file("a.log", r#"{"ts":1,"uri":"/\x+1","ip":"192.0.2.1"}"#);
+    assert_eq!(replay([signed]).status.code(), Some(1), "no byte has a sign");
     // The characters that stand for such bytes are taken for nothing else.
     let private = "{\"ts\":1,\"uri\":\"/\u{10ffff}\",\"ip\":\"192.0.2.1\"";
     let log = [private.as_bytes(), b"}\n", private.as_bytes(), b",\"agent\":\"\xff\"}"].concat();

@@ -15,7 +15,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::fields::{About, Known, Meaning, Names, Values, push_plain};
-use super::hit::Malformed;
+use super::hit::{Malformed, NONE};
 use super::moment;
 
 /// The values that have a meaning in a line.
@@ -74,7 +74,11 @@ fn mended(line: &[u8]) -> Option<String> {
 /// The length of the character or escape that `text` begins with, and the bytes that it is to be, if it is no JSON, or a
 /// character that stands for a byte itself.
 fn mend(text: &str) -> (usize, Option<Vec<u8>>) {
-    let number = |digits: Option<&str>| digits.and_then(|digits| u16::from_str_radix(digits, 16).ok());
+    let number = |digits: Option<&str>| {
+        // A sign would be read, too.
+        let digits = digits.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
+        u16::from_str_radix(digits, 16).ok()
+    };
     let mut characters = text.chars();
     match (characters.next(), characters.next()) {
         (Some('\\'), Some('x')) => match number(text.get(2..4)) {
@@ -144,6 +148,7 @@ impl<'a> Field<'_, '_, 'a> {
     fn number<E>(self, time: Option<i64>, number: impl fmt::Display) -> Result<(), E> {
         match (self.known, time) {
             (Some((Meaning::Time, rank)), Some(time)) => self.values.add_time(rank, time),
+            (Some(known @ (Meaning::Evidence, _)), _) => self.values.add(known, NONE),
             (Some(known), _) => self.values.add(known, number.to_string().into_bytes().into()),
             (None, _) => {}
         }
