@@ -434,6 +434,8 @@ fn odd_lines_of_real_servers() {
             r#"{"log":"192.0.2.1 - - [03/Feb/2024:22:40:00 +0000] \"GET /a HTTP/1.1\" 200 5\n","stream":"stdout","time":"2024-02-03T22:40:00.1Z"}"#,
             ["/a", "192.0.2.1", "200", "-"],
         ),
+        // Escapes of logfmt.
+        (r#"ts=1 path="/a\"b\\c\n" ip=192.0.2.1 status=200"#, [r#"/a"b\c\n"#, "192.0.2.1", "200", "-"]),
         // Two times, and a host in a URL.
         (
             r#"{"@timestamp":"2030-01-01T00:00:00Z","clientip":"1.1.1.1","timestamp":"03/Feb/2024:22:40:00 +0000","url":"http://h?x=1","response":"200"}"#,
@@ -467,6 +469,16 @@ fn what_is_no_request_tells_no_format() {
     let access = error.replace("http.log.error", "http.log.access");
     let answer = json([folder.file("a.log", [error, &access].join("\n"))]);
     assert_eq!((&answer["events"], &answer["malformed"]), (&json!(1), &json!(1)));
+}
+
+/// The first line tells what separates the columns: later ones may hold as many of the other.
+#[test]
+fn columns_have_one_separator() {
+    let folder = Folder::new();
+    let text = "#Fields: date time c-ip cs-uri-stem sc-status\n2024-02-03 22:40:00 192.0.2.1 /a 200\n\
+                2024-02-03 22:40:00 192.0.2.1 /a\tb\tc\td\te 200\n";
+    let answer = json([folder.file("a.log", text)]);
+    assert_eq!(rows(&answer, "path"), [row("/a", 1, 1), row(r"/a\x09b\x09c\x09d\x09e", 1, 1)]);
 }
 
 #[test]

@@ -74,6 +74,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn columns_begin_at_whole_steps() {
+        let columns = Columns::new(&Timeline::new(vec![(-1, 1), (7, 2), (59, 3)]), 7).expect("hits");
+        assert_eq!((columns.step, columns.first, columns.hits), (10, -10, vec![1, 2, 0, 0, 0, 0, 3]));
+        assert_eq!([round_step(60, 8), round_step(3_600, 8), round_step(100 * 86_400, 8)], [10, 600, 30 * 86_400]);
+    }
+
+    #[test]
     fn bars_show_a_single_hit_and_fill_only_at_the_highest() {
         let bars: String = [0, 1, 500, 875, 999, 1_000].iter().map(|&hits| bar(hits, 1_000)).collect();
         assert_eq!(bars, " ▁▄▇██");

@@ -276,3 +276,27 @@ fn within_the_limits_all_is_exact() {
         assert_eq!((counted.path_hits(id), counted.path_clients(id)), (*hits, clients.len()));
     }
 }
+
+/// Paths that come, are given up, and come again: what is said of each, and the bound, hold the truth between them.
+#[test]
+fn a_path_that_comes_again_lacks_no_more_than_is_said() {
+    let path = |n: u64| match n % 7 {
+        // Two hits of each path, which lie ever further apart.
+        0..=2 => format!("/{}", n / 2),
+        3 => format!("/again{}", n % 1_000),
+        _ => format!("/{n}-once"),
+    };
+    let hits: Vec<(i64, String, String)> = (0..40_000).map(|n| (0, "c".to_owned(), path(n))).collect();
+    let mut truth: BTreeMap<&str, u64> = BTreeMap::new();
+    hits.iter().for_each(|(_, _, path)| *truth.entry(path).or_default() += 1);
+    let counted = tallied(Limits { paths: 600, ..NO_LIMITS }, &[], &hits);
+    let too_low_by = counted.estimates.too_low_by.expect("some were given up");
+    let mut lacking = 0;
+    for id in counted.top(usize::MAX) {
+        let true_hits = truth[std::str::from_utf8(counted.path(id)).expect("UTF-8")];
+        let said = counted.path_hits(id);
+        assert!(said <= true_hits && true_hits <= said + too_low_by, "{said} of {true_hits}, {too_low_by}");
+        lacking += usize::from(said < true_hits);
+    }
+    assert!(lacking > 0, "or the bound is not tried");
+}
