@@ -25,7 +25,7 @@ pub struct Log {
 pub fn read(text: &[u8], format: Option<&str>) -> Log {
     let format = format.map(|name| Format::from_str(name, false).expect("a name of a format"));
     let reading = Reading::new(format, None, &[], |_| true);
-    let (mut entries, mut unwrapper, mut log) = (Entries::new(&reading), Unwrapper::default(), Log::default());
+    let (mut entries, mut unwrapper, mut log) = (Entries::new(&reading, None), Unwrapper::default(), Log::default());
     let mut lines = Lines::new(text);
     while let Some(line) = lines.next().expect("memory does not fail") {
         log.lines += 1;

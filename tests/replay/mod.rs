@@ -7,6 +7,7 @@ mod formats;
 mod kinds;
 mod outputs;
 mod parser;
+mod parts;
 mod report;
 mod streams;
 mod truth;

@@ -6,7 +6,7 @@ use std::process::{Output, Stdio};
 use super::{Folder, data, gzip, json, line, program, replay};
 
 /// Runs `hitring replay` with `input` on stdin.
-fn with_stdin(arguments: &[&str], input: &[u8]) -> Output {
+pub(super) fn with_stdin(arguments: &[&str], input: &[u8]) -> Output {
     let mut command = program();
     command.arg("replay").args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("the program starts");

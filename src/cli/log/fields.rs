@@ -7,7 +7,7 @@
 //! | meaning | a hit takes |
 //! |---|---|
 //! | time, date | the time (`moment.rs`); if that is a time of day alone, behind the date |
-//! | path, url, request | the path as it is; else the URL without scheme and host; else the path of the request line. A path whose name may stand for a rewritten one ([`WEAK_FROM`]) counts less than a request line |
+//! | path, url, request | the path as it is; else the URL without scheme and host; else the path of the request line. A path whose name may stand for a rewritten one (not in [`STRONG_PATHS`]) counts less than a request line |
 //! | query | behind a path that has none, with a `?` |
 //! | client | as it is, without a port behind an address |
 //! | forwarded | the list, if `--client` asks for it or if there is no client: any client may have sent it |
@@ -113,7 +113,7 @@ const NAMES: [(Meaning, &[&str]); MEANINGS] = [
             "clientrequestpath",
             "request.uri",
             "requesturi",
-            WEAK_FROM,
+            "uri",
             "path",
             "url.path",
             "urlpath",
@@ -237,8 +237,10 @@ const NAMES: [(Meaning, &[&str]); MEANINGS] = [
     ),
 ];
 
-/// From this name on a path may have been rewritten, or be none of a request: the path of the request line counts more.
-const WEAK_FROM: &str = "uri";
+/// How many names of a path come before `uri`. With that name and those behind it a path may have been rewritten, or be none
+/// of a request: the path of the request line counts more.
+const STRONG_PATHS: u8 = 5;
+const _: () = assert!(matches!(NAMES[Meaning::Path as usize].1[STRONG_PATHS as usize].as_bytes(), b"uri"));
 
 /// What a name means, and how much it counts beside other names of that meaning: 0 is most.
 pub(crate) type Known = (Meaning, u8);
@@ -435,9 +437,7 @@ impl<'a> Values<'a> {
 
     /// The path, and the host if it was in a URL.
     fn path(&mut self) -> Option<(Bytes<'a>, Option<Bytes<'a>>)> {
-        let rank = self.found[Meaning::Path as usize].as_ref().map(|(rank, _)| *rank);
-        let weak_from = NAMES[Meaning::Path as usize].1.iter().position(|name| *name == WEAK_FROM);
-        let is_weak = rank.is_some_and(|rank| weak_from.is_some_and(|from| usize::from(rank) >= from));
+        let is_weak = matches!(&self.found[Meaning::Path as usize], Some((rank, _)) if *rank >= STRONG_PATHS);
         let request = self.take(Meaning::Request).map(|line| map(line, |line| clf::path(line).into()));
         let path = self.take(Meaning::Path);
         let url = self.take(Meaning::Url);

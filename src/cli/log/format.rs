@@ -15,10 +15,14 @@
 //!
 //! Tests: `tests/replay`.
 
+use memchr::memrchr;
+
 use super::client::Client;
 use super::csv::Table;
 use super::fields::{Meaning, Names};
 use super::hit::{Hit, Malformed};
+use super::lines::{Line, Lines};
+use super::prefix::Unwrapper;
 use super::w3c::Sheet;
 use super::{amazon, clf, haproxy, json, logfmt, w3c};
 
@@ -79,6 +83,22 @@ impl Reading {
         });
         Reading { format, client, names }
     }
+
+    /// The format of an input that begins with `head`, if an entry there is a hit, and if every entry says by itself what
+    /// it is. Those of W3C and CSV need the names of columns, which a line before them had.
+    pub(crate) fn format_without_state(&self, head: &[u8]) -> Option<Format> {
+        let (mut entries, mut unwrapper) = (Entries::new(self, None), Unwrapper::default());
+        let whole = &head[..=memrchr(b'\n', head)?];
+        let mut lines = Lines::new(whole);
+        while let Ok(Some(line)) = lines.next() {
+            if let Line::Whole(line) = line
+                && let Ok(Entry::Hit(_)) = entries.read(unwrapper.unwrap(line))
+            {
+                return entries.format().filter(|format| !matches!(format, Format::W3c | Format::Csv));
+            }
+        }
+        None
+    }
 }
 
 /// What an entry is that is not malformed.
@@ -99,8 +119,9 @@ pub(crate) struct Entries<'r> {
 }
 
 impl<'r> Entries<'r> {
-    pub(crate) fn new(reading: &'r Reading) -> Entries<'r> {
-        Entries { reading, format: reading.format, sheet: Sheet::default(), table: None, name: Vec::new() }
+    /// The entries of an input, or of a part of one, whose `format` may be known.
+    pub(crate) fn new(reading: &'r Reading, format: Option<Format>) -> Entries<'r> {
+        Entries { reading, format: format.or(reading.format), sheet: Sheet::default(), table: None, name: Vec::new() }
     }
 
     /// The format of the input, once it is known.

@@ -3,6 +3,7 @@
 //! ```text
 //! members  gzip data of several members                                              -> bytes
 //! source   file or stdin, gz opened by its first bytes, foreign formats recognised   -> bytes
+//! parts    large files cut, so that threads read them side by side
 //! lines    blocks cut at line ends, a stated longest line                             -> lines
 //! prefix   what collectors put in front of a line, colour codes                       -> entries
 //! format   which format the entries have                                              -> hits
@@ -19,6 +20,7 @@
 //!
 //! Tests: `tests/replay`.
 
+pub(crate) mod lines;
 pub(crate) mod date;
 pub(crate) mod prefix;
 pub(crate) mod client;
@@ -34,6 +36,6 @@ pub(crate) mod w3c;
 pub(crate) mod csv;
 pub(crate) mod format;
 pub(crate) mod foreign;
-pub(crate) mod lines;
 pub(crate) mod members;
+pub(crate) mod parts;
 pub(crate) mod source;

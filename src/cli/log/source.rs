@@ -4,17 +4,21 @@
 //! byte order mark of UTF-8 in front of an input is no part of its first line. Every input is looked at before the first
 //! is read, so that a misspelt name is told at once and not after minutes. There a file that was named before, by this or
 //! by another name, is left out, and one that the program itself writes to is refused, because reading it would never end.
+//! A large file that is plain text is opened in parts, if its entries can be read so.
 //!
 //! Tests: `tests/replay`.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, BufReader, Cursor, Read};
+use std::sync::Arc;
 
 use indicatif::ProgressBar;
 
 use super::foreign::{Foreign, LOOKED_AT};
+use super::format::Format;
 use super::members::{Members, Trailing};
+use super::parts::{self, PART, Part};
 use crate::cli::escape::shown;
 use crate::cli::failure::{Failure, in_words};
 
@@ -28,15 +32,22 @@ pub(crate) struct Source {
     path: OsString,
 }
 
-/// The bytes of an input, decompressed.
+/// The bytes of an input, or of a part of one, decompressed.
 pub(crate) struct Opened {
-    pub(crate) bytes: Box<dyn Read>,
+    pub(crate) bytes: Box<dyn Read + Send>,
     /// Its first bytes, at most [`LOOKED_AT`].
     pub(crate) head: Vec<u8>,
     /// The format whose signature it begins with, when that is none we read.
     pub(crate) foreign: Option<&'static Foreign>,
     pub(crate) compressed: bool,
+    /// The format, if it was told before.
+    pub(crate) format: Option<Format>,
+    /// What is in front of a part that is not the first.
+    pub(crate) before: Option<Part>,
 }
+
+/// How much of a large file is looked at to tell its format, and whether it can be read in parts.
+const HEAD: u64 = 64 << 10;
 
 /// The inputs, each once.
 pub(crate) struct Sources {
@@ -148,13 +159,43 @@ impl Source {
         Ok((Some(about.len()), identity(&self.path, &about)))
     }
 
-    /// Opens the input; what is read of it moves `bar`.
-    pub(crate) fn open(&self, bar: &ProgressBar) -> Result<Opened, Failure> {
-        let file: Box<dyn Read> = if self.is_stdin() {
-            Box::new(bar.wrap_read(io::stdin()))
-        } else {
-            Box::new(bar.wrap_read(File::open(&self.path).map_err(|error| self.failure(&in_words(&error)))?))
+    /// Opens the input; what is read of it moves `bar`. It has parts if it is large, and if `format` tells from its
+    /// beginning in which format they can be read.
+    pub(crate) fn open(
+        &self,
+        bar: &ProgressBar,
+        format: impl FnOnce(&[u8]) -> Option<Format>,
+    ) -> Result<Vec<Opened>, Failure> {
+        let failed = |error: io::Error| self.failure(&in_words(&error));
+        if self.is_stdin() {
+            return Ok(vec![self.open_whole(bar.wrap_read(io::stdin()))?]);
+        }
+        let file = File::open(&self.path).map_err(failed)?;
+        let about = file.metadata().map_err(failed)?;
+        if !about.is_file() || about.len() < 2 * PART {
+            return Ok(vec![self.open_whole(bar.wrap_read(file))?]);
+        }
+        let mut head = Vec::new();
+        (&file).take(HEAD).read_to_end(&mut head).map_err(failed)?;
+        let plain = head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&head);
+        let told = Foreign::recognise(&plain[..plain.len().min(LOOKED_AT)]).is_none().then(|| format(plain)).flatten();
+        if told.is_none() {
+            let whole = Cursor::new(head).chain(file);
+            return Ok(vec![self.open_whole(bar.wrap_read(whole))?]);
+        }
+        let parts = parts::cut(&Arc::new(file), about.len(), PART).map_err(failed)?;
+        let open = |(number, part): (usize, Part)| {
+            let before = (number > 0).then(|| part.before());
+            let opened = match before {
+                None => self.open_whole(bar.wrap_read(part))?,
+                Some(_) => Opened::new(Vec::new(), bar.wrap_read(part), false),
+            };
+            Ok(Opened { format: told, before, ..opened })
         };
+        parts.into_iter().enumerate().map(open).collect()
+    }
+
+    fn open_whole(&self, file: impl Read + Send + 'static) -> Result<Opened, Failure> {
         let (head, bytes) = peek(file).map_err(|error| self.failure(&in_words(&error)))?;
         if !head.starts_with(b"\x1f\x8b") {
             return Ok(Opened::new(head, bytes, false));
@@ -192,9 +233,9 @@ impl Source {
 }
 
 impl Opened {
-    fn new(head: Vec<u8>, bytes: impl Read + 'static, compressed: bool) -> Opened {
+    fn new(head: Vec<u8>, bytes: impl Read + Send + 'static, compressed: bool) -> Opened {
         let foreign = Foreign::recognise(&head);
-        Opened { bytes: Box::new(bytes), head, foreign, compressed }
+        Opened { bytes: Box::new(bytes), head, foreign, compressed, format: None, before: None }
     }
 }
 

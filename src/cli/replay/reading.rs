@@ -15,6 +15,7 @@
 //!
 //! Tests: `tests/replay`.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::ffi::OsString;
 use std::io::Write;
 use std::iter::Enumerate;
@@ -32,8 +33,9 @@ use crate::cli::log::foreign::{Foreign, Likeness, looks_like};
 use crate::cli::log::format::{Entries, Entry, Format};
 use crate::cli::log::hit::{Doubt, Malformed};
 use crate::cli::log::lines::{Line, Lines, MAX_LINE};
+use crate::cli::log::parts::PART;
 use crate::cli::log::prefix::{Counts, Unwrapper};
-use crate::cli::log::source::{Source, Sources, sources};
+use crate::cli::log::source::{Opened, Source, Sources, sources};
 use crate::cli::progress;
 use crate::sync::Mutex;
 
@@ -70,15 +72,18 @@ pub(super) struct Options {
 /// How many threads read at most. Each has a tally of its own, with limits of its own, until the end.
 const MOST_THREADS: usize = 8;
 
-/// Reads the inputs: files side by side, as many as there are processors.
+/// Reads the inputs: files and parts of large files side by side, as many as there are processors.
 pub(super) fn read(files: Vec<OsString>, options: &Options) -> Result<Read, Failure> {
     let Sources { sources, total, left_out: notes } = sources(files)?;
     let bar = progress::bar(total);
     // A pipe may never end, and malformed lines are shown in their order.
     let one_by_one = total.is_none() || options.show_malformed;
     let processors = available_parallelism().map_or(1, usize::from);
-    let threads = if one_by_one { 1 } else { processors.min(sources.len()).clamp(1, MOST_THREADS) };
-    let left = Mutex::new(sources.iter().enumerate());
+    let parts = total.map_or(0, |total| usize::try_from(total / PART).unwrap_or(usize::MAX));
+    let most = processors.min(MOST_THREADS).min(sources.len().saturating_add(parts));
+    let threads = if one_by_one { 1 } else { most.max(1) };
+    let left =
+        Mutex::new(Left { options, bar: &bar, threads, sources: sources.iter().enumerate(), parts: VecDeque::new() });
     let outcomes: Vec<Result<Reading<'_>, (usize, Failure)>> = thread::scope(|scope| {
         let readers: Vec<_> =
             (0..threads).map(|_| scope.spawn(|| Reading::new(options, bar.clone()).read_all(&left))).collect();
@@ -102,13 +107,12 @@ pub(super) fn read(files: Vec<OsString>, options: &Options) -> Result<Read, Fail
     }
     let mut reading = all.expect("there is a thread");
     reading.without_hits.sort_by_key(|input| input.place);
-    reading.doubtful.sort_by_key(|input| input.place);
     let has_hits = reading.lines > reading.malformed + reading.headers;
     if let (false, Some(first)) = (has_hits, reading.without_hits.first()) {
         return Err(first.failure());
     }
     let without_hits = reading.without_hits.iter().map(WithoutHits::note);
-    for note in notes.into_iter().chain(without_hits).chain(reading.doubtful.iter().map(Doubtful::note)) {
+    for note in notes.into_iter().chain(without_hits).chain(reading.hits.values().filter_map(Hits::note)) {
         self::note(&note);
     }
     Ok(Read {
@@ -116,7 +120,7 @@ pub(super) fn read(files: Vec<OsString>, options: &Options) -> Result<Read, Fail
         malformed: reading.malformed,
         stripped: reading.unwrapper.counts,
         headers: reading.headers,
-        clients_are_known: !reading.doubtful.iter().any(Doubtful::is_most),
+        clients_are_known: !reading.hits.values().any(Hits::are_most_doubtful),
         counted: reading.tally.finish(),
     })
 }
@@ -126,8 +130,45 @@ pub(super) fn note(what: &str) {
     let _ = std::io::stderr().lock().write_all(format!("hitring: note: {what}\n").as_bytes());
 }
 
-/// The inputs that nobody reads yet, with their places among all.
-type Left<'s> = Mutex<Enumerate<slice::Iter<'s, Source>>>;
+/// What no thread reads yet.
+struct Left<'s> {
+    options: &'s Options,
+    bar: &'s ProgressBar,
+    threads: usize,
+    sources: Enumerate<slice::Iter<'s, Source>>,
+    /// Of the input that was opened last.
+    parts: VecDeque<Piece<'s>>,
+}
+
+/// An input, or a part of one.
+struct Piece<'s> {
+    /// That of the input among all.
+    place: usize,
+    source: &'s Source,
+    opened: Opened,
+}
+
+impl<'s> Left<'s> {
+    /// Opens what is to be read next. A failure has its input's place.
+    fn next(&mut self) -> Result<Option<Piece<'s>>, (usize, Failure)> {
+        if let Some(piece) = self.parts.pop_front() {
+            return Ok(Some(piece));
+        }
+        let Some((place, source)) = self.sources.next() else { return Ok(None) };
+        let format = |head: &[u8]| {
+            let is_read_by_many = self.threads > 1;
+            is_read_by_many.then(|| self.options.entries.format_without_state(head)).flatten()
+        };
+        let opened = source.open(self.bar, format).map_err(|failure| (place, failure))?;
+        self.parts.extend(opened.into_iter().map(|opened| Piece { place, source, opened }));
+        Ok(self.parts.pop_front())
+    }
+
+    fn clear(&mut self) {
+        self.sources.by_ref().for_each(drop);
+        self.parts.clear();
+    }
+}
 
 /// What one thread has read.
 struct Reading<'o> {
@@ -138,41 +179,56 @@ struct Reading<'o> {
     malformed: u64,
     headers: u64,
     without_hits: Vec<WithoutHits>,
-    doubtful: Vec<Doubtful>,
+    /// By the place of the input.
+    hits: BTreeMap<usize, Hits>,
     bar: ProgressBar,
 }
 
-/// An input that has hits whose client may not be one.
-struct Doubtful {
-    place: usize,
+/// The hits of an input.
+struct Hits {
     name: String,
+    all: u64,
     /// Hits with something unknown in front of the client.
     with_more_in_front: u64,
     without_client: u64,
-    hits: u64,
 }
 
-impl Doubtful {
-    fn is_most(&self) -> bool {
-        self.with_more_in_front + self.without_client > self.hits / 2
+impl Hits {
+    fn new(name: String) -> Hits {
+        Hits { name, all: 0, with_more_in_front: 0, without_client: 0 }
     }
 
-    fn note(&self) -> String {
-        let Doubtful { name, with_more_in_front, without_client, hits, .. } = self;
-        if without_client > with_more_in_front {
-            let then = if self.is_most() { "so clients are not counted" } else { "which count as one client" };
-            let cure = "name the field with --field client=NAME if there is one";
-            return format!("{name}: no client is known in {without_client} of {hits} hits, {then}; {cure}");
+    fn add(&mut self, other: &Hits) {
+        self.all += other.all;
+        self.with_more_in_front += other.with_more_in_front;
+        self.without_client += other.without_client;
+    }
+
+    /// Whether most of them may be counted under something that is no client.
+    fn are_most_doubtful(&self) -> bool {
+        self.with_more_in_front + self.without_client > self.all / 2
+    }
+
+    fn note(&self) -> Option<String> {
+        let Hits { name, with_more_in_front, without_client, all: hits } = self;
+        if with_more_in_front + without_client == 0 {
+            return None;
         }
-        let then = if self.is_most() {
+        if without_client > with_more_in_front {
+            let then =
+                if self.are_most_doubtful() { "so clients are not counted" } else { "which count as one client" };
+            let cure = "name the field with --field client=NAME if there is one";
+            return Some(format!("{name}: no client is known in {without_client} of {hits} hits, {then}; {cure}"));
+        }
+        let then = if self.are_most_doubtful() {
             "so clients are not counted"
         } else {
             "so the first word of these lines was counted as the client"
         };
-        format!(
+        Some(format!(
             "{name}: something unknown stands in front of the client in {with_more_in_front} of {hits} hits, {then}; \
              remove it and run again"
-        )
+        ))
     }
 }
 
@@ -230,19 +286,28 @@ impl<'o> Reading<'o> {
             malformed: 0,
             headers: 0,
             without_hits: Vec::new(),
-            doubtful: Vec::new(),
+            hits: BTreeMap::new(),
             bar,
         }
     }
 
-    /// Reads one input after the other, until none is left. A failure leaves none for others, and has its input's place.
-    fn read_all(mut self, left: &Left<'_>) -> Result<Self, (usize, Failure)> {
+    /// Reads one input or part after the other, until none is left. A failure leaves none for others, and has its input's
+    /// place.
+    fn read_all(mut self, left: &Mutex<Left<'_>>) -> Result<Self, (usize, Failure)> {
         loop {
             let next = left.lock().next();
-            let Some((place, source)) = next else { return Ok(self) };
-            if let Err(failure) = self.read(place, source) {
-                left.lock().by_ref().for_each(drop);
-                return Err((place, failure));
+            let read = next.and_then(|next| {
+                let Some(piece) = next else { return Ok(false) };
+                let place = piece.place;
+                self.read(piece).map(|()| true).map_err(|failure| (place, failure))
+            });
+            match read {
+                Ok(true) => {}
+                Ok(false) => return Ok(self),
+                Err(failure) => {
+                    left.lock().clear();
+                    return Err(failure);
+                }
             }
         }
     }
@@ -256,19 +321,20 @@ impl<'o> Reading<'o> {
         self.malformed += other.malformed;
         self.headers += other.headers;
         self.without_hits.extend(other.without_hits);
-        self.doubtful.extend(other.doubtful);
+        for (place, hits) in other.hits {
+            self.hits.entry(place).or_insert_with(|| Hits::new(hits.name.clone())).add(&hits);
+        }
     }
 
-    fn read(&mut self, place: usize, source: &Source) -> Result<(), Failure> {
-        let opened = source.open(&self.bar)?;
+    fn read(&mut self, Piece { place, source, opened }: Piece<'_>) -> Result<(), Failure> {
         if let Some(foreign) = opened.foreign.filter(|foreign| foreign.is_certain()) {
             return Err(refused(source, foreign));
         }
         let mut lines = Lines::new(opened.bytes);
         let (mut count, mut malformed, mut headers) = (0_u64, 0_u64, 0_u64);
-        let (mut with_more_in_front, mut without_client) = (0, 0);
+        let mut hits = Hits::new(source.name());
         let mut first_reason = None;
-        let mut entries = Entries::new(&self.options.entries);
+        let mut entries = Entries::new(&self.options.entries, opened.format);
         while let Some(line) = lines.next().map_err(|error| source.read_failure(opened.compressed, &error))? {
             count += 1;
             let (start, reason) = match line {
@@ -280,8 +346,8 @@ impl<'o> Reading<'o> {
                     Ok(Entry::Hit(hit)) => {
                         match hit.doubt {
                             None => {}
-                            Some(Doubt::SomethingInFront) => with_more_in_front += 1,
-                            Some(Doubt::NoClient) => without_client += 1,
+                            Some(Doubt::SomethingInFront) => hits.with_more_in_front += 1,
+                            Some(Doubt::NoClient) => hits.without_client += 1,
                         }
                         let key = self.options.key.of(&hit, self.options.without_query);
                         self.tally.add(&key, &hit);
@@ -299,23 +365,25 @@ impl<'o> Reading<'o> {
                 return Err(refused(source, foreign));
             }
             if start.starts_with(GZIP) {
+                let before =
+                    opened.before.map_or(Ok(0), lines_of).map_err(|error| source.read_failure(false, &error))?;
                 return Err(source.failure(&format!(
-                    "gzip data begins in line {count}, behind text; give the text and the gzip data as files of their own"
+                    "gzip data begins in line {}, behind text; give the text and the gzip data as files of their own",
+                    before + count
                 )));
             }
             if self.options.show_malformed {
                 self.show(&source.name(), count, reason, start);
             }
         }
-        let hits = count - malformed - headers;
-        if malformed > 0 && hits == 0 {
+        hits.all = count - malformed - headers;
+        // An input that was cut has hits.
+        if malformed > 0 && hits.all == 0 && opened.before.is_none() {
             let format = entries.format();
             let reason = first_reason.unwrap_or(Malformed::Empty.reason());
             self.without_hits.push(WithoutHits::new(place, source, count, &opened.head, format, reason));
         }
-        if with_more_in_front + without_client > 0 {
-            self.doubtful.push(Doubtful { place, name: source.name(), with_more_in_front, without_client, hits });
-        }
+        self.hits.entry(place).or_insert_with(|| Hits::new(source.name())).add(&hits);
         self.lines += count;
         self.headers += headers;
         self.malformed += malformed;
@@ -330,6 +398,15 @@ impl<'o> Reading<'o> {
             let _ = std::io::stderr().lock().write_all(text.as_bytes());
         });
     }
+}
+
+/// How many lines there are.
+fn lines_of(input: impl std::io::Read) -> std::io::Result<u64> {
+    let (mut lines, mut count) = (Lines::new(input), 0);
+    while lines.next()?.is_some() {
+        count += 1;
+    }
+    Ok(count)
 }
 
 fn refused(source: &Source, foreign: &Foreign) -> Failure {
