@@ -256,8 +256,8 @@ pub(crate) struct About {
 /// The names that mean something.
 pub(crate) struct Names {
     about: HashMap<Vec<u8>, About, RandomState>,
-    /// The bit of each length that a name has, because most names of a log have none of them.
-    lengths: u64,
+    /// A bit for each name ([`shape`]), because most names of a log are none of them.
+    shapes: [u64; 64],
     /// Whether the user gave names.
     pub(crate) are_given: bool,
 }
@@ -266,7 +266,7 @@ impl Names {
     /// The known names, where `given` has one name, and no other, for some meanings. Those that are not `wanted` are left
     /// out; of a status it is known that only requests have one.
     pub(crate) fn new(given: &[(Meaning, String)], wanted: impl Fn(Meaning) -> bool) -> Names {
-        let mut names = Names { about: HashMap::default(), lengths: 0, are_given: !given.is_empty() };
+        let mut names = Names { about: HashMap::default(), shapes: [0; 64], are_given: !given.is_empty() };
         for (meaning, name) in given {
             names.add(name, (*meaning, 0));
         }
@@ -301,13 +301,15 @@ impl Names {
     }
 
     fn entry(&mut self, plain: &[u8]) -> &mut About {
-        self.lengths |= length_bit(plain);
+        let (word, bit) = shape(plain);
+        self.shapes[word] |= bit;
         self.about.entry(plain.to_vec()).or_default()
     }
 
     /// What is known of a plain name.
     pub(crate) fn about(&self, plain: &[u8]) -> About {
-        if self.lengths & length_bit(plain) == 0 {
+        let (word, bit) = shape(plain);
+        if self.shapes[word] & bit == 0 {
             return About::default();
         }
         self.about.get(plain).copied().unwrap_or_default()
@@ -319,9 +321,12 @@ impl Names {
     }
 }
 
-/// The bit of a name's length. All long names share one.
-fn length_bit(plain: &[u8]) -> u64 {
-    1 << plain.len().min(63)
+/// Some of what tells names apart: the length, up to 63, and the bit of a few letters.
+fn shape(plain: &[u8]) -> (usize, u64) {
+    let letter = |at: usize| plain.get(at).map_or(0, |&byte| u32::from(byte));
+    let last = plain.len().saturating_sub(1);
+    let letters = letter(0) + 5 * letter(last) + 11 * letter(plain.len() / 2);
+    (plain.len().min(63), 1 << (letters % u64::BITS))
 }
 
 /// For each byte, that which is compared: 0 for none.

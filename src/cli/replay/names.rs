@@ -54,6 +54,12 @@ impl Names {
         id
     }
 
+    /// Adds the names of others, and returns the id here of each of theirs.
+    pub(super) fn merge(&mut self, other: &Names) -> Vec<Id> {
+        self.table.reserve(other.len(), |entry| Entry::spread(entry.hash));
+        (0..).take(other.len()).map(|id| self.id(other.name(id))).collect()
+    }
+
     /// Keeps the names of which `keep` is true, under new ids in the same order. Returns the new id of each old one.
     pub(super) fn retain(&mut self, keep: impl Fn(Id, &[u8]) -> bool) -> Vec<Option<Id>> {
         let mut kept = Names::default();

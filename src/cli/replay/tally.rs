@@ -156,7 +156,7 @@ impl Tally {
         if let Some(all) = &other.all_paths {
             self.count_all_paths().merge(all).expect("all are made alike");
         }
-        let paths: Vec<Id> = (0..).take(other.paths.len()).map(|id| self.paths.id(other.paths.name(id))).collect();
+        let paths = self.paths.merge(&other.paths);
         self.hits_by_path.resize(self.paths.len(), 0);
         for (&path, (place, hits)) in paths.iter().zip(other.hits_by_path.iter().enumerate()) {
             self.hits_by_path[path as usize] += hits;
@@ -168,8 +168,7 @@ impl Tally {
                 self.without_seconds[path as usize] = true;
             }
         }
-        let clients: Vec<Id> =
-            (0..).take(other.clients.len()).map(|id| self.clients.id(other.clients.name(id))).collect();
+        let clients = self.clients.merge(&other.clients);
         let seconds = self.seconds.merge(&other.seconds);
         self.hits.merge(other.hits, |path, second| Some((paths[path as usize], seconds[second as usize])));
         self.visitors.merge(other.visitors, |path, client| Some((paths[path as usize], clients[client as usize])));
