@@ -16,3 +16,5 @@ mod shared;
 mod stress;
 mod surface;
 mod threads;
+#[cfg(feature = "cli")]
+mod top;

@@ -45,6 +45,17 @@ pub(crate) fn length(seconds: i64) -> String {
     }
 }
 
+const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+
+/// A bar of a height between none at 0 and full at `highest`. A single hit is seen.
+pub(crate) fn bar(hits: u64, highest: u64) -> char {
+    if hits == 0 {
+        return ' ';
+    }
+    let share = u128::from(hits) * BARS.len() as u128;
+    BARS[(share.div_ceil(u128::from(highest.max(1))) as usize).clamp(1, BARS.len()) - 1]
+}
+
 /// The text in at most `room` columns: whole, or its two ends with `…` between them.
 pub(crate) fn cut(text: &str, room: usize) -> String {
     if text.width() <= room {
@@ -76,6 +87,14 @@ mod tests {
             assert_eq!(grouped(number), text);
         }
         assert_eq!(grouped(u64::MAX), "18,446,744,073,709,551,615");
+    }
+
+    #[test]
+    fn bars_show_a_single_hit_and_fill_only_at_the_highest() {
+        let bars: String = [0, 1, 500, 875, 999, 1_000].iter().map(|&hits| bar(hits, 1_000)).collect();
+        assert_eq!(bars, " ▁▄▇██");
+        assert_eq!(bar(1, 1), '█');
+        assert_eq!(bar(u64::MAX, u64::MAX), '█');
     }
 
     #[test]

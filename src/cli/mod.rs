@@ -27,6 +27,7 @@ mod utc;
 mod inspect;
 mod progress;
 mod replay;
+mod top;
 #[cfg(all(feature = "server", target_os = "linux"))]
 mod settings;
 #[cfg(all(feature = "server", target_os = "linux"))]
@@ -63,6 +64,7 @@ enum Command {
     Replay(replay::Args),
     #[cfg(all(feature = "server", target_os = "linux"))]
     Serve(serve::Args),
+    Top(top::Args),
 }
 
 impl Command {
@@ -78,6 +80,7 @@ impl Command {
             Command::Replay(args) => replay::run(args),
             #[cfg(all(feature = "server", target_os = "linux"))]
             Command::Serve(args) => serve::run(args),
+            Command::Top(args) => top::run(args),
         }
     }
 }

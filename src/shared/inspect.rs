@@ -10,15 +10,17 @@ use super::check;
 use super::file::{self, Access, RingFile};
 use super::format::header::Header;
 use super::format::lives::Life;
-use super::format::sections::Sections;
+use super::format::sections::{Sections, hash};
 use super::metrics::{SharedRoom, room_of};
+use super::voids::Voids;
 use crate::cell::hits::Hits;
 use crate::cell::outcome::Outcomes;
 use crate::error::SharedError;
 use crate::sync::Ordering;
-use crate::time::Timestamp;
 use crate::time::clock::SystemClock;
-use crate::window::Span;
+use crate::time::{Tick, Timestamp};
+use crate::window::geometry::Geometry;
+use crate::window::{Reading, Span};
 
 /// A file that is looked at, also while others count in it.
 #[derive(Debug)]
@@ -105,19 +107,15 @@ impl Inspection {
     /// # Errors
     /// [`SharedError::Truncated`] if it was cut while it was looked at.
     pub fn report(&self, now: Option<Timestamp>) -> Result<Report, SharedError> {
-        let (book, layout) = (self.book(), &self.header.layout);
+        let look = self.look(now.unwrap_or_else(|| SystemClock.now()));
+        let (book, layout) = (look.book, &self.header.layout);
         let geometry = &layout.geometry;
         let resolution = geometry.resolution();
-        let to = resolution.tick(now.unwrap_or_else(|| SystemClock.now()));
-        let span = Span::ending(to, geometry.window().into());
+        let span = Span::ending(look.to, geometry.window().into());
         let parts = crate::sketch::uniques::Parts::new(geometry, layout.precision);
-        let voids = book.voids();
         let line = |life: Life<'_>| {
             let known = span.is_none_or(|span| span.first.0 >= life.known().load(Ordering::Relaxed));
-            let rows = std::iter::once(life).chain(book.merged(life));
-            let reading = rows
-                .filter_map(|life| span.map(|span| voids.sum(life, geometry, span)))
-                .fold(crate::window::Reading::NONE, crate::window::Reading::plus);
+            let reading = span.map_or(Reading::NONE, |span| look.sum(life, span));
             Some(Line {
                 endpoint: book.name_of(life)?,
                 count: (reading.exact && known).then(|| Hits::exact(reading.count)),
@@ -147,7 +145,22 @@ impl Inspection {
         Ok(report)
     }
 
-    fn check_whole(&self) -> Result<(), SharedError> {
+    /// What it holds as of `now`, for a caller that asks for several things of it. Hits that are counted meanwhile may be in
+    /// some answers and not in others.
+    pub(crate) fn look(&self, now: Timestamp) -> Look<'_> {
+        let (book, geometry) = (self.book(), &self.header.layout.geometry);
+        Look { book, geometry, to: geometry.resolution().tick(now), voids: book.voids() }
+    }
+
+    /// The length of the window, and the width of a tick.
+    pub(crate) fn window_and_resolution(&self) -> (Duration, Duration) {
+        let geometry = &self.header.layout.geometry;
+        let width = geometry.resolution().width();
+        (width * geometry.window(), width)
+    }
+
+    /// Fails if the file was cut while it was looked at.
+    pub(crate) fn check_whole(&self) -> Result<(), SharedError> {
         if !self.file.is_lost() {
             return Ok(());
         }
@@ -165,5 +178,60 @@ impl Inspection {
         let faults = check::faults(self.book(), self.is_copy, || ());
         self.check_whole()?;
         Ok(faults)
+    }
+}
+
+/// The hits in a file as of one moment.
+pub(crate) struct Look<'a> {
+    book: Book<'a>,
+    geometry: &'a Geometry,
+    to: Tick,
+    voids: Voids,
+}
+
+impl<'a> Look<'a> {
+    fn sum(&self, life: Life<'a>, span: Span) -> Reading {
+        let rows = std::iter::once(life).chain(self.book.merged(life));
+        rows.map(|life| self.voids.sum(life, self.geometry, span)).fold(Reading::NONE, Reading::plus)
+    }
+
+    /// The endpoints with hits in the last `ticks`, in any order, with those hits that the file still has.
+    pub(crate) fn names(&self, ticks: u64) -> Vec<(String, u64)> {
+        let Some(span) = Span::ending(self.to, ticks) else { return Vec::new() };
+        let hits = self.book.alive().filter_map(|life| {
+            let count = self.sum(life, span).count;
+            if count > 0 { Some((self.book.name_of(life)?, count)) } else { None }
+        });
+        hits.collect()
+    }
+
+    /// The hits of `endpoint` in `columns` spans of `ticks` each, oldest first.
+    pub(crate) fn history(&self, endpoint: &str, ticks: u64, columns: u64) -> Vec<u64> {
+        let lives = self.book.sections.lives;
+        let life = lives.names.find(hash(self.book.header.key, endpoint), endpoint).and_then(|name| lives.alive(name));
+        let spans = self.spans(ticks, columns);
+        spans.map(|span| life.zip(span).map_or(0, |(life, span)| self.sum(life, span).count)).collect()
+    }
+
+    /// The same of all endpoints together.
+    pub(crate) fn history_of_all(&self, ticks: u64, columns: u64) -> Vec<u64> {
+        let mut sums = vec![0_u64; usize::try_from(columns).unwrap_or(0)];
+        for life in self.book.alive() {
+            for (sum, span) in sums.iter_mut().zip(self.spans(ticks, columns)) {
+                *sum = sum.saturating_add(span.map_or(0, |span| self.sum(life, span).count));
+            }
+        }
+        sums
+    }
+
+    /// The `columns` spans of `ticks` each up to now, oldest first; `None` for those before tick 0.
+    fn spans(&self, ticks: u64, columns: u64) -> impl Iterator<Item = Option<Span>> {
+        let to = self.to.0;
+        (0..columns).rev().map(move |back| Span::ending(Tick(to.checked_sub(back * ticks)?), ticks))
+    }
+
+    /// What became of all hits that were brought to the file.
+    pub(crate) fn outcomes(&self) -> Outcomes {
+        self.book.sections.outcomes()
     }
 }

@@ -16,6 +16,8 @@
 //! moment   times in any form
 //! date     the calendar under them
 //! hit      what an entry says
+//! key      what a hit is counted under
+//! options  what a command line says about all this
 //! ```
 //!
 //! Tests: `tests/replay`.
@@ -35,6 +37,8 @@ pub(crate) mod logfmt;
 pub(crate) mod w3c;
 pub(crate) mod csv;
 pub(crate) mod format;
+pub(crate) mod key;
+pub(crate) mod options;
 pub(crate) mod foreign;
 pub(crate) mod members;
 pub(crate) mod parts;

@@ -3,6 +3,7 @@
 //! Tests: below, `tests/replay`.
 
 use super::timeline::Timeline;
+use crate::cli::columns::bar;
 
 /// Lengths of time that a column may have, in seconds.
 const STEPS: [i64; 23] = [
@@ -10,7 +11,6 @@ const STEPS: [i64; 23] = [
     2_592_000, 7_776_000, 31_536_000,
 ];
 const DAY: i64 = 86_400;
-const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
 pub(super) struct Histogram {
     /// Seconds in a column.
@@ -60,15 +60,6 @@ impl Histogram {
     }
 }
 
-/// A bar of a height between none at 0 and full at `highest`. A single hit is seen.
-fn bar(hits: u64, highest: u64) -> char {
-    if hits == 0 {
-        return ' ';
-    }
-    let share = u128::from(hits) * BARS.len() as u128;
-    BARS[(share.div_ceil(u128::from(highest)) as usize).clamp(1, BARS.len()) - 1]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,14 +69,6 @@ mod tests {
         let columns = Columns::new(&Timeline::new(vec![(-1, 1), (7, 2), (59, 3)]), 7).expect("hits");
         assert_eq!((columns.step, columns.first, columns.hits), (10, -10, vec![1, 2, 0, 0, 0, 0, 3]));
         assert_eq!([round_step(60, 8), round_step(3_600, 8), round_step(100 * 86_400, 8)], [10, 600, 30 * 86_400]);
-    }
-
-    #[test]
-    fn bars_show_a_single_hit_and_fill_only_at_the_highest() {
-        let bars: String = [0, 1, 500, 875, 999, 1_000].iter().map(|&hits| bar(hits, 1_000)).collect();
-        assert_eq!(bars, " ▁▄▇██");
-        assert_eq!(bar(1, 1), '█');
-        assert_eq!(bar(u64::MAX, u64::MAX), '█');
     }
 
     #[test]

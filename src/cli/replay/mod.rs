@@ -2,7 +2,6 @@
 //!
 //! ```text
 //! reading    inputs -> lines -> hits, malformed lines
-//! key        what a hit is counted under
 //! tally      hits counted in sorted cells: names, seconds, cells; timeline answers windows
 //! report     the answer, and its JSON form
 //! text       the same for a person, with a histogram
@@ -16,7 +15,6 @@
 //! Tests: `tests/replay`.
 
 mod names;
-mod key;
 mod cells;
 mod timeline;
 mod histogram;
@@ -32,12 +30,9 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 
 use super::failure::Failure;
-use super::log::client::Client;
-use super::log::fields::Meaning;
-use super::log::format::{Format, Reading};
+use super::log::options::LogOptions;
 use super::{columns, escape, span, utc};
 use clap::builder::TypedValueParser;
-use key::Key;
 use plot::Plot;
 use reading::Options;
 use report::{Question, Report};
@@ -94,35 +89,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "N", default_value_t = 20, allow_negative_numbers = true)]
     top: usize,
 
-    /// Count hits under this: path, route, status, client, host or regex:PATTERN
-    ///
-    /// route is the path without its query, with {id} for numbers and other ids, or the route that
-    /// the log names. A pattern is searched in the path. The key is its first group, or the whole
-    /// match if it has no group.
-    #[arg(long, value_name = "KEY", default_value = "path", value_parser = Key::parse)]
-    key: Key,
-
-    /// Cut the query off paths
-    #[arg(long)]
-    no_query: bool,
-
-    /// The format of the logs; without it, the first lines decide
-    #[arg(long, value_name = "FORMAT", value_enum)]
-    format: Option<Format>,
-
-    /// The name of a field in JSON, logfmt, W3C and CSV: time=NAME, path=NAME, client=NAME, ...
-    ///
-    /// May be repeated. Also url, request, query, forwarded, status, host, route and date. A dot
-    /// leads into an object: client=actor.login.
-    #[arg(long = "field", value_name = "WHAT=NAME", value_parser = Meaning::parse)]
-    fields: Vec<(Meaning, String)>,
-
-    /// Which address is the client if a line has several
-    ///
-    /// A client can make up the first entries of a list. Default: first in the common format. In
-    /// formats with named fields, the client's own field counts.
-    #[arg(long, value_name = "WHICH", value_enum)]
-    client: Option<Client>,
+    #[command(flatten)]
+    log: LogOptions,
 
     /// Print each malformed line on stderr, with its place and the reason
     #[arg(long)]
@@ -132,14 +100,7 @@ pub(super) struct Args {
 /// Runs the command.
 pub(super) fn run(args: Args) -> Result<(), Failure> {
     let title = title(&args.files);
-    for (at, (meaning, name)) in args.fields.iter().enumerate() {
-        if let Some((_, first)) = args.fields[..at].iter().find(|(other, _)| other == meaning) {
-            let what = meaning.word();
-            let text = format!("--field {what} is given twice, as '{first}' and as '{name}'; give it once");
-            return Err(Failure::Message(text));
-        }
-    }
-    let entries = Reading::new(args.format, args.client, &args.fields, |meaning| args.key.wants(meaning));
+    let entries = args.log.reading(false)?;
     let mut paths: Vec<Vec<u8>> = Vec::new();
     for path in args.paths {
         let path = escape::to_bytes(path.as_encoded_bytes());
@@ -147,7 +108,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
             paths.push(path);
         }
     }
-    let Args { show_malformed, key, no_query: without_query, .. } = args;
+    let Args { show_malformed, log: LogOptions { key, no_query: without_query, .. }, .. } = args;
     // Only JSON, and CSV with windows, have windows of paths that were not named.
     let has_all_windows = args.json || args.csv && !args.at.is_empty();
     let timed = if paths.is_empty() && has_all_windows { Timed::All } else { Timed::Only(paths.clone()) };

@@ -24,7 +24,6 @@ use std::thread::{self, available_parallelism};
 
 use indicatif::ProgressBar;
 
-use super::key::Key;
 use super::tally::{Counted, Limits, Tally, Timed};
 use crate::cli::escape::shown_start;
 use crate::cli::failure::Failure;
@@ -32,6 +31,7 @@ use crate::cli::log;
 use crate::cli::log::foreign::{Foreign, Likeness, looks_like};
 use crate::cli::log::format::{Entries, Entry, Format};
 use crate::cli::log::hit::{Doubt, Malformed};
+use crate::cli::log::key::Key;
 use crate::cli::log::lines::{Line, Lines, MAX_LINE};
 use crate::cli::log::parts::PART;
 use crate::cli::log::prefix::{Counts, Unwrapper};

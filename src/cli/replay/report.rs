@@ -20,13 +20,13 @@
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use super::key::{CLIENT, Key};
 use super::names::Id;
 use super::reading::Read;
 use super::tally::Estimates;
 use super::timeline::Timeline;
 use crate::cli::columns::{grouped, length};
 use crate::cli::escape::shown;
+use crate::cli::log::key::{CLIENT, Key};
 use crate::cli::log::prefix::Kind;
 
 /// What is asked of the logs.
@@ -61,7 +61,7 @@ pub(super) struct Report {
 }
 
 pub(super) struct Distinct {
-    /// What hits are counted under, as in [`Key::name`](super::key::Key::name).
+    /// What hits are counted under, as in [`Key::name`].
     key_name: &'static str,
     pub(super) keys: usize,
     pub(super) clients: Option<usize>,

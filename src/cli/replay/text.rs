@@ -5,10 +5,10 @@
 //! Tests: `tests/replay`.
 
 use super::histogram::Histogram;
-use super::key::CLIENT;
 use super::reading::Read;
 use super::report::{Question, Report, Window};
 use crate::cli::columns::{cut, grouped, length, widest};
+use crate::cli::log::key::CLIENT;
 use crate::cli::utc;
 
 /// The whole report, at most `width` columns wide.

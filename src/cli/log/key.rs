@@ -17,16 +17,16 @@ use std::borrow::Cow;
 use memchr::memchr;
 use regex::bytes::Regex;
 
-use crate::cli::log::fields::Meaning;
-use crate::cli::log::hit::Hit;
+use super::fields::Meaning;
+use super::hit::Hit;
 
 /// The name of a client in the report.
-pub(super) const CLIENT: &str = "client";
+pub(crate) const CLIENT: &str = "client";
 /// What stands for a path that a pattern does not match.
 const UNMATCHED: &[u8] = b"(unmatched)";
 
 #[derive(Debug, Clone)]
-pub(super) enum Key {
+pub(crate) enum Key {
     Path,
     Route,
     Status,
@@ -37,7 +37,7 @@ pub(super) enum Key {
 
 impl Key {
     /// Reads the form of the command line.
-    pub(super) fn parse(text: &str) -> Result<Key, String> {
+    pub(crate) fn parse(text: &str) -> Result<Key, String> {
         match text {
             "path" => Ok(Key::Path),
             "route" => Ok(Key::Route),
@@ -53,7 +53,7 @@ impl Key {
     }
 
     /// What the key is called in the report.
-    pub(super) fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self {
             Key::Path => "path",
             Key::Route => "route",
@@ -65,7 +65,7 @@ impl Key {
     }
 
     /// The name for several.
-    pub(super) fn plural(&self) -> &'static str {
+    pub(crate) fn plural(&self) -> &'static str {
         match self {
             Key::Path => "paths",
             Key::Route => "routes",
@@ -77,7 +77,7 @@ impl Key {
     }
 
     /// Whether a field of this meaning is needed, of those that only keys need.
-    pub(super) fn wants(&self, meaning: Meaning) -> bool {
+    pub(crate) fn wants(&self, meaning: Meaning) -> bool {
         match self {
             Key::Route => meaning == Meaning::Route,
             Key::Status => meaning == Meaning::Status,
@@ -87,7 +87,7 @@ impl Key {
     }
 
     /// The key of a hit.
-    pub(super) fn of<'h>(&self, hit: &'h Hit<'_>, without_query: bool) -> Cow<'h, [u8]> {
+    pub(crate) fn of<'h>(&self, hit: &'h Hit<'_>, without_query: bool) -> Cow<'h, [u8]> {
         let path = || if without_query { before_query(&hit.path) } else { &hit.path };
         match self {
             Key::Path => path().into(),

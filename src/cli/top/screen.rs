@@ -1,0 +1,187 @@
+//! The screen: a frame drawn once a second and after each key.
+//!
+//! The terminal is switched to its other screen and to raw keys, and back however this ends: by a key, an error, a panic (a
+//! hook of ratatui's), SIGTERM or SIGHUP. Ctrl-C is a key here.
+//!
+//! A reader of logs records while the screen is paused, so nothing waits in memory.
+//!
+//! Tests: `tests/top`.
+
+use std::io;
+use std::time::Duration;
+
+use ratatui::DefaultTerminal;
+use ratatui::crossterm::event::{Event, KeyEventKind, poll, read};
+use ratatui::layout::Rect;
+use ratatui::style::{Color, Modifier, Style};
+use ratatui::text::{Line as Drawn, Span};
+use ratatui::widgets::Paragraph;
+
+use super::frame::{Frame, frame};
+use super::keys::{HELP, Then, View};
+use super::page::{Line, Look, head, history_columns, opened, rows};
+use super::source::Source;
+use crate::cli::failure::{Failure, in_words};
+use crate::time::clock::SystemClock;
+
+/// How often the source is asked.
+const PERIOD: Duration = Duration::from_secs(1);
+/// How long a signal may wait.
+const MOST_WAIT: Duration = Duration::from_millis(250);
+
+/// Shows `source` until the user quits.
+pub(super) fn run(source: &mut dyn Source, view: View) -> Result<(), Failure> {
+    let mut signals = Signals::new()?;
+    let terminal = ratatui::try_init().map_err(|error| failed(&error))?;
+    let ended = show(terminal, source, view, &mut signals);
+    ratatui::restore();
+    ended
+}
+
+fn failed(error: &io::Error) -> Failure {
+    Failure::Message(format!("the terminal cannot be used: {}; print plain text with --once", in_words(error)))
+}
+
+fn show(
+    mut terminal: DefaultTerminal,
+    source: &mut dyn Source,
+    mut view: View,
+    signals: &mut Signals,
+) -> Result<(), Failure> {
+    let mut shown = ask(&terminal, source, &mut view)?;
+    let mut asked = SystemClock.now();
+    loop {
+        terminal.draw(|canvas| draw(canvas, &shown, &view)).map_err(|error| failed(&error))?;
+        let mut then = Then::Wait;
+        while then == Then::Wait {
+            if signals.has_come() {
+                return Ok(());
+            }
+            // A clock that was set back does not stop the screen.
+            let age = SystemClock.now().as_duration().checked_sub(asked.as_duration()).unwrap_or(PERIOD);
+            let left = PERIOD.saturating_sub(age);
+            if left.is_zero() && !view.is_paused {
+                then = Then::Ask;
+            } else if poll(if view.is_paused { MOST_WAIT } else { left.min(MOST_WAIT) })
+                .map_err(|error| failed(&error))?
+            {
+                then = match read().map_err(|error| failed(&error))? {
+                    Event::Key(key) if key.kind != KeyEventKind::Release => view.press(key, &shown, source.window()),
+                    Event::Resize(..) => Then::Ask,
+                    _ => Then::Wait,
+                };
+            }
+        }
+        match then {
+            Then::Quit => return Ok(()),
+            // What a paused screen shows is cut anew for another size, but not asked for.
+            Then::Ask if !view.is_paused => {
+                shown = ask(&terminal, source, &mut view)?;
+                asked = SystemClock.now();
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Asks for as many rows as there is room for.
+fn ask(terminal: &DefaultTerminal, source: &mut dyn Source, view: &mut View) -> Result<Frame, Failure> {
+    let size = terminal.size().map_err(|error| failed(&error))?;
+    let (width, height) = (usize::from(size.width), usize::from(size.height));
+    // The number of lines above the rows is known only from a frame, so there may be some too many.
+    view.rows = height;
+    let mut asked = frame(source, &view.question(history_columns(width), width))?;
+    view.rows = room(&asked, width, height);
+    if view.keep_within(asked.found) {
+        asked = frame(source, &view.question(history_columns(width), width))?;
+    }
+    asked.rows.truncate(view.rows);
+    Ok(asked)
+}
+
+/// The lines that rows have: those below the head, the names of the columns, and above the last line.
+fn room(frame: &Frame, width: usize, height: usize) -> usize {
+    height.saturating_sub(head(frame, width).len() + 3)
+}
+
+fn draw(canvas: &mut ratatui::Frame<'_>, frame: &Frame, view: &View) {
+    let area = canvas.area();
+    let (width, height) = (usize::from(area.width), usize::from(area.height));
+    let mut lines = head(frame, width);
+    lines.push((String::new(), Look::Plain));
+    let left = height.saturating_sub(lines.len() + 1);
+    if view.helps {
+        lines.extend(HELP.iter().map(|&line| (line.to_owned(), Look::Plain)));
+    } else if let Some(row) = &frame.open {
+        lines.extend(opened(frame, row, width, left));
+    } else {
+        let chosen = view.chosen.checked_sub(view.skip);
+        lines.extend(rows(frame, view.sort, chosen, width));
+    }
+    lines.truncate(height.saturating_sub(1));
+    let drawn: Vec<Drawn<'_>> = lines.into_iter().map(|line| drawn(line, width)).collect();
+    canvas.render_widget(Paragraph::new(drawn), area);
+    if height > 0 {
+        let last = Rect { y: area.y + area.height - 1, height: 1, ..area };
+        canvas.render_widget(Paragraph::new(foot(frame, view)), last);
+    }
+}
+
+/// A line as the terminal shows it. The chosen row is marked over its whole width.
+fn drawn((text, look): Line, width: usize) -> Drawn<'static> {
+    let style = match look {
+        Look::Plain => Style::new(),
+        Look::Bold => Style::new().add_modifier(Modifier::BOLD),
+        Look::Dim => Style::new().add_modifier(Modifier::DIM),
+        Look::Alarm => Style::new().fg(Color::Red),
+        Look::Chosen => Style::new().add_modifier(Modifier::REVERSED),
+    };
+    let text = if look == Look::Chosen { format!("{text:<width$}") } else { text };
+    Drawn::from(Span::styled(text, style))
+}
+
+/// The last line.
+fn foot(frame: &Frame, view: &View) -> Drawn<'static> {
+    let mut parts = Vec::new();
+    if view.is_paused {
+        parts.push(Span::styled("paused  ", Style::new().add_modifier(Modifier::BOLD)));
+    }
+    if view.types || !view.filter.is_empty() {
+        let cursor = if view.types { "_" } else { "" };
+        let text = format!("/{}{cursor}  {} of {}  ", view.filter, frame.found, frame.names);
+        parts.push(Span::styled(text, Style::new().add_modifier(Modifier::BOLD)));
+    }
+    let dim = Style::new().add_modifier(Modifier::DIM);
+    parts.push(Span::styled("q quit  s sort  / filter  + - span  space pause  Enter history  ? help", dim));
+    Drawn::from(parts)
+}
+
+/// Signals that end a program.
+#[cfg(unix)]
+struct Signals(signal_hook::iterator::Signals);
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> Result<Signals, Failure> {
+        use signal_hook::consts::{SIGHUP, SIGTERM};
+        signal_hook::iterator::Signals::new([SIGHUP, SIGTERM]).map(Signals).map_err(|error| failed(&error))
+    }
+
+    fn has_come(&mut self) -> bool {
+        self.0.pending().next().is_some()
+    }
+}
+
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn new() -> Result<Signals, Failure> {
+        Ok(Signals)
+    }
+
+    fn has_come(&mut self) -> bool {
+        false
+    }
+}
