@@ -10,7 +10,9 @@ use super::check;
 use super::file::{self, Access, RingFile};
 use super::format::header::Header;
 use super::format::lives::Life;
-use super::format::sections::{Sections, hash};
+use super::format::sections::Sections;
+#[cfg(feature = "cli")]
+use super::format::sections::hash;
 use super::metrics::{SharedRoom, room_of};
 use super::voids::Voids;
 use crate::cell::hits::Hits;
@@ -107,7 +109,8 @@ impl Inspection {
     /// # Errors
     /// [`SharedError::Truncated`] if it was cut while it was looked at.
     pub fn report(&self, now: Option<Timestamp>) -> Result<Report, SharedError> {
-        let look = self.look(now.unwrap_or_else(|| SystemClock.now()));
+        let voids = self.voids();
+        let look = self.look(now.unwrap_or_else(|| SystemClock.now()), &voids);
         let (book, layout) = (look.book, &self.header.layout);
         let geometry = &layout.geometry;
         let resolution = geometry.resolution();
@@ -145,18 +148,16 @@ impl Inspection {
         Ok(report)
     }
 
-    /// What it holds as of `now`, for a caller that asks for several things of it. Hits that are counted meanwhile may be in
-    /// some answers and not in others.
-    pub(crate) fn look(&self, now: Timestamp) -> Look<'_> {
-        let (book, geometry) = (self.book(), &self.header.layout.geometry);
-        Look { book, geometry, to: geometry.resolution().tick(now), voids: book.voids() }
+    /// The void hits of all endpoints now.
+    pub(crate) fn voids(&self) -> Voids {
+        self.book().voids()
     }
 
-    /// The length of the window, and the width of a tick.
-    pub(crate) fn window_and_resolution(&self) -> (Duration, Duration) {
-        let geometry = &self.header.layout.geometry;
-        let width = geometry.resolution().width();
-        (width * geometry.window(), width)
+    /// What it holds as of `now`, for a caller that asks for several things of it. Hits that are counted meanwhile may be in
+    /// some answers and not in others.
+    pub(crate) fn look<'a>(&'a self, now: Timestamp, voids: &'a Voids) -> Look<'a> {
+        let (book, geometry) = (self.book(), &self.header.layout.geometry);
+        Look { book, geometry, to: geometry.resolution().tick(now), voids }
     }
 
     /// Fails if the file was cut while it was looked at.
@@ -181,12 +182,22 @@ impl Inspection {
     }
 }
 
+#[cfg(feature = "cli")]
+impl Inspection {
+    /// The length of the window, and the width of a tick.
+    pub(crate) fn window_and_resolution(&self) -> (Duration, Duration) {
+        let geometry = &self.header.layout.geometry;
+        let width = geometry.resolution().width();
+        (width * geometry.window(), width)
+    }
+}
+
 /// The hits in a file as of one moment.
 pub(crate) struct Look<'a> {
     book: Book<'a>,
     geometry: &'a Geometry,
     to: Tick,
-    voids: Voids,
+    voids: &'a Voids,
 }
 
 impl<'a> Look<'a> {
@@ -194,15 +205,28 @@ impl<'a> Look<'a> {
         let rows = std::iter::once(life).chain(self.book.merged(life));
         rows.map(|life| self.voids.sum(life, self.geometry, span)).fold(Reading::NONE, Reading::plus)
     }
+}
 
-    /// The endpoints with hits in the last `ticks`, in any order, with those hits that the file still has.
-    pub(crate) fn names(&self, ticks: u64) -> Vec<(String, u64)> {
-        let Some(span) = Span::ending(self.to, ticks) else { return Vec::new() };
-        let hits = self.book.alive().filter_map(|life| {
+#[cfg(feature = "cli")]
+impl<'a> Look<'a> {
+    /// The endpoints with hits in the last `ticks`, in any order, with those hits that the file still has; and the hits of all in
+    /// each of these ticks, oldest first.
+    pub(crate) fn names_and_ticks(&self, ticks: u64) -> (Vec<(String, u64)>, Vec<u64>) {
+        let (mut names, mut sums) = (Vec::new(), vec![0; usize::try_from(ticks).unwrap_or(0)]);
+        let Some(span) = Span::ending(self.to, ticks) else { return (names, sums) };
+        let before_tick_0 = sums.len() - span.len() as usize;
+        for life in self.book.alive() {
             let count = self.sum(life, span).count;
-            if count > 0 { Some((self.book.name_of(life)?, count)) } else { None }
-        });
-        hits.collect()
+            if count == 0 {
+                continue;
+            }
+            names.extend(self.book.name_of(life).map(|name| (name, count)));
+            // The slots are in the cache now.
+            for life in std::iter::once(life).chain(self.book.merged(life)) {
+                self.voids.add_to(life, self.geometry, span, &mut sums[before_tick_0..]);
+            }
+        }
+        (names, sums)
     }
 
     /// The hits of `endpoint` in `columns` spans of `ticks` each, oldest first.
@@ -211,17 +235,6 @@ impl<'a> Look<'a> {
         let life = lives.names.find(hash(self.book.header.key, endpoint), endpoint).and_then(|name| lives.alive(name));
         let spans = self.spans(ticks, columns);
         spans.map(|span| life.zip(span).map_or(0, |(life, span)| self.sum(life, span).count)).collect()
-    }
-
-    /// The same of all endpoints together.
-    pub(crate) fn history_of_all(&self, ticks: u64, columns: u64) -> Vec<u64> {
-        let mut sums = vec![0_u64; usize::try_from(columns).unwrap_or(0)];
-        for life in self.book.alive() {
-            for (sum, span) in sums.iter_mut().zip(self.spans(ticks, columns)) {
-                *sum = sum.saturating_add(span.map_or(0, |span| self.sum(life, span).count));
-            }
-        }
-        sums
     }
 
     /// The `columns` spans of `ticks` each up to now, oldest first; `None` for those before tick 0.

@@ -87,6 +87,8 @@ mod life_cells;
 mod take_back;
 mod inspect;
 
+#[cfg(feature = "cli")]
+pub(crate) use self::voids::Voids;
 pub use self::{
     builder::SharedBuilder,
     changed::{Changed, Marks},

@@ -50,6 +50,19 @@ impl Voids {
     }
 }
 
+#[cfg(feature = "cli")]
+impl Voids {
+    /// Adds the count of each tick of `span` that counts to that of `sums` which is as far from the first.
+    pub fn add_to(&self, life: Life<'_>, geometry: &Geometry, span: Span, sums: &mut [u64]) {
+        if !self.lives.contains_key(&life.index()) {
+            return life.add_to(geometry, span, sums);
+        }
+        for (tick, sum) in (span.first.0..=span.to.0).map(Tick).zip(sums) {
+            *sum = sum.saturating_add(self.sum(life, geometry, Span { first: tick, to: tick }).count);
+        }
+    }
+}
+
 impl Book<'_> {
     /// The void hits of all lives that are alive.
     pub fn voids(self) -> Voids {

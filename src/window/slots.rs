@@ -204,6 +204,23 @@ impl<'a> Row<'a> {
         ))
     }
 
+    /// Adds the count of each tick of `span`, which is no longer than the ring, to that of `sums` which is as far from the first.
+    #[cfg(feature = "cli")]
+    pub fn add_to(self, geometry: &Geometry, span: Span, sums: &mut [u64]) {
+        let start = geometry.place(span.first);
+        let before_wrap = sums.len().min(geometry.slots() - start.index);
+        let (keep, max) = (!geometry.seal(), geometry.max_count());
+        let (first, second) = sums.split_at_mut(before_wrap);
+        let add = |sums: &mut [u64], start: Place| {
+            for (sum, word) in sums.iter_mut().zip(&self.0[start.index..]) {
+                let count = (word.load(Ordering::Acquire) & keep).wrapping_sub(start.base);
+                *sum = sum.saturating_add(if count <= max { count } else { 0 });
+            }
+        };
+        add(first, start);
+        add(second, Place { index: 0, base: start.base + geometry.base(1) });
+    }
+
     #[inline]
     fn run(self, geometry: &Geometry, start: Place, len: usize) -> Reading {
         let (keep, max) = (!geometry.seal(), geometry.max_count());

@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::source::{About, Counted, Source};
 use crate::cli::escape::shown;
 use crate::cli::failure::{Failure, told};
-use crate::shared::Inspection;
+use crate::shared::{Inspection, Voids};
 use crate::time::clock::SystemClock;
 use crate::{Outcomes, Timestamp};
 
@@ -32,13 +32,24 @@ pub(super) struct Shared {
     now: Timestamp,
     note: Option<String>,
     outcomes: Outcomes,
+    voids: Voids,
+    /// The hits of all in each tick, oldest first.
+    ticks: Vec<u64>,
 }
 
 impl Shared {
     pub(super) fn open(path: &Path) -> Result<Shared, Failure> {
         let inspection = Inspection::open(path).map_err(|error| Failure::of_shared(&error))?;
         let (now, outcomes) = (SystemClock.now(), Outcomes::default());
-        Ok(Shared { path: path.to_owned(), inspection, now, note: None, outcomes })
+        Ok(Shared {
+            path: path.to_owned(),
+            inspection,
+            now,
+            note: None,
+            outcomes,
+            voids: Voids::default(),
+            ticks: Vec::new(),
+        })
     }
 
     fn ticks(&self, span: Duration) -> u64 {
@@ -74,8 +85,10 @@ impl Source for Shared {
         }
         self.now = SystemClock.now();
         let ticks = self.ticks(last.min(self.window()));
-        let look = self.inspection.look(self.now);
-        let names = look.names(ticks);
+        self.voids = self.inspection.voids();
+        let look = self.inspection.look(self.now, &self.voids);
+        let (names, of_all) = look.names_and_ticks(ticks);
+        self.ticks = of_all;
         self.outcomes = look.outcomes();
         match self.inspection.check_whole() {
             // It was cut just before another took its place, which the next refresh opens.
@@ -86,12 +99,16 @@ impl Source for Shared {
     }
 
     fn histories(&mut self, names: &[&str], width: Duration, columns: usize) -> Vec<Vec<u64>> {
-        let (look, ticks) = (self.inspection.look(self.now), self.ticks(width));
+        let (look, ticks) = (self.inspection.look(self.now, &self.voids), self.ticks(width));
         names.iter().map(|name| look.history(name, ticks, columns as u64)).collect()
     }
 
     fn history(&mut self, width: Duration, columns: usize) -> Vec<u64> {
-        self.inspection.look(self.now).history_of_all(self.ticks(width), columns as u64)
+        let width = usize::try_from(self.ticks(width)).unwrap_or(usize::MAX);
+        let mut history: Vec<u64> = self.ticks.rchunks(width).take(columns).map(|ticks| ticks.iter().sum()).collect();
+        history.resize(columns, 0);
+        history.reverse();
+        history
     }
 
     fn about(&mut self, _: Duration) -> About {

@@ -403,6 +403,15 @@ impl<'a> Life<'a> {
         span.since(self.from()).map_or(Reading::NONE, |span| self.row.sum(geometry, span))
     }
 
+    /// Adds the count of each tick of `span` to that of `sums` which is as far from the first.
+    #[cfg(feature = "cli")]
+    pub fn add_to(self, geometry: &Geometry, span: Span, sums: &mut [u64]) {
+        if let Some(since) = span.since(self.from()) {
+            let skipped = (since.first.0 - span.first.0) as usize;
+            self.row.add_to(geometry, since, &mut sums[skipped..]);
+        }
+    }
+
     /// Hits that were ever counted.
     pub fn total(self) -> u64 {
         (0..LANES).map(|lane| self.lane(lane).load(Ordering::Acquire)).fold(0, u64::saturating_add)
