@@ -2,6 +2,8 @@
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)]
 #![cfg(not(hitring_model))]
 
+#[cfg(feature = "cli")]
+mod bench;
 mod conformance;
 #[cfg(feature = "cli")]
 mod demo;

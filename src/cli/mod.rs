@@ -28,6 +28,7 @@ mod inspect;
 mod progress;
 mod replay;
 mod top;
+mod bench;
 #[cfg(all(feature = "server", target_os = "linux"))]
 mod settings;
 #[cfg(all(feature = "server", target_os = "linux"))]
@@ -54,6 +55,7 @@ struct Program {
 
 #[derive(Subcommand)]
 enum Command {
+    Bench(bench::Args),
     #[cfg(target_os = "linux")]
     Compact(compact::Args),
     #[cfg(all(feature = "server", target_os = "linux"))]
@@ -70,6 +72,7 @@ enum Command {
 impl Command {
     fn run(self) -> Result<(), Failure> {
         match self {
+            Command::Bench(args) => bench::run(args),
             #[cfg(target_os = "linux")]
             Command::Compact(args) => compact::run(args),
             #[cfg(all(feature = "server", target_os = "linux"))]

@@ -5,7 +5,7 @@
 //! | has the same file, and it is no shorter than what was read | more bytes are awaited |
 //! | has the same file, but it is shorter: it was truncated | reading begins at its start |
 //! | has another file: the log was rotated | the first file is read until it rests, then the new one from its start |
-//! | has no file | more bytes of the first one are awaited, until there is another |
+//! | has no file, or a folder or a pipe | more bytes of the first one are awaited, until there is another |
 //!
 //! A server may write to the first file a little longer than the new one exists, because its processes open the new one one
 //! after the other. So the first file has to rest for one pause after the new one was seen.
@@ -95,6 +95,9 @@ impl Follow {
         }
         let own = self.file.metadata()?;
         match fs::metadata(&self.path) {
+            Ok(about) if !about.is_file() => {
+                self.progress.tell(Some("what has the path now is not a file; waiting for one".to_owned()));
+            }
             Ok(about) if !is_same(&own, &about) => {
                 // Opening it may fail because it is gone again, or because its owner is not yet set.
                 match File::open(&self.path) {

@@ -49,6 +49,8 @@ pub(super) struct Question {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Row {
     pub(super) name: String,
+    /// The name as it is safe to show.
+    pub(super) label: String,
     pub(super) hits: u64,
     pub(super) rate: f64,
     pub(super) history: Vec<u64>,
@@ -109,7 +111,7 @@ pub(super) fn frame(source: &mut dyn Source, question: &Question) -> Result<Fram
     let listed = rows(source, shown, rate_span, (width, columns));
     let open = open.and_then(|open| rows(source, vec![open], rate_span, (wide, wide_columns)).pop());
     let rate = source.history(rate_span, 1)[0] as f64 / rate_span.as_secs_f64();
-    let all = Row { name: String::new(), hits: all, rate, history: source.history(wide, wide_columns) };
+    let all = Row { hits: all, rate, history: source.history(wide, wide_columns), ..Row::default() };
     Ok(Frame {
         title: source.title(),
         key: source.key(),
@@ -137,7 +139,11 @@ fn rows(
     let histories = source.histories(&names, width, columns);
     let per_second = |hits: u64| hits as f64 / rate_span.as_secs_f64();
     let rows = shown.into_iter().zip(recent).zip(histories);
-    rows.map(|(((name, hits), recent), history)| Row { name, hits, rate: per_second(recent[0]), history }).collect()
+    let row = |(((name, hits), recent), history): (((String, u64), Vec<u64>), Vec<u64>)| {
+        let label = source.label(&name);
+        Row { name, label, hits, rate: per_second(recent[0]), history }
+    };
+    rows.map(row).collect()
 }
 
 fn filtered(mut names: Vec<(String, u64)>, filter: &str) -> Vec<(String, u64)> {

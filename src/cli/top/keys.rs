@@ -37,8 +37,8 @@ pub(super) const HELP: [&str; 10] = [
 /// Spans to choose from, in seconds, besides the longest that a source has.
 const SPANS: [u64; 8] = [10, 30, 60, 300, 900, 3_600, 21_600, 86_400];
 
-/// What is to be done after a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What is to be done after a key, the least first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Then {
     /// Nothing.
     Wait,
@@ -166,20 +166,16 @@ impl View {
     }
 
     fn choose(&mut self, frame: &Frame, to: impl FnOnce(usize, usize) -> usize) -> Then {
-        let rows = self.rows.max(1);
-        self.chosen = to(self.chosen, rows).min(frame.found.saturating_sub(1));
-        let skip = self.skip.clamp((self.chosen + 1).saturating_sub(rows), self.chosen);
-        if skip == self.skip {
-            return Then::Draw;
-        }
-        self.skip = skip;
-        self.changed()
+        self.chosen = to(self.chosen, self.rows.max(1));
+        if self.keep_within(frame.found) { self.changed() } else { Then::Draw }
     }
 
-    /// Keeps the chosen row within what is found, after that has changed. True if other rows have to be asked for.
+    /// Keeps the chosen row within what is found and on the screen, and the screen full as far as there are rows. True if other
+    /// rows have to be asked for.
     pub(super) fn keep_within(&mut self, found: usize) -> bool {
+        let rows = self.rows.max(1);
         self.chosen = self.chosen.min(found.saturating_sub(1));
-        let skip = self.skip.clamp((self.chosen + 1).saturating_sub(self.rows.max(1)), self.chosen);
+        let skip = self.skip.min(found.saturating_sub(rows)).clamp((self.chosen + 1).saturating_sub(rows), self.chosen);
         std::mem::replace(&mut self.skip, skip) != skip
     }
 }
@@ -220,8 +216,14 @@ mod tests {
         assert_eq!(at(KeyCode::Home, Then::Ask), (0, 0));
         view.chosen = 9;
         view.skip = 7;
-        assert!(view.keep_within(2) && !view.keep_within(2));
-        assert_eq!((view.chosen, view.skip), (1, 1));
+        assert!(view.keep_within(5) && !view.keep_within(5));
+        assert_eq!((view.chosen, view.skip), (4, 2), "the screen stays full");
+        assert!(view.keep_within(2));
+        assert_eq!((view.chosen, view.skip), (1, 0));
+        view.rows = 9;
+        (view.chosen, view.skip) = (9, 7);
+        assert!(view.keep_within(10));
+        assert_eq!((view.chosen, view.skip), (9, 1), "also when it grows");
     }
 
     #[test]

@@ -11,7 +11,7 @@
 
 use std::borrow::Cow;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, IsTerminal, Read};
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -254,6 +254,11 @@ impl Source for Logs {
         self.counters.rules.key.name()
     }
 
+    /// A name is made so that it can be shown.
+    fn label(&self, name: &str) -> String {
+        name.to_owned()
+    }
+
     fn is_over(&self) -> bool {
         self.readers.iter().all(|reader| reader.thread.as_ref().is_none_or(JoinHandle::is_finished))
     }
@@ -294,11 +299,11 @@ impl Source for Logs {
 
     fn about(&mut self, last: Duration) -> About {
         let statuses = &self.counters.statuses;
+        let several = self.readers.len() > 1;
+        let named = |name: &str, note: &str| if several { format!("{name}: {note}") } else { note.to_owned() };
         let notes = self.readers.iter().filter_map(|Reader { name, progress, thread }| match progress.note() {
-            Some(note) => Some(format!("{name}: {note}")),
-            None if thread.as_ref().is_some_and(JoinHandle::is_finished) => {
-                Some(format!("{name}: the input has ended"))
-            }
+            Some(note) => Some(named(name, &note)),
+            None if thread.as_ref().is_some_and(JoinHandle::is_finished) => Some(named(name, "the input has ended")),
             None => None,
         });
         About {
@@ -322,7 +327,16 @@ struct Input {
 impl Input {
     fn open(input: &std::ffi::OsStr, reading: &Reading, waits: bool) -> Result<Input, Failure> {
         let progress = Progress::new();
+        let is_terminal = |name: &str| {
+            // Keys are read from there.
+            Failure::Message(format!(
+                "{name}: is a terminal; pipe a log into the program, as in: tail -f a.log | hitring top -"
+            ))
+        };
         if input == "-" {
+            if io::stdin().is_terminal() {
+                return Err(is_terminal("stdin"));
+            }
             let bytes = Box::new(io::stdin());
             return Ok(Input { name: "stdin".to_owned(), bytes, starts_within: false, progress });
         }
@@ -334,6 +348,9 @@ impl Input {
             return Err(Failure::Message(format!("{name}: is a folder; name the logs in it")));
         }
         let mut file = File::open(path).map_err(failed)?;
+        if file.is_terminal() {
+            return Err(is_terminal(&name));
+        }
         if !about.is_file() {
             return Ok(Input { name, bytes: Box::new(file), starts_within: false, progress });
         }

@@ -15,7 +15,7 @@
 //!
 //! Tests: below, `tests/top`.
 
-use unicode_width::UnicodeWidthStr;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::frame::{Frame, Row, Sort};
 use super::source::STATUSES;
@@ -66,8 +66,9 @@ pub(super) fn head(frame: &Frame, width: usize) -> Vec<Line> {
     }
     lines.push((numbers(&mut about.facts.iter().copied()), Look::Plain));
     lines.push((bars(&all.history), Look::Plain));
-    lines.extend(about.notes.iter().map(|note| (note.clone(), Look::Alarm)));
-    fit(lines, width)
+    let mut lines = fit(lines, width);
+    lines.extend(about.notes.iter().flat_map(|note| wrapped(note, width)).map(|line| (line, Look::Alarm)));
+    lines
 }
 
 /// The rows, below the names of their columns. `chosen` is the place of one of them.
@@ -90,7 +91,7 @@ pub(super) fn rows(frame: &Frame, sort: Sort, chosen: Option<usize>, width: usiz
     for (at, (row, (count, rate))) in frame.rows.iter().zip(cells).enumerate() {
         let history = bars(&row.history);
         let start = format!("{count:>hits$}  {rate:>rates$}  {history:<columns$}  ");
-        let name = cut(&row.name, width.saturating_sub(start.width()));
+        let name = cut(&row.label, width.saturating_sub(start.width()));
         let look = if chosen == Some(at) { Look::Chosen } else { Look::Plain };
         lines.push((start + &name, look));
     }
@@ -102,7 +103,7 @@ pub(super) fn opened(frame: &Frame, row: &Row, width: usize, height: usize) -> V
     let highest = row.history.iter().copied().max().unwrap_or(0);
     let column = span(frame.wide.as_secs());
     let mut lines = vec![
-        (cut(&row.name, width), Look::Bold),
+        (cut(&row.label, width), Look::Bold),
         (format!("{} hits, {} a second", grouped(row.hits), rate(row.rate)), Look::Plain),
         (format!("{} hits in {column} at most; a column has {column}", grouped(highest)), Look::Dim),
     ];
@@ -133,6 +134,22 @@ pub(super) fn text(frame: &Frame, sort: Sort, width: usize) -> String {
     lines.into_iter().map(|(line, _)| line.trim_end().to_owned() + "\n").collect()
 }
 
+/// The text in lines of `width` columns, three at most.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for character in text.chars() {
+        let line = lines.last_mut().expect("there is one");
+        if line.width() + character.width().unwrap_or(0) <= width {
+            line.push(character);
+        } else if lines.len() < 3 && character.width().unwrap_or(0) <= width {
+            lines.push(character.to_string());
+        } else {
+            break;
+        }
+    }
+    lines
+}
+
 fn fit(lines: Vec<Line>, width: usize) -> Vec<Line> {
     lines.into_iter().map(|(line, look)| (cut(&line, width), look)).collect()
 }
@@ -161,6 +178,7 @@ mod tests {
     fn frame() -> Frame {
         let row = |name: &str, hits: u64| Row {
             name: name.to_owned(),
+            label: name.to_owned(),
             hits,
             rate: hits as f64 / 10.0,
             history: vec![0, hits / 2, hits],

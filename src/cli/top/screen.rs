@@ -1,7 +1,8 @@
 //! The screen: a frame drawn once a second and after each key.
 //!
 //! The terminal is switched to its other screen and to raw keys, and back however this ends: by a key, an error, a panic (a
-//! hook of ratatui's), SIGTERM or SIGHUP. Ctrl-C is a key here.
+//! hook of ratatui's), SIGTERM, SIGHUP, SIGINT or SIGQUIT. Ctrl-C is a key
+//! here.
 //!
 //! A reader of logs records while the screen is paused, so nothing waits in memory.
 //!
@@ -26,14 +27,12 @@ use crate::time::clock::SystemClock;
 
 /// How often the source is asked.
 const PERIOD: Duration = Duration::from_secs(1);
-/// How long a signal may wait.
-const MOST_WAIT: Duration = Duration::from_millis(250);
 
 /// Shows `source` until the user quits.
 pub(super) fn run(source: &mut dyn Source, view: View) -> Result<(), Failure> {
-    let mut signals = Signals::new()?;
+    end_at_a_signal().map_err(|error| failed(&error))?;
     let terminal = ratatui::try_init().map_err(|error| failed(&error))?;
-    let ended = show(terminal, source, view, &mut signals);
+    let ended = show(terminal, source, view);
     ratatui::restore();
     ended
 }
@@ -42,34 +41,27 @@ fn failed(error: &io::Error) -> Failure {
     Failure::Message(format!("the terminal cannot be used: {}; print plain text with --once", in_words(error)))
 }
 
-fn show(
-    mut terminal: DefaultTerminal,
-    source: &mut dyn Source,
-    mut view: View,
-    signals: &mut Signals,
-) -> Result<(), Failure> {
+fn show(mut terminal: DefaultTerminal, source: &mut dyn Source, mut view: View) -> Result<(), Failure> {
     let mut shown = ask(&terminal, source, &mut view)?;
     let mut asked = SystemClock.now();
     loop {
         terminal.draw(|canvas| draw(canvas, &shown, &view)).map_err(|error| failed(&error))?;
         let mut then = Then::Wait;
         while then == Then::Wait {
-            if signals.has_come() {
-                return Ok(());
-            }
             // A clock that was set back does not stop the screen.
             let age = SystemClock.now().as_duration().checked_sub(asked.as_duration()).unwrap_or(PERIOD);
             let left = PERIOD.saturating_sub(age);
             if left.is_zero() && !view.is_paused {
                 then = Then::Ask;
-            } else if poll(if view.is_paused { MOST_WAIT } else { left.min(MOST_WAIT) })
-                .map_err(|error| failed(&error))?
-            {
-                then = match read().map_err(|error| failed(&error))? {
-                    Event::Key(key) if key.kind != KeyEventKind::Release => view.press(key, &shown, source.window()),
-                    Event::Resize(..) => Then::Ask,
-                    _ => Then::Wait,
-                };
+            } else if poll(if view.is_paused { PERIOD } else { left }).map_err(|error| failed(&error))? {
+                // All keys that wait, so that a slow source is asked once for all of them.
+                loop {
+                    let event = read().map_err(|error| failed(&error))?;
+                    then = then.max(press(&mut view, &event, &shown, source.window()));
+                    if then == Then::Quit || !poll(Duration::ZERO).map_err(|error| failed(&error))? {
+                        break;
+                    }
+                }
             }
         }
         match then {
@@ -81,6 +73,14 @@ fn show(
             }
             _ => {}
         }
+    }
+}
+
+fn press(view: &mut View, event: &Event, shown: &Frame, window: Duration) -> Then {
+    match event {
+        Event::Key(key) if key.kind != KeyEventKind::Release => view.press(*key, shown, window),
+        Event::Resize(..) => Then::Ask,
+        _ => Then::Wait,
     }
 }
 
@@ -156,32 +156,24 @@ fn foot(frame: &Frame, view: &View) -> Drawn<'static> {
     Drawn::from(parts)
 }
 
-/// Signals that end a program.
+/// Switches the terminal back when a signal ends the program, and then lets the signal end it.
+///
+/// A thread waits for the signal, because the one that shows may be busy for ever: crossterm reads a terminal that is gone
+/// again and again.
 #[cfg(unix)]
-struct Signals(signal_hook::iterator::Signals);
-
-#[cfg(unix)]
-impl Signals {
-    fn new() -> Result<Signals, Failure> {
-        use signal_hook::consts::{SIGHUP, SIGTERM};
-        signal_hook::iterator::Signals::new([SIGHUP, SIGTERM]).map(Signals).map_err(|error| failed(&error))
-    }
-
-    fn has_come(&mut self) -> bool {
-        self.0.pending().next().is_some()
-    }
+fn end_at_a_signal() -> io::Result<()> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+    let mut signals = signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM])?;
+    std::thread::spawn(move || {
+        if let Some(signal) = signals.forever().next() {
+            ratatui::restore();
+            let _ = signal_hook::low_level::emulate_default_handler(signal);
+        }
+    });
+    Ok(())
 }
 
 #[cfg(not(unix))]
-struct Signals;
-
-#[cfg(not(unix))]
-impl Signals {
-    fn new() -> Result<Signals, Failure> {
-        Ok(Signals)
-    }
-
-    fn has_come(&mut self) -> bool {
-        false
-    }
+fn end_at_a_signal() -> io::Result<()> {
+    Ok(())
 }

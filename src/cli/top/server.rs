@@ -17,8 +17,8 @@ use crate::time::clock::SystemClock;
 
 /// The most names that a server lists.
 const MOST: usize = 1_000;
-/// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long an answer may take. Keys wait as long.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// An answer may have so many bytes: as many names as there may be, each as long as it may be, escaped.
 const LONGEST_ANSWER: u64 = 16 << 20;
 /// The numbers of `/metrics` that are shown, and what they are called.
@@ -179,7 +179,7 @@ impl Source for Server {
     }
 
     fn about(&mut self, _: Duration) -> About {
-        let notes = self.note.iter().map(|why| format!("{}: {why}", self.base));
+        let notes = self.note.iter().cloned();
         About { now: self.now.cast_signed(), statuses: None, facts: self.facts.clone(), notes: notes.collect() }
     }
 }

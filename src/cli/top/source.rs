@@ -10,6 +10,7 @@
 
 use std::time::Duration;
 
+use crate::cli::escape::shown;
 use crate::cli::failure::Failure;
 
 /// Statuses that are told apart: 1xx to 5xx, and all others.
@@ -46,6 +47,11 @@ pub(super) trait Source {
 
     /// What its names are, such as `path`.
     fn key(&self) -> &'static str;
+
+    /// A name as it is safe to show.
+    fn label(&self, name: &str) -> String {
+        shown(name.as_bytes())
+    }
 
     /// Whether no hits will come any more.
     fn is_over(&self) -> bool {
