@@ -29,6 +29,9 @@ const NOW: u32 = 1_700_000_000;
 /// Names that are hit in turn.
 const NAMES: u64 = 1_000;
 
+/// More hits than a minute has.
+const PLENTY: u64 = 100_000_000;
+
 /// On its own cache line, as a counter in use is.
 #[repr(align(128))]
 struct Alone<T>(T);
@@ -52,7 +55,7 @@ pub(super) fn rows(threads: &[usize]) -> Result<Vec<Row>, Failure> {
         registry(&mut rows, threads)?;
         #[cfg(target_os = "linux")]
         shared(&mut rows, threads)?;
-        let rate = Rate::new(1_000_000_000, std::time::Duration::from_secs(1)).map_err(|error| failed(&error))?;
+        let rate = Rate::new(PLENTY, std::time::Duration::from_secs(60)).map_err(|error| failed(&error))?;
         let limiter = Limiter::builder(rate).build().map_err(|error| failed(&error))?;
         rows.push(Row::new("limiter", threads, move |_, _| limiter.allow(1)));
     }

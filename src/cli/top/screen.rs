@@ -162,11 +162,14 @@ fn foot(frame: &Frame, view: &View) -> Drawn<'static> {
 /// again and again.
 #[cfg(unix)]
 fn end_at_a_signal() -> io::Result<()> {
+    use ratatui::crossterm::cursor::Show;
     use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
     let mut signals = signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM])?;
     std::thread::spawn(move || {
         if let Some(signal) = signals.forever().next() {
             ratatui::restore();
+            // The terminal that shows does that when it is dropped, which a signal keeps it from.
+            let _ = ratatui::crossterm::execute!(io::stdout(), Show);
             let _ = signal_hook::low_level::emulate_default_handler(signal);
         }
     });

@@ -154,7 +154,7 @@ def test_a_truncated_log_is_followed(log):
 def test_stdin_is_read_while_keys_work(log):
     with Terminal(log.parent, f"cat {log.name} | {TOP} -") as terminal:
         terminal.wait(row("/a", 3))
-        terminal.wait("stdin: the input has ended")
+        terminal.wait("^the input has ended")
         terminal.press("?")
         terminal.wait("pause the screen")
         terminal.press("q")
@@ -273,8 +273,11 @@ def test_every_size_is_drawn(log):
         terminal.press("End")
         screen = terminal.wait(lambda screen: ("/c", 1) in rows(screen))
         assert rows(screen) == [*((f"/page/{number}", 2) for number in range(35, 50)), ("/c", 1)]
+        terminal.call("resize-window", "-x", "300", "-y", "100")
+        terminal.wait(lambda screen: len(rows(screen)) == 53)
+        terminal.call("resize-window", "-x", "80", "-y", "24")
         terminal.press("Home")
-        assert rows(terminal.wait(row("/a", 3)))[1] == ("/b", 2)
+        terminal.wait(lambda screen: rows(screen)[:2] == [("/a", 3), ("/b", 2)])
 
 
 @pytest.mark.parametrize("environment", [{}, {"NO_COLOR": "1"}], ids=["colours", "NO_COLOR"])
@@ -305,16 +308,44 @@ def test_a_name_never_reaches_the_terminal_raw(log):
         assert terminal.ask("pane_title") == title
 
 
-@pytest.mark.parametrize("end", ["q", "C-c", "SIGTERM", "SIGHUP"])
+def test_a_name_of_a_shared_file_is_escaped(tmp_path):
+    registry = hitring.SharedRegistry(tmp_path / "hits.ring", max_endpoints=100)
+    registry.record_hit("/\t\x1b[31m\u202egpj")
+    ran = subprocess.run(
+        [PROGRAM, "top", tmp_path / "hits.ring", "--once"], capture_output=True, timeout=60, check=True
+    )
+    assert ran.stdout.decode().endswith("  /\\x09\\x1b[31m\\xe2\\x80\\xaegpj\n")
+    with top(tmp_path / "hits.ring") as terminal:
+        terminal.wait(r"/\\x09\\x1b\[31m")
+
+
+@pytest.mark.parametrize("end", ["q", "C-c", "SIGTERM", "SIGHUP", "SIGINT", "SIGQUIT"])
 def test_the_terminal_is_clean_after(log, end):
     with top(log) as terminal:
         terminal.wait(row("/a", 3))
         assert (terminal.ask("alternate_on"), terminal.ask("cursor_flag")) == ("1", "0")
         if end.startswith("SIG"):
             os.kill(terminal.processes()[0], signal.Signals[end])
+            # The signal ends the program, which a shell tells so.
+            terminal.expect_clean(128 + signal.Signals[end])
         else:
             terminal.press(end)
-        terminal.expect_clean()
+            terminal.expect_clean()
+
+
+def test_a_terminal_that_is_closed_ends_the_program(log):
+    with top(log) as terminal:
+        terminal.wait(row("/a", 3))
+        process = pathlib.Path(f"/proc/{terminal.processes()[0]}")
+        terminal.call("kill-server")
+        assert until(lambda: not process.exists())
+
+
+def test_a_terminal_is_not_a_log(tmp_path):
+    for source in ("-", "/dev/tty"):
+        with Terminal(tmp_path, f"{TOP} {source}") as terminal:
+            terminal.wait(r"is a terminal; pipe a log into the program")
+            terminal.expect_clean(1)
 
 
 def test_the_terminal_is_clean_after_an_error(tmp_path):
