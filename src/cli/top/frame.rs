@@ -137,13 +137,15 @@ fn rows(
     let names: Vec<&str> = shown.iter().map(|(name, _)| &**name).collect();
     let recent = source.histories(&names, rate_span, 1);
     let histories = source.histories(&names, width, columns);
-    let per_second = |hits: u64| hits as f64 / rate_span.as_secs_f64();
-    let rows = shown.into_iter().zip(recent).zip(histories);
-    let row = |(((name, hits), recent), history): (((String, u64), Vec<u64>), Vec<u64>)| {
-        let label = source.label(&name);
-        Row { name, label, hits, rate: per_second(recent[0]), history }
-    };
-    rows.map(row).collect()
+    let found = shown.iter().zip(recent).zip(histories);
+    let rows = found.map(|(((name, hits), recent), history)| Row {
+        name: name.clone(),
+        label: source.label(name),
+        hits: *hits,
+        rate: recent[0] as f64 / rate_span.as_secs_f64(),
+        history,
+    });
+    rows.collect()
 }
 
 fn filtered(mut names: Vec<(String, u64)>, filter: &str) -> Vec<(String, u64)> {
