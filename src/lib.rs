@@ -46,7 +46,6 @@
     any(hitring_model, fuzzing),
     allow(missing_docs, clippy::len_without_is_empty, reason = "public for the models and fuzz targets alone")
 )]
-#![doc(html_no_source)]
 
 cfg_if::cfg_if! {
     if #[cfg(hitring_model)] {

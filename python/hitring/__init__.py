@@ -84,8 +84,9 @@ else:
 
     def __getattr__(name: str) -> NoReturn:
         if name in {"Marks", "SharedCounter", "SharedLimiter", "SharedRegistry", "compact"}:
-            message = f"hitring.{name} needs Linux: elsewhere, count by process and merge snapshots"
-            raise AttributeError(message)
+            # Not an AttributeError, of which `from hitring import` would drop the message.
+            message = f"hitring.{name} needs Linux; count by process and merge snapshots instead"
+            raise ImportError(message)
         message = f"module 'hitring' has no attribute {name!r}"
         raise AttributeError(message)
 
@@ -110,7 +111,6 @@ __all__ = [
     "LimitExceeded",
     "Limiter",
     "ManualClock",
-    "Marks",
     "Metrics",
     "Morris",
     "Outcome",
@@ -119,10 +119,7 @@ __all__ = [
     "Registry",
     "RegistryFull",
     "Reservoir",
-    "SharedCounter",
     "SharedError",
-    "SharedLimiter",
-    "SharedRegistry",
     "SharedRoom",
     "SketchError",
     "SnapshotError",
@@ -134,8 +131,9 @@ __all__ = [
     "WindowExpired",
     "WindowedUniques",
     "__version__",
-    "compact",
     "default_registry",
     "labelled",
     "limited",
 ]
+if sys.platform == "linux":
+    __all__ += ["Marks", "SharedCounter", "SharedLimiter", "SharedRegistry", "compact"]
