@@ -115,6 +115,23 @@ def test_the_examples_in_a_module(module):
     assert (failed, ran > 3) == (0, True)
 
 
+EXAMPLES = sorted((ROOT / "examples/python").glob("*.py"))
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=[example.stem for example in EXAMPLES])
+def test_an_example_runs(example, tmp_path):
+    if example.stem == "shared_file" and sys.platform != "linux":
+        pytest.skip("shared files need Linux")
+    ran = subprocess.run(
+        [sys.executable, example], capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path
+    )
+    assert (ran.returncode, ran.stderr) == (0, "") and ran.stdout
+
+
+def test_there_are_examples():
+    assert len(EXAMPLES) >= 4
+
+
 def test_elsewhere_than_on_linux_shared_files_say_why_they_are_missing():
     script = """
 import sys
