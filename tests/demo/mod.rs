@@ -90,6 +90,9 @@ fn a_swap_keeps_what_was_counted() {
     assert!(page.contains("ring: 1000 hits recorded, query_hits says 1000, exactly"), "{page}");
     assert!(page.contains("swap_strategy(morris:base=1.005): query_hits says 1000, exactly"), "{page}");
     assert!(page.contains("(standard error 5 %)") && page.contains("(standard error 71 %)"), "{page}");
+    for (old, new) in [("ring", "morris"), ("morris", "morris")] {
+        assert!(page.contains(&format!("an event: StrategySwapped, from {old} to {new}")), "{page}");
+    }
     // Estimates, of which one in a million is more than five standard errors off.
     let (both, first_left) =
         (after(&page, "100000 hits more: query_hits says about "), after(&page, "left the window: about "));
@@ -111,7 +114,10 @@ fn a_log_is_pruned_as_it_records() {
         assert_eq!(pruned + kept, recorded, "{row:?}");
         assert!(kept <= 321 * 200, "{row:?}");
     }
-    assert!(joined(&page).contains("prune() at 1000 s: 0 endpoints are left"));
+    let page = joined(&page);
+    assert!(
+        page.contains("prune() at 1000 s: 0 endpoints are left") && page.contains("so only the first of them is in it")
+    );
 }
 
 #[test]

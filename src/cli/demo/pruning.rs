@@ -54,7 +54,8 @@ pub fn play(page: &mut Page) {
     let metrics = registry.metrics();
     page.step(&format!("prune() at 1000 s: {} endpoints are left", metrics.endpoints_count));
     page.because(
-        "The log is a ring of seconds, the window and 20 more. A hit of a new second takes the place of the oldest one, \
+        "At 0 s the 200 hits of that second are recorded, and the window ends at its very beginning, so only the first of \
+         them is in it. The log is a ring of seconds, the window and 20 more. A hit of a new second takes the place of the oldest one, \
          whose hits are pruned: each record pays for its own second, and no thread has to come by to clean up. When no \
          hits come nothing is pruned, but nothing grows, and the answer falls all the same. An endpoint that has been idle \
          for as long goes as a whole, by prune() or when another one needs the room.",

@@ -8,6 +8,7 @@ use super::page::Page;
 use super::{after, registry};
 use crate::cell::hits::{Accuracy, Hits};
 use crate::counter::strategy::Strategy;
+use crate::{Event, EventKind, Received};
 
 const MINUTES: Duration = Duration::from_secs(300);
 
@@ -19,6 +20,7 @@ pub fn play(page: &mut Page) {
     );
     let (builder, clock) = registry();
     let registry = builder.strategy(Strategy::Ring).build().expect("the defaults are possible");
+    let swaps = registry.listen(EventKind::StrategySwapped.into(), 16).expect("the capacity is possible");
     let handle = registry.counter("/home").expect("there is room");
     let told = |hits: Hits| match hits.accuracy {
         Accuracy::Estimate { error } => {
@@ -42,6 +44,9 @@ pub fn play(page: &mut Page) {
     clock.set(after(450));
     handle.record(100_000);
     page.step(&format!("swap_strategy({}), at 450 s another 100000 hits: {}", seeds_own.to_text(), ask()));
+    while let Received::Event(Event::StrategySwapped { old, new, .. }) = swaps.try_recv() {
+        page.step(&format!("a listener had an event: StrategySwapped, from {old} to {new}"));
+    }
     page.because(
         "A swap begins a new generation: it takes the hits from then on, and the old one stays readable until its last hit \
          has left the window. So nothing is lost and nothing has to be converted, and an answer is as exact as the least \
