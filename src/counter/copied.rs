@@ -84,7 +84,7 @@ impl Copied {
         Tick(self.cells.last_key_value().map_or(0, |(&tick, _)| tick))
     }
 
-    /// Drops the cells before `grain`, which nobody asks for again; answers whether any are left.
+    /// Drops the cells before `grain`, which callers do not ask for any more; answers whether any are left.
     pub fn prune_before(&mut self, grain: Tick) -> bool {
         self.cells = self.cells.split_off(&grain.0);
         self.dropped = self.dropped.split_off(&(grain.0 / self.form.grains));

@@ -80,7 +80,7 @@ impl When<'_> {
         self.tick
     }
 
-    /// The microsecond. The clock is only asked for it by those who keep exact times.
+    /// The microsecond. Only counters that keep exact times ask the clock for it.
     pub fn micros(&self) -> Tick {
         self.at.map_or_else(|| self.times.micros.now(), |at| self.times.micros.tick(at))
     }
@@ -184,7 +184,7 @@ impl<'a> Query<'a> {
         Ok(self.ticks()?.map(|span| Span { first: Tick(span.first.0 / buckets), to: Tick(span.to.0 / buckets) }))
     }
 
-    /// Why there is no exact answer.
+    /// The error for a query that cannot be answered exactly.
     pub fn expired(&self) -> QueryError {
         let at = self.when.at.unwrap_or_else(|| self.resolution.start(self.when.tick));
         QueryError::WindowExpired { at, last: self.last }

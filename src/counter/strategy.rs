@@ -121,7 +121,7 @@ pub trait CustomCounter: fmt::Debug + Send + Sync {
     /// The hits in `(at - last, at]`; `None` if that is not known any more.
     fn count(&self, at: Timestamp, last: Duration) -> Option<u64>;
 
-    /// The time of the newest hit; the epoch if there is none.
+    /// The time of the newest hit; the epoch if the counter is empty.
     fn newest(&self) -> Timestamp;
 
     /// The hits that are still held, by time; a time may come several times. The count of a time never goes down but to
@@ -212,7 +212,7 @@ impl fmt::Display for Strategy {
     }
 }
 
-/// Why a text is no strategy.
+/// Why a text does not name a strategy.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum StrategyError {

@@ -1,4 +1,4 @@
-//! [`Ledger`]: who a counter counts as, and what came from others.
+//! [`Ledger`]: the writer that a counter counts as, and the counts that came from other writers.
 //!
 //! Tests: `tests/conformance`, `tests/merge`.
 

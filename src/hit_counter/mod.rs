@@ -33,8 +33,8 @@ use crate::window::{Reading, Span};
 /// one does not.)
 ///
 /// Recording with the default strategy is wait-free and shares nothing between threads. A count taken beside writers
-/// includes every hit whose call returned before the query began, and none whose call began after it ended; when nobody
-/// writes it is exact. Nothing is ever silently low: a range that newer hits have overwritten is an error.
+/// includes every hit whose call returned before the query began, and none whose call began after it ended. While no thread writes,
+/// the count is exact. A count is never silently low: a range that newer hits have overwritten is an error.
 ///
 /// ```
 /// use hitring::{HitCounter, Outcome, Timestamp};

@@ -1,7 +1,7 @@
 //! Snapshots: what a counter holds, as bytes that can be kept, sent and merged.
 //!
-//! A snapshot holds the absolute count of every tick, under the writer who counted it, and the tallies of outcomes. All
-//! of it only grows, so merging is taking the larger value, and merging again changes nothing.
+//! A snapshot holds the absolute count of every tick, under the writer that counted it, and the tallies of outcomes. All of it only
+//! grows, so merging is taking the larger value, and merging again changes nothing.
 //!
 //! # Format, version 1
 //! The frame is that of `bytes.rs`, the kind 1. `docs/formats.md` has the same table with an example.

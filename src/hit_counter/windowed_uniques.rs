@@ -11,7 +11,7 @@
 //! | 8 | resolution in microseconds |
 //! | 4 + 4 | window in ticks, slack in slots |
 //! | 4 | precision |
-//! | ... | who came, see [`form`] |
+//! | ... | the items, see [`form`] |
 //!
 //! Tests: `tests/conformance`, `tests/merge`.
 
@@ -234,7 +234,7 @@ impl Default for WindowedUniques {
     }
 }
 
-/// The same items under the same clock, that go on by themselves.
+/// The same items under the same clock. The copy continues on its own.
 impl Clone for WindowedUniques {
     fn clone(&self) -> Self {
         let clone =
@@ -307,7 +307,7 @@ impl UniquesBuilder {
         self
     }
 
-    /// Nobody was seen.
+    /// Builds an empty `WindowedUniques`.
     ///
     /// # Errors
     /// [`ConfigError`] if the parts do not fit together; it says which and what would.

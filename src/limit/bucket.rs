@@ -26,7 +26,7 @@
 //!
 //! | a token comes | `furthest` | what follows |
 //! |---|---|---|
-//! | at most every nanosecond | half of all words | in memory all times lie within that half; in a file, a bucket that nobody asks for 18 years is taken for one from the future |
+//! | at most every nanosecond | half of all words | in memory all times lie within that half; in a file, a bucket that is not asked for 18 years looks like one from the future |
 //! | more often | the burst and a minute | a time that lies back by more than a minute finds a full bucket; a bucket that was idle for a lap of all words but less than a minute may refuse for a minute |
 //!
 //! Time ends 116 years after a limiter's first time, and 36 years after a file was made: buckets are no longer refilled then.
@@ -207,7 +207,7 @@ impl Plan {
                 }
                 return Some(decision);
             }
-            // Who lost lets the winner go on for a moment, as in a ring.
+            // The loser of an exchange pauses for a moment, as in a ring.
             relax();
         }
     }

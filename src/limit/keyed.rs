@@ -68,7 +68,7 @@ impl<K: Hash + Eq + Send + Sync> KeyedLimiter<K> {
     /// Sliding windows of `rate`, for at most `max_keys` keys, by the system clock. Further keys are refused.
     ///
     /// # Errors
-    /// [`LimitError`] if the rate cannot be kept so, or there is no room for a key.
+    /// [`LimitError`] if the rate cannot be kept so, or the keys do not fit.
     pub fn new(rate: Rate, max_keys: usize) -> Result<Self, LimitError> {
         super::Limiter::builder(rate).keyed(max_keys, WhenKeysFull::Refuse)
     }
@@ -205,7 +205,7 @@ impl<K: Hash + Eq + Send + Sync> KeyedLimiter<K> {
         self.keys.len()
     }
 
-    /// Whether there is none.
+    /// Whether the limiter holds no keys.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

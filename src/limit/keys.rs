@@ -1,15 +1,15 @@
 //! [`Keys`]: the states of keys, of which there are never more than so many, and how a new rate comes to all of them.
 //!
 //! # What becomes of a key
-//! | its state | who may move it | |
+//! | its state | may be moved by | |
 //! |---|---|---|
 //! | in the map | a thread that lets a cost through, by an exchange of its word | |
-//! | in the map, as good as a new one | a sweep, by an exchange of the word that it looked at, to *forgotten* | no cost counts on it any more: a thread that finds it takes it out and makes another |
+//! | in the map, as good as a new one | a sweep, by an exchange of the word that it looked at, to *forgotten* | the state takes no more costs: a thread that finds it takes it out and makes another |
 //! | in the map, of an older version of the rates | any thread: it freezes the state, makes its successor and puts it into the place | a thread that finds it frozen does the same |
 //! | forgotten, or replaced | | |
 //!
-//! A key is dropped only when a new one would decide the same, so dropping changes no decision. A thread that is about to let a
-//! cost through while it is dropped loses the exchange and comes again with the new one. (Mutant `LimitDropsOpen`.)
+//! A key is dropped only when a new one would decide the same, so dropping changes no decision. If a key is dropped while a thread
+//! is about to let a cost through, the thread loses the exchange and asks again with the new one. (Mutant `LimitDropsOpen`.)
 //!
 //! # A change of the rates
 //! | step | |
@@ -44,7 +44,7 @@ use super::plan::{State, Version};
 use crate::limit::decision::Decision;
 use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering};
 
-/// How many keys a new key looks at when there is no room.
+/// How many keys a new key looks at when the limiter is full.
 const LOOKS: usize = 32;
 
 /// What happens to a new key when there are as many as may be, and no idle one is found.

@@ -214,7 +214,7 @@ impl Plan {
                 }
                 return Some(decision);
             }
-            // The winner goes on for a moment, as in a ring.
+            // The loser of an exchange pauses for a moment, as in a ring.
             relax();
         }
     }

@@ -7,15 +7,15 @@
 //! beside     [ words of the first | words of the second | ... ]
 //! ```
 //!
-//! Each limit is a [`log`] or a sliding window ([`sliding`]). Both work from the number of units that were let through ever and from
-//! words beside it. That number is the same for all limits, because a cost passes all of them or none. So a decision reads what each
-//! limit says of one state, and one exchange takes the cost from all limits. There is no moment at which the first limit has taken a
-//! cost that the second refuses. (Mutants `LimitLoadStore`, `LimitStartsLate`.)
+//! Each limit is a [`log`] or a sliding window ([`sliding`]). Both work from the number of units that were let through ever and
+//! from words beside it. That number is the same for all limits, because a cost passes all of them or none. So a decision reads
+//! what each limit says of one state, and one exchange takes the cost from all limits. The first limit never takes a cost that the
+//! second refuses, not even for a moment. (Mutants `LimitLoadStore`, `LimitStartsLate`.)
 //!
 //! | step of a decision on `cost` at time `now` | |
 //! |---|---|
 //! | 1 | Load `state`. The decision is as of `now`, or of the latest time that a limit has noted |
-//! | 2 | Ask each limit whether there is room. If one has none and `state` is unchanged, the cost is refused; the wait is the longest of all |
+//! | 2 | Ask each limit whether the cost fits. If it does not fit into a limit and `state` is unchanged, the cost is refused; the wait is the longest of all |
 //! | 3 | Raise the words of all limits |
 //! | 4 | Exchange `state`. Begin again if it has changed |
 //!
@@ -122,7 +122,7 @@ impl Plan {
         let mut windows: Vec<_> = rates.clone().filter(is_sliding).collect();
         windows.sort_by_key(|rate| rate.window());
         let highest = rates.clone().map(|rate| rate.limit()).fold(known, u64::max);
-        // Where there is no tick, no count comes twice.
+        // A state without a tick may use all bits for its count, so that no count comes twice.
         let count_bits = if windows.is_empty() { 63 } else { sliding::Plan::count_bits(highest) };
         let mut every = Vec::new();
         let finest = windows.first().map(|rate| rate.window().as_nanos().div_ceil(u128::from(ticks)) as u64);
@@ -310,7 +310,7 @@ impl Plan {
                 }
                 return Some(decision);
             }
-            // The winner goes on for a moment, as in a ring.
+            // The loser of an exchange pauses for a moment, as in a ring.
             relax();
         }
     }

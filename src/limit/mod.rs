@@ -13,9 +13,9 @@
 //! [rate](shared_rate).
 //!
 //! # Under threads
-//! A count of a window cannot limit: a reader that saw room may find it taken before it acts on what it saw. Here the word
-//! that a decision is made on is the word that it changes, by one exchange that expects it unchanged: of two who want the
-//! last unit one is refused. A cost that is refused changes nothing.
+//! A count of a window cannot limit, because a reader that saw room may find it taken before it acts on what it saw. Here the word
+//! that a decision is made on is the word that it changes, by one exchange that expects it unchanged. So if two threads want the
+//! last unit, one of them is refused. A cost that is refused changes nothing.
 //!
 //! # Guarantees
 //! | method | progress |
@@ -206,8 +206,8 @@ impl Limiter {
         self.keys(changed, || now).decide(&Only, now, cost, take)
     }
 
-    /// The state after the first change. Each thread that comes early makes one, of the same state, as of `now` at most: what came in the
-    /// running tick after the change was asked for is no older than it is.
+    /// The state after the first change. Each thread that comes early makes one, of the same state, as of `now` at most. So a cost
+    /// that came in the running tick after the change was asked for is not recorded as older than it is.
     fn keys<'a>(&self, changed: &'a Changed, now: impl FnOnce() -> u64) -> &'a Keys<Only> {
         if changed.keys.get().is_none() {
             let keys = Keys::new(changed.second.clone(), usize::MAX, WhenKeysFull::Refuse);

@@ -1,4 +1,4 @@
-//! [`Place`]: where the words of a limiter lie, and what whoever changes them has to heed there.
+//! [`Place`]: where the words of a limiter lie, and what a thread that changes them has to check there.
 //!
 //! Buckets and windows decide in the same way wherever their words are; the places differ in this:
 //!
@@ -6,11 +6,11 @@
 //! |---|---|---|---|
 //! | words are stored | as they are | as they are | under the tenancy's mask |
 //! | the largest | `2^63 - 1` | `2^63 - 1` | `2^60 - 1`: the top 4 bits are the tenancy's |
-//! | is another's | when it is `CLOSED` | when it is `CLOSED` | when the tenancy is over |
-//! | may be another's after it was read | no | no | yes: [`is_still`](Place::is_still) tells |
-//! | before a cost is let through | | | it is said until when that counts: [`keep`](Place::keep) |
+//! | belongs to another | when it is `CLOSED` | when it is `CLOSED` | when the tenancy is over |
+//! | may belong to another after it was read | no | no | yes: [`is_still`](Place::is_still) tells |
+//! | before a cost is let through | | | [`keep`](Place::keep) notes until when it counts |
 //!
-//! A place is chosen when the crate is compiled, so what a place in memory has not to heed costs nothing.
+//! A place is chosen when the crate is compiled, so a place in memory does not pay for checks that it does not need.
 //!
 //! Tests: `tests/limit`.
 
@@ -26,7 +26,7 @@ pub trait Place {
     const LOAD: Ordering;
     /// How it is exchanged.
     const EXCHANGE: Ordering;
-    /// The largest state; what is above belongs to somebody else.
+    /// The largest state. A larger word belongs to another tenancy, or is closed.
     const MOST: u64;
 
     /// The word that decides.
@@ -50,7 +50,7 @@ pub trait Place {
     /// Notes, before a cost is let through, that it counts until the nanosecond `until`.
     fn keep(&self, _until: impl FnOnce() -> u64) {}
 
-    /// The state; `None` if it is no longer ours.
+    /// The state; `None` if it is not ours any more.
     #[inline(always)]
     fn seen(&self) -> Option<u64> {
         let word = self.state().load(Self::LOAD) ^ self.mask();
@@ -89,7 +89,7 @@ pub trait Beside: Place {
 
 /// A bucket that has a word to itself.
 impl Place for AtomicU64 {
-    // The word is all there is, so no order is needed beside its own.
+    // A bucket has only this word, so no order is needed beside its own.
     const LOAD: Ordering = Ordering::Relaxed;
     const EXCHANGE: Ordering = Ordering::Relaxed;
     const MOST: u64 = i64::MAX as u64;
@@ -115,7 +115,7 @@ impl Words {
 }
 
 impl Place for Words {
-    // Whoever sees a state finds the words that were raised before it.
+    // A thread that sees a state finds the words that were raised before it.
     const LOAD: Ordering = Ordering::Acquire;
     const EXCHANGE: Ordering = Ordering::AcqRel;
     const MOST: u64 = i64::MAX as u64;
@@ -142,15 +142,16 @@ impl Beside for Words {
         let raised = &self.beside[slot as usize];
         loop {
             let said = raised.load(Ordering::Acquire);
-            // Asked after it was read: a word that was read in a later state is of a later lap, and is not ours to raise. If the
-            // state moves on after this, the words that were raised for it since differ from `said`, and the exchange fails.
+            // Checked after the word was read: a word that was read in a later state is of a later lap, and is not ours to raise.
+            // If the state moves on after this, the words that were raised for it since differ from `said`, and the exchange fails.
             if self.state.load(Ordering::Acquire) != seen && !mutated!(LimitRaisesUnseen) {
                 return false;
             }
             if said >= word {
                 return said & 1 == word & 1;
             }
-            // Released, so that a reader of the word that then reads the state finds none older than `seen`: a log refuses by that.
+            // Released, so that a reader of the word that then reads the state does not find an older one than `seen`: a log
+            // refuses by that.
             if raised.compare_exchange(said, word, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
                 return true;
             }

@@ -1,10 +1,10 @@
 //! [`Plan`] and [`State`]: the forms of limits as one type, and what becomes of a state when its rate is changed.
 //!
 //! # States of a state
-//! | its word | what it is | a decision | who may move it |
+//! | its word | what it is | a decision | may be moved by |
 //! |---|---|---|---|
 //! | at most 2^63 - 1 | open | is made on it | a cost that is let through, by an exchange. A change of the rate: [`freeze`](State::freeze). The end of its key: `close` |
-//! | the same, with the top bit | frozen: says for good what was let through | needs the [successor](Version::carry), which begins with that | the end of its key |
+//! | the same, with the top bit | frozen: final, says what was let through | needs the [successor](Version::carry), which begins with that | the end of its key |
 //! | [`CLOSED`] | forgotten | needs a new state | |
 //!
 //! A frozen word can be read and cannot be exchanged. So all threads that make a successor of a state make the same one, and a cost is
@@ -126,7 +126,7 @@ impl Plan {
             }
     }
 
-    /// Forgets an open state that is as good as a new one, unless somebody comes meanwhile.
+    /// Forgets an open state that is as good as a new one, unless a cost comes meanwhile.
     pub fn close(&self, state: &State, now: u64) -> bool {
         let word = state.word().load(Ordering::Acquire);
         // unnoticed: a closed state is closed for good, and a thread that finds it uses nothing else

@@ -1,8 +1,8 @@
 //! The time of limiters: nanoseconds since 30 years before they were first asked, which never go back.
 //!
-//! A limiter that stood still, or opened, since somebody set the wall clock would be none. So the system's time is what the
-//! wall clock said when the limiter was made, plus what a steady clock (`CLOCK_MONOTONIC`) counted since. Times that
-//! callers give, and clocks of their own, are taken as they are; whoever is behind the newest time that was used gets that.
+//! If the wall clock is set, a limiter must neither stand still nor open. So the system's time is the time that the wall clock said
+//! when the limiter was made, plus the time that a steady clock (`CLOCK_MONOTONIC`) counted since. Times that callers give, and
+//! clocks of their own, are taken as they are. A time that is behind the newest one that was used is replaced by that.
 //!
 //! | clock | is read | costs |
 //! |---|---|---|

@@ -1,45 +1,47 @@
 //! Limits of keys in words that processes share, any of which may be killed or stopped at any instruction.
 //!
-//! The words are cut into [slots](super::slot), each of one key at a time. A key lives in one of 16 slots, two blocks of eight
-//! that its hash chooses; it never moves. Several limiters share all slots: the hash is of the limiter's name, its plan and
-//! the key, and should be keyed, so that nobody can choose keys that meet.
+//! The words are cut into [slots](super::slot), each of one key at a time. A key lives in one of 16 slots, two blocks of eight that
+//! its hash chooses; it never moves. Several limiters share all slots. The hash is of the limiter's name, its plan and the key, and
+//! should be keyed, so that a caller cannot choose keys that collide.
 //!
 //! | a decision of key `B` at time `now` | |
 //! |---|---|
-//! | 1 | look at its 16 slots. `B` is settled in one that is open: decide there, as of `newest` if that is later. If it is closed meanwhile, from the beginning |
-//! | 2 | `B` is pending in one: go on with step 5 |
-//! | 3 | choose a slot: a free one, or one whose `until` is past, of the block that has more of them. Else end somebody else's claim, then a pending key. If all are in use, there is no room |
+//! | 1 | look at its 16 slots. If `B` is settled in an open slot, decide there, as of `newest` if that is later. If the slot is closed meanwhile, begin again |
+//! | 2 | if `B` is pending in a slot, continue with step 5 |
+//! | 3 | choose a slot: a free one, or one whose `until` is past, of the block that has more of them. Else end another process's claim, then a pending key. If all slots are in use, the cost is answered without a slot |
 //! | 4 | close it, clear it, publish `B` pending |
-//! | 5 | look at the other 15 by read-modify-writes for the same key. One is settled and open: give ours up. One is pending: the lower stays. None: raise `newest` to what all 16 say, `until` to what the cost will make it, and settle; then step 1 |
+//! | 5 | look at the other 15 by read-modify-writes for the same key. If a slot is settled and open, give ours up. If a slot is pending, the lower slot stays. If no slot has the key, raise `newest` to the newest that all 16 say, raise `until` to what the cost will make it, and settle; then step 1 |
 //!
 //! # Guarantees
 //! | | |
 //! |---|---|
 //! | **never too much** | for one key never more is let through than its plan lets through in memory: no span of the window holds more than the limit, a bucket never gives more than `burst + time * rate`, by the times of the decisions |
-//! | **nothing is lost by a kill** | of what was let through before. A cost whose process is killed on its way counts or does not |
-//! | **a refused cost takes nothing** | all that may be left of it, when others were quicker, is a slot that stays the key's for longer |
-//! | **nobody waits** | a known key is lock-free: an exchange is lost only to a cost that was let through. A new key ends others' claims when there is nothing better; who loses [`TRIES`] times is told that there is no room |
+//! | **a kill loses nothing** | costs that were let through before the kill stay counted. A cost whose process is killed on its way counts or does not |
+//! | **a refused cost takes nothing** | if other costs were quicker, the refused one leaves at most a slot that stays the key's for longer |
+//! | **a process never waits for another** | a known key is lock-free: an exchange is lost only to a cost that was let through. A new key ends other processes' claims when it does not find a better slot; after [`TRIES`] losses it is answered as if all its slots were in use |
 //!
 //! # Why a key is never charged in two slots
-//! Costs come only where the key is settled, and a slot settles only after somebody, having seen it pending, has looked at
-//! all others. Of two pending slots of one key at least one is seen by who looks for the other (see [`Slot::touch`]). If the
-//! higher one is seen from the lower, it is thrown out, by the exchange that would settle it; if the lower one is seen from
-//! the higher, the higher is given up. A slot that is settled stays the key's until it is closed, and that is for ever: it need
-//! not be counted then. (Mutants `SharedSettlesUnseen`, `SharedLooksByLoad`.)
+//! A slot takes costs only while its key is settled, and a slot settles only after a process that saw it pending has looked at all
+//! others. Of two pending slots of one key at least one is seen from the other (see [`Slot::touch`]). If the higher one is seen
+//! from the lower, it is given up, by an exchange of the word that settling it exchanges too, so that only one of the two succeeds.
+//! If the lower one is seen from the higher, the higher is given up. A slot that is settled stays the key's until it is closed.
+//! Then it stays closed to the key, so it does not have to be counted any more. (Mutants `SharedSettlesUnseen`,
+//! `SharedLooksByLoad`.)
 //!
 //! # Why a key that lost its slot gets nothing twice
-//! It lost it as of a time at which everything was forgotten that had been let through, by one exchange that expects the state
-//! that was looked at. (Mutant `SharedClosesUnseen`.) It begins again as of that time at the earliest, which `newest` says,
-//! since a process that was stopped after it had read the clock may come with an older one. So a decision is the same as if
-//! the key had kept its slot.
+//! The key lost its slot as of a time at which everything that had been let through was forgotten. It lost it by one exchange,
+//! which expects the state that was looked at. (Mutant `SharedClosesUnseen`.) The key begins again as of that time at the earliest.
+//! `newest` says that time, because a process that was stopped after it had read the clock may come with an older one. So a
+//! decision is the same as if the key had kept its slot.
 //!
 //! # What is weaker than in memory
-//! * Two keys with a block in common whose fingerprints of 40 bits are equal are taken for one; if their plans differ, each
-//!   misreads the other's words. Among a million keys there is such a pair with a chance of 1 in 70,000.
-//! * The 16 slots of a key may be taken while others are free. Of keys that fill two thirds of all slots, as with
-//!   [`words_for`](SharedKeys::words_for), hardly one in a million finds none, of 80 % one in 6,000, of 90 % one in 150.
-//! * Times end 36 years after the file's origin: then everything is refused.
-//! * A process whose clock is ahead takes the keys of the slots it claims along to its time.
+//! * Two keys with a block in common whose fingerprints of 40 bits are equal share a slot. If their plans differ, each misreads the
+//!   other's words. Among a million keys there is such a pair with a chance of 1 in 70,000.
+//! * The 16 slots of a key may be taken while others are free. If keys fill two thirds of all slots, as with
+//!   [`words_for`](SharedKeys::words_for), hardly one in a million finds all of its slots taken; at 80 % one in 6,000, at 90 % one
+//!   in 150.
+//! * Times end 36 years after the file's origin. From then on everything is refused.
+//! * A process whose clock is ahead moves the keys of the slots that it claims ahead to its time.
 //!
 //! Tests: `tests/limit/shared.rs`, `tests/models/shared_limit.rs`.
 
@@ -63,7 +65,7 @@ const TICKS: u64 = BESIDE - 2;
 /// The last nanosecond there is: 36 years.
 const LAST: u64 = (1 << BITS) - 1;
 
-/// How often a new key may lose its slot to others before it is told that there is no room.
+/// How often a new key may lose its slot to others before it is answered as if all its slots were in use.
 pub const TRIES: usize = 64;
 
 /// How a limiter in shared words limits.
@@ -133,7 +135,7 @@ impl SharedPlan {
         }
     }
 
-    /// What a key is told that nothing was let through of.
+    /// The decision for a key of which nothing was let through.
     fn fresh(&self, cost: u64) -> Decision {
         match &self.0 {
             Plan::Bucket(plan) => plan.fresh(cost),
@@ -142,8 +144,8 @@ impl SharedPlan {
         }
     }
 
-    /// What a tenancy of the last plan of `later` begins with that goes on with what this one let through, as it said at `word`. Each of
-    /// `later` holds since a time; tokens come at the rate of each until the next.
+    /// What a tenancy of the last plan of `later` begins with if it continues what this plan let through, as it said at `word`.
+    /// Each of `later` holds since a time; tokens come at the rate of each until the next.
     fn carried(&self, place: &Tenancy<'_>, word: u64, later: &[(&Self, u64)]) -> Begins {
         let [(_, since), ..] = *later else { return Begins::default() };
         let history = match &self.0 {
@@ -256,7 +258,7 @@ impl<'b> By<'b> {
 enum Room {
     /// Free, or as good as new.
     Free(usize, Look),
-    /// Somebody claims it.
+    /// Another process claims it.
     Claimed(usize, Look),
     /// A key that is not settled yet.
     Pending(usize, Look),
@@ -304,7 +306,7 @@ impl<'a> SharedKeys<'a> {
         let (plan, now) = (by.plan, now.min(LAST));
         for attempt in 0..TRIES {
             let found = self.find(hash);
-            // After it was found: its key has acquired what those saw who looked for it before.
+            // Checked after the key was found: the key has acquired what the processes saw that looked for it before.
             let is_asked = attempt == 0 || !mutated!(SharedMissesChange);
             if is_asked && !(by.holds)() {
                 return None;
@@ -317,7 +319,7 @@ impl<'a> SharedKeys<'a> {
             } else {
                 let begins = (by.before)();
                 let fresh = fresh(plan, begins.as_ref(), now, cost);
-                // Nothing is taken, so no key is made, unless it goes on with something.
+                // Nothing is taken, so a key is not made, unless it continues an older one.
                 if cost == 0 || !fresh.allowed && begins.is_none() {
                     return Some(Answer { decision: fresh, lacked_room: false });
                 }
@@ -340,7 +342,8 @@ impl<'a> SharedKeys<'a> {
         Some(full(plan.fresh(cost), plan.fine().as_nanos() as u64, when_full))
     }
 
-    /// One step towards a slot of a tenancy that is not settled; whether it was won. If there is no room, when there may be.
+    /// One step towards a slot of a tenancy that is not settled; whether it was won. If all slots are in use, the time when one may
+    /// be free.
     pub fn make(&self, wanted: &Wanted<'_>, found: Found) -> Result<bool, u64> {
         match found {
             Found::Settled(..) => Ok(true),
@@ -444,7 +447,7 @@ impl<'a> SharedKeys<'a> {
         Slot::new(&self.words[at * WORDS..])
     }
 
-    /// The slots that a key may be in, the same for whoever asks: two blocks, or all if there are not more. (Both may be one.)
+    /// The slots that a key may be in, the same in every process: two blocks, or all if there are not more. (Both may be one.)
     fn near(&self, hash: u64) -> impl Iterator<Item = usize> + use<> {
         let blocks = self.slots / BLOCK;
         let first_of = |bits: u64| ((u128::from(bits) * blocks as u128) >> u64::BITS) as usize * BLOCK;
@@ -476,7 +479,7 @@ impl<'a> SharedKeys<'a> {
         pending.map_or(Found::Nowhere, |(at, key)| Found::Pending(at, key))
     }
 
-    /// The best there is for a new key; if there is nothing, when there may be.
+    /// The best slot for a new key; if all are in use, the time when one may be free.
     fn room(&self, hash: u64, now: u64) -> Result<Room, u64> {
         let (mut best, mut soonest) = (None::<Room>, u64::MAX);
         // Of each block, how many are free, and the first.
@@ -540,7 +543,7 @@ impl<'a> SharedKeys<'a> {
                 // A frozen one stays, too: what it says has to be found.
                 let stays = if found.is_pending() { other < at } else { theirs.is_kept_by(found) };
                 if stays {
-                    // Whoever gave it up, it is gone.
+                    // If this fails, another process has given it up.
                     let _ = slot.give_up(key);
                     return false;
                 }
@@ -552,7 +555,7 @@ impl<'a> SharedKeys<'a> {
             newest = newest.max(theirs.newest());
         }
         slot.note(newest);
-        // Nobody may find it idle before the cost has come.
+        // So that another process does not find the slot idle before the cost is recorded.
         if let Some(until) = wanted.until {
             slot.keep(until(wanted.now.max(slot.newest())));
         }
@@ -560,7 +563,7 @@ impl<'a> SharedKeys<'a> {
     }
 }
 
-/// What a key without a slot is told that would begin with this.
+/// The decision for a key without a slot that would begin with this.
 fn fresh(plan: &SharedPlan, begins: Option<&Begins>, now: u64, cost: u64) -> Decision {
     begins.and_then(|begins| in_words_of_its_own(plan, begins, now, cost)).unwrap_or_else(|| plan.fresh(cost))
 }
@@ -580,7 +583,7 @@ fn in_words_of_its_own(plan: &SharedPlan, begins: &Begins, now: u64, cost: u64) 
     if is_made { plan.decide(slot, key.settled(), now, cost, false) } else { None }
 }
 
-/// What a new key is told that finds no room for so many nanoseconds.
+/// The answer for a new key whose slots are all in use for `wait` nanoseconds.
 #[cold]
 fn full(fresh: Decision, wait: u64, when_full: WhenKeysFull) -> Answer {
     let decision = match when_full {

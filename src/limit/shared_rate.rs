@@ -7,15 +7,16 @@
 //! key "ann" of rate 7    what was let through; began with what key "ann" of rate 6 had let through
 //! ```
 //!
-//! Each of these is a tenancy of a [slot](super::slot), found by a hash. A rate is written before its key is published, and not changed
-//! afterwards, but that it is said once since when it holds. The head and the rates are kept for ever, but a rate whose keys all are as good as new is dropped by a later change.
+//! Each of these is a tenancy of a [slot](super::slot), found by a hash. A rate is written before its key is published. Afterwards
+//! it is not changed, except that the time since when it holds is added once. The head and the rates are kept for ever, but a later
+//! change drops a rate whose keys are all as good as new.
 //!
 //! | to change the rate from number `n` | |
 //! |---|---|
-//! | 1 | make rate `n + 1`. Of two that do so, one wins; the other begins again with `n + 1` |
-//! | 2 | raise the head to `n + 1`. If the process was killed before that, another that opens or changes the limiter does it |
-//! | 3 | say in rate `n + 1` since when it holds, unless that is said. Each process that reads the rate does so before it decides by it. Not earlier: decisions by rate `n` go on until the head is raised, however long that takes |
-//! | 4 | drop the oldest rates that no key counts for any more |
+//! | 1 | make rate `n + 1`. Of two processes that do so, one wins; the other begins again with `n + 1` |
+//! | 2 | raise the head to `n + 1`. If the process is killed before that, another process that opens or changes the limiter does it |
+//! | 3 | say in rate `n + 1` since when it holds, unless that is said. Each process that reads the rate does so before it decides by it. It must not be said earlier, because decisions by rate `n` continue until the head is raised, however long that takes |
+//! | 4 | drop the oldest rates whose keys all have stopped counting |
 //!
 //! | a decision by rate `n` | |
 //! |---|---|
@@ -86,7 +87,7 @@ pub struct SharedRate {
 }
 
 impl SharedRate {
-    /// A rate of its own, that no other process knows.
+    /// A rate that other processes do not know.
     ///
     /// # Errors
     /// As [`SharedPlan::new`].
@@ -134,20 +135,20 @@ impl SharedRate {
 /// The rates of a limiter, as a process has read them.
 #[derive(Clone, Debug)]
 pub struct Agreed {
-    /// Where the head is; `None` if there is no room for it: then the process is alone with its rate.
+    /// Where the head is; `None` if it did not fit into the file, so that the process is alone with its rate.
     head: Option<(usize, Key)>,
     pub rate: SharedRate,
-    /// The ones before it, the newest first.
+    /// The rates before it, the newest first.
     older: Vec<SharedRate>,
 }
 
 impl Agreed {
-    /// A rate that no other process knows.
+    /// Wraps a rate that other processes do not know.
     pub const fn alone(rate: SharedRate) -> Self {
         Self { head: None, rate, older: Vec::new() }
     }
 
-    /// The rates of a limiter that may have been made by another process; `first` if there is none.
+    /// The rates of a limiter that another process may have made already; otherwise makes the limiter with `first`.
     ///
     /// # Errors
     /// [`LimitError::NoRoom`].
@@ -193,10 +194,10 @@ impl Agreed {
         self.head.is_none_or(|(at, key)| keys.slot(at).tenancy(key).is_still(self.rate.number))
     }
 
-    /// Changes the rate to `rate`; what it is then, which is another one if another process was quicker.
+    /// Changes the rate to `rate`, and answers the rates that hold then; they may be another process's if that was quicker.
     ///
     /// # Errors
-    /// [`LimitError`] if the rate cannot be kept so, or there is no room for it.
+    /// [`LimitError`] if the rate cannot be kept so, or it does not fit into the file.
     pub fn changed(&self, names: Names<'_>, rate: Rate, burst: Option<u64>, now: u64) -> Result<Self, LimitError> {
         match (self.rate.burst, burst) {
             (None, Some(given)) => return Err(LimitError::NoBucket { given }),

@@ -19,17 +19,17 @@
 //! Step 5 expects the state that step 2 counted, so a decision is that one exchange, and the sum of any `ticks + 1` ticks in
 //! a row stays within the limit whatever threads do. (Mutant `LimitLoadStore`.)
 //!
-//! Step 4 comes before step 5, so that whoever sees a state finds the beginnings of all its ticks. (Mutant
-//! `LimitStartsLate`: a tick without its beginning looks as if everything came in it.) Those whose exchange fails have
-//! written too little, or for ticks nobody is in yet; who is first to come into a tick raises its beginning to what is true,
-//! and nobody raises it after, since `n` only grows. A thread far ahead of the others may take the place of a beginning that
-//! they need: then they go by its time.
+//! Step 4 comes before step 5, so that a thread that sees a state finds the beginnings of all its ticks. (Mutant `LimitStartsLate`:
+//! a tick without its beginning looks as if everything was let through in that tick.) A thread whose exchange fails has written a
+//! beginning that is too low, or beginnings of ticks that the state has not reached. The first thread whose exchange reaches a tick
+//! has raised the tick's beginning to the true count, and no later thread raises it further, since `n` only grows. A thread far
+//! ahead of the others may overwrite a beginning that they need. Then they decide as of its time.
 //!
 //! Ticks and counts wrap within their bits, which are so many that a window never sees it: see [`Plan::new`].
 //!
 //! # Exactness
-//! No span of `window` holds more than the limit, anywhere. The price: a cost may wait for up to one tick longer than a log of
-//! all costs would make it, so one who asks all the time gets `limit` in each `window + window / ticks`.
+//! No span of `window` holds more than the limit, anywhere. In return, a cost may wait for up to one tick longer than under a log
+//! of all costs. So a caller that asks all the time gets `limit` in each `window + window / ticks`.
 //!
 //! Tests: `tests/models/sliding.rs`.
 
@@ -302,7 +302,7 @@ impl Plan {
                 }
                 return Some(Decision::allowed(left - cost));
             }
-            // Who lost lets the winner go on for a moment, as in a ring.
+            // The loser of an exchange pauses for a moment, as in a ring.
             relax();
         }
     }
@@ -317,7 +317,7 @@ impl Plan {
         }
     }
 
-    /// What is used of the window at `tick`, or the later tick that somebody is in who needed the room.
+    /// How much of the window is used at `tick`; or the later tick of another thread, which has overwritten the beginning.
     #[inline(always)]
     pub fn used_at<P: Beside>(&self, place: &P, state: u64, tick: u64) -> Result<u64, u64> {
         // A damaged beginning in a file may say any tick.
@@ -338,7 +338,7 @@ impl Plan {
     #[inline(never)]
     fn used_later<P: Beside>(&self, place: &P, state: u64, mut tick: u64) -> (u64, u64) {
         loop {
-            // A beginning of somebody else's may say anything.
+            // A beginning of another tenancy may say anything.
             if !place.is_still(state) {
                 return (tick, self.limit);
             }

@@ -1,51 +1,53 @@
 //! One slot of a file of limits: 16 words that belong to one key after the other.
 //!
 //! ```text
-//! 0  key       [ fingerprint 40 | pending 1 | kept 1 | epoch 22 ]   whose it is; fingerprint 0: nobody's
+//! 0  key       [ fingerprint 40 | pending 1 | kept 1 | epoch 22 ]   the key that has the slot; fingerprint 0: free
 //! 1  state     [ epoch 4 | the plan's word 60 ]            one exchange decides
 //! 2  until     when everything that was let through is forgotten: the slot is as good as new
 //! 3  newest    the newest time as of which a key lost the slot
 //! 4  beside    12 words: the beginnings of ticks in a sliding window, or the units of a log
 //! ```
 //!
-//! A *tenancy* is a fingerprint and an epoch. Epochs only grow, by one for each attempt to claim the slot, so none comes twice.
-//! (After 2^22 claims of one slot they begin anew: a process that slept through exactly as many, or a multiple, and finds the
-//! key there that was there before, would take one for the other.)
+//! A *tenancy* is a fingerprint and an epoch. Epochs only grow, by one for each attempt to claim the slot, so a tenancy never
+//! repeats. (After 2^22 claims of one slot the epochs begin anew. A process that slept through exactly that many claims, or a
+//! multiple, and finds the same key again would mistake the new tenancy for the old one.)
 //!
 //! # States
-//! | key | its state has | what it is | who may move it |
+//! | key | its state has | the slot is | may be moved by |
 //! |---|---|---|---|
-//! | nobody's, `e` | epoch `e` | free | whoever wants it: [`close`](Slot::close) |
-//! | `A, e` settled | epoch `e` | open: costs are let through | `A`: an exchange of its state. Whoever finds `until` past, if it is not kept: `close` |
-//! | `A, e` settled | epoch `e + 8` | frozen: says for good what was let through | anybody: [`freeze`](Slot::freeze). Whoever finds `until` past: `close` |
-//! | any, `e` | epoch `e + 1` | closed: somebody claims it, or was killed doing so | who closed it: [`clear`](Slot::clear), [`fill`](Slot::fill) if it begins with something, then [`publish`](Slot::publish). Others: [`abandon`](Slot::abandon) |
-//! | `B, e` pending | epoch `e` | published, but another slot may be of the same key: no cost is let through | anybody: [`settle`](Slot::settle) if there is none, [`give_up`](Slot::give_up) if there is |
+//! | fingerprint 0, `e` | epoch `e` | free | any process that wants the slot: [`close`](Slot::close) |
+//! | `A, e` settled | epoch `e` | open: costs are let through | `A`: an exchange of its state. Any process that finds `until` past, unless the key is kept: `close` |
+//! | `A, e` settled | epoch `e + 8` | frozen: the state is final and says what was let through | any process: [`freeze`](Slot::freeze). Any process that finds `until` past: `close` |
+//! | any, `e` | epoch `e + 1` | closed: a process claims it, or was killed while claiming it | the process that closed it: [`clear`](Slot::clear), [`fill`](Slot::fill) if the tenancy begins with something, then [`publish`](Slot::publish). Any other process: [`abandon`](Slot::abandon) |
+//! | `B, e` pending | epoch `e` | published, but another slot may belong to the same key: no cost is let through | any process: [`settle`](Slot::settle) if no other slot does, [`give_up`](Slot::give_up) if one does |
 //!
-//! The state's epoch is that of the key or one more: `close` wants both the same, and `publish` and `abandon` are exchanges of the
-//! key from `e` to `e + 1`, which only one of them can win. So as long as the key is what it was when the slot was closed,
-//! the state is of him who closed it. Whoever comes late, from a stop of any length, finds another word and changes nothing.
+//! The state's epoch equals the key's or is one more. `close` requires that both are equal. `publish` and `abandon` exchange the
+//! key from `e` to `e + 1`, and only one of them can succeed. So while the key is what it was when the slot was closed, the state
+//! belongs to the process that closed it. A process that comes late, after a stop of any length, finds another word and changes
+//! nothing.
 //!
 //! # Words of other tenancies
-//! State and beginnings are stored under a *mask*: 60 bits that a tenancy's fingerprint and epoch are mixed to. Within a
-//! tenancy states never come twice (a cost makes them larger, or comes in a later tick); with the mask they are different
-//! in all others, too, whatever the plans there mean by their bits, but for a chance of 2^-60. So an exchange that expects
-//! a word of one tenancy cannot succeed in another.
+//! State and beginnings are stored under a *mask* of 60 bits, which is mixed from the tenancy's fingerprint and epoch. Within a
+//! tenancy a state never repeats, because a cost makes it larger or comes in a later tick. The mask makes the state differ from the
+//! states of all other tenancies too, except with a chance of 2^-60, whatever the plans there mean by their bits. So an exchange
+//! that expects a word of one tenancy cannot succeed in another.
 //!
-//! | a late one who | is stopped by |
+//! | a late process that | is harmless, because |
 //! |---|---|
-//! | exchanges a state | the state he expects is gone for good |
-//! | raises a beginning | he asks after he read it whether the state is still his: if so, it was read before the slot was closed; whoever closed it then replaced all twelve, so his exchange fails |
-//! | raises `until`, or `newest` | nobody: they only grow, so the slot is kept longer than need be, never shorter |
+//! | exchanges a state | the state that it expects never comes back |
+//! | raises a beginning | after reading the beginning it checks that the state is still its own. If so, the beginning was read before the slot was closed. The process that closed the slot then replaced all twelve beginnings, so the late exchange fails |
+//! | raises `until`, or `newest` | these words only grow. The raise succeeds, so the slot is kept longer than necessary, never shorter |
 //!
 //! # Orders
-//! | who | before | then whoever sees it |
+//! | a process that | writes in this order | a process that sees the second write |
 //! |---|---|---|
-//! | lets a cost through | raises `until`, then exchanges the state | and reads `until` after that state finds it raised: a slot that looks idle is. (Mutant `SharedKeepsLate`.) |
-//! | closes a slot | raises `newest`, then exchanges the state | knows as of when its key lost it. (Mutant `SharedForgetsNewest`.) |
-//! | publishes a key | replaces the beginnings, then exchanges the key | finds no beginning of another. (Mutant `SharedKeepsStarts`.) |
+//! | lets a cost through | raises `until`, then exchanges the state | and reads `until` after that state finds it raised, so a slot that looks idle is idle. (Mutant `SharedKeepsLate`.) |
+//! | closes a slot | raises `newest`, then exchanges the state | knows as of when its key lost the slot. (Mutant `SharedForgetsNewest`.) |
+//! | publishes a key | replaces the beginnings, then exchanges the key | does not find a beginning of another tenancy. (Mutant `SharedKeepsStarts`.) |
 //!
-//! Words that are raised before need no order of their own: the exchange after them releases them. State and key are read as
-//! key, state, key, each acquired: a state of a later epoch would show a later key, one of an earlier is hidden by the first key.
+//! A word that is raised first needs no order of its own, because the exchange after it releases it. State and key are read as key,
+//! state, key, each acquired. If the state is of a later epoch, the second read of the key finds a later key. The state cannot be
+//! of an earlier epoch, because the first read of the key has acquired a later one.
 //!
 //! Tests: `tests/models/slot.rs`.
 
@@ -69,7 +71,7 @@ const UNTIL: usize = 2;
 const NEWEST: usize = 3;
 const FIRST_BESIDE: usize = 4;
 
-/// Whose a slot is.
+/// The key that a slot belongs to, and the epoch of its tenancy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Key(u64);
 
@@ -79,7 +81,8 @@ impl Key {
     const PENDING: u64 = 1 << 23;
     const FINGERPRINT: u32 = 24;
 
-    /// The fingerprint of a key's hash, which is never nobody's: its lower bits, as the upper ones choose the slot.
+    /// The fingerprint of a key's hash: its lower bits, because the upper bits choose the slot. It is never 0, which marks a free
+    /// slot.
     pub const fn fingerprint_of(hash: u64) -> u64 {
         let fingerprint = hash & ((1 << 40) - 1);
         if fingerprint == 0 { 1 } else { fingerprint }
@@ -111,7 +114,7 @@ impl Key {
         self.0 & Self::EPOCHS
     }
 
-    /// The next tenancy, for `fingerprint`; pending, unless it is nobody's.
+    /// The next tenancy, for `fingerprint`: pending, unless the fingerprint is 0.
     pub const fn next(self, fingerprint: u64) -> Self {
         let epoch = (self.epoch() + 1) & Self::EPOCHS;
         Self(fingerprint << Self::FINGERPRINT | if fingerprint > 0 { Self::PENDING } else { 0 } | epoch)
@@ -130,8 +133,8 @@ impl Key {
         self.0 & 15
     }
 
-    /// What the words of the tenancy are stored under (the finalizer of SplitMix64, with the epoch on top). As a state it says
-    /// that nothing was ever let through.
+    /// The mask under which the words of the tenancy are stored (the finalizer of SplitMix64, with the epoch on top). A state that
+    /// equals the mask says that nothing was ever let through.
     const fn mask(self) -> u64 {
         let mut mixed = self.settled().0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -148,7 +151,7 @@ pub struct Look {
 }
 
 impl Look {
-    /// Whether nobody is claiming the slot: its state is that of its key.
+    /// Whether the slot is not being claimed, so that its state is its key's.
     pub const fn is_open(self) -> bool {
         let tag = self.state >> BITS;
         tag == self.key.tag() || tag == self.key.tag() ^ FROZEN
@@ -186,32 +189,33 @@ impl<'a> Slot<'a> {
         &self.0[FIRST_BESIDE..]
     }
 
-    /// Whose it is.
+    /// Reads the key.
     #[inline]
     pub fn key(self) -> Key {
         Key(self.key_word().load(Ordering::Acquire))
     }
 
-    /// Whether nobody has claimed it since it was `key`'s. Who it is closed to it is closed to for ever.
+    /// Whether the slot is open to `key`: neither claimed since nor frozen. A slot that is closed to a tenancy stays closed to it
+    /// for ever.
     #[inline]
     pub fn is_open(self, key: Key) -> bool {
         // unnoticed: what is closed to a key is so for ever, so the value decides
         self.state_word().load(Ordering::Acquire) >> BITS == key.tag()
     }
 
-    /// Whether nobody has claimed it since it was `key`'s, frozen or not.
+    /// Whether the slot has not been claimed since it was `key`'s. Its state may be frozen.
     pub fn is_kept_by(self, key: Key) -> bool {
         Look { key, state: self.state_word().load(Ordering::Acquire) }.is_open()
     }
 
-    /// Whose it is, and a state from when it was; `None` if it changed hands meanwhile.
+    /// The key, and a state that the slot had under it; `None` if the key changed meanwhile.
     pub fn look(self) -> Option<Look> {
         let key = self.key();
         let state = self.state_word().load(Ordering::Acquire);
         (self.key() == key).then_some(Look { key, state })
     }
 
-    /// When everything is forgotten that is in a state that was read before.
+    /// The time at which everything in a state that was read before this call is forgotten.
     pub fn until(self) -> u64 {
         self.0[UNTIL].load(Ordering::Relaxed)
     }
@@ -233,8 +237,8 @@ impl<'a> Slot<'a> {
         }
     }
 
-    /// First step of a claim: takes the slot from whoever has it, unless a cost was let through since `look`. Nobody may do so
-    /// whose look was not open, and `until` past (read after it), or nobody's.
+    /// First step of a claim: takes the slot from the tenancy that has it, unless a cost was let through since `look`. Call this
+    /// only if `look` was open, and its fingerprint was 0, or `until`, read after `look`, was past, or the key is being reset.
     #[must_use = "somebody else may have been quicker"]
     pub fn close(self, look: Look, next: Key) -> bool {
         step();
@@ -242,19 +246,19 @@ impl<'a> Slot<'a> {
             self.state_word().store(next.mask(), Ordering::Release);
             return true;
         }
-        // Acquired, so that what is replaced next is older; released, so that who sees the new epoch sees `newest`.
+        // Acquired, so that what is replaced next is older; released, so that a process that sees the new epoch sees `newest`.
         // unnoticed: what is replaced next is found by exchanges, to which loom gives the newest value
         self.state_word().compare_exchange(look.state, next.mask(), Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
-    /// Second step: replaces the first `many` beginnings by some that say nothing. `false` if somebody else went on.
+    /// Second step: replaces the first `many` beginnings with empty ones. `false` if another process has taken over the claim.
     #[must_use = "somebody else may have been quicker"]
     pub fn clear(self, next: Key, many: u64) -> bool {
         let cleared = |start: &AtomicU64| {
             loop {
                 let seen = start.load(Ordering::Acquire);
-                // Asked after it was read: as long as the state is ours, nobody who claims the slot after us has replaced
-                // it, and once somebody has it is not `seen` any more.
+                // Checked after the beginning was read. While the state is ours, no later claim has replaced the beginning. Once a
+                // later claim has replaced it, it differs from `seen`.
                 // unnoticed: loom lets no store overtake a load, so the exchange comes after
                 if self.state_word().load(Ordering::Acquire) != next.mask() {
                     return false;
@@ -262,7 +266,7 @@ impl<'a> Slot<'a> {
                 step();
                 // unnoticed: the load above has acquired `seen`
                 let cleared = start.compare_exchange(seen, next.mask(), Ordering::AcqRel, Ordering::Relaxed);
-                // Lost to those who were late for an earlier tenancy: each of them once.
+                // A process that is late for an earlier tenancy makes this exchange fail at most once.
                 if cleared.is_ok() {
                     return true;
                 }
@@ -271,7 +275,8 @@ impl<'a> Slot<'a> {
         mutated!(SharedKeepsStarts) || self.beside()[..many as usize].iter().all(cleared)
     }
 
-    /// Third step, of a tenancy that begins with something: says what, in words that were cleared. `false` if somebody else went on.
+    /// Third step, for a tenancy that begins with something: writes that into the cleared words. `false` if another process has
+    /// taken over the claim.
     #[must_use = "somebody else may have been quicker"]
     pub fn fill(self, next: Key, begins: &Begins) -> bool {
         let mask = next.mask();
@@ -284,19 +289,20 @@ impl<'a> Slot<'a> {
         self.beside().iter().zip(begins.beside).all(|(word, to)| set(word, to)) && set(self.state_word(), begins.state)
     }
 
-    /// Last step: says whose it is.
+    /// Last step: publishes the new key.
     #[must_use = "somebody else may have been quicker"]
     pub fn publish(self, from: Key, next: Key) -> bool {
         self.exchange_key(from, next)
     }
 
-    /// Frees a slot that somebody closed when it was `from`'s. If he still lives he finds that he has lost it.
+    /// Frees a slot that was closed while it was `from`'s. If the process that closed it still lives, it finds that it has lost the
+    /// slot.
     #[must_use = "somebody else may have been quicker"]
     pub fn abandon(self, from: Key) -> bool {
         self.exchange_key(from, from.next(0))
     }
 
-    /// Lets costs of a pending key come.
+    /// Lets a pending key take costs.
     #[must_use = "somebody else may have been quicker"]
     pub fn settle(self, pending: Key) -> bool {
         self.exchange_key(pending, pending.settled())
@@ -314,21 +320,22 @@ impl<'a> Slot<'a> {
         self.key_word().compare_exchange(from.0, to.0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
-    /// Whose it is, as of now: no publication that comes later can miss what we did before. If A reads B's slot before B is
-    /// published there, then B's exchange comes after A's in the order of that word, and acquires what A released: B finds A's
-    /// slot published. If it reads it after, it finds B. A load would let both find nothing. (Mutant `SharedLooksByLoad`.)
+    /// Reads the key by a read-modify-write, so that a later publication cannot miss what this thread did before. If A reads B's
+    /// slot before B is published there, then B's exchange comes after A's in the order of that word, and acquires what A released:
+    /// B finds A's slot published. If A reads B's slot after that, A finds B. With a load, both could find nothing. (Mutant
+    /// `SharedLooksByLoad`.)
     pub fn touch(self) -> Key {
         step();
         // unnoticed: loom gives a read-modify-write the newest value, whatever its order
         if mutated!(SharedLooksByLoad) { self.key() } else { Key(self.key_word().fetch_or(0, Ordering::AcqRel)) }
     }
 
-    /// Makes the state of a settled `key` say for good what was let through: no exchange of it succeeds any more. That word, or `None` if
-    /// the slot was closed.
+    /// Freezes the state of a settled `key`, so that no exchange of it succeeds any more. Answers its word, which says what was let
+    /// through, or `None` if the slot was closed.
     pub fn freeze(self, key: Key) -> Option<u64> {
         loop {
             let state = self.state_word().load(Ordering::Acquire);
-            // Asked after it was read: after sixteen claims another's state has the same tag.
+            // Checked after the state was read, because after sixteen claims another tenancy's state has the same tag.
             if self.key() != key {
                 return None;
             }
@@ -368,7 +375,7 @@ impl<'a> Slot<'a> {
 
 /// Raises a word that only grows. What it says is released by the exchange that comes after it.
 fn raise(word: &AtomicU64, to: u64) {
-    // If it is there already, whoever sees our exchange sees what we saw, or more.
+    // If the word is large enough already, a process that sees our exchange sees the value that we saw, or a larger one.
     if word.load(Ordering::Relaxed) < to {
         step();
         word.fetch_max(to, Ordering::Relaxed);
@@ -427,7 +434,7 @@ impl Beside for Tenancy<'_> {
 }
 
 impl Tenancy<'_> {
-    /// Sets a word beside the state that nobody has set.
+    /// Sets a word beside the state, unless it is set already.
     pub fn set(&self, slot: u64, to: u64) {
         step();
         let word = &self.slot.beside()[slot as usize];
@@ -462,7 +469,7 @@ fn step() {
     stopped::step();
 }
 
-/// Whoever decides may be stopped at each step.
+/// Stops or kills a decision at any of its steps.
 #[cfg(test)]
 pub mod stopped {
     use std::cell::RefCell;

@@ -7,9 +7,9 @@
 //! | refuses it for longer than is left of the timeout | it is the answer at once: nothing is gained by sleeping |
 //! | refuses it | sleep as long as it says, and ask again |
 //!
-//! There is no queue. Costs that wait sleep side by side and ask when they wake, so of two that wait for the same unit the one that
-//! wakes first has it, and a cost that comes meanwhile may have it before both. A large cost may wait for long while small ones pass. No
-//! lock is held while a thread sleeps, so a thread that waits delays no other.
+//! Waiting costs do not queue. They sleep side by side and ask when they wake. So of two costs that wait for the same unit, the one
+//! that wakes first gets it, and a cost that comes meanwhile may get it before both. A large cost may wait for long while small
+//! ones pass. A thread does not hold a lock while it sleeps, so a thread that waits delays no other.
 //!
 //! Timeouts are real time, whatever the limiter's clock is.
 //!

@@ -30,8 +30,8 @@
 //! | `add`, taken | locks | O(log k); of `n` adds about `k ln(n / k)` | |
 //! | `items`, `merge`, `clone` | lock, one sampler at a time | O(k log k) | the smallest tags of all adds that had returned, and perhaps of some under way |
 //!
-//! `kth` is the largest priority of a full sample and only falls. Whoever reads an old value finds a larger one and goes to
-//! the lock, where it is looked at again; so it is `Relaxed`. Do not fork while another thread may hold the lock.
+//! `kth` is the largest priority of a full sample and only falls. A thread that reads an old value reads a larger one, so it takes
+//! the lock, where the priority is compared again. So `kth` is `Relaxed`. Do not fork while another thread may hold the lock.
 //!
 //! # Bytes
 //! The frame of `bytes.rs`, kind 7, for samples of texts; see `docs/formats.md`.
@@ -172,7 +172,7 @@ impl<T: Clone> BottomK<T> {
         if other.k != self.k {
             return Err(SketchError::OtherSize { theirs: other.k, ours: self.k });
         }
-        self.take(other.tagged()); // with the other's lock given back: two that merge each other wait for nobody
+        self.take(other.tagged()); // with the other's lock released, so that two that merge each other do not deadlock
         Ok(())
     }
 

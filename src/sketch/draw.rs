@@ -1,12 +1,12 @@
 //! Random numbers for estimates: one small generator for each thread, and never the same in two processes.
 //!
-//! A generator is xoshiro256++ (`rand`'s `SmallRng`), seeded with 32 bytes of the system's, at a thread's first draw. It
-//! is fast and statistically good, and no secret: whoever must not foresee an estimate needs another.
+//! A generator is xoshiro256++ (`rand`'s `SmallRng`), seeded with 32 bytes of the system's, at a thread's first draw. It is fast
+//! and statistically good, but not secure. Where an attacker must not foresee an estimate, use another generator.
 //!
 //! # Forks
-//! A child that went on with its parent's generators would draw what its parent draws, and their errors would add up
-//! instead of averaging out. So each generator carries the stamp (`stamp.rs`)
-//! of the process that seeded it, and is seeded anew where that is another: one load a draw.
+//! A child that kept its parent's generators would draw what its parent draws, and their errors would add up instead of averaging
+//! out. So each generator carries the stamp (`stamp.rs`) of the process that seeded it, and is seeded anew where that is another:
+//! one load a draw.
 //!
 //! **Progress.** Wait-free; a thread's first draw in a process makes a system call or two.
 //!

@@ -165,7 +165,7 @@ impl GCounter {
         out.finish()
     }
 
-    /// A counter that knows what `bytes` hold and goes on under a new generation of the replica that wrote them.
+    /// A counter that knows what `bytes` hold and continues under a new generation of the replica that wrote them.
     ///
     /// # Errors
     /// [`SnapshotError`] unless `bytes` are exactly what [`to_bytes`](Self::to_bytes) of this or an older hitring made.
@@ -191,13 +191,13 @@ impl GCounter {
         if from.is_empty() { Ok(Self::of(replica, cells, Lives::new())) } else { Err(invalid("length")) }
     }
 
-    /// The life that counts here, begun if there is none in this process.
+    /// The life that counts in this process, begun if the process has not begun one yet.
     #[inline]
     fn life(&self) -> &Life {
         self.own.here().unwrap_or_else(|| self.begin())
     }
 
-    /// In a forked child: what its ancestors counted here becomes cells like those of others, and a new life begins.
+    /// In a forked child: the counts of its ancestors become cells like those of others, and a new life begins.
     #[cold]
     fn begin(&self) -> &Life {
         let mut others = self.others.lock();
@@ -238,7 +238,7 @@ impl Merge for GCounter {
     }
 }
 
-/// A copy knows what its original knows, and goes on under a generation of its own.
+/// A copy knows what its original knows, and continues under a generation of its own.
 impl Clone for GCounter {
     fn clone(&self) -> Self {
         let (replica, mut cells) = (self.replica.clone(), self.cells());
@@ -253,7 +253,7 @@ impl Clone for GCounter {
     }
 }
 
-/// Equal when they hold the same cells, whoever counts on.
+/// Equal if both hold the same cells, even if each continues to count in another cell.
 impl PartialEq for GCounter {
     fn eq(&self, other: &Self) -> bool {
         self.cells() == other.cells()

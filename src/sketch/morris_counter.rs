@@ -9,11 +9,11 @@
 //! under threads.
 //!
 //! # Merging
-//! A register is no join: the larger of two replicas' loses a replica, their sum doubles what comes twice. Each writer
-//! counts in a register of its own, which only grows, so it is its own version; the others' are kept beside it
-//! ([`PerWriter`]) and the estimates added up on read. The errors of independent estimates average out: the relative standard
-//! error of a sum is no larger than each one's. A copy, a counter read from bytes and a forked child each begin as writers
-//! with a register of 0.
+//! A register is not a join: the larger of two replicas' registers loses a replica, and their sum doubles a register that comes
+//! twice. Each writer counts in a register of its own, which only grows, so it is its own version; the others' are kept beside it
+//! ([`PerWriter`]) and the estimates added up on read. The errors of independent estimates average out: the relative standard error
+//! of a sum is at most that of each estimate. A copy, a counter read from bytes and a forked child each begin as writers with a
+//! register of 0.
 //!
 //! # Guarantees
 //! | method | progress | steps | beside writers |
@@ -159,7 +159,7 @@ impl Morris {
         if other.base != self.base {
             return Err(SketchError::OtherBase { theirs: other.base.get(), ours: self.base.get() });
         }
-        let theirs = other.registers(); // with the other's lock given back: two that merge each other wait for nobody
+        let theirs = other.registers(); // with the other's lock released, so that two that merge each other do not deadlock
         let own = self.writer(self.life());
         self.others.lock().merge_except(&theirs, own);
         Ok(())
@@ -192,7 +192,7 @@ impl Morris {
         out.finish()
     }
 
-    /// A counter that knows what `bytes` hold and goes on as a writer of its own.
+    /// A counter that knows what `bytes` hold and continues as a writer of its own.
     ///
     /// # Errors
     /// [`SnapshotError`] unless `bytes` are exactly what [`to_bytes`](Self::to_bytes) of this or an older hitring made.
@@ -241,7 +241,7 @@ impl Morris {
     }
 }
 
-/// A copy has the same estimate and goes on as a writer of its own.
+/// A copy has the same estimate and continues as a writer of its own.
 impl Clone for Morris {
     fn clone(&self) -> Self {
         let copy = Self { source: self.source.split(), ..Self::of(self.base) };

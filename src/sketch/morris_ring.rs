@@ -40,18 +40,18 @@
 //! register, a word of its own, which each counted hit raises with a chance of its own after the tick's.
 //!
 //! # A lost exchange decides again, by the same number
-//! A hit that draws a raise makes it by an exchange. If that is lost, the raise was decided for a register that is no more.
+//! A hit that draws a raise makes it by an exchange. If the exchange fails, the raise was decided for a register that has changed.
 //! The hit decides again, for the register that is there then; but it keeps the number `u` that it drew first:
 //!
-//! * Keeping the *step* would raise the new register with the larger chance of the old one: too high. (Mutant
-//!   `MorrisKeepsStep`.)
-//! * Drawing a new `u` looks innocent, but only hits that drew a raise come to an exchange, and those that lose it must
-//!   then be lucky twice, while those that drew none return at once: too low. (Mutant `MorrisDrawsAnew`.) Two hits that
-//!   both find `base^-c = 1/2` would leave 15/16 of the true mean; and one that lost only because a neighbour in the word
-//!   was raised would count with the square of its chance.
-//! * With the same `u`, a hit is raised if `u` says so for the register at the moment it is counted. One that drew no
-//!   raise would draw none from any larger register either, so it does not matter when it looked. The chance is the true
-//!   one. Numbers after the first decide nothing about whether there is an exchange, and are drawn anew.
+//! * Keeping the *step* would raise the new register with the larger chance of the old one, so the estimate would be too high.
+//!   (Mutant `MorrisKeepsStep`.)
+//! * Drawing a new `u` would make the estimate too low. Only a hit that drew a raise reaches an exchange, and if it loses, it has
+//!   to draw the raise twice, while a hit that drew no raise returns at once. (Mutant `MorrisDrawsAnew`.) Two hits that both find
+//!   `base^-c = 1/2` would leave 15/16 of the true mean; and a hit that lost only because a neighbour in the word was raised would
+//!   count with the square of its chance.
+//! * With the same `u`, a hit is raised if `u` says so for the register at the moment it is counted. A hit that drew no raise would
+//!   draw none from any larger register either, so it does not matter when it looked. The chance is the true one. Numbers after the
+//!   first do not decide whether an exchange is made, and are drawn anew.
 //!
 //! # Guarantees
 //! | method | progress | steps | a reader beside writers |
@@ -326,7 +326,7 @@ impl MorrisRing {
         self.newest.load(Ordering::Acquire)
     }
 
-    /// The estimate of the hits of `span`, which is no longer than the ring: the sum of its ticks' estimates, rounded.
+    /// The estimate of the hits of `span`, which is at most as long as the ring: the sum of its ticks' estimates, rounded.
     /// `exact` says that no tick of it has been recycled.
     #[must_use]
     pub fn sum(&self, _geometry: &Geometry, span: Span) -> Reading {

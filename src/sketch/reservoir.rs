@@ -39,7 +39,7 @@
 //!   the lock. (Mutant `ReservoirForgetsPassed`.)
 //! * If two chosen positions drew the same place and the later comes first, the earlier must not replace it. (Mutant
 //!   `ReservoirTakesBack`.)
-//! * Nobody waits for an add that is on its way, only for the lock.
+//! * A thread never waits for an add that is on its way, only for the lock.
 //!
 //! One load decides, of one word that changes under the lock alone, so all its accesses are `Relaxed`: an old value sends
 //! the add to the lock, never past it.
@@ -53,10 +53,10 @@
 //! | `seen` | locks | one step a writer | adds under way are counted |
 //!
 //! # Merging
-//! A reservoir is no join. Each has a writer's state of its own and keeps the others' beside it ([`PerWriter`]). To read
-//! several, places are filled one by one: from which stream, is drawn by how much of each is not drawn yet; which of its
-//! sample, evenly. That is a uniform sample without replacement of all streams, however unequal. The numbers come from a
-//! seed made of the writers and what they have seen, so all who know the same states read the same sample.
+//! A reservoir is not a join. Each has a writer's state of its own and keeps the others' beside it ([`PerWriter`]). To read
+//! several, places are filled one by one: the stream is drawn by how much of each is not drawn yet, the item evenly from that
+//! stream's sample. That is a uniform sample without replacement of all streams, however unequal. The numbers come from a seed made
+//! of the writers and what they have seen, so all replicas that know the same states read the same sample.
 //!
 //! A copy begins as a new writer with nothing of its own, beside what its original had. So does a forked child with its
 //! first add; do not fork while another thread may hold the lock.
@@ -201,7 +201,7 @@ impl<T> Reservoir<T> {
     #[doc(hidden)]
     #[inline]
     pub fn take(&self) -> u64 {
-        // `Acquire`: whoever sees this process's stamp also sees the words that were emptied before it was stored.
+        // `Acquire`: a thread that sees this process's stamp also sees the words that were emptied before it was stored.
         // unnoticed: no model forks, so the stamp never changes there
         if self.stamp.load(Ordering::Acquire) != stamp::read() {
             self.begin();
@@ -292,14 +292,14 @@ impl<T: Clone> Reservoir<T> {
         if other.k != self.k {
             return Err(SketchError::OtherSize { theirs: other.k, ours: self.k });
         }
-        let theirs = other.states(); // with the other's lock given back: two that merge each other wait for nobody
+        let theirs = other.states(); // with the other's lock released, so that two that merge each other do not deadlock
         let mut inner = self.inner.lock();
         let Inner { own, others, .. } = &mut *inner;
         others.merge_except(&theirs, own.writer);
         Ok(())
     }
 
-    /// Everybody's states, with the own one.
+    /// The states of all writers, its own included.
     fn states(&self) -> PerWriter<Sample<T>> {
         let inner = self.inner.lock();
         let mut states = inner.others.clone();
@@ -330,7 +330,7 @@ impl Reservoir<String> {
         out.finish()
     }
 
-    /// A sample that knows what `bytes` hold and goes on as a writer of its own, by random numbers of the system's.
+    /// A sample that knows what `bytes` hold and continues as a writer of its own, by random numbers of the system's.
     ///
     /// # Errors
     /// [`SnapshotError`] unless `bytes` are exactly what [`to_bytes`](Self::to_bytes) of this or an older hitring made.
@@ -461,7 +461,8 @@ impl<T> Own<T> {
         }
     }
 
-    /// Puts the item of `position` into its place, unless that is a later one's. Answers what is no longer in the sample.
+    /// Puts the item of `position` into its place, unless a later position owns that. Answers the item that the sample does not
+    /// keep.
     fn put(&mut self, place: usize, position: u64, item: T) -> Option<T> {
         if self.owners[place] != position && !mutated!(ReservoirTakesBack) {
             return Some(item);
@@ -471,7 +472,7 @@ impl<T> Own<T> {
     }
 }
 
-/// A copy has the same sample and goes on as a writer of its own.
+/// A copy has the same sample and continues as a writer of its own.
 impl<T: Clone> Clone for Reservoir<T> {
     fn clone(&self) -> Self {
         let states = self.states();

@@ -26,7 +26,7 @@
 //! several to `n - k s`. Leaving out the `k + 1`th, which has `l` above `s`, leaves at most `n - k s - l`; measured from
 //! `f = s + l` instead of `s` that is `k l` less, at most `n - k f`; and none is negative.
 //!
-//! Folding adds, so it is no join: a fold is read and thrown away, or travels as one writer's.
+//! Folding adds, so it is not a join. A fold is read and thrown away, or travels as the list of one writer.
 //!
 //! # Layout
 //! Entries in the order they came; a heap of their indices, the smallest count first; a hash map from item to index. An add

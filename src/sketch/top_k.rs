@@ -11,19 +11,19 @@
 //! the lists, one lock after the other, so it stops an adder for the time of copying one list. The fold's bounds are those
 //! of one list of all `n` hits: an item with more than `n / k` of them is listed, and no count is off by more than `n / k`.
 //!
-//! There is no path without a lock. **Progress:** `add` waits for at most the adders of the same list and one reader.
+//! Every `add` takes a lock. **Progress:** `add` waits for at most the adders of the same list and one reader.
 //!
 //! # Travelling
-//! A list is no join: folding it twice counts it twice. So each counter is a writer whose list travels whole, the newer in
-//! place of the older ([`PerWriter`]), and lists of several writers are folded on read alone. Merging the same again
-//! changes nothing, and merging an older copy takes nothing back. A copy, and a counter read from bytes, begin as a new
-//! writer with an empty list beside those they know.
+//! A list is not a join, because folding it twice counts it twice. So each counter is a writer whose list travels whole, the newer
+//! in place of the older ([`PerWriter`]), and lists of several writers are folded on read alone. Merging the same again changes
+//! nothing, and merging an older copy takes nothing back. A copy, and a counter read from bytes, begin as a new writer with an
+//! empty list beside those they know.
 //!
 //! A list's version is the number of its adds. States are taken one after the other, and in each the lists of all threads
 //! are at least as far as in the one before: equal versions are equal states.
 //!
-//! A forked child goes on as a new writer: its first call freezes what was inherited as its ancestor's. Do not fork while
-//! another thread may hold one of the locks.
+//! A forked child continues as a new writer. Its first call freezes the lists that it inherited as its ancestor's. Do not fork
+//! while another thread may hold one of the locks.
 //!
 //! # Bytes
 //! The frame of `bytes.rs`, kind 4, for lists of texts; see `docs/formats.md`.
@@ -109,7 +109,7 @@ impl<T: Eq + Hash + Ord + Clone> TopK<T> {
         T: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = T> + ?Sized,
     {
-        // `Acquire`: whoever sees this process's stamp also finds the lists that were emptied before it was stored.
+        // `Acquire`: a thread that sees this process's stamp also finds the lists that were emptied before it was stored.
         if self.stamp.load(Ordering::Acquire) != stamp::read() {
             self.begin();
         }
@@ -131,13 +131,13 @@ impl<T: Eq + Hash + Ord + Clone> TopK<T> {
 
     /// Takes in what `other` has counted. Taking it in again changes nothing. It may list more or fewer items than this.
     pub fn merge(&self, other: &Self) {
-        let theirs = other.states(); // with the other's locks given back: two that merge each other wait for nobody
+        let theirs = other.states(); // with the other's locks released, so that two that merge each other do not deadlock
         let mut known = self.known();
         let own = known.writer;
         known.others.merge_except(&theirs, own);
     }
 
-    /// Everybody's summaries, with the own one.
+    /// The summaries of all writers, its own included.
     fn states(&self) -> PerWriter<Summary<T>> {
         let known = self.known();
         let mut states = known.others.clone();
@@ -209,7 +209,7 @@ impl TopK<String> {
         out.finish()
     }
 
-    /// A list that knows what `bytes` hold and goes on as a writer of its own.
+    /// A list that knows what `bytes` hold and continues as a writer of its own.
     ///
     /// # Errors
     /// [`SnapshotError`] unless `bytes` are exactly what [`to_bytes`](Self::to_bytes) of this or an older hitring made.
@@ -246,7 +246,7 @@ impl TopK<String> {
     }
 }
 
-/// A copy has the same list and goes on as a writer of its own.
+/// A copy has the same list and continues as a writer of its own.
 impl<T: Eq + Hash + Ord + Clone> Clone for TopK<T> {
     fn clone(&self) -> Self {
         Self::of(self.k, self.states())

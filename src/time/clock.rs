@@ -105,7 +105,7 @@ impl SystemClock {
     }
 }
 
-/// The operating system's clock that nobody sets (`CLOCK_MONOTONIC`): only differences of its times mean something.
+/// The operating system's clock that is never set (`CLOCK_MONOTONIC`): only differences of its times mean something.
 #[derive(Clone, Copy, Debug)]
 pub struct SteadyClock;
 
@@ -129,7 +129,7 @@ impl SteadyClock {
     pub fn since_boot(self, coarse: bool) -> u64 {
         let clock = if coarse { libc::CLOCK_MONOTONIC_COARSE } else { libc::CLOCK_MONOTONIC };
         let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: `now` is a valid timespec for the call to fill; it stays 0 where there is no such clock.
+        // SAFETY: `now` is a valid timespec for the call to fill; it stays 0 where the clock does not exist.
         unsafe { libc::clock_gettime(clock, &raw mut now) };
         (now.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(now.tv_nsec as u64)
     }
@@ -341,7 +341,7 @@ impl TickClock {
         } else if latest.0 - tick.0 <= self.skew {
             latest
         } else {
-            // The clock was set back for good. Whoever sees a newer time raises `latest` again.
+            // The clock was set back for good. A thread that sees a newer time raises `latest` again.
             self.latest.store(tick, Ordering::Relaxed);
             tick
         }

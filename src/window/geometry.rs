@@ -178,7 +178,8 @@ impl Geometry {
     }
 }
 
-/// The finest resolution of whole milliseconds that divides `window` into at most 2^20 ticks, or of microseconds if there is none.
+/// The finest resolution of whole milliseconds that divides `window` into at most 2^20 ticks. If milliseconds do not divide it so,
+/// the finest of microseconds.
 fn coarser(window: Duration) -> Duration {
     let micros = window.as_micros();
     let divides = |ticks: u128, micro: u128| micros.is_multiple_of(ticks * micro).then(|| micros / ticks);

@@ -1,6 +1,6 @@
 //! Counts over the last N seconds.
 //!
-//! Every strategy counts hits per tick and answers sums over spans of ticks. They differ in who pays:
+//! Every strategy counts hits per tick and answers sums over spans of ticks. They differ in what a hit and a query cost:
 //!
 //! | strategy | record | several threads | query | memory |
 //! |---|---|---|---|---|
@@ -37,7 +37,7 @@ pub struct Span {
 }
 
 impl Span {
-    /// The `len` ticks that end with `to`, or those of them since tick 0; `None` when that is no tick.
+    /// The `len` ticks that end with `to`, or those of them since tick 0; `None` if `len` is 0.
     #[must_use]
     #[inline]
     pub fn ending(to: Tick, len: u64) -> Option<Self> {

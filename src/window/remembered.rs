@@ -4,7 +4,7 @@
 //! goes without. It holds the sum of the *closed* ticks of one span, under a key that changes whenever a hit may have
 //! been added to a closed tick; what closes a tick, and what the key is, is the ring's or the stripe's affair.
 //!
-//! | version | state | who may move it |
+//! | version | state | may be moved by |
 //! |---|---|---|
 //! | even | readable, if not overtaken while being read | any reader, to odd, by one exchange (`Acquire`) |
 //! | odd | being replaced | the reader that made it odd, to the next even number (`Release`) |
@@ -109,7 +109,7 @@ impl<const N: usize> Remembered<N> {
         Tick(self.sealed.load(Ordering::Acquire))
     }
 
-    /// The right to replace the entry, unless somebody has it.
+    /// The right to replace the entry, unless another reader has it.
     pub fn replace(&self) -> Option<Replacing<'_, N>> {
         let version = self.version.load(Ordering::Relaxed);
         if !version.is_multiple_of(2) {

@@ -152,14 +152,14 @@ impl Ring {
     fn record_contended(&self, geometry: &Geometry, tick: Tick, amount: u64, mut word: u64) -> bool {
         let place = geometry.place(tick);
         let slot = self.slots.at(place.index);
-        // From the first in a crowd it is the long way, where somebody may look after the crowd.
+        // The hit that makes the ring crowded takes the long way, so that its caller may act on the crowding.
         while !self.lose() {
             match self.add(geometry, place, slot, tick, amount, word) {
                 Step::Added => return true,
                 Step::Closed => return false,
                 Step::Lost(_) => {
-                    // Who lost lets the winner go on for a moment: they pass the line to and fro less often, and both
-                    // are two to three times as fast.
+                    // The loser pauses for a moment, so that the cache line passes to and fro less often. The winner and the loser
+                    // are two to three times as fast then.
                     relax();
                     word = slot.load(Ordering::Acquire);
                 }
@@ -302,7 +302,7 @@ impl Ring {
         {
             return self.close(geometry, span, &replacing);
         }
-        // Whoever remembers nothing often asks many rings in turn, none of which is in the cache.
+        // A caller that does not remember sums often asks many rings in turn, which are not in the cache.
         self.slots.row().touch();
         self.slots.row().sum(geometry, span)
     }

@@ -1,6 +1,6 @@
 //! The sliding log: every hit at its exact time, in shards behind locks.
 //!
-//! Use it where hits must leave the window to the microsecond, or where a query's length is no whole number of ticks.
+//! Use it where hits must leave the window to the microsecond, or where a query's length is not a whole number of ticks.
 //! It costs 16 bytes for each distinct microsecond that was hit and a lock for each record; where whole ticks are
 //! exact enough, [`striped`](crate::window::striped) and [`ring`](crate::window::ring) are faster and smaller.
 //!
@@ -242,7 +242,7 @@ impl Sliding {
         Outcome::Counted
     }
 
-    /// Takes one entry out of the bound, dropping what lies a whole ring behind `tick` if there is none left.
+    /// Takes one of the `max_hits` entries. If all are in use, first drops the entries that lie a whole ring behind `tick`.
     fn make_room(&self, shard: &mut Shard, own: usize, tick: u64) -> bool {
         if self.take_entry() {
             return true;
@@ -302,8 +302,8 @@ impl Sliding {
 
     /// Drops the entries of the ticks before `tick`; answers how many hits they were.
     ///
-    /// For those who know that nobody asks for these ticks again: queries over them are expired from then on, and late
-    /// hits into them are counted as if nothing had been there.
+    /// For callers that never ask for these ticks again: queries over them are expired from then on, and late hits into them are
+    /// counted as if the ticks had been empty.
     pub fn prune_before(&self, tick: Tick) -> u64 {
         let slots = self.slots as u64;
         let mut removed = 0;

@@ -20,8 +20,8 @@
 //! not fit is refused whole. A lap never goes down and, within a lap, a count never goes down: no word ever shows a
 //! value that is taken back.
 //!
-//! The seal is not part of the value. Readers of a shared ring turn it over to make a writer notice that the tick was
-//! closed (see `ring.rs`); everybody else masks it.
+//! The seal is not part of the value. Readers of a shared ring turn it over to make a writer notice that the tick was closed (see
+//! `ring.rs`). All other code masks it.
 //!
 //! The array begins at a cache line, so that no neighbour's writes slow it down.
 //!
@@ -181,15 +181,15 @@ impl<'a> Row<'a> {
         reading(geometry, place, self.at(place.index).load(Ordering::Acquire))
     }
 
-    /// The counts of the ticks `first .. end`, which are no more than the ring has slots.
+    /// The counts of the ticks `first .. end`, at most as many as the ring has slots.
     pub fn sum_before(self, geometry: &Geometry, first: Tick, end: Tick) -> Reading {
         if first < end { self.sum(geometry, Span { first, to: Tick(end.0 - 1) }) } else { Reading::NONE }
     }
 
-    /// The counts of the ticks of `span`, which is no longer than the ring.
+    /// The counts of the ticks of `span`, which is at most as long as the ring.
     ///
-    /// One load a tick, in two runs of constant lap, without a branch that depends on the words. `Acquire`: whoever
-    /// saw a hit also sees what its writer announced before it.
+    /// One load a tick, in two runs of constant lap, without a branch that depends on the words. `Acquire`: a reader that saw a hit
+    /// also sees what the hit's writer announced before it.
     #[inline]
     pub fn sum(self, geometry: &Geometry, span: Span) -> Reading {
         debug_assert!(span.len() <= geometry.slots() as u64, "a span is no longer than the ring");
@@ -204,7 +204,8 @@ impl<'a> Row<'a> {
         ))
     }
 
-    /// Adds the count of each tick of `span`, which is no longer than the ring, to that of `sums` which is as far from the first.
+    /// Adds the count of each tick of `span`, which is at most as long as the ring, to the element of `sums` at the same distance
+    /// from the first.
     #[cfg(feature = "cli")]
     pub fn add_to(self, geometry: &Geometry, span: Span, sums: &mut [u64]) {
         let start = geometry.place(span.first);
@@ -259,14 +260,14 @@ impl<'a> Row<'a> {
     /// has to add up on the way.
     pub fn touch(self) {
         if cfg!(hitring_model) {
-            return; // Loads that nobody looks at are of no interest, and a model has to try each.
+            return; // The values of these loads are not used, and a model would have to try each.
         }
         let words = self.0.iter().step_by(LINE_WORDS);
         let touched = words.map(|word| word.load(Ordering::Relaxed)).fold(0, u64::wrapping_add);
         std::hint::black_box(touched);
     }
 
-    /// Counts `amount` hits at `tick`, where nobody remembers sums: lock-free, an exchange is lost only to another hit.
+    /// Counts `amount` hits at `tick`, where sums are not remembered: lock-free, an exchange is lost only to another hit.
     #[inline]
     pub fn add(self, geometry: &Geometry, tick: Tick, amount: u64) -> Outcome {
         let place = geometry.place(tick);
@@ -279,7 +280,7 @@ impl<'a> Row<'a> {
                 Next::Word { word, .. } => match exchange(slot, seen, word) {
                     Ok(()) => return Outcome::Counted,
                     Err(_) => {
-                        // Who lost lets the winner go on for a moment: they pass the line to and fro less often.
+                        // The loser pauses for a moment, so that the cache line passes to and fro less often.
                         pause();
                         seen = slot.load(Ordering::Relaxed);
                     }

@@ -1,7 +1,8 @@
 //! A few cells, for the many endpoints that have few hits.
 //!
-//! A ring has a slot for each tick of its window, most of them empty where there is little traffic. Here a handful of
-//! words hold the ticks that do have hits; when they do not suffice the caller is told, and grows into a ring.
+//! A ring has a slot for each tick of its window, most of them empty where there is little traffic. Here a handful of words hold
+//! the ticks that do have hits. If they do not suffice, a hit is answered with [`Full`](Added::Full), and the caller grows into a
+//! ring.
 //!
 //! ```text
 //! 63                      26  25                   0      (ticks of a second)
@@ -14,25 +15,25 @@
 //! |---|---|---|
 //! | holds `t` | adds its amount; if the sum does not fit, or others are quicker: [`Full`](Added::Full) | counts it, if the span has `t` |
 //! | is empty | takes it, if no word holds `t` | nothing |
-//! | holds a tick at least one ring behind `t` | takes it, if no word holds `t` or is empty; what was there is forgotten | counts it, if the span has that tick |
-//! | holds another tick | leaves it; if there is no other word: `Full` | the same |
+//! | holds a tick at least one ring behind `t` | takes it, if no word holds `t` or is empty; the older tick is forgotten | counts it, if the span has that tick |
+//! | holds another tick | leaves it; if all words are such: `Full` | the same |
 //!
-//! `forgotten` is the first tick that is still known. It is raised **before** the exchange that takes a word from an
-//! older tick: whoever sees the new word also sees that the old tick is gone, so a query over it is expired and never
-//! silently low. (Mutant `SparseForgetsLate`.)
+//! `forgotten` is the first tick that is still known. It is raised **before** the exchange that takes a word from an older tick. So
+//! a reader that sees the new word also sees that the old tick is gone, and a query over that tick is expired and never silently
+//! low. (Mutant `SparseForgetsLate`.)
 //!
-//! A hit of a tick before `forgotten` that no word holds is `Full`. It must not take a word here: the tick may have been
-//! dropped from one, and a cell that began again at a smaller count would be taken for an older copy of itself by every
-//! merge. Nor is it late: `forgotten` may also be what the registry forgot of other names. The caller's next larger counter
-//! is another writer, where the tick begins as a new cell. Only a ring refuses a hit as late, when the hit's slot has a
+//! A hit of a tick before `forgotten` that no word holds is `Full`. It must not take a word here, because the tick may have been
+//! dropped from a word. A cell that began again at a smaller count would be taken for an older copy of itself by every merge. The
+//! hit is not late either, because `forgotten` may also be what the registry forgot of other names. The caller's next larger
+//! counter is another writer, where the tick begins as a new cell. Only a ring refuses a hit as late, when the hit's slot has a
 //! newer tick.
 //!
 //! Two threads may bring the same new tick at once, each into a word of its own. Both words count; a word never changes
 //! to another tick while that tick is younger than a ring, so no hit is lost or moved.
 //!
-//! **Crowded** words ([`CROWDED`]) are full for everybody: a hit that lost several exchanges in a row to others says so,
-//! since threads that are in each other's way do better in another counter. The bit is a hint: whoever sees it late, or
-//! sets it late, makes the caller grow a little later or sooner.
+//! **Crowded** words ([`CROWDED`]) are full for every thread. A hit that lost several exchanges in a row sets the bit, because
+//! threads that are in each other's way do better in another counter. The bit is a hint: a thread that sees it late, or sets it
+//! late, makes the caller grow a little later or sooner.
 //!
 //! A hit that saw `forgotten` before it was raised may still bring a tick that is being forgotten. Such a tick lies a
 //! whole ring behind another hit, out of every window that has that hit.
@@ -60,7 +61,7 @@ use crate::window::{Reading, Span};
 pub enum Added {
     /// Counted or refused.
     Done(Outcome),
-    /// There is no room; nothing was changed.
+    /// The words cannot take the hit; nothing was changed.
     Full,
 }
 

@@ -1,8 +1,7 @@
 //! A ring with one writer: the thread that owns it.
 //!
-//! Because nobody else writes, a hit is a plain load and store of its slot, wait-free on every target. Any thread may
-//! read. The owner changes when a thread ends and its id is handed to the next; [`threads`](crate::sync::threads) orders the
-//! two.
+//! Because no other thread writes, a hit is a plain load and store of its slot, wait-free on every target. Any thread may read. The
+//! owner changes when a thread ends and its id passes to the next; [`threads`](crate::sync::threads) orders the two.
 //!
 //! # What the owner tells readers
 //! | word | meaning | order |
@@ -28,7 +27,7 @@
 //! the new generation skip the stripe. (Mutant `StripeResetByReader`.)
 //!
 //! # Guarantees
-//! | method | who | progress | steps |
+//! | method | called by | progress | steps |
 //! |---|---|---|---|
 //! | `record` | owner | wait-free on every target | one load and one store of the slot, three loads, in a new or a closed tick up to five more stores; once after a reset, one store a slot |
 //! | `sum` | any | wait-free | one slot in a tick already asked for; in a new one a load for each tick closed since and each that left the span; at most two a slot |
@@ -94,7 +93,7 @@ impl Stripe {
         }
         // SAFETY: `open` always points to one of `owned.slots`, which live as long as `self`.
         let slot = unsafe { &*owned.open.load(Ordering::Relaxed) };
-        // The slot of the current tick belongs to its lap: nobody but this thread could have recycled it.
+        // The slot of the current tick belongs to its lap, because only this thread could have recycled it.
         let word = slot.load(Ordering::Relaxed);
         let max = geometry.max_count();
         let fits = amount <= max - (word & max);

@@ -8,8 +8,8 @@
 //! no id ----------------> shared Ring
 //! ```
 //!
-//! * A thread's stripe is made at its first hit. When the thread ends, the next new thread is handed its id and so its
-//!   stripe, with its counts; stripes are never folded, moved or emptied by another thread.
+//! * A thread's stripe is made at its first hit. When the thread ends, the next new thread takes over its id, and so its stripe
+//!   with the counts; stripes are never folded, moved or emptied by another thread.
 //! * A thread that has no id (a destructor of a thread-local ran after the id was given back, or more than 65,536
 //!   threads are alive) records into a shared [`Ring`].
 //! * Late is decided by the stripe: a thread that runs behind may still count a hit whose tick is recycled in another
@@ -25,7 +25,7 @@
 //! | `reset` | wait-free for stripes; as [`Ring::reset`] where a shared ring is in use | one addition |
 //!
 //! A reader beside writers sees every hit whose call returned before it began and none that began after it ended, and
-//! a later reader never sees less. When nobody writes, the count is exact.
+//! a later reader never sees less. While no thread writes, the count is exact.
 //!
 //! Tests: `tests/models/striped.rs`.
 

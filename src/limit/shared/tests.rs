@@ -216,7 +216,7 @@ fn room_is_as_stated() {
     assert_eq!(SharedKeys::words_for(1), BLOCK * WORDS);
 }
 
-/// Whatever a new key does, it is killed before each of its changes in turn; then it comes again, and another.
+/// A new key is killed before each of its changes in turn. Then it asks again, and so does another key.
 #[test]
 fn a_kill_at_any_step_leaves_what_others_go_on_with() {
     for which in 0..PLANS {
@@ -242,7 +242,7 @@ fn a_kill_at_any_step_leaves_what_others_go_on_with() {
     }
 }
 
-/// Whoever looks in after the kill of a claim finds the slot's key where it was, or gone for good.
+/// After a claim was killed, the old key finds its slot as it was, or has lost it for good.
 #[test]
 fn a_claimed_slot_is_had_by_the_old_key_too() {
     for steps in 0..20 {
@@ -250,7 +250,7 @@ fn a_claimed_slot_is_had_by_the_old_key_too() {
         assert_eq!(file.takes(0, 1, 0), LIMIT);
         let _ = stopped::killed_after(steps, || file.ask(1, 2, 50 * SECOND, 1));
         let taken = file.takes(0, 1, 50 * SECOND);
-        // From the moment that the killed one's cost may come, the slot is his.
+        // Once the killed process's cost may have been let through, the slot belongs to the new key.
         assert!(taken == LIMIT || taken == 0 && file.keys().len(50 * SECOND) == 1, "{steps} steps: {taken}");
     }
 }
@@ -266,7 +266,7 @@ fn of_two_pending_slots_of_one_key_one_is_settled() {
             keys.claim(&wanted, at, look).expect("nobody else")
         };
         let both = [pend(0), pend(1)];
-        // Their processes are gone: whoever comes decides between them, from either side.
+        // The processes of both are gone, so that a later process decides between them, from either side.
         let settled = keys.settle(&wanted, left, both[left]);
         assert_eq!(settled, left == 0);
         assert_eq!(file.takes(2, 1, now), LIMIT);
@@ -275,12 +275,12 @@ fn of_two_pending_slots_of_one_key_one_is_settled() {
     }
 }
 
-/// One that is stopped at any step, while all others do whatever they want, for any time, and that then goes on.
+/// A process is stopped at any step, while all others do whatever they want, for any time. Then it continues.
 #[test]
 fn who_was_stopped_goes_on_without_harm() {
     for (which, other) in [(0, 1), (1, 0), (2, 0), (0, 2), (0, 0), (2, 2), (3, 0), (0, 3), (3, 3)] {
         for (slots, known) in [(1, false), (2, false), (1, true), (2, true)] {
-            // Long enough for the slot to be somebody else's, and for its epochs to come round.
+            // Long enough for the slot to be another key's, and for its epochs to come round.
             for others in [1, 2, 16, 31, 32, 33] {
                 for steps in 0.. {
                     let file = File::new(slots);
@@ -372,7 +372,7 @@ fn fates() -> impl Strategy<Value = Fate> {
     ]
 }
 
-/// One question: after how many milliseconds, of which plan and key, for how much, and what becomes of who asks.
+/// One question: after how many milliseconds, of which plan and key, for how much, and the fate of the process that asks.
 type Question = (u64, usize, u64, u64, Fate);
 
 /// All that is known of a run.

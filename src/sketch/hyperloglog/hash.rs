@@ -1,7 +1,8 @@
 //! MurmurHash64A with the seed that Redis gives it, so that both put an item into the same register.
 //!
-//! The function is Austin Appleby's. It is no defence: who knows the seed can make items that fall into one register and
-//! drive an estimate up. Redis has the same weakness, and no seed of our own would leave the bytes exchangeable.
+//! The function is Austin Appleby's. It does not defend against chosen items, because an attacker with the seed can make items that
+//! fall into one register and drive an estimate up. Redis has the same weakness, and with another seed the bytes would not be
+//! exchangeable.
 //!
 //! Tests: `tests/sketch`.
 

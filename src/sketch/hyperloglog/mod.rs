@@ -1,7 +1,7 @@
 //! HyperLogLog: how many *different* items there were, in memory that does not grow with them.
 //!
-//! Use it for visitors, addresses, sessions: where there may be very many and about one in a hundred off will do. Not where
-//! they must be exact or listed, and not against somebody who chooses items to deceive it (see [`hash`]).
+//! Use it for visitors, addresses, sessions: where there may be very many and about one in a hundred off will do. Do not use it
+//! where they must be exact or listed, nor against an attacker that chooses items to deceive it (see [`hash`]).
 //!
 //! An item's hash chooses one of `2^precision` registers and a value for it; the register keeps the largest. So adding
 //! again changes nothing, the order does not matter, and two sketches merge by the larger of each two registers: what
@@ -12,16 +12,16 @@
 //! ```
 //!
 //! # Forms
-//! | form | a register is in | who may leave it, and how |
+//! | form | a register is in | left |
 //! |---|---|---|
-//! | sparse | one cell of the tables ([`sparse`]) | who finds no cell within reach publishes `dense`, filled with all cells, by one exchange |
-//! | dense | `dense` ([`registers`]), or in a cell, or in both: the larger counts | nobody |
+//! | sparse | one cell of the tables ([`sparse`]) | by a thread that finds all cells within reach taken: it publishes `dense`, filled with all cells, by one exchange |
+//! | dense | `dense` ([`registers`]), or in a cell, or in both: the larger counts | never |
 //!
 //! Nothing is moved: a thread that has not seen `dense` yet may go on writing cells, for cells stay where they are and
 //! every reader takes the larger of a register's two places. (A reader that trusts `dense` alone: mutant
 //! `DenseForgetsCells`. A place that is raised by a load and a store: mutant `RegisterLoadStore`.)
 //!
-//! A register only goes up, so a count read later by the same thread, or by one that it told, is of no fewer items.
+//! A register only goes up, so a count that the same thread reads later, or another thread after it, is never of fewer items.
 //!
 //! # Memory
 //! In bytes, without what the allocator adds, on 64-bit targets. In brackets up to how many items, on the average of 50
@@ -47,7 +47,7 @@
 //! | [`merge`](HyperLogLog::merge) | the same | the same for each word or cell of the other | |
 //! | [`count`](HyperLogLog::count), [`registers`](HyperLogLog::registers), [`to_redis`](HyperLogLog::to_redis), `clone` | wait-free but for the allocator | one load a cell, one a word | sees every item whose `add` returned before it began, none that began after it ended |
 //!
-//! Of several threads that bring the first item of a kind at once, at least one is told that it changed something.
+//! If several threads bring the first item of a kind at once, at least one call answers that it changed something.
 //!
 //! Tests: `tests/sketch/hyperloglog.rs`, `tests/models/hyperloglog.rs`.
 

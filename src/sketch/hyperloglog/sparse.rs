@@ -4,20 +4,20 @@
 //! cell  31         6 5     0        few  [cell] x 8, in the sketch itself
 //!       +-----------+-------+       more -> [cell] x 32, more -> [cell] x 128, more -> [cell] x 512
 //!       |   index   | value |
-//!       +-----------+-------+       0: nobody's
+//!       +-----------+-------+       0: free
 //! ```
 //!
 //! An index may live in the cells from its home on, up to 16 of them. It is sought in each table in turn:
 //!
-//! | cell | who may move it | what a seeker of another index does |
+//! | cell | may be moved by | a search for another index |
 //! |---|---|---|
-//! | 0 | any thread, by one exchange, to its index | its own index is neither here nor further on: it takes the cell |
-//! | `index, value` | whoever brings a larger value of the index | looks into the next cell, behind the 16th into the next table |
+//! | 0 | any thread, by one exchange, to its index | does not find that index here or further on, so it takes the cell |
+//! | `index, value` | any thread that brings a larger value of the index | looks into the next cell, behind the 16th into the next table |
 //!
-//! **One cell an index.** A cell that is taken stays with its index, so 16 taken cells stay taken, and an index that was
-//! not among them never will be: all who bring it go on to the next table, and all come to the same cell there. So tables
-//! need not be moved when they overflow, nothing is ever copied while others write, and a reader who adds up the cells
-//! meets no index twice. A table is appended by one exchange; who loses it uses the winner's.
+//! **One cell an index.** A cell that is taken stays with its index, so 16 taken cells stay taken, and an index that is not among
+//! them never will be. All threads that bring it continue with the next table, and all reach the same cell there. So tables need
+//! not be moved when they overflow, nothing is ever copied while others write, and a reader that adds up the cells meets an index
+//! only once. A table is appended by one exchange. A thread that loses it uses the winner's table.
 //!
 //! **Steps.** A cell is taken once and raised at most `64 - precision` times, so the exchanges that can be lost on it are
 //! as few. [`Sparse::raise`] looks into at most 8 + 16 cells a table, [`Sparse::iter`] into every cell once.
@@ -51,7 +51,7 @@ pub enum Raised {
     Up,
     /// It was that already, or more.
     Already,
-    /// There is no room for it; nothing was changed.
+    /// All cells that it may live in are taken; nothing was changed.
     Full,
 }
 

@@ -3,11 +3,12 @@
 //! ```text
 //! 63                      24 23          6 5     0
 //! +-------------------------+-------------+-------+
-//! |          part           |    index    | value |      0: nobody
+//! |          part           |    index    | value |      0: free
 //! +-------------------------+-------------+-------+
 //! ```
-//! A word is never 0 again and never of another item, so who finds its item has found it for good, and who sees no room will
-//! never see any. Orders are `Relaxed`: a word says all there is to say by itself.
+//! A word that is taken never becomes 0 again and never holds another item. So a thread that finds its item has found it for good,
+//! and a thread that finds all words taken finds them taken for ever. Orders are `Relaxed`, because a thread reads all it needs
+//! from one word.
 //!
 //! Tests: `tests/sketch`.
 

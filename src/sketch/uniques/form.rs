@@ -1,4 +1,4 @@
-//! Who came, as bytes: a section of snapshots.
+//! The items of a `Uniques`, as bytes: a section of snapshots.
 //!
 //! | bytes | what |
 //! |---|---|

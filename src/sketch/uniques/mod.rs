@@ -4,22 +4,22 @@
 //! that it touches. So an answer is of whole parts: items of the span, and of at most one part more at its older end.
 //!
 //! ```text
-//! first     [part | register, value] x 8            in line: who came, and in which part last
+//! first     [part | register, value] x 8            in line: items, each with the last part it came in
 //! many ->   ever: HyperLogLog                       once an item finds no room in `first`
 //!           slots [ -> part, HyperLogLog ] x 18     part p lives in slot p mod 18
 //! ```
 //!
 //! # States
-//! | place | who may move it, to what | what it unlocks |
+//! | place | may be moved by, to what | what it unlocks |
 //! |---|---|---|
 //! | word of `first`: 0 | any thread, by one exchange, to its item | the item is counted |
-//! | word of `first`: an item | whoever brings the same item in a later part: the part, upwards | the item is counted in the later part too, and no longer known to have been in the older one |
-//! | `many`: none | who finds no room in `first`, by one exchange | items go there; those in `first` stay where they are, and every reader joins both |
-//! | slot: none, or of an older part | whoever brings an item of a newer part, by one exchange to a sketch that has the item | what is added to it from here on; the older sketch is freed when nobody can be reading it |
-//! | slot: of a newer part | nobody, by an older item | the item is `Late`: not counted at all |
+//! | word of `first`: an item | any thread that brings the same item in a later part: the part, upwards | the item is counted in the later part too, and not known any more to have been in the older one |
+//! | `many`: none | a thread that finds all words of `first` taken, by one exchange | items go there; those in `first` stay where they are, and every reader joins both |
+//! | slot: none, or of an older part | any thread that brings an item of a newer part, by one exchange to a sketch that has the item | what is added to it from here on; the older sketch is freed when no thread can be reading it |
+//! | slot: of a newer part | never by an older item | the item is `Late`: not counted at all |
 //!
-//! (A slot that is taken over by a store: two threads begin a part, one of them alone in the world: mutant
-//! `PartsLoadStore`. A reader that takes `many` for all there is: mutant `ManyForgetsFirst`.)
+//! (If a slot is taken over by a store, two threads begin a part, and the items of one are lost: mutant `PartsLoadStore`. If a
+//! reader reads `many` alone, it misses the items in `first`: mutant `ManyForgetsFirst`.)
 //!
 //! # Guarantees
 //! | method | progress | a reader beside writers |
@@ -27,8 +27,8 @@
 //! | `add` | lock-free: an exchange is lost to a newer part, a further item or a higher register only; the first item of a part allocates | |
 //! | `count`, `ever`, `cells` | wait-free but for the allocator | every item whose `add` returned before it began, none whose call began after it ended |
 //!
-//! An answer says whether it is whole: a slot of the span that has been taken over, or an item that was seen again after
-//! the span, is something that is no longer known. With spans that end now, neither happens.
+//! An answer says whether it is whole. It is not whole if a slot of the span has been taken over, or if an item was seen again
+//! after the span, because its earlier part is then forgotten. With spans that end now, neither happens.
 //!
 //! # Memory
 //! 80 bytes for up to eight items. Then 200 bytes, and a [`HyperLogLog`] for each part that had items, and one of all time: 72 and
@@ -136,7 +136,7 @@ impl Many {
 }
 
 impl Uniques {
-    /// Nobody was seen.
+    /// Builds an empty `Uniques`.
     #[must_use]
     pub fn new() -> Self {
         Self::default()

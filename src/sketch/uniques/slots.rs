@@ -74,11 +74,11 @@ impl Slots {
             }
             match slot.compare_exchange(found, ours, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => {
-                    // SAFETY: it was in the slot, nobody who comes later finds it there, and it is pushed out but once.
+                    // SAFETY: it was in the slot, a thread that comes later does not find it there, and it is pushed out only once.
                     unsafe { self.garbage.retire(&guard, found) };
                     return true;
                 }
-                // SAFETY: nobody has seen it.
+                // SAFETY: no other thread has seen it.
                 Err(_) => made = Some(unsafe { Box::from_raw(ours) }),
             }
         }
@@ -122,7 +122,7 @@ impl Drop for Slots {
             // `Relaxed`: `&mut self`, so all that was done with the part lies before.
             let part = slot.load(Ordering::Relaxed);
             if !part.is_null() {
-                // SAFETY: `&mut self`: nobody reads it, and it came from `Box::into_raw`.
+                // SAFETY: `&mut self`: no other thread reads it, and it came from `Box::into_raw`.
                 drop(unsafe { Box::from_raw(part) });
             }
         }
