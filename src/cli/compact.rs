@@ -1,7 +1,7 @@
-//! `hitring compact`: a new file of what is alive in an old one, which nobody has open.
+//! `hitring compact`: copies the living endpoints of a file that no process has open into a new file.
 //!
-//! Everything that can be refused is refused before the new file is written, which may take long, and the new one gets its name
-//! last: a failure leaves nothing under it.
+//! Every check that can refuse the command comes before the new file is written, because writing may take long. The new file gets
+//! its name last, so that a failure does not leave a partial file under that name.
 //!
 //! Tests: `tests/replay`.
 

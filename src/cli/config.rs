@@ -96,7 +96,7 @@ fn default(option: &Arg) -> Option<String> {
     Some(if Kind::of(option) == Kind::Text { format!("{value:?}") } else { value })
 }
 
-/// What a value of `option` looks like, which has no fixed default.
+/// The form of a value of `option`, for an option without a fixed default.
 fn shape(option: &Arg) -> &'static str {
     let found = EXAMPLES.into_iter().find(|(id, _)| option.get_id() == id);
     found.map_or("", |(_, value)| value)

@@ -16,13 +16,13 @@ use crate::error::SharedError;
 pub(crate) enum Failure {
     /// Something the user can act on. The text is one line without the program's name.
     Message(String),
-    /// There is nothing of ours that a check could be made of; one line like the other.
+    /// The path does not hold a hitring file that could be checked. The text is one line without the program's name.
     #[cfg(target_os = "linux")]
     NothingToCheck(String),
     /// It is in the log already.
     #[cfg(all(feature = "server", target_os = "linux"))]
     Logged,
-    /// The reader of our output went away. Not an error of ours, so nothing is said.
+    /// The reader of the output has closed it. The program did not fail, so it does not print a message.
     OutputClosed,
 }
 

@@ -5,7 +5,7 @@
 //! | 0 | the answer was printed whole |
 //! | 1 | no answer: one line `hitring: ...` on stderr says why and what to do; of `serve`, a line of its log |
 //! | 2 | the command line was not understood (clap's message on stderr); `inspect --check`: there was nothing to check |
-//! | 141 | whoever read the output closed it early (`| head`); quiet, the code a shell shows for SIGPIPE |
+//! | 141 | the reader of the output closed it early (`| head`); quiet, the code a shell shows for SIGPIPE |
 //!
 //! Nothing here ends the process: [`run`] returns the code, so the same program also runs inside a Python interpreter.
 //! A command is one module with an `Args` and a `run`, one variant of `Command`, one arm of `Command::run`.
@@ -101,7 +101,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     match ended {
         Ok(()) => 0,
         Err(Ended::Failed(failure)) => failure.report(),
-        // Help and version also arrive here, with code 0. A closed stdout is no reason to complain about either.
+        // Help and version also arrive here, with code 0. A failed write is ignored, because stdout may be closed.
         Err(Ended::Usage(usage)) => {
             let _ = usage.print();
             tell_variable(&usage);

@@ -1,4 +1,4 @@
-//! The progress bar: on stderr, and only for somebody who is watching.
+//! The progress bar: on stderr, and only if stdout and stderr are terminals.
 //!
 //! Tests: `tests/replay`.
 

@@ -212,6 +212,6 @@ fn started(address: SocketAddr) {
     // A program that reads that the server listens finds in the log what happened before.
     journal::drain();
     let mut out = std::io::stdout().lock();
-    // Nobody may be listening to stdout; the server serves all the same.
+    // stdout may be closed. The server serves all the same, so a failed write is ignored.
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }

@@ -1,8 +1,8 @@
 //! Settings: a file, then the environment, then the command line, of which a later one wins.
 //!
-//! A setting is an option of a command that can also be given by the environment. There is no second list of settings: a file is
-//! read into the defaults of the options, so that its values are checked as those of the command line are, and clap itself
-//! decides which one wins.
+//! A setting is an option of a command that can also be given by the environment. The settings are not listed a second time,
+//! because a file is read into the defaults of the options. So the values of a file are checked as those of the command line are,
+//! and clap itself decides which one wins.
 //!
 //! | option | environment | in a file |
 //! |---|---|---|
@@ -100,7 +100,7 @@ pub(super) fn with_file(command: Command, path: &Path) -> Result<Command, Failur
             _ => found.push(("", key, value)),
         }
     }
-    // The first fault of the file is told.
+    // In the order of the file, so that the message is about its first fault.
     found.sort_by_key(|(_, key, _)| key.span().start);
     let mut filled = command.clone();
     for (table, key, value) in found {
@@ -123,7 +123,7 @@ fn wrong(name: &str, content: &[u8], at: usize, what: &str) -> Failure {
     Failure::Message(format!("{name}:{line}:{column}: {}", shown(what.as_bytes())))
 }
 
-/// Why there is no setting `key` in `table`.
+/// The message for a `key` that `table` does not have.
 fn unknown(command: &Command, table: &str, key: &str) -> String {
     if table.is_empty() && tables(command).any(|known| known == key) {
         return format!("{key} is a table; write [{key}] on a line of its own, and its settings below");
@@ -213,7 +213,7 @@ pub(super) fn variable(program: &Command, error: &clap::Error) -> Option<String>
 
 /// The file that `matches` name, if they do.
 pub(super) fn file(matches: &ArgMatches) -> Option<&Path> {
-    // A command that has no such option says so by an error.
+    // `try_get_one` returns an error if the command lacks this option.
     let file = matches.try_get_one::<PathBuf>(CONFIG).ok()?;
     file.map(PathBuf::as_path)
 }

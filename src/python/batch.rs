@@ -68,7 +68,7 @@ impl<'py> Batch<'py> {
     pub fn each(&self, record: impl FnMut(Timestamp)) {
         match self {
             Self::Times(times) => times.iter().copied().for_each(record),
-            // There is no error: the same bytes were walked before.
+            // It cannot fail, because the same bytes were walked before.
             Self::Buffer(bytes, element) => _ = element.walk(bytes.as_bytes(), record),
         }
     }
@@ -128,7 +128,7 @@ enum Kind {
 }
 
 impl Element {
-    /// What `view` holds, by its format in the words of Python's `struct` module; `None` if that is no number.
+    /// The kind of the items of `view`, by its format in the notation of Python's `struct` module; `None` if they are not numbers.
     fn of(view: &Bound<'_, PyMemoryView>) -> PyResult<Option<Self>> {
         let py = view.py();
         let format: String = view.getattr(intern!(py, "format"))?.extract()?;
@@ -153,7 +153,8 @@ impl Element {
         Ok(Some(Self { kind, width, little_endian }))
     }
 
-    /// Calls `each` with the timestamps in `bytes`, in order, up to the first item that is none; answers which and why.
+    /// Calls `each` with the timestamps in `bytes`, in order. Stops at the first item that is not a timestamp, and returns its
+    /// index and the reason.
     fn walk(self, bytes: &[u8], mut each: impl FnMut(Timestamp)) -> Result<(), (usize, NotATime)> {
         macro_rules! walk {
             ($number:ty, $time:expr) => {

@@ -1,4 +1,4 @@
-//! Snapshots, and other bytes of ours, as Python gives them.
+//! Snapshots, and other bytes in hitring's formats, as Python passes them.
 //!
 //! Tests: `tests/python/unit`.
 

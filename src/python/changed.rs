@@ -51,7 +51,7 @@ pub fn changed<'py>(
     let width = registry.resolution();
     let resolution = Resolution::new(width).expect("a registry has a resolution");
     let since = since.map_or(Tick(0), |since| resolution.tick(since));
-    // Of two threads that ask at a time, one is told of everything.
+    // If two threads ask at once, the second one finds empty marks and gets everything again.
     let mut known = std::mem::take(&mut *marks.0.lock());
     let told = py.detach(|| {
         let mut told = Vec::new();

@@ -105,7 +105,7 @@ pub fn deepcopy<'py>(clock: Option<&Py<PyAny>>, memo: &Bound<'py, PyAny>) -> PyR
 /// The clock that `value` is.
 ///
 /// # Errors
-/// `TypeError` if it is none.
+/// `TypeError` if `value` is not a clock.
 pub fn clock(value: &Bound<'_, PyAny>) -> PyResult<Clock> {
     if let Ok(manual) = value.cast::<PyManualClock>() {
         return Ok(manual.get().0.clone().into());

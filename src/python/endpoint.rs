@@ -2,7 +2,7 @@
 //!
 //! | given | is |
 //! |---|---|
-//! | `str` | its UTF-8, borrowed from the `str`; one with lone surrogates has none: `ValueError` |
+//! | `str` | its UTF-8, borrowed from the `str`; `ValueError` for a `str` with lone surrogates, which cannot be UTF-8 |
 //! | `bytes` that are UTF-8 | the same name; others: `ValueError` |
 //! | empty, or more than 1,024 bytes | `ValueError` |
 //! | anything else | `TypeError` |

@@ -13,7 +13,7 @@
 //! counter.hit("5")  ->  entry::<Hit>  ->  PyO3's hit  ->  TypeError
 //! ```
 //!
-//! Which way is taken is no difference that a caller could see.
+//! A caller cannot tell which way was taken.
 //!
 //! Tests: `tests/python/unit`.
 
@@ -95,7 +95,7 @@ unsafe extern "C" fn entry<M: Fast>(
     ptr::null_mut()
 }
 
-/// The arguments by parameter; `None` unless each is given once at most, and there are no others.
+/// The arguments by parameter; `None` if an argument is given twice or is not a parameter.
 ///
 /// # Safety
 /// As for [`entry`].
@@ -158,7 +158,7 @@ unsafe fn sort_named<'a, 'py, M: Fast>(
 /// The `n` objects at `first`.
 ///
 /// # Safety
-/// They must be there, and somebody must hold a reference to each for `'a`; if there are none, `first` may be anything.
+/// The objects must exist, and each must stay referenced for `'a`. If `n` is 0, `first` may be anything.
 #[inline(always)]
 unsafe fn objects<'a, 'py>(
     _: Python<'py>,

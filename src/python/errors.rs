@@ -48,7 +48,7 @@ pub enum Class {
 }
 
 impl Class {
-    /// An exception of this class; or why there is none.
+    /// An exception of this class, or the error that kept it from being made.
     pub fn error(self, py: Python<'_>, message: impl Display) -> PyErr {
         let name = match self {
             Self::Value => return PyValueError::new_err(message.to_string()),
@@ -69,7 +69,7 @@ impl Class {
     }
 }
 
-/// Why a counter has no answer.
+/// The exception for a query that failed.
 pub fn query(py: Python<'_>, error: &QueryError) -> PyErr {
     let class = match error {
         QueryError::WindowExpired { .. } => Class::WindowExpired,
@@ -81,7 +81,7 @@ pub fn query(py: Python<'_>, error: &QueryError) -> PyErr {
     class.error(py, error)
 }
 
-/// Why there is no such endpoint.
+/// The exception for an endpoint that could not be found or made.
 pub fn endpoint(py: Python<'_>, error: &EndpointError) -> PyErr {
     let class = match error {
         EndpointError::Name { .. } => Class::Value,
@@ -117,7 +117,7 @@ pub fn sketch(py: Python<'_>, error: &SketchError) -> PyErr {
     class.error(py, error)
 }
 
-/// Why bytes are no snapshot, or none that can be merged.
+/// The exception for bytes that are not a snapshot, or not one that can be merged.
 pub fn snapshot(py: Python<'_>, error: &SnapshotError) -> PyErr {
     Class::Snapshot.error(py, error)
 }

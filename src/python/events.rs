@@ -1,12 +1,12 @@
 //! What a subscription's thread waits for: the events of a registry, as a name and a dict.
 //!
-//! The thread and the calls are Python's (`hitring/_events.py`). Waiting is all that it does here, with the GIL released:
-//! a recorder never waits for it, and nothing that a forked child needs is locked meanwhile.
+//! The thread and the calls are Python's (`hitring/_events.py`). The thread only waits here, with the GIL released. So a
+//! recorder never waits for it, and a lock that a forked child needs is not held meanwhile.
 //!
 //! | a listener ends | by |
 //! |---|---|
 //! | at once | `close` |
-//! | when what waits is told | the end of the registry and of its counters |
+//! | once it has received all waiting events | the end of the registry and of its counters |
 //! | | a fork, in the child |
 //!
 //! Tests: `tests/python/unit/test_events.py`.
@@ -187,7 +187,7 @@ fn fields<'py>(py: Python<'py>, event: &Event) -> PyResult<Bound<'py, PyDict>> {
 /// The kinds that `events` names: all of them if it is `None`, one if it is a name.
 ///
 /// # Errors
-/// `TypeError` or `ConfigError` for what is no name of an event.
+/// `TypeError` if `events` is not text or an iterable of texts, `ConfigError` for a text that does not name an event.
 fn kinds(events: Option<&Bound<'_, PyAny>>) -> PyResult<EventSet> {
     let Some(events) = events else { return Ok(EventSet::ALL) };
     let kind = |name: &Bound<'_, PyAny>| -> PyResult<EventKind> {

@@ -95,7 +95,7 @@ pub fn restored(
     Ok(restored)
 }
 
-/// A copy that goes by `clock`.
+/// A copy that uses `clock`.
 pub fn copy(py: Python<'_>, registry: &Registry, clock: Option<&Bound<'_, PyAny>>) -> PyResult<Registry> {
     let builder = Registry::builder()
         .window(registry.window())

@@ -264,20 +264,20 @@ fn outcome(py: Python<'_>, outcome: Outcome) -> Option<Bound<'_, PyAny>> {
     Some(member(py, outcome))
 }
 
-/// A decision; `None` if there is no memory for it.
+/// A decision; `None` if the object cannot be allocated.
 #[inline(always)]
 fn decided(py: Python<'_>, decision: PyDecision) -> Option<Bound<'_, PyAny>> {
     Bound::new(py, decision).ok().map(Bound::into_any)
 }
 
-/// A count of a registry; `None` if there is none, which the long way says.
+/// A count of a registry; `None` if the query failed. The long way then raises the error.
 #[inline(always)]
 fn number(py: Python<'_>, hits: Result<Hits, QueryError>) -> Option<Bound<'_, PyAny>> {
     let hits = hits.ok()?;
     if hits.is_exact() { int(py, hits.count) } else { hits::number(py, hits).ok() }
 }
 
-/// A count as an `int`; `None` if there is no memory for one.
+/// A count as an `int`; `None` if the `int` cannot be allocated, or the count does not fit an `i64`.
 #[inline(always)]
 fn int(py: Python<'_>, count: u64) -> Option<Bound<'_, PyAny>> {
     // CPython makes an `int` of a signed number in fewer steps.

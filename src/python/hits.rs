@@ -23,7 +23,7 @@ pub fn number(py: Python<'_>, hits: Hits) -> PyResult<Bound<'_, PyAny>> {
     }
 }
 
-/// The same of an answer that may have none.
+/// The same for a query that may have failed; raises its error.
 pub fn answer(py: Python<'_>, hits: Result<Hits, QueryError>) -> PyResult<Bound<'_, PyAny>> {
     number(py, hits.map_err(|error| errors::query(py, &error))?)
 }

@@ -2,7 +2,7 @@
 //!
 //! | given | for `HyperLogLog` is | for samples and lists is |
 //! |---|---|---|
-//! | `str` | its UTF-8; one with lone surrogates has none: `ValueError` | the same |
+//! | `str` | its UTF-8; `ValueError` for a `str` with lone surrogates, which cannot be UTF-8 | the same |
 //! | `bytes` | themselves | the `str` that they are the UTF-8 of; others: `ValueError` |
 //! | anything else | `TypeError` | `TypeError` |
 //!
@@ -54,7 +54,7 @@ pub fn bytes<'a>(value: &'a Bound<'_, PyAny>, what: impl Display) -> PyResult<Co
 /// What `read` makes of each of `items`, whose name it is given.
 ///
 /// # Errors
-/// What it raises, or the iteration does; `TypeError` if they are no iterable, or text, which is iterable by mistake.
+/// An error that `read` or the iteration raises; `TypeError` if `items` is not iterable, or is text, which is iterable by mistake.
 pub fn each<'py, T>(
     items: &Bound<'py, PyAny>,
     mut read: impl FnMut(&Bound<'py, PyAny>, Arguments<'_>) -> PyResult<T>,

@@ -23,7 +23,7 @@ use crate::python::number::{Integer, integer, or_one, real, type_name};
 use crate::python::time::{moment, seconds};
 use crate::python::written;
 
-/// The most keys unless told otherwise.
+/// The most keys by default.
 const MAX_KEYS: usize = 100_000;
 
 /// What all limiters are built with.

@@ -56,7 +56,7 @@ fn read(int: &Bound<'_, PyAny>) -> Integer {
     }
 }
 
-/// The integer that `value` stands for; `None` if it stands for none.
+/// The integer that `value` stands for; `None` if it does not stand for one.
 ///
 /// # Errors
 /// What `__index__` raises, unless that is a `TypeError`.

@@ -128,7 +128,7 @@ pub fn _restore_strategy(py: Python<'_>, text: &str) -> PyResult<PyStrategy> {
 /// The strategy that `value` is or names.
 ///
 /// # Errors
-/// `TypeError` if it is neither a `Strategy` nor a `str`, `ConfigError` if there is none of that name.
+/// `TypeError` if it is neither a `Strategy` nor a `str`, `ConfigError` if the text does not name a strategy.
 pub fn strategy(value: &Bound<'_, PyAny>) -> PyResult<Strategy> {
     if let Ok(strategy) = value.cast::<PyStrategy>() {
         return Ok(strategy.get().0.clone());

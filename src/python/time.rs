@@ -81,7 +81,7 @@ fn wrong_type(value: &Bound<'_, PyAny>, name: impl Display) -> PyErr {
     ))
 }
 
-/// Why a number is no timestamp.
+/// Why a number is not a timestamp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotATime {
     /// It lies outside of the range.

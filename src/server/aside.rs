@@ -6,7 +6,7 @@
 //! | while another is answered | it waits |
 //! | while [`WAITING`] wait | it is refused at once |
 //!
-//! A client that goes away gives its place in the queue back. What is under way is finished all the same.
+//! A client that disconnects frees its place in the queue. An answer under way is finished all the same.
 //!
 //! Tests: below, `tests/python/integration/test_serve_queries.py`.
 
@@ -88,7 +88,7 @@ mod tests {
         }
         assert_eq!(aside.answer(|| ()).await, Err(Busy));
         assert!(told.try_recv().is_err(), "none of them has begun");
-        // A client that goes away makes room.
+        // A client that disconnects frees its place.
         waiting[3].abort();
         while aside.room.available_permits() == 0 {
             tokio::task::yield_now().await;
@@ -100,7 +100,7 @@ mod tests {
         }
         assert_eq!(told.try_iter().collect::<Vec<_>>(), [0, 1, 2, 4, 5, 6, 7]);
         assert_eq!((aside.room.available_permits(), aside.turn.available_permits()), (1 + WAITING, 1));
-        // A panic takes no place with it.
+        // A panic frees its place.
         assert_eq!(aside.answer(|| panic!("on purpose")).await, Ok(None::<()>));
         assert_eq!(aside.room.available_permits(), 1 + WAITING);
     }

@@ -6,10 +6,10 @@
 //! | reads nothing for 30 seconds while an answer waits for it | is closed |
 //! | sends a head of more than 16 KiB | is answered 431, and closed |
 //! | comes when 10,000 are open, or as many as the system allows | waits in the listener's queue |
-//! | is open when the server drains | ends after the request under way, also one of which only a part has come; at once if there is none |
+//! | is open when the server drains | ends after the request under way, even if only a part of that has come; without a request it ends at once |
 //!
 //! So a connection takes at most 16 KiB for requests that were not looked at, 16 KiB for answers that were not read and 64 KiB
-//! for a body. Larger answers share a room of their own (`sending`).
+//! for a body. Larger answers share a separate limit (`sending`).
 //!
 //! Tests: `tests/python/integration/test_serve_slow.py`, `tests/python/integration/test_serve_hostile.py`.
 
@@ -91,7 +91,7 @@ pub struct Connections {
     open: IntGauge,
 }
 
-/// A connection, for those who count them; until it is dropped, also by a panic.
+/// Counts an open connection until it is dropped, also by a panic.
 struct Open(IntGauge);
 
 impl Open {

@@ -29,7 +29,7 @@ pub struct Context {
     pub durability: Durability,
     /// How many requests are answered; `None` is all.
     pub limits: Option<Limits>,
-    /// What is told of requests.
+    /// Writes the lines of requests into the log.
     pub journal: Journal,
     /// The OpenAPI document.
     pub document: Vec<u8>,
@@ -37,7 +37,7 @@ pub struct Context {
 }
 
 impl Context {
-    /// A server that is not ending, has no limits, and tells no addresses.
+    /// A server that is not ending, without limits, and without addresses in its log.
     pub fn new(service: Service, tally: Tally, document: Vec<u8>, durability: Durability) -> Self {
         Self {
             service,

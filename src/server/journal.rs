@@ -12,7 +12,7 @@
 //! has an id, or whose line was written, has the same header.
 //!
 //! A thread of its own writes. If stderr takes no lines, up to [`WAITING`] wait, and later ones are dropped, so that no request waits
-//! for a reader of the log. How many were dropped is told.
+//! for a reader of the log. A later line says how many were dropped.
 //!
 //! Tests: below, `tests/python/integration/test_serve_log.py`.
 
@@ -57,10 +57,10 @@ pub enum Format {
     Json,
 }
 
-/// Begins to write the log of this process, from `level` on. What is told until the guard is dropped is written, if stderr takes it
-/// within [`LAST`].
+/// Begins to write the log of this process, from `level` on. Lines that are logged before the guard is dropped are written, if
+/// stderr takes them within [`LAST`].
 ///
-/// A process has one log: where one was begun before, it goes on, with its level and its format.
+/// A process has one log. A log that was begun before continues with its own level and format.
 #[must_use = "what was told is written when it is dropped"]
 pub fn begin(level: Level, format: Format) -> Guard {
     let lines = Lines::of_process();
@@ -159,7 +159,7 @@ impl Write for &'static Lines {
     }
 }
 
-/// Waits until what was told is written, if stderr takes it within [`LAST`]. There is room for the last lines then.
+/// Waits until all logged lines are written, if stderr takes them within [`LAST`]. The queue has space for the last lines then.
 pub fn drain() {
     Lines::of_process().drain();
 }
@@ -169,12 +169,12 @@ fn has_colours() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// What is told of requests.
+/// Writes the lines of requests into the log.
 #[derive(Debug)]
 pub struct Journal {
     has_addresses: bool,
     failures: Limiter,
-    /// Failed requests that were not told.
+    /// Failed requests that were not logged.
     untold: AtomicU64,
 }
 
@@ -224,7 +224,7 @@ impl Journal {
             warn!(requests = untold, "more requests failed");
         }
         let lines = Lines::of_process();
-        // This line, too, would be dropped where there is no room.
+        // A full queue would drop this line, too.
         if !lines.queue.is_full() {
             let dropped = lines.dropped.swap(0, Ordering::Relaxed);
             if dropped > 0 {

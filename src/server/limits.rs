@@ -6,8 +6,9 @@
 //! | `burst` | how many of them may come at once; with it `client` is a token bucket, else a sliding window |
 //! | `global` | the requests of all clients |
 //!
-//! What was let through is kept in the ring file, so that neither a kill nor a restart forgets it. A client is asked first: what it
-//! sends beyond its limit takes nothing from the others. A client for whose address the file has no room is refused, by 503.
+//! What was let through is kept in the ring file, so that neither a kill nor a restart forgets it. The limit of the client is
+//! checked first, so that the requests of a client beyond its limit do not use up what the others may send. A client whose address
+//! does not fit the file is refused, by 503.
 //!
 //! Each answer says what remains, in the fields `RateLimit-Policy` and `RateLimit` of draft-ietf-httpapi-ratelimit-headers-10; a
 //! refusal also says when to come back.
@@ -81,7 +82,7 @@ pub enum Why {
     Client,
     /// All clients sent too many.
     Global,
-    /// The file has no room for another client.
+    /// Another client does not fit the file.
     Room,
 }
 
@@ -111,7 +112,7 @@ pub struct Refused {
 }
 
 impl Limits {
-    /// The limits of `rates` in `ring`; `None` if there are none.
+    /// The limits of `rates` in `ring`; `None` if `rates` does not set a limit.
     ///
     /// # Errors
     /// [`SharedError::Limit`].
@@ -164,7 +165,7 @@ impl Limits {
     }
 }
 
-/// Adds `decision` to what is told, and answers why it refuses.
+/// Appends `decision` to `text`, and returns the reason if it refuses.
 fn noted(text: &mut Vec<u8>, why: Why, rate: Rate, decision: Decision) -> Option<Refused> {
     let separator = if text.is_empty() { "" } else { ", " };
     let name = if why == Why::Global { "global" } else { "client" };

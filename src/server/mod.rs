@@ -2,14 +2,14 @@
 //!
 //! | step | if it fails |
 //! |---|---|
-//! | the address is bound, so that no other server gets it | nothing was touched |
+//! | the address is bound, so that another server cannot bind it | no file was touched |
 //! | the data directory is taken (`store/data.rs`) | another server has it, and is named |
 //! | the database is made, or checked, opened and migrated (`store/sqlite`) | it is as it was |
 //! | the ring file is made or opened; it is the one that the database knows | both are as they were |
 //! | what a killed server left is done: removals end, resources get their endpoints (`store/sqlite/recover.rs`) | the next start does it |
 //! | a ring that is full of removed names is made anew | the former one is there |
-//! | connections are taken, and it is told where | |
-//! | every second it is looked whether the ring file is still there | requests are refused until it is |
+//! | connections are taken, and the address is printed | |
+//! | every second the server checks that the ring file is still there | requests are refused until it is |
 //! | SIGTERM or SIGINT: no connection is taken any more, those under way are answered, and the ring is flushed, for 10 seconds at most | a second signal ends at once |
 //! | the number of hits that are not flushed to the database is logged | the next start flushes them |
 //!
@@ -74,7 +74,7 @@ const FLUSH: Duration = Duration::from_secs(4);
 /// How often the ring file is looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// After which time it is told what takes long.
+/// A step that takes longer than this is logged.
 const LONG: Duration = Duration::from_secs(1);
 
 /// What a server is started with.
@@ -105,7 +105,7 @@ pub struct Settings {
     pub limit: Rates,
     /// Whether the log has the addresses of clients.
     pub log_addresses: bool,
-    /// Whether a ring that the database knows may be missing, or be another one.
+    /// Whether the ring of the database may be missing, or be another one.
     pub new_ring: bool,
 }
 
@@ -123,24 +123,24 @@ pub enum ServerError {
     Data(DataError),
     /// The database cannot be used.
     Database(OpenError),
-    /// The database knows a ring file, and it is not there.
+    /// The database belongs to a ring file, and that file is missing.
     RingMissing {
         /// Where it was.
         path: PathBuf,
     },
-    /// The database knows another ring file.
+    /// The database belongs to another ring file.
     OtherRing {
         /// The one that is there.
         path: PathBuf,
     },
-    /// The ring has no room for so many names whose hits the database has.
+    /// The names whose hits the database has do not all fit the ring.
     TooSmall {
         /// The ring.
         path: PathBuf,
         /// How many.
         names: usize,
     },
-    /// The ring has no room for limits.
+    /// The ring was made without space for limits.
     NoLimits {
         /// The ring.
         path: PathBuf,
@@ -152,7 +152,7 @@ pub enum ServerError {
 }
 
 /// Serves until a signal ends it; returns how many hits of the ring are not flushed to the database then. Calls `listens` with the
-/// address when connections are taken. All else is told in the log.
+/// address when connections are taken. Everything else is logged.
 ///
 /// # Errors
 /// [`ServerError`].
@@ -160,7 +160,7 @@ pub fn run(settings: &Settings, listens: fn(SocketAddr)) -> Result<u64, ServerEr
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.worker_threads(settings.workers.max(1)).enable_all().build().map_err(ServerError::System)?;
     let ended = runtime.block_on(serve(settings, listens));
-    // Not to wait for a long answer that nobody waits for any more.
+    // Returns without waiting for a long answer that is still being made, because its client has stopped waiting for it.
     runtime.shutdown_background();
     ended
 }

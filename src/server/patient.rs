@@ -101,8 +101,8 @@ impl<S> Patient<S> {
             return true;
         }
         self.alarm.as_mut().set(sleep(Duration::from_nanos(due - time)));
-        // It wakes the task, which is the same as long as the connection lives. A task that has used up its budget would be told to wait
-        // without being registered, so that nothing would ever wake it.
+        // The alarm wakes the task, which is the same as long as the connection lives. `unconstrained`, because `poll` would return
+        // pending without registering a task that has used up its budget, and the alarm would never wake that task.
         self.is_armed = pin!(unconstrained(self.alarm.as_mut())).poll(cx).is_pending();
         if !self.is_armed {
             cx.waker().wake_by_ref();
@@ -231,7 +231,7 @@ mod tests {
         assert!((0.28..5.0).contains(&seconds(begun)));
     }
 
-    /// As a task has none that answers many requests without a pause.
+    /// A task that answers many requests without a pause has used up its budget.
     #[tokio::test]
     async fn a_task_without_a_budget_is_woken_as_well() {
         let (mut stream, theirs) = pair(64);

@@ -2,7 +2,7 @@
 //!
 //! An answer of up to [`SMALL`] bytes goes into the buffer of its connection. A larger one is handed over piece by piece, as the
 //! client reads, and until its last piece is gone it counts against [`MOST`]. An answer that does not fit beside the others is
-//! not sent; the client is told to come back.
+//! not sent; the client is asked to try again later.
 //!
 //! Tests: below, `tests/python/integration/test_serve_slow.py`.
 
@@ -33,12 +33,12 @@ pub fn small(answer: Vec<u8>) -> Sent {
 #[derive(Debug)]
 pub struct Sending(Arc<Semaphore>);
 
-/// There is no room for another large answer.
+/// Another large answer does not fit beside those that are being sent.
 #[derive(Debug, PartialEq, Eq)]
 pub struct NoRoom;
 
 impl Sending {
-    /// With nothing on its way.
+    /// Without an answer on its way.
     pub fn new() -> Self {
         Self(Arc::new(Semaphore::new(MOST / SMALL)))
     }

@@ -81,7 +81,7 @@ pub fn open(settings: &Settings, data: &DataDirectory) -> Result<Service, Server
     Ok(Service::new(ring, Box::new(store), settings.auto_create))
 }
 
-/// The ring, which is made if there is none. `known` is the one that the database belongs to.
+/// Opens the ring, or makes it if it does not exist. `known` is the id of the ring that the database belongs to.
 fn ring(settings: &Settings, data: &DataDirectory, known: Option<[u8; 16]>) -> Result<SharedRegistry, ServerError> {
     let path = data.ring();
     if known.is_some() && !settings.new_ring {

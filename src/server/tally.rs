@@ -12,8 +12,8 @@
 //! | `hitring_writes_waiting`, `hitring_unflushed_hits`, `hitring_untimed_hits`, `hitring_flush_seconds` | |
 //! | `hitring_build_info` | `version` |
 //!
-//! A route is a path of the table of routes, with the names of its parts, so that there are never more series than routes. What
-//! has no route, or another method, is told together.
+//! A route is a path of the table of routes, with the names of its parts, so that there are never more series than routes.
+//! Requests without a route, or with another method, are counted together.
 //!
 //! Tests: `tests/python/integration/test_serve_metrics.py`.
 
@@ -31,7 +31,7 @@ use crate::service::Service;
 const BOUNDS: [f64; 11] = [0.000_01, 0.000_025, 0.000_1, 0.000_25, 0.001, 0.002_5, 0.01, 0.025, 0.1, 1.0, 10.0];
 /// The classes of statuses that there are.
 const CLASSES: [&str; 3] = ["2xx", "4xx", "5xx"];
-/// The method and route of what has none.
+/// The method and route of requests that do not match a route.
 const ELSE: (&str, &str) = ("other", "other");
 
 /// The media type of [`Tally::page`].
@@ -81,7 +81,7 @@ impl Tally {
         Ok(Self { registry, routes, connections, limited })
     }
 
-    /// Adds an answer of the `route`th route that took `nanos`. What has no route comes after the last one.
+    /// Adds an answer of the `route`th route that took `nanos`. Requests without a route are counted after the last one.
     pub fn answered(&self, route: usize, status: u16, nanos: u64) {
         let Some(answers) = self.routes.get(route.min(self.routes.len() - 1)) else { return };
         answers.classes[match status {

@@ -43,7 +43,7 @@ pub struct Hit<'a> {
     pub count: u64,
     /// When; `None` is now.
     pub at: Option<Timestamp>,
-    /// By whom, if that is told.
+    /// The visitor, if the caller names one.
     pub visitor: Option<&'a str>,
 }
 
@@ -69,7 +69,7 @@ pub struct Top {
 pub const LARGER: &str = "stop the server, make a larger file with `hitring compact hits.ring NEW --max-endpoints N`, and put it in \
     the place of hits.ring";
 
-/// Why nothing was done.
+/// Why a request was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// The name has no hits.
@@ -80,18 +80,18 @@ pub enum Refusal {
     Future,
     /// The tick has as many hits as a slot can hold.
     Saturated,
-    /// The file has no room for another name.
+    /// Another name does not fit the file.
     Full {
         /// The room of the file.
         room: SharedRoom,
     },
     /// The database did not take the write.
     Store(StoreError),
-    /// Some visitors found no room in the file, so it is not known how many there were.
+    /// Some visitors did not fit the file, so their number is not known.
     VisitorsFull,
     /// The ring file was cut, removed or replaced while it was open.
     Lost,
-    /// The ring did not answer, for a reason that no request has.
+    /// The ring did not answer, for a reason that does not lie in the request.
     Failed {
         /// What it said.
         why: String,
@@ -124,7 +124,7 @@ impl Service {
         &*self.store
     }
 
-    /// Hands an order to the store. `done` is told what became of it.
+    /// Hands an order to the store, which calls `done` with the outcome.
     ///
     /// # Errors
     /// [`Refusal::Lost`], and then `done` is not called.
@@ -221,10 +221,10 @@ impl Service {
         self.auto_create
     }
 
-    /// Counts hits under `name`, and answers its value afterwards. A name that there is none of is made if it `creates`.
+    /// Counts hits under `name`, and returns its value afterwards. If `creates` is true, a missing `name` is made first.
     ///
     /// # Errors
-    /// As [`record`](Self::record); [`Refusal::Unknown`] if there is no such name and none is made.
+    /// As [`record`](Self::record); [`Refusal::Unknown`] if `name` does not exist and `creates` is false.
     pub fn increment(&self, name: &Name, hit: &Hit<'_>, creates: bool) -> Result<u64, Refusal> {
         if creates {
             self.record(name, hit)?;
@@ -237,7 +237,7 @@ impl Service {
     /// How many hits `name` has had ever, or what its value was set to and the hits since then.
     ///
     /// # Errors
-    /// [`Refusal::Unknown`] if there was none.
+    /// [`Refusal::Unknown`] if `name` does not exist.
     pub fn total(&self, name: &Name) -> Result<u64, Refusal> {
         self.known(name)?;
         Ok(self.value(name))
@@ -250,10 +250,10 @@ impl Service {
         self.ring.total_ever(endpoint).saturating_add_signed(base.map_or(0, |base| base.base))
     }
 
-    /// Makes the value of `name` what is given. `answer` makes the answer, and `done` is told.
+    /// Sets the value of `name` to `value`. `answer` makes the answer, and `done` is called with the outcome.
     ///
     /// # Errors
-    /// [`Refusal::Lost`], and then neither is called.
+    /// [`Refusal::Lost`], and then neither `answer` nor `done` is called.
     pub fn set(
         &self,
         name: &Name,

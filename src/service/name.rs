@@ -27,10 +27,10 @@ pub const MOST_OF_TYPE: usize = 64;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Name(String);
 
-/// Why a text is no name.
+/// Why a text is not a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NameError {
-    /// It has no bytes, or too many.
+    /// It is empty, or has too many bytes.
     Length {
         /// What it would name.
         of: &'static str,

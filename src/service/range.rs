@@ -1,12 +1,12 @@
-//! [`Range`]: the seconds that a question is about, and how many hits the ring knows of them.
+//! [`Range`]: the seconds that a query covers, and how many of their hits the ring still has.
 //!
 //! A range is closed: hits of the tick of its start and of the tick of its end count. The ring keeps the hits of a tick until it
 //! needs the tick's slot for a newer one.
 //!
 //! | the range | count | exact |
 //! |---|---|---|
-//! | is no longer than the window, and the ring has all its ticks | its hits | yes |
-//! | is longer, or began before what the ring has | the hits that the ring has of its last ticks | if no other hits were ever counted |
+//! | is at most as long as the window, and the ring has all its ticks | its hits | yes |
+//! | is longer, or began before what the ring has | the hits that the ring has of its last ticks | if these are all hits that were ever counted |
 //!
 //! Tests: below, `tests/service`.
 
@@ -74,7 +74,7 @@ impl Range {
         Self { start: Timestamp::from_duration(start).unwrap_or_default(), end }
     }
 
-    /// How many hits of `endpoint` the ring knows.
+    /// How many hits of `endpoint` the ring has.
     ///
     /// # Errors
     /// As [`SharedRegistry::query_hits`], but for [`QueryError::WindowExpired`].
@@ -83,11 +83,11 @@ impl Range {
         let resolution = Resolution::new(width).expect("a registry has a resolution");
         let ticks = |span: Duration| (span.as_nanos() / width.as_nanos()) as u64;
         let (window, slack) = (ticks(ring.window()), u64::from(ring.slack()));
-        // No hit lies further ahead.
+        // A hit cannot lie further ahead.
         let skew = ticks(ring.max_skew());
         let ahead = Tick(resolution.tick(ring.clock().now()).0 + skew);
         let (first, to) = (resolution.tick(self.start), resolution.tick(self.end).min(ahead));
-        // Of a longer range its last ticks, as many as there are slots before now: there are no more to know.
+        // Of a longer range the last ticks, as many as there are slots before now, because the ring cannot have more.
         let known = first.0.max((to.0 + 1).saturating_sub(window + slack + skew));
         let count = |from: u64| -> Result<u64, QueryError> {
             let (mut count, mut from) = (0u64, from);
@@ -102,7 +102,7 @@ impl Range {
         };
         let (count, whole) = match count(known) {
             Err(QueryError::WindowExpired { .. }) => {
-                // What it knows begins somewhere.
+                // Finds the first tick that the ring still has.
                 let (mut unknown, mut from) = (known, to.0 + 1);
                 while from - unknown > 1 {
                     let middle = unknown + (from - unknown) / 2;

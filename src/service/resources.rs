@@ -31,10 +31,10 @@ pub struct Listed {
 }
 
 impl Service {
-    /// Makes a resource that is called `name`. `answer` makes the answer of it, and `done` is told.
+    /// Makes a resource that is called `name`. `answer` makes the answer, and `done` is called with the outcome.
     ///
     /// # Errors
-    /// [`Refusal::Lost`], [`Refusal::Failed`], and then neither is called.
+    /// [`Refusal::Lost`], [`Refusal::Failed`], and then neither `answer` nor `done` is called.
     pub fn create_resource(
         &self,
         name: String,
@@ -71,7 +71,7 @@ impl Service {
     /// The resource `id`, whose hits are those of `name`.
     ///
     /// # Errors
-    /// [`Refusal::Unknown`] if there is no such resource; [`Refusal::Lost`], [`Refusal::Store`].
+    /// [`Refusal::Unknown`] if the resource does not exist; [`Refusal::Lost`], [`Refusal::Store`].
     pub fn resource(&self, id: &str, name: &Name) -> Result<Listed, Refusal> {
         self.check()?;
         let is_in_ring = self.ring.contains(name.endpoint());

@@ -48,7 +48,7 @@ pub enum DataError {
 }
 
 impl DataDirectory {
-    /// Takes the directory at `path`, which is made if there is none, for its owner alone. The server is at `address`.
+    /// Takes the directory at `path`. If it does not exist, it is made for its owner alone (mode 0700). The server is at `address`.
     ///
     /// # Errors
     /// [`DataError`].
@@ -63,7 +63,7 @@ impl DataDirectory {
         let mut lock = opened.map_err(|error| failed(&file, "it cannot be opened for writing", error))?;
         let is_ours = locked(&lock).map_err(|error| failed(&file, "it cannot be locked", error))?;
         let mut by = String::new();
-        // Who it is matters less than that there is one.
+        // A failed read is ignored, because only the name of the lock's holder is missing then.
         let _ = lock.read_to_string(&mut by);
         if !is_ours {
             return Err(DataError::Taken { path: path.into(), by: by.trim().to_owned() });
@@ -74,7 +74,7 @@ impl DataDirectory {
         }
         let mut taken = Self { path: path.into(), lock };
         taken.sign(address).map_err(|error| failed(&file, "it cannot be written", error))?;
-        // So that it is said here, and not by each that makes a file in it.
+        // Checked here, so that each step that makes a file in it need not report it.
         may_write(path).map_err(|error| failed(path, "no file can be made in it", error))?;
         Ok(taken)
     }
@@ -91,7 +91,7 @@ impl DataDirectory {
         self.path.join("hitring.db")
     }
 
-    /// Writes into the lock who has it.
+    /// Writes the process and the address of this server into the lock.
     fn sign(&mut self, address: &str) -> io::Result<()> {
         self.lock.set_len(0)?;
         self.lock.rewind()?;
@@ -128,7 +128,8 @@ fn locked(file: &File) -> io::Result<bool> {
 
 impl Drop for DataDirectory {
     fn drop(&mut self) {
-        // A later server finds nobody's name. Whoever takes the lock meanwhile writes its own after it.
+        // So that a later server does not find this server's name. The lock is still held, so the next holder writes its own
+        // name after this.
         let _ = fs::File::set_len(&self.lock, 0);
     }
 }

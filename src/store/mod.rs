@@ -7,7 +7,7 @@
 //!
 //! Most hits go into the ring and never wait for the database. An [`Order`] does: a resource that is made or removed, a hit that has to
 //! survive a power failure, and any write that has to be done once however often it is sent. It is handed to a [`Store`], which calls
-//! back when it is done. So this floor has no async code: the caller chooses what to wait on.
+//! back when it is done. So this module does not contain async code, and the caller chooses what to wait on.
 //!
 //! Tests: `tests/store`, `tests/python/integration/test_serve_resources.py`.
 
@@ -75,9 +75,9 @@ pub enum Act {
         count: u64,
         /// When; `None` is now.
         at: Option<Timestamp>,
-        /// By whom, if that is told.
+        /// The visitor, if the client names one.
         visitor: Option<String>,
-        /// Whether the endpoint is made if there is none.
+        /// Whether the endpoint is made if it does not exist.
         creates: bool,
     },
 }
@@ -195,7 +195,7 @@ pub trait Store: fmt::Debug + Send + Sync {
 /// Why an order was not done. Nothing of it was, but for [`Later`](Self::Later).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreError {
-    /// There is no such endpoint.
+    /// The endpoint does not exist.
     Unknown,
     /// The ring does not take the hit: late, future or saturated.
     Refused(Outcome),
@@ -207,7 +207,7 @@ pub enum StoreError {
     Locked,
     /// Another process holds the lock of the ring file.
     RingLocked,
-    /// The ring has no room for another endpoint.
+    /// Another endpoint does not fit the ring.
     NoRoom,
     /// The disk is full.
     Full,

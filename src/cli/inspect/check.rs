@@ -25,7 +25,7 @@ pub(super) fn run(path: &Path) -> Result<(), Failure> {
             faults.iter().map(|fault| shown(fault.as_bytes())).collect(),
             "save what can be saved with 'hitring compact FILE NEW'",
         ),
-        // A file of ours of which nothing can be read.
+        // A hitring file that cannot be read at all.
         Err(error @ (SharedError::Truncated { .. } | SharedError::Damaged { .. })) => {
             (vec![told(&error)], "put a whole copy in its place")
         }

@@ -1,5 +1,5 @@
-//! The report for a person. No line is wider than asked for, whatever the file says: names give way to numbers, and numbers lose
-//! the marks between their digits before names have no room at all.
+//! The report for a person. A line is never wider than asked for, whatever the file contains. Names are shortened so that numbers
+//! fit, and numbers lose the marks between their digits before names vanish completely.
 //!
 //! Tests: `tests/replay`.
 

@@ -1,14 +1,14 @@
 //! `--watch`: the report every second.
 //!
-//! On a terminal each report takes the place of the one before: the cursor goes up as many lines as that had, and every line is
-//! written over. Nothing of the terminal is switched, neither its screen nor its cursor nor its keys, so there is nothing to
-//! switch back: whatever ends the program, Ctrl-C or a kill, leaves the last report, and the prompt below it. That needs every line
-//! to fit, so the report is cut to the terminal's lines and columns.
+//! On a terminal each report overwrites the one before. The cursor moves up as many lines as that report had, and every line is
+//! written over. The modes of the terminal, its screen, its cursor and its keys are not changed, so they need not be restored.
+//! When Ctrl-C or a kill ends the program, the last report stays, with the prompt below it. This works only if every line fits, so
+//! the report is cut to the terminal's lines and columns.
 //!
-//! Anywhere else one report follows the other behind an empty line, objects line by line.
+//! Anywhere else one report follows the other behind an empty line. JSON objects follow each other line by line.
 //!
-//! A file keeps its contents when another takes its path, and then nobody new counts in it. So the path is followed; while it
-//! means no file that can be shown, the last one is, and a line says so.
+//! A file keeps its contents when another file takes its path, but a process that opens the path later counts in the other file.
+//! So the path is followed. While the path does not lead to a file that can be shown, the last file is shown, and a line says so.
 //!
 //! Tests: below, `tests/replay`.
 
@@ -38,7 +38,7 @@ pub(super) fn run(path: &Path, style: &Style) -> Result<(), Failure> {
         }
         let mut text = match inspection.report(None) {
             Ok(report) => style.shown(&report),
-            // It was cut just before another took its place: the next round opens that.
+            // The file was cut just before another file took its path. The next round opens the other one.
             Err(_) if !inspection.is_current() && note.is_none() => continue,
             Err(error) => return Err(Failure::of_shared(&error)),
         };
@@ -80,7 +80,7 @@ impl Screen {
     fn drawn(&mut self, text: &str, size: (usize, usize)) -> String {
         let (columns, lines) = size;
         let mut drawn = match self.size {
-            // The terminal has broken the lines anew, and nobody knows where they are.
+            // The terminal has wrapped the lines anew, so it is not known where the report begins. The screen is cleared.
             Some(before) if before != size => "\x1b[H\x1b[2J".to_owned(),
             _ if self.lines > 0 => format!("\r\x1b[{}A", self.lines),
             _ => String::new(),

@@ -5,7 +5,7 @@
 //! client    ident user date and zone              request: the path is its second word  status size  anything
 //! ```
 //!
-//! A line is bytes; nothing is decoded, so `%20`, query strings and bytes that are no UTF-8 stay what they are.
+//! A line is bytes and is not decoded, so `%20`, query strings and bytes that are not UTF-8 stay as they are.
 //!
 //! 1. Client and ident are each one or more bytes without white space, and one or more spaces follow each.
 //!    White space is: 09 to 0d, 20 (hex). Some lines have another client than the first word (`client.rs`).
@@ -19,7 +19,7 @@
 //!    between the first space and that one. Else it is what stands between the first and the second space (protocol and
 //!    method are not needed). When that is empty or missing, it is what stands before the first space; when that is
 //!    empty too, the whole request.
-//! 7. The stamp must be a real date. A stamp in the right shape that is no date makes the line malformed.
+//! 7. The stamp must be a real date. A stamp in the right shape that is not a date makes the line malformed.
 //!
 //! Tests: `tests/replay`.
 

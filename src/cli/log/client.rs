@@ -1,4 +1,4 @@
-//! Whom a line of common log format is counted under: servers put more than one address in front of it.
+//! Finds the client that a line of common log format is counted under, because servers put more than one address in front of it.
 //!
 //! | the line begins with | remote | forwarded |
 //! |---|---|---|
@@ -11,13 +11,13 @@
 //! | `192.0.2.8 192.0.2.9 - -`, and `[2001:db8::8] 192.0.2.9 - -` | 192.0.2.9 | |
 //! | anything else | the first word | |
 //!
-//! A virtual host may stand in front of all of them. Of two addresses side by side the first may be a virtual host, too,
-//! which is what the client sent as `Host`, so the second counts. An address may have a port, which is no part of the
-//! client.
+//! A virtual host may precede any of them. Of two addresses side by side the first may also be a virtual host, which is
+//! the `Host` header that the client sent, so the second one counts. An address may have a port, which is cut off.
 //!
-//! Remote is who opened the connection. Forwarded is what a header says, whose first entries the client may make up.
-//! Without an address in the list (`unknown`, `-`) the remote stands; without that, the list's first entry. The place of
-//! the user is never looked at, because a client chooses its user name.
+//! The remote address is the peer that opened the connection. The forwarded list is the value of a header, and the client
+//! may make up its first entries. If the list lacks an address (`unknown`, `-`), the remote address is the client. If that
+//! is missing, too, the list's first entry is the client. The user's place is never read, because a client chooses its
+//! user name.
 //!
 //! Tests: below, `tests/replay`.
 
@@ -65,7 +65,7 @@ impl<'a> Forwarded<'a> {
         (is_list && !is_host).then_some((list, behind))
     }
 
-    /// The list goes on as long as its words end with a comma.
+    /// The list continues as long as its words end with a comma.
     fn bare(text: &'a [u8]) -> (Forwarded<'a>, &'a [u8]) {
         let mut rest = text;
         loop {

@@ -31,7 +31,7 @@ impl Table {
         if line.len() > LONGEST_HEADER {
             return None;
         }
-        // A reader costs far more than to look at the names, and most lines are no table's first.
+        // Looks at the names first, because a CSV reader costs far more and most lines are not the first line of a table.
         let columns = |separator: u8| -> Columns {
             line.split(|&byte| byte == separator).map(|name| meaning(name, names)).collect()
         };

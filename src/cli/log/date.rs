@@ -89,7 +89,7 @@ impl Stamp {
         Some((Stamp { year, month, day, second_of_day, clock_is_real, ahead }, rest))
     }
 
-    /// Unix seconds in UTC. `None` when there is no such date or time of day (30 February, 24:00, a 62nd second).
+    /// Unix seconds in UTC. `None` if the date or the time of day does not exist (30 February, 24:00, a 62nd second).
     pub(crate) fn unix_seconds(self) -> Option<i64> {
         let month = match &self.month {
             b"Jan" => 1,

@@ -8,9 +8,9 @@
 //! |---|---|
 //! | time, date | the time (`moment.rs`); if that is a time of day alone, behind the date |
 //! | path, url, request | the path as it is; else the URL without scheme and host; else the path of the request line. A path whose name may stand for a rewritten one (not in [`STRONG_PATHS`]) counts less than a request line |
-//! | query | behind a path that has none, with a `?` |
+//! | query | behind a path without a query, with a `?` |
 //! | client | as it is, without a port behind an address |
-//! | forwarded | the list, if `--client` asks for it or if there is no client: any client may have sent it |
+//! | forwarded | the list, only if `--client` asks for it or the client is missing, because any client may have sent the list |
 //! | status, host, route | as they are; the host of a URL, if no other is known |
 //!
 //! Tests: `tests/replay`.
@@ -237,8 +237,8 @@ const NAMES: [(Meaning, &[&str]); MEANINGS] = [
     ),
 ];
 
-/// How many names of a path come before `uri`. With that name and those behind it a path may have been rewritten, or be none
-/// of a request: the path of the request line counts more.
+/// How many names of a path come before `uri`. A path under `uri` or a later name may have been rewritten, or may not be the
+/// path of a request, so the path of the request line counts more.
 const STRONG_PATHS: u8 = 5;
 const _: () = assert!(matches!(NAMES[Meaning::Path as usize].1[STRONG_PATHS as usize].as_bytes(), b"uri"));
 
@@ -256,7 +256,7 @@ pub(crate) struct About {
 /// The names that mean something.
 pub(crate) struct Names {
     about: HashMap<Vec<u8>, About, RandomState>,
-    /// A bit for each name ([`shape`]), because most names of a log are none of them.
+    /// A bit for each known name ([`shape`]), because most names of a log are not among the known ones.
     shapes: [u64; 64],
     /// Whether the user gave names.
     pub(crate) are_given: bool,
@@ -329,7 +329,7 @@ fn shape(plain: &[u8]) -> (usize, u64) {
     (plain.len().min(63), 1 << (letters % u64::BITS))
 }
 
-/// For each byte, that which is compared: 0 for none.
+/// For each byte, the byte that is compared in its place. A 0 means that the byte is skipped.
 const PLAIN: [u8; 256] = {
     let mut plain = [0; 256];
     let mut byte = 0;
@@ -366,7 +366,7 @@ pub(crate) struct Values<'a> {
 }
 
 impl<'a> Values<'a> {
-    /// Keeps a value, unless one that counts more is known. `-` and nothing stand for none.
+    /// Keeps a value, unless a value that counts more is known. `-` and an empty value count as missing.
     pub(crate) fn add(&mut self, (meaning, rank): Known, value: Cow<'a, [u8]>) {
         self.is_request |= matches!(meaning, Meaning::Evidence | Meaning::Client | Meaning::Status | Meaning::Request);
         if meaning == Meaning::Evidence || matches!(&*value, b"" | b"-") {

@@ -1,9 +1,9 @@
-//! What an input may be when it is no access log, told from its first bytes, so that the message
-//! can name the cure.
+//! Recognises an input that is not an access log by its first bytes, so that the message can name
+//! the cure.
 //!
-//! A signature alone refuses nothing: a host may be called `BZh.example`. It is believed once the
-//! first line does not parse. A tar archive is believed at once, because its header and the first
-//! line of the log in it can make a line that parses, with a client nobody has.
+//! A signature alone does not refuse an input, because a host may be called `BZh.example`. It counts
+//! once the first line does not parse. The signature of a tar archive counts at once, because its
+//! header and the first line of the log in it can make a line that parses, with a made-up client.
 //!
 //! Tests: below, `tests/replay`.
 
@@ -20,7 +20,7 @@ pub(crate) struct Foreign {
     /// Where the signature lies.
     at: usize,
     signature: &'static [u8],
-    /// The command that writes the log in it to stdout, without the file; empty when there is none.
+    /// The command that writes the log in it to stdout, without the file; empty if a log cannot be taken from it.
     unpack: &'static str,
 }
 
@@ -86,7 +86,7 @@ impl Foreign {
 pub(crate) struct Likeness {
     /// As in "it looks like ...".
     pub(crate) what: &'static str,
-    /// Empty if nothing is known beside the reason why the first line is none.
+    /// Empty if only the reason why the first line was refused can be given.
     pub(crate) cure: &'static str,
 }
 

@@ -1,8 +1,8 @@
 //! Which format an input has, and reading its entries.
 //!
-//! The format is told by the first entry that is a hit in one of them, or by a line that names columns; from then on the
-//! input has that format, and what does not fit is malformed. So a client cannot choose a format by what it asks for, and
-//! what a service says before its first request does no harm.
+//! The format is the one in which the first entry is a hit, or the one whose columns a line names. From then on the
+//! input has that format, and a line that does not fit it is malformed. So a client cannot choose a format by its request,
+//! and lines that a service writes before its first request do not matter.
 //!
 //! | tried in this order | told by |
 //! |---|---|
@@ -63,7 +63,7 @@ impl Format {
 
 /// What is known of the entries that are to be read.
 pub(crate) struct Reading {
-    /// `None`: it is told by the entries.
+    /// `None` if the entries decide it.
     pub(crate) format: Option<Format>,
     pub(crate) client: Option<Client>,
     pub(crate) names: Names,

@@ -1,4 +1,4 @@
-//! What an entry of any format says, and why a line says nothing.
+//! The hit that an entry of any format holds, or the reason why a line is not a hit.
 //!
 //! Tests: `tests/replay`.
 
@@ -30,7 +30,7 @@ pub(crate) enum Doubt {
     NoClient,
 }
 
-/// Why a line is no hit.
+/// Why a line is not a hit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Malformed {
     Empty,

@@ -1,11 +1,12 @@
 //! JSON lines: an object a line, whose fields have the names of `fields.rs`.
 //!
-//! A field is found at the top or within objects (`request.uri` of Caddy). Of an array the strings are taken, separated by
-//! commas, as several headers of one name are. A comma behind the object is no part of it. Of a name that is there twice
-//! the first counts.
+//! A field is found at the top or within objects (`request.uri` of Caddy). The strings of an array are joined by commas,
+//! as several headers of one name are. A comma behind the object is ignored. If a name occurs twice, its first value
+//! counts.
 //!
 //! JSON is UTF-8 without `\x`, but servers write the bytes of a URL as they came, or as `\xNN`. Such lines are read all the
-//! same ([`mended`]): what is no JSON becomes characters for private use, and bytes again once the values are out.
+//! same ([`mended`]). Bytes that are not JSON become characters for private use, and turn into bytes again once the values
+//! are extracted.
 //!
 //! Tests: `tests/replay`.
 
@@ -49,8 +50,8 @@ fn hidden(byte: u8) -> char {
     char::from_u32(FIRST + u32::from(byte)).expect("the last plane ends with these")
 }
 
-/// `line` as JSON, with characters for what is none: bytes that are no UTF-8, `\xNN`, and surrogates that are alone. `None`
-/// if there is nothing to mend.
+/// `line` as JSON, in which characters replace the parts that are not JSON: bytes that are not UTF-8, `\xNN`, and
+/// surrogates that are alone. `None` if the line does not need mending.
 fn mended(line: &[u8]) -> Option<String> {
     let mut text = String::with_capacity(line.len() * 2);
     let mut is_mended = false;
@@ -71,8 +72,8 @@ fn mended(line: &[u8]) -> Option<String> {
     is_mended.then_some(text)
 }
 
-/// The length of the character or escape that `text` begins with, and the bytes that it is to be, if it is no JSON, or a
-/// character that stands for a byte itself.
+/// The length of the character or escape that `text` begins with. The bytes that replace it are returned, too, if it is not
+/// JSON, or if it is one of the characters that replace a byte.
 fn mend(text: &str) -> (usize, Option<Vec<u8>>) {
     let number = |digits: Option<&str>| {
         // A sign would be read, too.

@@ -4,8 +4,8 @@
 //! |---|---|
 //! | path | its path, with its query unless that is cut off |
 //! | route | the route as the server names it; else the path without query, with `{id}` for what looks like an id |
-//! | status, client, host | as the log has them; `-` if it has none |
-//! | regex:PATTERN | what the first group matched in the path, or the whole match if there is no group; `(unmatched)` if it does not match |
+//! | status, client, host | as the log has them; `-` if it lacks them |
+//! | regex:PATTERN | the part of the path that the first group matched, or the whole match if the pattern lacks a group; `(unmatched)` if the pattern does not match |
 //!
 //! A segment of a path looks like an id if it is made of digits, is a UUID, or has 16 hex digits or more and no other
 //! character.
@@ -45,7 +45,7 @@ impl Key {
             "client" => Ok(Key::Client),
             "host" => Ok(Key::Host),
             _ => match text.strip_prefix("regex:") {
-                // Bytes, so that a path that is no UTF-8 matches, too.
+                // Bytes, so that a path that is not UTF-8 can match, too.
                 Some(pattern) => Regex::new(pattern).map(Key::Pattern).map_err(|error| error.to_string()),
                 None => Err("give path, route, status, client, host or regex:PATTERN".to_owned()),
             },

@@ -11,8 +11,9 @@
 //! A line may be up to [`MAX_LINE`] bytes long before its end; of a longer one only the beginning is kept, the rest is
 //! read and dropped, so that a file without line ends costs no memory.
 //!
-//! NULs in front of a line are no part of it: a file that was cut while a process wrote on has a hole there, which reads
-//! as zeros. They are dropped as they come, so a hole of any length costs no memory and does not make a line too long.
+//! NULs in front of a line are dropped, because a file that was truncated while a process kept writing has a hole there,
+//! which reads as zeros. They are dropped as they come, so a hole of any length does not cost memory or make a line too
+//! long.
 //!
 //! The buffer holds one block, and grows (doubling) only while a line does not fit. Each byte is searched once: what
 //! was searched without finding a line end is not searched again when more bytes arrive.
@@ -96,7 +97,7 @@ impl<R: Read> Lines<R> {
         Ok(Some(Line::Whole(line)))
     }
 
-    /// Where the line end that begins at `at` ends. `None` if that is told only by bytes that have not been read.
+    /// Where the line end that begins at `at` ends. `None` if that depends on bytes that have not been read.
     fn behind_end(&self, at: usize) -> Option<usize> {
         match self.buffer[at..self.end] {
             [b'\r', b'\r', b'\n', ..] => Some(at + 3),

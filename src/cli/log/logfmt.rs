@@ -4,7 +4,7 @@
 //! time="2024-02-03T22:40:00Z" level=info method=GET path=/a status=200 remote_addr=192.0.2.1
 //! ```
 //!
-//! Words that are no pair are passed over. The names are those of `fields.rs`.
+//! Words that are not pairs are skipped. The names are those of `fields.rs`.
 //!
 //! Tests: `tests/replay`.
 

@@ -14,7 +14,7 @@ use std::io::{self, BufRead, Read};
 
 use flate2::bufread::GzDecoder;
 
-/// Something that is no gzip data follows the gzip data.
+/// Bytes that are not gzip data follow the gzip data.
 #[derive(Debug)]
 pub(crate) struct Trailing;
 

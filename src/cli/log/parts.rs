@@ -1,8 +1,8 @@
 //! Parts of a large file, which threads read side by side.
 //!
 //! A part begins behind a line feed, because a line begins there whatever the line ends of the file are, and ends where the
-//! next part begins. So the lines of all parts are the lines of the file. The last part has no end: what is written to the
-//! file while it is read belongs to that part.
+//! next part begins. So the lines of all parts are the lines of the file. The last part is open-ended, so that bytes that are
+//! written to the file while it is read belong to that part.
 //!
 //! All parts read the one file that was opened, so that they fit together when another file gets its name meanwhile.
 //!

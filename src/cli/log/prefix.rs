@@ -1,5 +1,5 @@
-//! What collectors and tools put around a line of a log: a prefix in front of it, colour codes in it. Both are taken off
-//! before the line is read.
+//! Takes off what collectors and tools put around a line of a log, before the line is read: a prefix in front of it and
+//! colour codes in it.
 //!
 //! | kind | a line begins with |
 //! |---|---|
@@ -11,10 +11,10 @@
 //! | grep | `17:`, `access.log:`, `access.log:17:`, and the same with `-` in front of a line of context |
 //! | colour codes | `ESC [ 01;31 m`, `ESC [ K` and `ESC ( B`, anywhere |
 //!
-//! Every line is judged by itself, so that a file may change its prefix, or have several of one line: `web-1  | ` and a
-//! time stamp. The prefixes that are least sure count only if an entry follows that could stand alone ([`is_entry`]).
-//! An address of IPv6 has colons, too: `17:2001:db8::1` is an address for a computer, but 17::/16 is nobody's, so it is
-//! line 17. Where both could be (`2001:2001:db8::1`) it is an address.
+//! Every line is judged by itself, so that a file may change its prefix, or put several in front of one line, such as
+//! `web-1  | ` and a time stamp. The least certain prefixes count only if an entry follows that could stand alone
+//! ([`is_entry`]). An IPv6 address contains colons, too. `17:2001:db8::1` has the form of an address, but 17::/16 is not
+//! assigned, so 17 is a line number. Where both are possible (`2001:2001:db8::1`), the text is an address.
 //!
 //! Tests: below, `tests/replay`.
 
@@ -113,7 +113,7 @@ impl Unwrapper {
     }
 }
 
-/// Writes `line` to `plain` without its colour codes, the first of which may begin at `first`. False if it has none.
+/// Writes `line` to `plain` without its colour codes, the first of which may begin at `first`. False if `line` is without them.
 fn without_colours(line: &[u8], first: usize, plain: &mut Vec<u8>) -> bool {
     plain.clear();
     plain.extend_from_slice(&line[..first]);
@@ -284,7 +284,7 @@ fn is_entry(text: &[u8]) -> bool {
         || (word.first().is_some_and(u8::is_ascii_lowercase) && word.contains(&b'='))
 }
 
-/// Whether `text` begins with an address that somebody may have, perhaps in brackets or quotes or in front of a comma.
+/// Whether `text` begins with an address that can be assigned, perhaps in brackets or quotes or in front of a comma.
 fn begins_with_address(text: &[u8]) -> bool {
     let text = text
         .strip_prefix(b"\"")
@@ -302,7 +302,7 @@ pub(crate) fn first_word(text: &[u8]) -> &[u8] {
 
 /// The address of IPv4 or IPv6 that a word is.
 pub(crate) fn address(word: &[u8]) -> Option<IpAddr> {
-    // No address is longer, and most words that are none begin with another byte.
+    // An address is not longer than this, and most words that are not addresses begin with another byte.
     if word.len() > 45 || !word.first()?.is_ascii_hexdigit() && word[0] != b':' {
         return None;
     }
@@ -314,7 +314,7 @@ pub(crate) fn is_address(word: &[u8]) -> bool {
     address(word).is_some()
 }
 
-/// Whether somebody may have the address: of IPv6 few blocks are given out.
+/// Whether the address can be assigned, because only a few blocks of IPv6 are assigned.
 fn is_given_out(address: IpAddr) -> bool {
     let IpAddr::V6(address) = address else { return true };
     // Loopback and the like, global unicast, local ones, and the well-known prefix of NAT64.

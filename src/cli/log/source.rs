@@ -1,10 +1,10 @@
 //! Inputs: which files are read, and how their bytes are reached.
 //!
-//! An input is a file's name, or `-` for stdin. gzip is told from the first bytes, never from the name ([`Members`]). A
-//! byte order mark of UTF-8 in front of an input is no part of its first line. Every input is looked at before the first
-//! is read, so that a misspelt name is told at once and not after minutes. There a file that was named before, by this or
-//! by another name, is left out, and one that the program itself writes to is refused, because reading it would never end.
-//! A large file that is plain text is opened in parts, if its entries can be read so.
+//! An input is a file's name, or `-` for stdin. gzip is recognised by the first bytes, never by the name ([`Members`]). A
+//! byte order mark of UTF-8 in front of an input is cut off its first line. Every input is looked at before the first one
+//! is read, so that a misspelt name is reported at once and not after minutes. This look leaves out a file that was named
+//! before, by this or by another name. It refuses a file that the program itself writes to, because reading that would
+//! never end. A large file that is plain text is opened in parts, if its entries can be read so.
 //!
 //! Tests: `tests/replay`.
 
@@ -37,10 +37,10 @@ pub(crate) struct Opened {
     pub(crate) bytes: Box<dyn Read + Send>,
     /// Its first bytes, at most [`LOOKED_AT`].
     pub(crate) head: Vec<u8>,
-    /// The format whose signature it begins with, when that is none we read.
+    /// The format whose signature it begins with, if the program does not read that format.
     pub(crate) foreign: Option<&'static Foreign>,
     pub(crate) compressed: bool,
-    /// The format, if it was told before.
+    /// The format, if it was recognised before.
     pub(crate) format: Option<Format>,
     /// What is in front of a part that is not the first.
     pub(crate) before: Option<Part>,

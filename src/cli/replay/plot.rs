@@ -1,8 +1,8 @@
 //! The report as a picture: hits over time, and the keys with the most hits.
 //!
 //! The name of the file says whether it is SVG or PNG. The picture is drawn in memory and written at once. Letters of PNG come
-//! from DejaVu Sans, which is part of the program, so that it needs no fonts of the machine; who shows an SVG takes a font
-//! of theirs.
+//! from DejaVu Sans, which is part of the program, so that the fonts of the machine do not matter. A viewer of an SVG uses
+//! its own font.
 //!
 //! Tests: `tests/replay`.
 

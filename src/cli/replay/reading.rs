@@ -204,7 +204,7 @@ impl Hits {
         self.without_client += other.without_client;
     }
 
-    /// Whether most of them may be counted under something that is no client.
+    /// Whether most hits may be counted under a text that is not a client.
     fn are_most_doubtful(&self) -> bool {
         self.with_more_in_front + self.without_client > self.all / 2
     }

@@ -142,7 +142,7 @@ pub(super) struct Window {
     pub(super) last: i64,
     pub(super) hits: u64,
     pub(super) by_path: Map<String, Option<u64>>,
-    /// Why the window is there when nobody asked for it.
+    /// Why the window is in the report; empty if `--at` asked for it.
     #[serde(skip)]
     pub(super) why: &'static str,
 }

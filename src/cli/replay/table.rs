@@ -1,9 +1,9 @@
 //! The report as CSV (RFC 4180): a line for each of the keys that were asked for, or of those with the most hits, behind one
 //! with the names of the columns.
 //!
-//! Keys are shown by the rule of `escape`. A number that is not known is empty. A key that a spreadsheet would take for a
-//! formula, because it begins with `=`, `+`, `-` or `@`, has a `'` in front, so that nothing in a log runs there; a `-`
-//! alone is none.
+//! Keys are shown by the rule of `escape`. A number that is not known is empty. A spreadsheet would take a key that begins
+//! with `=`, `+`, `-` or `@` for a formula. Such a key gets a `'` in front, so that a spreadsheet does not run text of a
+//! log. A `-` alone is not a formula and stays as it is.
 //!
 //! Tests: `tests/replay`.
 

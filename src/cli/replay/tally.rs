@@ -88,7 +88,7 @@ pub(super) struct Tally {
     /// All paths, once some were given up.
     all_paths: Option<HyperLogLog>,
     too_low_by: u64,
-    /// The paths whose seconds were given up; empty if there are none.
+    /// Whether the seconds of each path were given up; empty if all were kept.
     without_seconds: Vec<bool>,
 }
 

@@ -2,10 +2,10 @@
 //!
 //! | at the end of the file, the path | then |
 //! |---|---|
-//! | has the same file, and it is no shorter than what was read | more bytes are awaited |
+//! | has the same file, and it is at least as long as what was read | more bytes are awaited |
 //! | has the same file, but it is shorter: it was truncated | reading begins at its start |
 //! | has another file: the log was rotated | the first file is read until it rests, then the new one from its start |
-//! | has no file, or a folder or a pipe | more bytes of the first one are awaited, until there is another |
+//! | is missing, or has a folder or a pipe | more bytes of the first file are awaited, until the path has another file |
 //!
 //! A server may write to the first file a little longer than the new one exists, because its processes open the new one one
 //! after the other. So the first file has to rest for one pause after the new one was seen.
@@ -29,7 +29,7 @@ use crate::sync::{AtomicUsize, Mutex, Ordering};
 /// How long the end of a file is left alone before it is looked at again.
 pub(super) const PAUSE: Duration = Duration::from_millis(100);
 
-/// What the reader of a log and the one who shows it tell each other.
+/// The state that the thread that reads a log shares with the thread that shows it.
 pub(super) struct Progress {
     /// Not 0 once reading is to end.
     ended: AtomicUsize,
@@ -86,7 +86,7 @@ impl Follow {
         Ok(Follow { path, file, at: start, ends_with_line_feed: true, next: None, waits, progress })
     }
 
-    /// What happened to the path while the file rested. True if reading goes on elsewhere.
+    /// Looks for a change of the path while the file rested. True if reading continues in another file or at the start.
     fn has_moved(&mut self) -> io::Result<bool> {
         if let Some(next) = self.next.take() {
             (self.file, self.at) = (next, 0);
@@ -151,7 +151,7 @@ fn is_same(one: &Metadata, other: &Metadata) -> bool {
     (one.dev(), one.ino()) == (other.dev(), other.ino())
 }
 
-/// Where files have no numbers, a rotated log has another time of creation.
+/// On systems without file numbers, a rotated log is recognised by its other time of creation.
 #[cfg(not(unix))]
 fn is_same(one: &Metadata, other: &Metadata) -> bool {
     one.created().ok() == other.created().ok()

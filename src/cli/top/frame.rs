@@ -177,7 +177,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// Three names of whose hits, in the last 20 seconds, one is told for each.
+    /// A source of three names with constant counts in a window of 20 seconds. Only `/b` has a history.
     struct Fixed;
 
     impl Source for Fixed {

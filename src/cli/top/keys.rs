@@ -140,7 +140,7 @@ impl View {
         }
     }
 
-    /// What has to be asked anew. A paused screen goes on, because it would show what was not asked for.
+    /// Asks anew after the question has changed. A paused screen resumes, because it would show the old answer.
     fn changed(&mut self) -> Then {
         self.is_paused = false;
         Then::Ask

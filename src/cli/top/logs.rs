@@ -1,11 +1,11 @@
 //! Logs, counted as their lines are read: a thread reads each of them and records every hit in counters of this crate.
 //!
 //! A log has its own time. Its newest hit may be seconds old because the server buffers its lines, or years old because the
-//! log is. So the moment up to which is counted is the system's clock less the least age that a hit had when it was read: it
-//! is never before the newest hit, and goes on when no lines come. A hit more than [`AHEAD`] ahead of the system's clock
-//! moves nothing and is not counted, or one wrong clock would make all other hits late.
+//! log is. So hits are counted up to the system's clock less the least age that a hit had when it was read. This moment is
+//! never before the newest hit, and advances even when lines do not come. A hit more than [`AHEAD`] ahead of the system's
+//! clock is not counted and does not move this moment, because one wrong clock would otherwise make all other hits late.
 //!
-//! Memory is bounded: [`MOST_NAMES`] names at most, of which the idlest gives way to a new one, and per name a ring.
+//! Memory is bounded: [`MOST_NAMES`] names at most, and a ring per name. A new name replaces the idlest one.
 //!
 //! Tests: below, `tests/top`.
 
@@ -112,7 +112,7 @@ impl Counters {
                 Some(Entry::Header) => {}
                 None => _ = self.malformed.fetch_add(1, Ordering::Relaxed),
             }
-            // After its hit, so that a reader who sees the line here finds the hit in the counters.
+            // After its hit, so that a reader that sees the line here finds the hit in the counters.
             self.lines.fetch_add(1, Ordering::Release);
         }
         Ok(())
@@ -153,7 +153,7 @@ impl Counters {
     fn now(&self) -> u64 {
         let age = self.age.load(Ordering::Relaxed);
         let clock = SystemClock.now().secs();
-        // Without a hit there is no age.
+        // The age is not known before the first hit.
         if age == u64::MAX { clock } else { clock.saturating_sub(age).max(self.newest.load(Ordering::Relaxed)) }
     }
 }
@@ -275,7 +275,7 @@ impl Source for Logs {
         let Counters { lines, malformed, late, ahead, limited, .. } = &*self.counters;
         let facts =
             [("lines", lines), ("malformed", malformed), ("late", late), ("ahead", ahead), ("limited", limited)];
-        // Before the hits are counted, so that there is no line here whose hit is not there.
+        // Read before the hits are counted, so that each line in these numbers has its hit in the counts.
         self.facts = facts.map(|(what, number)| (what, number.load(Ordering::Acquire))).to_vec();
         // A log that is shown once is shown as of its last hit.
         let newest = self.counters.newest.load(Ordering::Relaxed);

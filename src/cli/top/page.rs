@@ -78,7 +78,7 @@ pub(super) fn rows(frame: &Frame, sort: Sort, chosen: Option<usize>, width: usiz
     let hits = widest(cells.iter().map(|(hits, _)| hits.clone()), "hits");
     let rates = widest(cells.iter().map(|(_, rate)| rate.clone()), "a second");
     let ago = format!("{} ago", span(frame.last.as_secs()));
-    // A short history has no room for both ends.
+    // A short history is too narrow for both ends.
     let ago = if ago.width() + 4 <= columns { ago } else { String::new() };
     let now = columns - ago.width();
     let sorted = match sort {

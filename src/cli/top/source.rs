@@ -13,10 +13,10 @@ use std::time::Duration;
 use crate::cli::escape::shown;
 use crate::cli::failure::Failure;
 
-/// Statuses that are told apart: 1xx to 5xx, and all others.
+/// The classes of statuses: 1xx to 5xx, and all others.
 pub(super) const STATUSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "other"];
 
-/// What a source knows beside the hits of names.
+/// The facts of a source beside the hits of names.
 #[derive(Debug, Default)]
 pub(super) struct About {
     /// Unix seconds up to which is counted.
@@ -25,7 +25,7 @@ pub(super) struct About {
     pub(super) statuses: Option<[u64; STATUSES.len()]>,
     /// Numbers of all time and what they are called, such as malformed lines.
     pub(super) facts: Vec<(&'static str, u64)>,
-    /// What a user should know, such as a file that is gone.
+    /// A message for the user, such as that the file is gone.
     pub(super) notes: Vec<String>,
 }
 
@@ -73,6 +73,6 @@ pub(super) trait Source {
     /// The same of all names together.
     fn history(&mut self, width: Duration, columns: usize) -> Vec<u64>;
 
-    /// What it knows beside, of `last`.
+    /// The other facts of the source, over the span `last`.
     fn about(&mut self, last: Duration) -> About;
 }

@@ -64,7 +64,7 @@ impl<'a> Ask<'a> {
         serde_json::from_slice(self.body).map_err(|error| Problem::schema(format!("the body does not fit: {error}")))
     }
 
-    /// The body, or the default if there is none.
+    /// The body, or the default if the body is empty.
     pub fn body_or_default<T: Deserialize<'a> + Default>(self) -> Result<T, Problem> {
         if self.body.is_empty() { Ok(T::default()) } else { self.body() }
     }

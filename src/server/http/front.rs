@@ -1,7 +1,7 @@
 //! [`Front`]: the routes, found by a short look before axum's router is asked.
 //!
 //! The router boxes what it is given several times a request, and a request of a hit takes little else. So a request of a route that
-//! is answered at once is taken here, if its path is one of those in the table. All others go on to the router: another method
+//! is answered at once is taken here, if its path is one of those in the table. All others are left to the router: another method
 //! or path, `HEAD`, a name that is not UTF-8, and routes that are answered aside. Both ways call the same function, and the
 //! connection writes the length of an answer, so that answers are the same to the byte.
 //!

@@ -3,7 +3,7 @@
 //! | `/ready` | when |
 //! |---|---|
 //! | 200 `ready` | hits are counted |
-//! | 200 `degraded` | hits of known names are counted, but there is no room for more names or visitors, or the database does not answer |
+//! | 200 `degraded` | hits of known names are counted, but more names or visitors do not fit, or the database does not answer |
 //! | 503 `unready` | the ring file is lost, or the server is ending |
 //!
 //! Tests: `tests/python/integration/test_serve_metrics.py`.

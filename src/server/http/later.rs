@@ -45,8 +45,8 @@ impl Answer {
 }
 
 impl Later {
-    /// Waits for it. An answer that is dropped is of a write that may have been done: the client is told nothing, and its connection ends
-    /// with the server.
+    /// Waits for the answer. If its sender was dropped, the write may or may not have been done. So the client does not get an
+    /// answer, and its connection ends with the server.
     pub async fn given(self) -> Result<Reply, Problem> {
         match self.0.await {
             Ok(answer) => answer,

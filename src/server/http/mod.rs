@@ -8,7 +8,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `reply`, `problem` | answers, and why there is none |
+//! | `reply`, `problem` | answers, and the errors that are sent in place of an answer |
 //! | `front` | finds the routes that are answered at once |
 //! | `ask`, `names` | a request, read and checked |
 //! | `later` | answers that wait for the disk |
@@ -16,8 +16,8 @@
 //! | `hits`, `resources`, `counters`, `visits`, `queries`, `health` | the handlers |
 //! | `schema`, `openapi` | what the handlers say of themselves |
 //!
-//! Checks go in this order: limits, route, method, one Host, names in UTF-8, media type, size, schema, what is known, what is counted. Of a
-//! body that is refused for its type, or for the size that its head says, nothing is read.
+//! Checks go in this order: limits, route, method, one Host, names in UTF-8, media type, size, schema, what is known, what is
+//! counted. A body that is refused for its type, or for the size that its head says, is not read.
 //!
 //! Tests: `tests/python/integration/test_serve.py`.
 
@@ -75,7 +75,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The slots of a ring that are read in a few microseconds.
 const FEW_SLOTS: u128 = 4_096;
-/// The number of what has no route, or another method.
+/// The route number of requests without a route, or with another method.
 const NO_ROUTE: usize = usize::MAX;
 
 type Handler = fn(Ask<'_>) -> Result<Answered, Problem>;

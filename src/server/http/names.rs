@@ -15,7 +15,7 @@ pub struct Names<'p> {
 }
 
 impl<'p> Names<'p> {
-    /// Adds the next one. The table of routes has no path of more than [`MOST`].
+    /// Adds the next one. A path in the table of routes has at most [`MOST`] names.
     pub fn push(&mut self, name: Cow<'p, str>) {
         self.names[self.length] = name;
         self.length += 1;

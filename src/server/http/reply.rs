@@ -11,7 +11,7 @@ use crate::store::Answer;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     pub status: u16,
-    /// `None` if there is no body.
+    /// `None` if the answer does not have a body.
     pub media_type: Option<&'static str>,
     pub body: Vec<u8>,
     /// Whether the connection ends after it.

@@ -1,7 +1,7 @@
 //! What requests and answers are made of, as the OpenAPI document says it.
 //!
-//! Each limit is the constant that the server checks. A limit of bytes is told as one of characters, which is the same for
-//! ASCII: JSON Schema knows no other, and the description says it.
+//! Each limit is the constant that the server checks. A limit of bytes is given as one of characters, because JSON
+//! Schema can only limit characters. For ASCII both are the same, and the description names the bytes.
 //!
 //! Tests: `tests/python/integration/test_serve_openapi.py`.
 

@@ -49,8 +49,8 @@ impl Ask<'_> {
     }
 }
 
-/// Counts `hit` of `name`, which is made if there is none and it `creates`. `reply` makes the answer from all hits of the name;
-/// `kept` does the same in another thread.
+/// Counts `hit` of `name`. If `name` does not exist and `creates` is true, `name` is made first. `reply` makes the answer from all
+/// hits of the name; `kept` does the same in another thread.
 pub fn hit<K: FnOnce(u64) -> Reply + Send + 'static>(
     ask: Ask<'_>,
     name: &Name,

@@ -2,22 +2,24 @@
 //!
 //! | step | what a start finds if the server was killed after it |
 //! |---|---|
-//! | create: the endpoint begins in the ring | an endpoint without hits whose id is one of ours: the start removes it |
+//! | create: the endpoint begins in the ring | an endpoint without hits whose id a server made: the start removes it |
 //! | create: its row is committed | both; if the ring was not on the disk and the machine failed, the row: the start begins the endpoint |
 //! | delete: the rows are gone and the removal is noted, in one commit | the removal: the start ends it |
-//! | delete: the endpoint is out of the ring, and the ring is on the disk | the removal: nothing is left to do |
+//! | delete: the endpoint is out of the ring, and the ring is on the disk | the removal: the step is complete |
 //! | set: the endpoint begins in the ring | an endpoint without hits |
 //! | set: the base is committed | the base: the start takes it up |
 //! | hit: its numbers and its answer are committed | the numbers: the start raises them (ledger.rs) |
-//! | hit: the ring is raised | nothing is left to do |
+//! | hit: the ring is raised | the step is complete |
 //! | the client is answered | |
-//! | delete: the note goes, with the next batch | nothing |
+//! | delete: the note is deleted, with the next batch | the step is complete |
 //!
-//! A removal names the epoch of the life that goes. An endpoint that begins after the removal is of a later epoch, so a removal that is
-//! ended late takes none of its hits. (Clients may count under the name again, and so may other processes while the server is down.)
+//! A removal names the epoch of the life that is removed. An endpoint that begins after the removal is of a later epoch, so a
+//! removal that is ended late does not take its hits. (Clients may count under the name again, and so may other processes while
+//! the server is down.)
 //!
-//! A set changes no hits. It notes what the value differs from them by: `base = value - hits`. A hit that was acknowledged before is in these
-//! hits, one that is acknowledged after the set is not. Whoever asks for a value reads the base first, then the hits.
+//! A set does not change hits. It notes the difference between the value and the hits: `base = value - hits`. A hit that was
+//! acknowledged before the set is among these hits, and a hit that is acknowledged after the set is not. A reader of the value
+//! reads the base first, then the hits.
 //!
 //! The removal is noted first, because the ring does not remember removals for ever: a compaction forgets old ones.
 //!
@@ -41,7 +43,7 @@ use crate::shared::{SharedLedger, SharedRegistry};
 use crate::store::{Act, Answer, Answered, Base, Done, Effect, Order, StoreError};
 use crate::sync::{Mutex, Ordering};
 
-/// An order that waits, and who waits for it.
+/// An order that waits, and the callback for its answer.
 pub struct Waiting {
     pub order: Order,
     pub done: Done,
@@ -62,7 +64,7 @@ pub enum Plan {
 pub enum Show {
     /// Nothing.
     Nothing,
-    /// The endpoint goes, with the hits of this epoch, if the ring has it.
+    /// The endpoint is removed, with the hits of this epoch, if the ring has it.
     Remove(Option<u64>),
     /// Hits are shown with the ledger.
     Hit(Hit),
@@ -117,7 +119,7 @@ impl Bases {
         self.0.lock().remove(endpoint);
     }
 
-    /// That of `endpoint` goes, unless it is of an epoch after `last`.
+    /// Removes the base of `endpoint`, unless it is of an epoch after `last`.
     pub(super) fn remove_before(&self, endpoint: &str, last: u64) {
         let mut bases = self.0.lock();
         if bases.get(endpoint).is_some_and(|base| base.epoch <= last) {
@@ -187,7 +189,7 @@ impl Committer {
         &self.ring
     }
 
-    /// Takes up the ledger of the database in the ring anew, as either has another one now.
+    /// Attaches the ledger of the database to the ring anew, because either of them has another ledger now.
     pub(super) fn attach(&mut self) -> Result<(), OpenError> {
         let shared = ledger_of(&self.database, &self.ring)?;
         self.progress = Arc::new(Progress::new(shared.clone()));
@@ -195,7 +197,7 @@ impl Committer {
         Ok(())
     }
 
-    /// The database alone: the ring is closed, if nobody else has it.
+    /// Gives up the ring and returns the database. The ring is closed, unless it has another holder.
     #[must_use]
     pub fn into_database(self) -> Database {
         self.database
@@ -226,7 +228,8 @@ impl Committer {
             Err(failure) => {
                 self.ledger.forget();
                 for Waiting { order, .. } in &batch {
-                    // What it began in the ring has no row. Nobody knows its id.
+                    // The endpoint began in the ring, but its row was not committed. It can be removed, because its id was not
+                    // sent to a client yet.
                     if let Act::Create { endpoint, .. } = &order.act {
                         let _ = self.ring.remove(endpoint);
                     }
@@ -390,7 +393,7 @@ fn plan(
         Err(EndpointError::Full { .. }) => Err(StoreError::NoRoom),
         Err(error) => Err(StoreError::Failed { why: error.to_string() }),
     };
-    // Of an epoch that has ended since it says nothing.
+    // A base of an epoch that has ended since does not count.
     let value = |endpoint: &str, total: u64| match bases.find(endpoint) {
         Some(Base { epoch, base }) if epoch == ring.epoch(endpoint) => total.saturating_add_signed(base),
         _ => total,
@@ -438,7 +441,7 @@ fn plan(
             endpoints::count(transaction, id, ledger.counted(endpoint))?;
             (Effect::Set, Show::Set(Base { epoch, base }))
         }
-        // Nothing is counted, so nothing is kept; but the name is made.
+        // The count is 0, so the hit is not stored, but the name is made.
         Act::Hit { endpoint, count: 0, .. } => match begin(endpoint) {
             Ok(()) => (Effect::Counted { value: value(endpoint, ledger.total(ring, endpoint)) }, Show::Nothing),
             Err(error) => return Ok(Plan::Refused(error)),

@@ -52,7 +52,7 @@ fn found(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Found> {
     })
 }
 
-/// The id of the row of `name` in `epoch`. Makes the row if there is none, and resets it if it is of an earlier epoch.
+/// The id of the row of `name` in `epoch`. Makes the row if it does not exist, and resets it if it is of an earlier epoch.
 pub fn enter(connection: &Connection, name: &str, epoch: u64) -> rusqlite::Result<i64> {
     let found = find(connection, name)?;
     match found {

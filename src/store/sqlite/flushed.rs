@@ -58,7 +58,7 @@ pub fn own(connection: &mut Connection, origin: [u8; 16]) -> rusqlite::Result<()
 pub fn begin_ledger(connection: &Connection) -> rusqlite::Result<()> {
     let ledger = connection.query_row("SELECT ledger FROM meta", [], |row| row.get(0))?;
     let former = writer_id(connection, Replica::from_bytes(ledger))?;
-    // A restored ring may have told some of these cells before.
+    // A restored ring may have reported some of these cells before.
     connection.execute(
         "INSERT INTO cell SELECT endpoint, ?1, generation, level, start, count FROM cell WHERE writer = 0
          ON CONFLICT DO UPDATE SET count = max(count, excluded.count)",

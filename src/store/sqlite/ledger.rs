@@ -117,7 +117,7 @@ impl Ledger {
         count: u64,
         at: Option<Timestamp>,
     ) -> Taken<Hit> {
-        // A hit that is refused takes no place.
+        // Before a row is made, so that a refused hit does not use one.
         if count > 0 && at.is_some_and(|at| self.shared.is_future(at)) {
             return Ok(Err(StoreError::Refused(Outcome::Future)));
         }
@@ -212,7 +212,7 @@ impl Ledger {
         }
     }
 
-    /// Notes who came, after it is shown.
+    /// Notes the visitor of a hit, after the hit is shown.
     pub fn note_visitor(&self, hit: Hit, visitor: &str) {
         self.shared.note_visitor(hit.entry, visitor.as_bytes(), hit.tick);
     }
@@ -234,7 +234,7 @@ impl Ledger {
         self.rows.clear();
     }
 
-    /// The row of `endpoint` goes, within a batch.
+    /// Forgets the row of `endpoint`, within a batch.
     pub fn remove(&mut self, endpoint: &str) {
         self.pending.remove(endpoint);
         self.rows.remove(endpoint);

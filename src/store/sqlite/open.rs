@@ -2,16 +2,16 @@
 //!
 //! ```text
 //! only the log is left --> refused   SQLite would write it into a new file
-//! there is no file     --> made under another name, brought to the disk, then given its name
+//! the file is missing  --> made under another name, brought to the disk, then given its name
 //! another's file       --> refused   the first 100 bytes are read; SQLite does not open it
 //! a newer version      --> refused   SQLite reads it, but leaves its log as it is
 //! a damaged file       --> refused   it is never made anew
 //! an earlier version   --> migrated  a step a transaction (schema.rs)
 //! ```
-//! Refused files are as they were, byte for byte. A server that is killed anywhere leaves a file that the next one opens.
+//! Refused files stay as they were, byte for byte. A server that is killed at any step leaves a file that the next server can open.
 //!
-//! A copy is another database: both may go on, and what each decides on is not the other's. So a file notes which one it is, and whoever
-//! finds it in another begins a new ledger in it ([`flushed`]).
+//! A copy is a separate database, because servers may write to the original and to the copy, and their decisions differ. So a
+//! database notes which file it is. A server that finds another file noted begins a new ledger in the copy ([`flushed`]).
 //!
 //! SQLite keeps what was written last in a log beside the file (`-wal`). So the version in the file itself may be an earlier one.
 //!
@@ -109,7 +109,7 @@ pub enum OpenError {
 }
 
 impl Database {
-    /// Opens the database at `path`, which is made if there is none.
+    /// Opens the database at `path`, or makes it if it does not exist.
     ///
     /// # Errors
     /// [`OpenError`].
@@ -158,8 +158,8 @@ impl Database {
         Ok(Self { connection, path: path.into(), origin })
     }
 
-    /// Begins a ledger of its own if it is a copy. Only once the start has accepted the ring: the log of a refused start would not fit the
-    /// file that somebody puts in its place.
+    /// Begins a new ledger if this database is a copy. This is called only once the start has accepted the ring, because the log of
+    /// a refused start would not fit a file that is put in the place of this one.
     ///
     /// # Errors
     /// [`OpenError`].
@@ -167,7 +167,8 @@ impl Database {
         flushed::own(&mut self.connection, self.origin).map_err(error_of(&self.path))
     }
 
-    /// From now on its log goes into the file when it is closed. Until then nothing is written into a file that a start refuses after all.
+    /// Lets SQLite write its log into the file when the database is closed. Before this call the file is not written, because the
+    /// start may still refuse it.
     ///
     /// # Errors
     /// [`OpenError`].
@@ -290,7 +291,7 @@ fn refuse(path: &Path) -> Result<[u8; 16], OpenError> {
     if data.uid() != own && data.uid() != 0 {
         return Err(OpenError::Owner { path: path.into(), owner: data.uid() });
     }
-    // For writing, so that a file that cannot be written is told here, in the words of the system.
+    // For writing, so that a file that cannot be written is reported here, in the words of the system.
     let mut file = OpenOptions::new().read(true).write(true).open(path).map_err(failed)?;
     let mut head = [0; 100];
     file.read_exact(&mut head).map_err(|_| foreign())?;
@@ -304,7 +305,7 @@ fn refuse(path: &Path) -> Result<[u8; 16], OpenError> {
     Ok((u128::from(inode) << 64 | u128::from(birth)).to_be_bytes())
 }
 
-/// Makes a database at `path`, where there is none.
+/// Makes a database at `path`, which does not exist yet.
 fn create(path: &Path) -> Result<(), OpenError> {
     let draft = draft_of(path, std::process::id());
     let failed = |error: io::Error| OpenError::Failed { path: path.into(), why: error.to_string() };

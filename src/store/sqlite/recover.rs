@@ -5,12 +5,12 @@
 //! | adopt the ring | the ring file is another one than before and has epochs of its own; the rows take them over |
 //! | end removals | the server was killed during a removal |
 //! | delete rows of removed names | another process removed the names while no server ran |
-//! | end lives of earlier epochs | the ring is an older one, without the removal that the rows know of |
+//! | end lives of earlier epochs | the ring is an older one, without the removal that the rows record |
 //! | begin a new ledger | another database was beside the ring meanwhile, or a snapshot was restored: hits of the ledger lie in other lives |
 //! | take back lost cells | the ring was renewed (after a boot, or in a copy) or is new, so the database may have more hits |
 //! | show the rows: the ledger, and totals that the ring lost | the server was killed between a commit and the ring, or the ring is an older one |
 //! | begin the endpoints of rows and resources | the same |
-//! | remove strays | the server was killed before it committed a resource: its endpoint has an id of ours, no hits, and no row |
+//! | remove strays | the server was killed before it committed a resource: its endpoint has an id that a server made, but hits and a row are missing |
 //!
 //! # What a ring can lose
 //! The kernel owns the pages of the ring, so a killed server loses nothing. A machine that fails loses the pages that were not written
@@ -53,9 +53,9 @@ pub struct Recovered {
     pub uncommitted: usize,
     /// Hits that the ring's totals had lost.
     pub lost: u64,
-    /// Names whose hits the ring has no room for. Their values would be wrong.
+    /// Names whose hits do not fit the ring. Their values would be wrong.
     pub unshown: usize,
-    /// Resources that the ring has no room for.
+    /// Resources that do not fit the ring.
     pub without_room: usize,
 }
 
@@ -259,7 +259,7 @@ impl Committer {
                 bases.set(&name, Base { epoch: found.epoch, base: found.base });
             }
         }
-        // The same names, if their cells have no room either.
+        // The same names, if their cells do not fit either.
         recovered.unshown = recovered.unshown.max(unshown);
         Ok(())
     }

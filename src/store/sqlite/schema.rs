@@ -68,7 +68,7 @@ mod tests {
         assert_eq!(version(&database), Ok(1));
         let tables = "SELECT count(*) FROM sqlite_schema";
         assert_eq!(database.query_row(tables, [], |row| row.get(0)), Ok(1));
-        // The mended step goes on from there, and once.
+        // The mended step continues from there, and is done once.
         let steps = [steps[0], "ALTER TABLE one ADD b INTEGER NOT NULL DEFAULT 5", "UPDATE one SET a = a + b"];
         migrate(&mut database, &steps).expect("it fits");
         migrate(&mut database, &steps).expect("nothing is left to do");

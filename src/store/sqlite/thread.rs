@@ -243,7 +243,7 @@ fn next(orders: &Receiver<Waiting>, parts: &Receiver<Handed>) -> Next {
     }
 }
 
-/// Does orders and writes parts until there are no senders any more.
+/// Does orders and writes parts until all senders are dropped.
 fn work(
     committer: &mut Committer,
     mut orders: Receiver<Waiting>,

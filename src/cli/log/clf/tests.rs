@@ -8,7 +8,7 @@ use super::*;
 const START: &[u8] = b"192.0.2.7 - - [10/Oct/2000:13:55:36 -0700] ";
 const TIME: i64 = 971_211_336;
 
-/// The path of a line that begins with [`START`], or why there is none.
+/// The path of a line that begins with [`START`], or why the line is malformed.
 fn path_of(rest: impl AsRef<[u8]>) -> Result<Vec<u8>, Malformed> {
     let line = [START, rest.as_ref()].concat();
     let hit = parse(&line, Client::First)?;

@@ -189,7 +189,7 @@ fn memory_is_bounded_whatever_comes() {
     assert!(counted.paths.bytes() < 1 << 20 && counted.clients <= 1, "a name of more bytes than all may have");
 }
 
-/// Two tallies that are merged know what one knows that saw all, also where they gave up different things.
+/// Merged tallies equal one tally that saw all hits, also where each of them gave up different things.
 #[test]
 fn merged_tallies() {
     let limits =
