@@ -1,11 +1,12 @@
 //! Files that are written whole or not at all.
 //!
-//! The bytes go to a new file beside the old one, are brought to the disk, and take the old one's name in one step; then
-//! the directory is brought to the disk, so that the new name survives a crash. Whoever reads meanwhile sees the old file
-//! or the new one. When anything fails, the new file is removed and the old one is as it was.
+//! The bytes are written to a new file beside the old one, brought to the disk, and the new file takes the old one's
+//! name in one step. Then the directory is brought to the disk, so that the new name survives a crash. A process that
+//! reads meanwhile sees the old file or the new one. When anything fails, the new file is removed and the old one is
+//! unchanged.
 //!
-//! A new file may be read and written by its owner alone: names of endpoints can be private. A file that was there keeps
-//! its permissions.
+//! A new file may be read and written only by its owner, because names of endpoints can be private. A file that was
+//! there keeps its permissions.
 //!
 //! Tests: below, `tests/merge`.
 
@@ -15,10 +16,10 @@ use std::path::{Path, PathBuf};
 
 use crate::sync::{Ordering, process};
 
-/// Makes the file at `path` hold `bytes`.
+/// Replaces the contents of the file at `path` by `bytes`.
 ///
 /// # Errors
-/// What the system says; the file is as it was.
+/// The system's error; the file is unchanged.
 pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let no_name = || io::Error::new(io::ErrorKind::InvalidInput, "the path names no file");
     let name = path.file_name().ok_or_else(no_name)?;
@@ -30,14 +31,14 @@ pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
         .and_then(|()| file.sync_all())
         .and_then(|()| fs::rename(&new, path));
     if written.is_err() {
-        // It is what failed that is to be told.
+        // The error to report is that of the write, not of this removal.
         let _ = fs::remove_file(&new);
     }
     written?;
     sync(folder)
 }
 
-/// A file in `folder` that nobody else has.
+/// Creates a file in `folder` that did not exist.
 fn create(folder: &Path, name: &std::ffi::OsStr) -> io::Result<(PathBuf, File)> {
     static NUMBER: process::AtomicU64 = process::AtomicU64::new(0);
     loop {
@@ -52,7 +53,7 @@ fn create(folder: &Path, name: &std::ffi::OsStr) -> io::Result<(PathBuf, File)> 
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         match options.open(&new) {
             Ok(file) => return Ok((new, file)),
-            // One that a killed process of the same number left behind.
+            // A killed process of the same number left this file behind; try the next name.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error),
         }

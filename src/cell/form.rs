@@ -1,4 +1,4 @@
-//! How the cells of a writer are to be read: what leaves a counter says it along with them.
+//! How the cells of a writer are to be read. Counts that leave a counter carry their form with them.
 //!
 //! Tests: `tests/merge`, `tests/registry/bytes.rs`.
 
@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use crate::time::{Resolution, Tick};
 
-/// What the number of a cell is.
+/// The meaning of a cell's number.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Measure {
     /// A count.
     Count,
     /// The register of a Morris counter of this base, see [`morris`](crate::sketch::morris).
     Morris {
-        /// What an increment multiplies the estimate by.
+        /// The factor by which an increment multiplies the estimate.
         base: f64,
     },
 }
@@ -23,11 +23,11 @@ pub enum Measure {
 pub struct Form {
     /// The width of the ticks that cells are given in.
     pub grain: Duration,
-    /// The slots of the writer's ring: a tick of the ring is gone once its slot has a newer one.
+    /// The slots of the writer's ring: a tick of the ring is lost once its slot has a newer one.
     pub slots: u64,
     /// How wide a slot is, in grains: 1, or more for the sliding log, which keeps exact times within a tick.
     pub grains: u64,
-    /// What the cells' numbers are.
+    /// The meaning of the cells' numbers.
     pub measure: Measure,
 }
 

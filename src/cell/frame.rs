@@ -1,4 +1,4 @@
-//! The frame of everything that leaves as bytes, and numbers in it.
+//! The frame of all data that leaves as bytes, and numbers in it.
 //!
 //! | bytes | what |
 //! |---|---|
@@ -9,8 +9,8 @@
 //! | ... | the body, by kind |
 //! | 4 | CRC-32 (IEEE) of all bytes before it |
 //!
-//! Integers are little-endian. What is read is never believed: a number of items is checked against the bytes that are
-//! left before anything is allocated for them.
+//! Integers are little-endian. The bytes are not trusted: a number of items is checked against the bytes that are left
+//! before memory is allocated for them.
 //!
 //! Tests: `tests/registry/bytes.rs`, `tests/sketch/bytes.rs`.
 
@@ -21,7 +21,7 @@ const MAGIC: [u8; 8] = *b"HITRING\0";
 const LENGTH_AT: usize = 12;
 const CHECKSUM: usize = 4;
 
-/// What the bytes are of.
+/// The type whose data the bytes hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
 pub enum Kind {
@@ -128,7 +128,8 @@ impl Out {
         self.0.extend(number.to_le_bytes());
     }
 
-    /// A number of items, in four bytes. There are never as many as do not fit: they would not fit into memory.
+    /// A number of items, in four bytes. A number that does not fit cannot occur, because so many items would not fit
+    /// into memory.
     pub fn many(&mut self, items: usize) {
         self.u32(items as u32);
     }
@@ -171,7 +172,7 @@ impl<'a> In<'a> {
         Self::open_any(bytes, kind).map(|(body, _)| body)
     }
 
-    /// The same, and its version, which may be an older one.
+    /// The body of a frame of `kind` and its version, which may be an older one.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -235,7 +236,7 @@ impl<'a> In<'a> {
         self.take().map(u64::from_le_bytes)
     }
 
-    /// A number of items of at least `least` bytes each, which are there.
+    /// A number of items of at least `least` bytes each; fails unless so many bytes are left.
     pub fn many(&mut self, least: usize) -> Result<usize, SnapshotError> {
         let items = self.u32()? as usize;
         if items > self.0.len() / least {
@@ -244,7 +245,7 @@ impl<'a> In<'a> {
         Ok(items)
     }
 
-    /// As [`many`](Self::many), of a number with `mark` beside it; and whether that was there.
+    /// As [`many`](Self::many), of a number that may carry `mark`; also returns whether it did.
     pub fn many_marked(&mut self, least: usize, mark: u32) -> Result<(usize, bool), SnapshotError> {
         let word = self.u32()?;
         let items = (word & !mark) as usize;
@@ -270,7 +271,7 @@ impl<'a> In<'a> {
         std::str::from_utf8(self.bytes(length)?).map_err(|_| SnapshotError::Invalid { what: "text" })
     }
 
-    /// So many bytes as they are.
+    /// The next `length` bytes as they are.
     pub fn bytes(&mut self, length: usize) -> Result<&'a [u8], SnapshotError> {
         let (bytes, rest) = self.0.split_at_checked(length).ok_or(SnapshotError::Truncated)?;
         self.0 = rest;

@@ -1,4 +1,4 @@
-//! [`Hits`]: a count that says how exact it is. [`Bucket`]: that of one tick.
+//! [`Hits`]: a count that says how exact it is. [`Bucket`]: the count of one tick.
 //!
 //! Tests: below, `tests/registry`.
 
@@ -20,7 +20,7 @@ pub struct Bucket {
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Accuracy {
-    /// As many as were counted.
+    /// The exact number of hits.
     Exact,
     /// Whole buckets of the fixed strategy: hits of the span and at most those within one bucket of its ends.
     Buckets {
@@ -32,7 +32,7 @@ pub enum Accuracy {
         /// Its relative standard error: two thirds of all estimates are no further off than that.
         error: f64,
     },
-    /// Hits of some endpoints are missing, of which the slots no longer have the whole span.
+    /// A lower bound: hits of some endpoints are missing, because their slots no longer have the whole span.
     AtLeast,
 }
 
@@ -58,7 +58,7 @@ pub struct Hits {
 }
 
 impl Hits {
-    /// None, exactly.
+    /// No hits, exactly.
     pub const NONE: Self = Self::exact(0);
 
     /// `count` hits, exactly.
@@ -67,21 +67,21 @@ impl Hits {
         Self { count, accuracy: Accuracy::Exact }
     }
 
-    /// `count` hits, as exact as that.
+    /// `count` hits, with that accuracy.
     #[must_use]
     pub const fn new(count: u64, accuracy: Accuracy) -> Self {
         Self { count, accuracy }
     }
 
-    /// Whether it is as many as were counted.
+    /// Whether the count is exact.
     #[must_use]
     pub fn is_exact(self) -> bool {
         self.accuracy == Accuracy::Exact
     }
 
-    /// The hits of both, as exact as the less exact one. (The relative error of a sum of independent estimates is no
-    /// larger than the largest of theirs.) No hits at all blur nothing: a bucket or register that counted none says so
-    /// exactly, but where some are missing.
+    /// The hits of both, as exact as the less exact one. (The relative error of a sum of independent estimates is at
+    /// most the largest of theirs.) A count of 0 leaves the accuracy of the other as it is, because a bucket or
+    /// register without hits is exact. With [`Accuracy::AtLeast`] it does not, because hits are missing.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         use Accuracy::{AtLeast, Buckets, Estimate, Exact};

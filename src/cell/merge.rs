@@ -6,13 +6,13 @@
 //!
 //! | law | | so that |
 //! |---|---|---|
-//! | commutative | `a + b = b + a` | it does not matter who takes whom in |
-//! | associative | `(a + b) + c = a + (b + c)` | nor in which order, nor over how many stations |
+//! | commutative | `a + b = b + a` | it does not matter which of two states merges the other |
+//! | associative | `(a + b) + c = a + (b + c)` | neither order nor the number of stations matters |
 //! | idempotent | `a + a = a` | a copy may come twice, or late |
-//! | growing | `a + b` holds at least what `a` holds | nothing is taken back |
+//! | growing | `a + b` holds at least what `a` holds | no hit is taken back |
 //!
-//! Together they mean that replicas which have heard of the same states hold the same, whatever came how often and in
-//! which order. Property tests keep each law for each implementation.
+//! Together they mean that replicas which have received the same states hold the same, in whatever order and however
+//! often the states came. Property tests keep each law for each implementation.
 //!
 //! | implementation | joins |
 //! |---|---|
@@ -20,13 +20,14 @@
 //! | [`BottomK`](crate::BottomK) | samples by union, of which the smallest tags stay |
 //! | [`PerWriter`] | writers by the higher version |
 //!
-//! # What is no join
-//! A Morris register, a list of the most frequent, a reservoir: merging two of them adds, so merging one twice counts it
-//! twice. They travel as [`PerWriter`]: each writer's state beside the others', whole, the newer in place of the older. They
-//! are put together (*folded*) only to be read, and what was folded is never sent on.
+//! # States that do not join
+//! Merging two Morris registers, two lists of the most frequent or two reservoirs adds them, so merging one twice
+//! counts it twice. They travel as [`PerWriter`]: each writer's state beside the others', whole, and a newer state
+//! replaces an older. They are put together (*folded*) only to be read, and a folded state is never sent to another
+//! replica.
 //!
-//! The price is room for one state a writer. Whoever creates writers without end (a copy of a copy of a copy, each of
-//! which records) keeps all of their states.
+//! The price is room for one state a writer. A program that creates writers without end (a copy of a copy of a copy,
+//! each of which records) keeps all of their states.
 //!
 //! Tests: `tests/merge`.
 
@@ -50,11 +51,11 @@ use crate::cell::writer::Writer;
 /// # Ok::<(), hitring::SketchError>(())
 /// ```
 pub trait Merge {
-    /// Takes in what `other` holds. Commutative, associative, idempotent, and growing.
+    /// Takes in the contents of `other`. Commutative, associative, idempotent, and growing.
     fn merge(&mut self, other: &Self);
 }
 
-/// States of several writers, of each the newest that was heard of.
+/// States of several writers, the newest known of each.
 ///
 /// A writer never gives two states the same version, and a later state has a higher one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,13 +64,13 @@ pub struct PerWriter<S> {
 }
 
 impl<S> PerWriter<S> {
-    /// Nobody's.
+    /// Builds an empty map, without any writer.
     #[must_use]
     pub const fn new() -> Self {
         Self { states: BTreeMap::new() }
     }
 
-    /// Takes in a writer's state, unless one of that version or a higher is there. Answers whether it did.
+    /// Takes in a writer's state, unless it has a state of that version or a higher. Returns whether it did.
     pub fn put(&mut self, writer: Writer, version: u64, state: S) -> bool {
         let is_newer = self.states.get(&writer).is_none_or(|(known, _)| *known < version);
         if is_newer {
@@ -88,13 +89,13 @@ impl<S> PerWriter<S> {
         self.states.values().map(|(_, state)| state).fold(start, step)
     }
 
-    /// How many writers there are.
+    /// The number of writers.
     #[must_use]
     pub fn len(&self) -> usize {
         self.states.len()
     }
 
-    /// Whether there is no writer.
+    /// Whether it has no writers.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.states.is_empty()

@@ -1,14 +1,14 @@
-//! What a count is, here and on its way: cells that only grow.
+//! Counts, at rest and in transit: cells that only grow.
 //!
 //! | file | what |
 //! |---|---|
-//! | `outcome` | what became of a hit |
+//! | `outcome` | the outcome of recording a hit |
 //! | `hits` | an answer, and how exact it is |
-//! | `totals` | what was ever counted |
+//! | `totals` | all hits that were ever counted, refused and pruned |
 //! | `writer` | which counter wrote a cell |
 //! | `form` | how the cells of a writer are to be read |
 //! | `removal` | which cells a removal voids |
-//! | `merge` | what may be joined as often as one likes |
+//! | `merge` | states that may be joined any number of times |
 //! | `frame` | cells as checksummed bytes |
 //! | `file` | bytes that are written whole or not at all |
 //!

@@ -1,4 +1,4 @@
-//! What became of a hit.
+//! The outcome of recording a hit.
 //!
 //! | outcome | the hit | when |
 //! |---|---|---|
@@ -8,14 +8,14 @@
 //! | [`Saturated`](Outcome::Saturated) | was refused whole | its tick's slot cannot hold the amount |
 //! | [`Refused`](Outcome::Refused) | was refused | a bounded strategy is full |
 //!
-//! [`Outcomes`] adds the amounts up, per outcome, since the counter was created. The words behind it cost the record
-//! path nothing: counted hits are added when their slot is reused, refused ones where they are refused.
+//! [`Outcomes`] adds the amounts up, per outcome, since the counter was created. The words behind it do not slow the
+//! record path down: counted hits are added when their slot is reused, and refused ones where they are refused.
 //!
 //! Tests: `tests/conformance`.
 
 use crate::sync::{AtomicU64, Ordering, add_owned};
 
-/// What became of a hit. Only `Counted` hits are ever part of a count.
+/// The outcome of recording a hit. Only `Counted` hits are ever part of a count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Outcome {
@@ -25,7 +25,7 @@ pub enum Outcome {
     Late,
     /// The hit lies further ahead of the counter's clock than its `max_skew`.
     Future,
-    /// The amount does not fit into the tick's slot; none of it was counted.
+    /// The amount does not fit into the tick's slot; no part of it was counted.
     Saturated,
     /// The strategy is bounded and full.
     Refused,
@@ -102,7 +102,7 @@ impl Outcomes {
         Self { counted, late, future, saturated, refused }
     }
 
-    /// Both tallies together.
+    /// The sums of both, tally by tally.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         let (mut ours, theirs) = (self.to_array(), other.to_array());
@@ -110,7 +110,7 @@ impl Outcomes {
         Self::from_array(ours)
     }
 
-    /// What is left without `other`.
+    /// The differences to `other`, tally by tally.
     #[must_use]
     pub fn minus(self, other: Self) -> Self {
         let (mut ours, theirs) = (self.to_array(), other.to_array());
@@ -157,8 +157,8 @@ impl Tally {
         add_owned(&self.words[row(outcome)], amount, Ordering::Release);
     }
 
-    /// The tallies so far. `Acquire`: read them before the slots, so that what was moved from a slot to the tally is
-    /// never seen in both.
+    /// The tallies so far. `Acquire`: read them before the slots, so that hits that were moved from a slot to the tally
+    /// are never seen in both.
     pub fn read(&self) -> Outcomes {
         Outcomes::from_array(std::array::from_fn(|i| self.words[i].load(Ordering::Acquire)))
     }

@@ -1,12 +1,12 @@
 //! [`Removal`]: which hits of a name were removed.
 //!
-//! A removal is an epoch and a tick. It voids the hits of lower epochs up to its tick, and no later ones, so a removal eats
-//! nothing that comes after it, and nothing that was removed comes back, however late it arrives. A writer that never hears
-//! of the removal goes on in its old epoch, and what it counts later counts.
+//! A removal is an epoch and a tick. It voids the hits of lower epochs up to its tick, and no later ones. So a removal
+//! does not void hits that come after it, and removed hits do not come back, however late it arrives. A writer that
+//! never learns of the removal stays in its old epoch, and its later hits count.
 //!
-//! Hits of the very tick of the removal may have come before it or after, and hits stamped ahead lie behind it. So the removal
-//! says, for each writer and each tick from its own on, how many hits it found. That many are removed; what the same writer
-//! counts later in such a tick counts.
+//! Hits of the very tick of the removal may have come before it or after, and hits stamped ahead lie behind it. So the
+//! removal records, for each writer and each tick from its own on, how many hits it found. That many are removed; later
+//! hits of the same writer in such a tick count.
 //!
 //! | hits of writer `w` in epoch `e` | are |
 //! |---|---|
@@ -15,13 +15,14 @@
 //! | the removal found `n` hits of `w` in their tick | the first `n` are void |
 //! | else | kept |
 //!
-//! Cells are absolute counts, and copies of a cell merge by the larger count. So nobody takes void hits out of a cell: it keeps
-//! its full count wherever it goes, the removal goes with it, and [`Voids::left`] takes the void hits off where hits are read.
+//! Cells are absolute counts, and copies of a cell merge by the larger count. So void hits are never taken out of a
+//! cell: it keeps its full count in every copy, the removal travels with it, and [`Voids::left`] subtracts the void
+//! hits where hits are read.
 //!
-//! Removals of one name [`join`](Removal::join): the higher epoch, the later tick, and of each writer and tick from there on the
-//! larger number that was found. That is commutative, associative and idempotent, so registries agree whatever the order in
-//! which they hear of removals. Where two registries removed a name at different times, hits up to the later time are void if
-//! their epoch is lower than either's.
+//! Removals of one name [`join`](Removal::join): the higher epoch, the later tick, and for each writer and tick from
+//! there on the larger number that was found. That is commutative, associative and idempotent, so registries agree in
+//! whatever order they learn of removals. If two registries removed a name at different times, hits up to the later
+//! time are void if their epoch is lower than either's.
 //!
 //! Tests: `tests/merge/removals.rs`, `tests/registry/fleet.rs`.
 
@@ -34,7 +35,8 @@ use crate::time::{Resolution, Tick};
 /// How many hits of each tick were found.
 pub type FoundHits = BTreeMap<Tick, u64>;
 
-/// All hits of a tick. A Morris register cannot be told how many of its hits are void.
+/// All hits of a tick. The number of void hits cannot be subtracted from a Morris register, so all of its hits are
+/// void.
 const ALL: u64 = u64::MAX;
 
 /// See the module's header.
@@ -42,37 +44,37 @@ const ALL: u64 = u64::MAX;
 pub struct Removal {
     /// The epoch that begins after it.
     pub epoch: u64,
-    /// When it was, in ticks of the resolution.
+    /// The time of the removal, in ticks of the resolution.
     pub at: Tick,
-    /// What it found of each writer from `at` on. The hits of a cell longer than a tick lie in its last tick.
+    /// The hits that it found of each writer from `at` on. The hits of a cell longer than a tick lie in its last tick.
     pub found: BTreeMap<Writer, FoundHits>,
 }
 
-/// No hits were removed.
+/// A removal that voids no hits.
 pub static NONE: Removal = Removal { epoch: 0, at: Tick(0), found: BTreeMap::new() };
 
 /// Which hits of one writer are void.
 #[derive(Clone, Copy, Debug)]
 pub struct Voids<'a> {
-    /// Those before it are.
+    /// Hits before this tick are void.
     before: Tick,
-    /// So many from there on.
+    /// In each of the ticks from there on, this many hits are void.
     found: Option<&'a FoundHits>,
 }
 
 impl Removal {
-    /// Takes in what is known of another removal of the name.
+    /// Takes in another removal of the name.
     pub fn join(&mut self, other: &Self) {
         self.epoch = self.epoch.max(other.epoch);
         self.at = self.at.max(other.at);
         for (&writer, found) in &other.found {
             join(self.found.entry(writer).or_default(), found);
         }
-        // The tick of the removal alone says it of those before.
+        // Ticks before the removal need no numbers, because all of their hits are void.
         self.forget_before(self.at);
     }
 
-    /// Forgets what was found before `tick`.
+    /// Forgets hits that were found before `tick`.
     pub fn forget_before(&mut self, tick: Tick) {
         self.found.retain(|_, found| {
             *found = found.split_off(&tick);
@@ -80,14 +82,14 @@ impl Removal {
         });
     }
 
-    /// Which hits are void of `writer`, who counted them in `epoch`.
+    /// The void hits among those that `writer` counted in `epoch`.
     #[must_use]
     pub fn voids(&self, writer: Writer, epoch: u64) -> Voids<'_> {
         if epoch < self.epoch { Voids::new(self.at, self.found.get(&writer)) } else { Voids::NONE }
     }
 }
 
-/// Raises what was found to what `other` says.
+/// Raises the numbers of found hits to those of `other`.
 pub fn join(found: &mut FoundHits, other: &FoundHits) {
     for (&tick, &count) in other {
         let known = found.entry(tick).or_default();
@@ -110,16 +112,16 @@ pub fn find(cells: &[Cell], form: Form, resolution: Resolution, at: Tick) -> Fou
 }
 
 impl<'a> Voids<'a> {
-    /// No hits.
+    /// No void hits.
     pub const NONE: Self = Self { before: Tick(0), found: None };
 
-    /// The hits before `before`, and those that were found.
+    /// Voids the hits before `before`, and those that were found.
     #[must_use]
     pub fn new(before: Tick, found: Option<&'a FoundHits>) -> Self {
         Self { before, found }
     }
 
-    /// The first tick of which hits count.
+    /// The first tick in which hits count.
     #[must_use]
     pub fn before(self) -> Tick {
         self.before
@@ -140,7 +142,7 @@ impl<'a> Voids<'a> {
     /// The cells, ascending, without the void hits.
     #[must_use]
     pub fn left(self, cells: &[Cell], form: Form, resolution: Resolution) -> Vec<Cell> {
-        // A tick may have many cells: then the first ones are void.
+        // If a tick has many cells, the first ones are void.
         let mut of_tick = (None, 0);
         let left = cells.iter().filter_map(|cell| {
             let tick = form.ticks(cell.tick, resolution).1;
@@ -155,7 +157,7 @@ impl<'a> Voids<'a> {
         left.collect()
     }
 
-    /// The cells, ascending, of the ticks that have hits which count, with their full counts.
+    /// The cells, ascending, of the ticks that still have hits after the void ones, with their full counts.
     #[must_use]
     pub fn kept(self, cells: &[Cell], form: Form, resolution: Resolution) -> Vec<Cell> {
         let tick = |cell: &Cell| form.ticks(cell.tick, resolution).1;

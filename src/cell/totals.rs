@@ -1,13 +1,14 @@
-//! [`Totals`]: what a replica has counted, refused and pruned in all.
+//! [`Totals`]: how many hits a replica has counted, refused and pruned in all.
 //!
 //! Tests: `tests/registry`.
 
 use crate::cell::outcome::Outcomes;
 
-/// What a replica has counted, refused and pruned in all. The numbers only grow, so that copies merge by the larger.
+/// How many hits a replica has counted, refused and pruned in all. The numbers only grow, so that copies merge by the
+/// larger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Totals {
-    /// What became of the hits.
+    /// The outcomes of the hits.
     pub outcomes: Outcomes,
     /// Hits that pruning dropped.
     pub pruned_events: u64,
@@ -16,13 +17,13 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// Both together.
+    /// The sums of both, number by number.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         self.with(other, Outcomes::plus, u64::saturating_add)
     }
 
-    /// What is left without `other`.
+    /// The differences to `other`, number by number.
     #[must_use]
     pub fn minus(self, other: Self) -> Self {
         self.with(other, Outcomes::minus, u64::saturating_sub)

@@ -1,13 +1,13 @@
-//! Who wrote a cell: the key under which copies of a count may be merged.
+//! The writer of a cell: the key under which copies of a count may be merged.
 //!
 //! A counter's hits are cells that only grow, each under a key that names its writer. Two copies of one cell merge by
-//! the larger value, cells of different writers add up. For that a writer must never be two things at once, so every
-//! counter that comes into being is a writer of its own (created, cloned, unpickled, forked), and so is every life of
-//! it between two resets:
+//! the larger value, and cells of different writers add up. So two counters must never be the same writer. Every
+//! counter that is created, cloned, unpickled or forked is a writer of its own, and so is every life of it between two
+//! resets:
 //!
 //! | field | differs between |
 //! |---|---|
-//! | `replica` | counters, wherever they live |
+//! | `replica` | counters, in any process and on any host |
 //! | `generation` | the lives of one counter |
 //!
 //! Tests: `tests/merge`.
@@ -29,8 +29,8 @@ pub struct Replica {
 }
 
 impl Replica {
-    /// No counter's: under it a registry's snapshot has the totals of replicas that the registry does not know one by one any
-    /// more. Only a restore takes them over.
+    /// The replica of the folded totals. It belongs to no counter: under it a registry's snapshot has the totals of
+    /// replicas that the registry does not know one by one any more. Only a restore takes them over.
     pub(crate) const FOLDED: Self = Self { process: u64::MAX, sequence: u64::MAX };
 
     /// A replica that no other counter has.
@@ -40,7 +40,7 @@ impl Replica {
         static SEQUENCE: process::AtomicU64 = process::AtomicU64::new(0);
         let random = *RANDOM.get_or_init(|| {
             SysRng.try_next_u64().unwrap_or_else(|_| {
-                // Without the system's random numbers: the hash keys of the standard library, which it seeds itself.
+                // If the system gives no random numbers: the hash keys of the standard library, which it seeds itself.
                 use std::hash::BuildHasher;
                 std::hash::RandomState::new().hash_one(std::process::id())
             })
@@ -54,13 +54,13 @@ impl Replica {
 
 #[cfg(feature = "server")]
 impl Replica {
-    /// It, as it was written by [`to_bytes`](Self::to_bytes).
+    /// Reads a replica that [`to_bytes`](Self::to_bytes) wrote.
     pub(crate) fn from_bytes(bytes: [u8; 16]) -> Self {
         let number = u128::from_be_bytes(bytes);
         Self { process: (number >> 64) as u64, sequence: number as u64 }
     }
 
-    /// It, as 16 bytes.
+    /// Writes the replica as 16 bytes.
     pub(crate) fn to_bytes(self) -> [u8; 16] {
         (u128::from(self.process) << 64 | u128::from(self.sequence)).to_be_bytes()
     }

@@ -11,12 +11,12 @@ use crate::sync::{AtomicPtr, AtomicU64, Ordering, Watched};
 use crate::time::Tick;
 use crate::window::geometry::Geometry;
 
-/// What all endpoints of a registry share.
+/// The state that all endpoints of a registry share.
 #[derive(Clone, Copy, Debug)]
 pub struct Shared<'a> {
     /// The layout of all counters.
     pub geometry: &'a Geometry,
-    /// Where hits are noted that no counter holds any more, or ever held.
+    /// The tally of hits that no counter holds any more, or ever held.
     pub tally: &'a Tally,
     /// The next generation's number.
     pub generations: &'a AtomicU64,
@@ -38,12 +38,12 @@ impl Shared<'_> {
     }
 }
 
-/// The endpoint takes no hits any more.
+/// Why an endpoint takes no hits any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gone {
     /// It was removed or pruned.
     Removed,
-    /// The registry was restored, and put another one of the name in its place.
+    /// The registry was restored, and another endpoint of the name replaced it.
     Replaced,
 }
 
@@ -57,18 +57,18 @@ pub(super) const TAGS: usize = FEW | REMOVED | REPLACED;
 pub struct Generation {
     number: u64,
     counter: Counter,
-    /// The one before it.
+    /// The generation before it.
     pub(super) next: AtomicPtr<Generation>,
-    /// Where a model checker notices a read after the generation was freed.
+    /// Lets a model checker notice a read after the generation was freed.
     pub(super) watched: Watched,
 }
 
-/// A value of an endpoint's first word: where the chain begins, and tags.
+/// A value of an endpoint's first word: the address of the chain's first generation, and tags.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Word(pub *mut Generation);
 
 impl Word {
-    /// The cells in line and no generation.
+    /// The word of an endpoint with cells in line and without a generation.
     pub fn few() -> Self {
         Self(ptr::null_mut()).with(FEW)
     }
@@ -106,12 +106,12 @@ pub struct Unlinked(*mut Generation);
 unsafe impl Send for Unlinked {}
 
 impl Unlinked {
-    /// Of a generation that has just been taken out of the chain, by the thread that took it out.
+    /// Wraps a generation that has just been taken out of the chain. To be called by the thread that took it out.
     pub(super) fn new(generation: &Generation) -> Self {
         Self(ptr::from_ref(generation).cast_mut())
     }
 
-    /// The generation, as `Box::into_raw` gave it. No thread that comes later finds it.
+    /// The generation, as `Box::into_raw` gave it. No later thread finds it.
     #[must_use]
     pub fn into_raw(self) -> *mut Generation {
         self.0
@@ -135,21 +135,21 @@ impl Generation {
         &self.counter
     }
 
-    /// Lets the generation behind `this` follow, instead of `this`. Only the thread that unlinks may call it.
+    /// Links the generation behind `this` in place of `this`. Only the thread that unlinks may call it.
     pub(super) fn skip(&self, this: &Self) {
         // unnoticed: the load, as the head that led here has all behind `this`
         self.next.store(this.next.load(Ordering::Acquire), Ordering::Release);
     }
 
-    /// Where the chain goes on, for the thread that unlinks.
+    /// The next generation of the chain, for the thread that unlinks.
     pub(super) fn next(&self) -> *mut Self {
         self.watched.look();
         self.next.load(Ordering::Acquire)
     }
 
-    /// Where the chain goes on, for the endpoint that drops it.
+    /// The next generation of the chain, for the endpoint that drops it.
     pub(super) fn into_next(self) -> *mut Self {
-        // `Relaxed`: the endpoint is being dropped, so all that was done with the chain lies before.
+        // `Relaxed`: the endpoint is being dropped, so every use of the chain is ordered before this.
         self.next.load(Ordering::Relaxed)
     }
 
@@ -170,7 +170,8 @@ pub(super) fn is_behind(newest: Tick, geometry: &Geometry, horizon: Tick) -> boo
     newest.0 + geometry.slots() as u64 <= horizon.0
 }
 
-/// The last tick of the resolution that a cell at `tick` may have hits of; 0 where there is no cell.
+/// The last tick of the resolution that a cell at `tick` may have hits of; 0 if `tick` is 0, which means that there are
+/// no cells.
 pub(super) fn last_tick(form: Form, tick: Tick, geometry: &Geometry) -> Tick {
     if tick.0 == 0 { tick } else { form.ticks(tick, geometry.resolution()).1 }
 }

@@ -1,6 +1,6 @@
-//! How an endpoint and its generations go, and the handles that keep them.
+//! How an endpoint and its generations are dropped, and the handles that keep them.
 //!
-//! The module above says when what may go, and why nothing is lost with it.
+//! The header of the module above says when each of them may be dropped, and why no hit is lost with it.
 //!
 //! Tests: `tests/registry`, `tests/models/endpoint.rs`.
 
@@ -21,8 +21,8 @@ use crate::time::{Resolution, Tick};
 use crate::window::sparse::CROWDED;
 
 impl Endpoint {
-    /// Lets the endpoint outlive a removal of its name elsewhere: what `removal` voids counts no more, and the endpoint goes
-    /// on in its epoch. `replica` is the registry's.
+    /// Lets the endpoint outlive a removal of its name elsewhere: hits that `removal` voids do not count any more, and
+    /// the endpoint stays in its epoch. `replica` is the registry's.
     pub fn outlive(&self, removal: &Removal, replica: Replica, shared: Shared<'_>) {
         if removal.epoch == 0 {
             return;
@@ -39,12 +39,13 @@ impl Endpoint {
         }
     }
 
-    /// One more handle.
+    /// Adds a handle.
     ///
     /// # Errors
-    /// [`Gone`], and then there is none more.
+    /// [`Gone`] if the endpoint takes no hits any more; then it has no further handle.
     pub fn acquire(&self) -> Result<(), Gone> {
-        // `Acquire`, as of a lock: it releases nothing, and the addition goes on with what others have released.
+        // `Acquire`, as of a lock: it has no writes to release, and the addition continues the release sequences of
+        // other threads.
         let mut uses = self.uses.fetch_add(1, Ordering::Acquire);
         while uses & LOCKED != 0 {
             relax();
@@ -59,22 +60,23 @@ impl Endpoint {
         }
     }
 
-    /// One handle more, where there is one already.
+    /// Adds a handle to an endpoint that has one already.
     pub fn acquire_another(&self) {
         self.uses.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Whether there is a handle, of this endpoint or of one that it replaced.
+    /// Whether this endpoint, or one that it replaced, has a handle.
     pub fn is_used(&self) -> bool {
         handles(self.uses.load(Ordering::Acquire)) != 0 || self.has_inherited_handles()
     }
 
-    /// One handle less.
+    /// Takes a handle away.
     pub fn release(&self) {
         self.uses.fetch_sub(1, Ordering::Release);
     }
 
-    /// Does `work` while there is no handle and can be none; `None` if there is one, or if another thread does so.
+    /// Runs `work` while the endpoint has no handle and cannot get one; `None` if it has a handle, or if another thread
+    /// runs such work.
     pub(crate) fn without_handles<R>(&self, work: impl FnOnce(&Sole) -> R) -> Option<R> {
         if mutated!(EndpointIgnoresHandles) {
             return Some(work(&Sole::locked()));
@@ -93,15 +95,15 @@ impl Reach<'_> {
         is_behind(self.newest(shared), shared.geometry, horizon)
     }
 
-    /// Ends the endpoint if it has no handle and all its hits lie at least one ring behind `horizon`; `None` if not, else
-    /// how many cells and hits it still held.
+    /// Ends the endpoint if it has no handle and all its hits lie at least one ring behind `horizon`. Returns how many
+    /// cells and hits it still held; `None` if it was not ended.
     pub fn end_if_idle(self, shared: Shared<'_>, horizon: Tick) -> Option<u64> {
         self.without_handles(|sole| {
             if self.has_inherited_handles() || !self.is_behind(shared, horizon) {
                 return None;
             }
             let closing = self.gate.try_close(sole)?;
-            // Looked at again: a writer that left the gate before it closed may have brought a hit.
+            // A second look, because a writer that left the gate before it closed may have brought a hit.
             if !self.is_behind(shared, horizon) && !mutated!(EndpointDropsUnseen) {
                 return None;
             }
@@ -112,12 +114,12 @@ impl Reach<'_> {
         })?
     }
 
-    /// Ends the endpoint if it has no handle, whatever it holds.
+    /// Ends the endpoint if it has no handle, even if it holds hits.
     pub fn end_if_unused(self, shared: Shared<'_>) -> Option<u64> {
         self.without_handles(|_| (!self.has_inherited_handles()).then(|| self.end(Gone::Removed, shared)))?
     }
 
-    /// Ends the endpoint: no hit whose call begins later is taken. Answers how many hits it held.
+    /// Ends the endpoint: no hit whose call begins later is taken. Returns how many hits it held.
     pub fn end(self, how: Gone, shared: Shared<'_>) -> u64 {
         self.gate.seal();
         let tag = if how == Gone::Removed { REMOVED } else { REPLACED };
@@ -140,14 +142,14 @@ impl Reach<'_> {
         others.lock().values().map(|other| other.cells.hits()).fold(own, u64::saturating_add)
     }
 
-    /// How many hits records have pushed out since this was last asked, where each hit is kept by itself.
+    /// How many hits were pushed out by later ones since the last call, in a strategy that keeps each hit by itself.
     pub fn take_pushed_out(self) -> u64 {
         self.current(self.head()).map_or(0, |generation| generation.counter().take_pushed_out())
     }
 
-    /// Takes those generations out of the chain whose hits all lie at least one ring behind `horizon`, and drops what else
-    /// is as far behind. Answers how many hits were dropped and the generations, which may be freed when everybody who
-    /// came by name before has left.
+    /// Takes those generations out of the chain whose hits all lie at least one ring behind `horizon`, and drops other
+    /// hits that are as far behind. Returns how many hits were dropped, and the generations. These may be freed when
+    /// every thread that found the endpoint by name before has left.
     pub fn prune(self, shared: Shared<'_>, horizon: Tick) -> (u64, Vec<Unlinked>) {
         let (mut removed, mut pruned) = (0, 0);
         let before = Tick((horizon.0 + 1).saturating_sub(shared.geometry.slots() as u64));
@@ -188,7 +190,7 @@ impl Reach<'_> {
     fn unlink(self, shared: Shared<'_>, horizon: Tick, removed: &mut u64, _: &Sole) -> Vec<Unlinked> {
         let mut unlinked = Vec::new();
         let head = self.head();
-        // Whoever comes in later sees a head at least as new as this one.
+        // A writer that enters later sees a head at least as new as this one.
         if !self.gate.is_empty() && !mutated!(EndpointDropsInside) {
             return unlinked;
         }
@@ -223,7 +225,8 @@ impl Reach<'_> {
         unlinked
     }
 
-    /// Notes what is to be known of a generation that has just been unlinked.
+    /// Adds the outcomes of a generation that has just been unlinked to the registry's tally, and its hits to
+    /// `removed`.
     fn take_leave(self, generation: &Generation, shared: Shared<'_>, removed: &mut u64) -> Unlinked {
         let (counter, geometry) = (generation.counter(), shared.geometry);
         let outcomes = counter.outcomes(geometry);
@@ -242,8 +245,9 @@ impl Reach<'_> {
     }
 
     /// Notes that the ticks of a generation are not known any more. It is done before the generation is unlinked, and a
-    /// query asks after it has walked the chain, so one that does not find the generation finds this. (Mutant
-    /// `EndpointForgetsLate`.) If another thread moves the head meanwhile, the generation stays, unknown all the same.
+    /// query asks after it has walked the chain, so a query that does not find the generation finds this note. (Mutant
+    /// `EndpointForgetsLate`.) If another thread moves the head meanwhile, the generation stays in the chain, but its
+    /// ticks are unknown all the same.
     fn forget(self, generation: &Generation, shared: Shared<'_>) {
         if !mutated!(EndpointForgetsLate) {
             self.forget_ticks(generation, shared);

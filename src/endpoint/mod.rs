@@ -1,4 +1,4 @@
-//! What is counted under one name: a chain of generations, of which one takes the hits.
+//! The hits of one name: a chain of generations, of which one takes the hits.
 //!
 //! ```text
 //! head --> Generation 7 (ring) --> Generation 3 (16 cells) --> end        the first takes the hits
@@ -6,35 +6,38 @@
 //! ```
 //!
 //! A swap, a promotion and a demotion are one exchange of `head`. The hits stay where they are: every query adds up the
-//! cells in line and all generations, each hit is in exactly one of them, and nothing is ever moved. A generation leaves
+//! cells in line and all generations, each hit is in exactly one of them, and no hit is ever moved. A generation leaves
 //! the chain when all its hits have left the window.
 //!
 //! | head | hits go to | who moves it |
 //! |---|---|---|
 //! | generation | it | swap, promotion: to a new generation in front of it |
 //! | chain, `FEW` | the cells in line | a hit that finds them full: to a new generation in front of the chain |
-//! | `REMOVED` set | nowhere; the endpoint is gone | remove, prune, for good |
-//! | `REPLACED` set | the endpoint that the restore put in its place, as long as that is there (`heir.rs`) | restore, for good |
+//! | `REMOVED` set | nowhere; the endpoint was removed or pruned | remove, prune, for good |
+//! | `REPLACED` set | the endpoint that the restore put in its place, as long as that exists (`heir.rs`) | restore, for good |
 //!
 //! # Two ways in
 //! The **short way** adds to a tick that has hits already, in the generation that `head` names. The **long way** brings new
 //! ticks; it passes the `Gate` first and reads `head` behind it.
 //!
-//! # When a generation may go
-//! A thread that read `head` long ago may still write to a generation that has been swapped out. It is dropped when
-//! 1. it is not the first any more, and the gate was seen empty after that: nobody who may know it is on the long way;
-//! 2. all its hits lie at least one ring behind. The short way adds only to ticks that have hits, so what a straggler may
-//!    still bring lies as far behind.
+//! # When a generation may be dropped
+//! A thread that read `head` long ago may still write to a generation that has been swapped out. The generation is
+//! dropped when
+//! 1. it is not the first any more, and the gate was seen empty after that, so no thread that may know it is on the
+//!    long way;
+//! 2. all its hits lie at least one ring behind. The short way adds only to ticks that have hits, so the hits that a
+//!    straggler may still bring lie as far behind.
 //!
-//! So no other thread's ring is ever frozen, folded or emptied, striped ones included. An idle endpoint is dropped by the
-//! same rule, with the gate sealed: a hit that comes too late is turned away and goes to a new endpoint of the name.
-//! (Mutants `EndpointDropsUnseen`, `EndpointDropsInside`.)
+//! So no other thread's ring is ever frozen, folded or emptied, striped ones included. An idle endpoint is dropped by
+//! the same rule, with the gate sealed: a hit that comes too late is turned away and is counted in a new endpoint of
+//! the name. (Mutants `EndpointDropsUnseen`, `EndpointDropsInside`.)
 //!
 //! # Memory
-//! Dropping from the chain frees nothing: short ways and readers may still be inside. A thread that comes by name holds a
-//! guard of the registry's collector, which waits for it. A thread that comes by a handle holds none, so nothing is
-//! unlinked while there is a handle: `uses` counts the handles, and unlinking locks it at 0. Every method that follows a
-//! pointer of the chain is a method of [`Reach`], the proof of the one or the other.
+//! Dropping a generation from the chain does not free it, because short ways and readers may still be inside. A thread
+//! that found the endpoint by name holds a guard of the registry's collector, which waits for it. A thread that uses a
+//! handle holds no guard, so no generation is unlinked while the endpoint has a handle: `uses` counts the handles, and
+//! unlinking locks it at 0. Every method that follows a pointer of the chain is a method of [`Reach`], the proof of a
+//! guard or a handle.
 //!
 //! # Guarantees
 //! | method | progress | steps |

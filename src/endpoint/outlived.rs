@@ -3,11 +3,11 @@
 //! | hits | are void |
 //! |---|---|
 //! | of the endpoint's own generations, if the endpoint began in a lower epoch | as the removal says of this registry's writers |
-//! | of another writer, who counted them in a lower epoch | as the removal says of that writer |
+//! | of another writer, if it counted them in a lower epoch | as the removal says of that writer |
 //!
-//! Void hits stay in their cells, as snapshots and other registries need full counts. Readers take them off. As long as a span
-//! has ticks in which a removal found hits, a query of the endpoint reads all its cells; before and after that it costs what it
-//! always does.
+//! Void hits stay in their cells, as snapshots and other registries need full counts. Readers subtract them. As long as
+//! a span has ticks in which a removal found hits, a query of the endpoint reads all its cells; before and after that a
+//! query costs as much as usual.
 //!
 //! Tests: `tests/merge/removals.rs`, `tests/registry/fleet.rs`.
 
@@ -21,14 +21,14 @@ use crate::time::Tick;
 #[derive(Debug, Default)]
 pub(super) struct Outlived {
     removal: Removal,
-    /// The first tick of which own hits count.
+    /// The first tick in which own hits count.
     before: Tick,
-    /// What was found of own generations, by their numbers.
+    /// The hits that removals found in own generations, by the numbers of these.
     own: BTreeMap<u64, FoundHits>,
 }
 
 impl Outlived {
-    /// Takes in what is known of removals of an endpoint that began in `epoch`, in the registry `replica`.
+    /// Takes in the known removals of an endpoint that began in `epoch`, in the registry `replica`.
     pub fn join(&mut self, removal: &Removal, epoch: u64, replica: Replica) {
         self.removal.join(removal);
         if epoch < self.removal.epoch {
@@ -39,7 +39,7 @@ impl Outlived {
         }
     }
 
-    /// The first tick of which own hits count.
+    /// The first tick in which own hits count.
     pub fn before(&self) -> Tick {
         self.before
     }
@@ -54,7 +54,7 @@ impl Outlived {
         self.removal.voids(writer, epoch)
     }
 
-    /// Forgets what was found before `tick`, of which nobody asks any more.
+    /// Forgets hits that were found before `tick`, because no query reaches back so far any more.
     pub fn forget_before(&mut self, tick: Tick) {
         self.removal.forget_before(tick);
         self.own.retain(|_, found| {

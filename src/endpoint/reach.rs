@@ -12,9 +12,9 @@
 //! proof. [`Endpoint::reach`] is the only way to make one, and it is `unsafe`.
 //!
 //! # Order of the loads
-//! seize asks for its `Guard::protect` where a pointer is loaded under a guard: a plain `Acquire` load may be reordered
-//! before the entry into the guard on processors that have a weaker acquire (Apple silicon). [`PROTECTED`] is that order.
-//! On x86 the load is the same instruction.
+//! seize requires its `Guard::protect` where a pointer is loaded under a guard: a plain `Acquire` load may be reordered
+//! before the entry into the guard on processors that have a weaker acquire (Apple silicon). [`PROTECTED`] is that
+//! order. On x86 the load is the same instruction.
 //!
 //! Tests: `tests/models/reclamation.rs`, `tests/registry/reclamation.rs`.
 
@@ -25,7 +25,7 @@ use super::generation::{Generation, TAGS, Word};
 use super::state::Endpoint;
 use crate::sync::PROTECTED;
 
-/// An endpoint whose generations may be read for as long as `'a`. See the file's header.
+/// An endpoint whose generations may be read during `'a`. See the file's header.
 #[derive(Clone, Copy, Debug)]
 pub struct Reach<'a>(&'a Endpoint);
 
@@ -33,9 +33,9 @@ impl Endpoint {
     /// The endpoint with its generations.
     ///
     /// # Safety
-    /// As long as the answer is used, the caller has a handle of this endpoint ([`acquire`](Self::acquire) answered `Ok`,
-    /// and [`release`](Self::release) was not called for it), or a guard under which the endpoint was found. That guard is
-    /// of the collector that frees what this endpoint unlinks.
+    /// As long as the result is used, the caller has a handle of this endpoint ([`acquire`](Self::acquire) answered
+    /// `Ok`, and [`release`](Self::release) was not called for it), or a guard under which the endpoint was found. That
+    /// guard is of the collector that frees the generations that this endpoint unlinks.
     #[inline(always)]
     pub unsafe fn reach(&self) -> Reach<'_> {
         Reach(self)
@@ -70,7 +70,8 @@ impl<'a> Reach<'a> {
         Head(Word(self.0.head.load(PROTECTED)), PhantomData)
     }
 
-    /// The generation that takes the hits; `None` if the cells in line do, or if the endpoint is gone.
+    /// The generation that takes the hits; `None` if the cells in line take them, or if the endpoint was removed or
+    /// replaced.
     #[inline(always)]
     pub(super) fn current(self, head: Head<'a>) -> Option<&'a Generation> {
         if head.has(TAGS) {

@@ -1,7 +1,7 @@
 //! What an endpoint answers: the cells in line, all generations, and the cells of others, added up.
 //!
-//! A reader takes `head` first and then whatever lies behind it. A hit that returned before lies in a generation that was
-//! in the chain then, and leaves it only when it is out of every window.
+//! A reader takes `head` first and then the generations behind it. A hit whose call returned before lies in a
+//! generation that was in the chain then, and leaves the chain only when it is out of every window.
 //!
 //! Tests: `tests/registry`, `tests/models/endpoint.rs`.
 
@@ -37,16 +37,17 @@ impl Reach<'_> {
         let geometry = shared.geometry;
         let mut hits = Hits::NONE;
         if self.is_adaptive() {
-            // Whatever there is to add up: ticks cannot answer for parts of them.
+            // Even without hits to add up, the query has to be of whole ticks, because cells cannot answer for parts of
+            // them.
             let _ = query.ticks()?;
         }
         let (outlived, touched) = (self.outlived().map(Mutex::lock), query.touched());
-        // Whether void hits may lie among those that are asked for. Then all cells are read, else nothing is different.
+        // Whether void hits may lie in the span of the query. If so, all cells are read, else the fast path is taken.
         let reach = |voids: Voids<'_>| touched.is_some_and(|span| voids.reach(span.first));
         let voids = |number| outlived.as_ref().map_or(Voids::NONE, |outlived| outlived.of_own(number));
-        // Asked of all generations, so once.
+        // Computed once, for all generations.
         let remember = LazyCell::new(|| query.remembers(|| self.newest(shared)));
-        // The newest generation first: whoever saw a hit in it, and asks again, must not miss it.
+        // The newest generation first, so that a caller that saw a hit in it and asks again does not miss it.
         for generation in self.generations() {
             let counter = generation.counter();
             let voids = voids(generation.number());
@@ -78,7 +79,7 @@ impl Reach<'_> {
                 return Err(query.expired());
             }
             if reading.count > 0 {
-                // Ticks cannot answer for parts of them.
+                // Cells cannot answer for parts of ticks.
                 let _ = query.ticks()?;
                 hits = hits.plus(Hits::exact(reading.count));
             }
@@ -106,7 +107,7 @@ impl Reach<'_> {
         others.lock().values().map(|other| newest(&other.cells)).fold(own, Tick::max)
     }
 
-    /// What became of all hits that went into this endpoint and are not noted elsewhere.
+    /// The outcomes of all hits that were given to this endpoint and are not noted elsewhere.
     pub fn outcomes(self, shared: Shared<'_>) -> Outcomes {
         let mut outcomes = Outcomes::default();
         for cell in self.in_line().cells(shared.geometry) {
@@ -132,7 +133,7 @@ impl Reach<'_> {
         self.others().map_or(own, |others| own + others.lock().values().map(|other| other.cells.bytes()).sum::<usize>())
     }
 
-    /// Everything that is held, generation by generation, the own ones by their numbers.
+    /// Everything that the endpoint holds, generation by generation, its own ones by their numbers.
     pub fn export(self, shared: Shared<'_>) -> Exported {
         let geometry = shared.geometry;
         let own_of = |g: &Generation| Own {
@@ -181,20 +182,20 @@ impl Endpoint {
     }
 }
 
-/// What an endpoint holds.
+/// The contents of an endpoint.
 #[derive(Debug)]
 pub struct Exported {
-    /// Of its own generations.
+    /// The cells of its own generations.
     pub own: Vec<Own>,
-    /// Of others.
+    /// The cells of other writers.
     pub others: BTreeMap<Writer, Other>,
-    /// Who came, here and to the others.
+    /// The visitors, of this endpoint and of merged ones.
     pub seen: Vec<Seen>,
     /// The first tick that is known.
     pub forgotten: Tick,
 }
 
-/// What a generation holds.
+/// The contents of a generation.
 #[derive(Debug)]
 pub struct Own {
     /// The generation.
@@ -217,7 +218,7 @@ fn copy_of(counter: &Counter, geometry: &Geometry) -> Copied {
     copy
 }
 
-/// What cells say of a query, of which the ticks before `forgotten` are not known.
+/// The hits of a query that cells give, if the ticks before `forgotten` are not known.
 fn answer(cells: &Copied, forgotten: Tick, query: &Query<'_>, geometry: &Geometry) -> Result<Hits, QueryError> {
     let Some(span) = query.cells(&cells.form())? else { return Ok(Hits::NONE) };
     let reading = cells.sum(span);

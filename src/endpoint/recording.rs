@@ -1,4 +1,4 @@
-//! The ways in: hits, and what takes them next.
+//! Recording hits, and changing the generation that takes them.
 //!
 //! Tests: `tests/registry`, `tests/models/endpoint.rs`.
 
@@ -67,8 +67,8 @@ impl Reach<'_> {
         outcome
     }
 
-    /// Grows: the next larger shape in front of what was full, or the ring at once where threads were in each other's way.
-    /// Whoever is quicker wins.
+    /// Puts the next larger shape in front of the full one, or a ring at once if threads were in each other's way. If
+    /// several threads do so, the first one's takes effect.
     fn promote(self, head: Head<'_>, shared: Shared<'_>) {
         let counter = if head.has(FEW) && !self.in_line().is_crowded() {
             Counter::sparse()
@@ -88,13 +88,13 @@ impl Reach<'_> {
         }
     }
 
-    /// Puts a new generation in front, if `head` is still what it was.
+    /// Puts a new generation in front, if `head` has not changed.
     fn push(self, head: Head<'_>, counter: Counter, shared: Shared<'_>) -> bool {
         let former = if mutated!(EndpointSwapForgets) { ptr::null_mut() } else { head.chain() };
         let generation = Box::into_raw(Generation::boxed(counter, former, shared));
         let pushed = self.exchange(*head, Word(generation));
         if !pushed {
-            // SAFETY: the exchange failed, so nobody else has ever seen it.
+            // SAFETY: the exchange failed, so no other thread has ever seen it.
             drop(unsafe { Box::from_raw(generation) });
         }
         pushed
@@ -106,7 +106,7 @@ impl Reach<'_> {
         first.map_or(Strategy::Adaptive, |generation| generation.counter().strategy())
     }
 
-    /// What takes the hits, and why.
+    /// The shape that takes the hits, and why.
     pub fn shape(self) -> Shape {
         let head = self.head();
         if !self.is_adaptive() {
@@ -120,7 +120,8 @@ impl Reach<'_> {
         }
     }
 
-    /// Lets a new generation of `strategy` take the hits. Answers what it was before, or `None` if it is that already.
+    /// Lets a new generation of `strategy` take the hits. Returns the strategy before, or `None` if `strategy` was set
+    /// already.
     ///
     /// # Errors
     /// [`ConfigError`] if the strategy does not suit the geometry; nothing was changed.
@@ -131,7 +132,8 @@ impl Reach<'_> {
             if old == *strategy || head.has(REMOVED | REPLACED) {
                 return Ok(None);
             }
-            // The flag is off before a ring is put in front that must not grow, and on after.
+            // The flag is cleared before a ring that must not grow is put in front, and set after an adaptive shape was
+            // put there.
             let swapped = if *strategy == Strategy::Adaptive {
                 self.uses.fetch_and(!CROWDED, Ordering::Relaxed);
                 let swapped = self.exchange(*head, head.with(FEW));
@@ -151,8 +153,8 @@ impl Reach<'_> {
         }
     }
 
-    /// Lets the cells in line take the hits of an adaptive endpoint again, if they would do for those of the last
-    /// window; answers whether it did.
+    /// Lets the cells in line take the hits of an adaptive endpoint again, if they have room for the ticks of the last
+    /// window; returns whether it did.
     pub fn demote(self, shared: Shared<'_>, query: &Query<'_>) -> bool {
         let head = self.head();
         if !self.is_adaptive() || head.has(TAGS) {
@@ -171,7 +173,7 @@ impl Reach<'_> {
         self.exchange(*head, head.with(FEW))
     }
 
-    /// Whether there is a former generation whose hits all lie at least one ring behind `horizon`.
+    /// Whether the endpoint has a former generation whose hits all lie at least one ring behind `horizon`.
     pub fn has_former_behind(self, shared: Shared<'_>, horizon: impl FnOnce() -> Tick) -> bool {
         let current = usize::from(!self.head().has(FEW));
         let mut former = self.generations().skip(current).peekable();
@@ -181,8 +183,8 @@ impl Reach<'_> {
         }
     }
 
-    /// Reads the endpoint's first word. A walk over many endpoints asks for that of several at once, so that it waits for
-    /// memory only once.
+    /// Reads the endpoint's first word. A walk over many endpoints reads the words of several at once, so that it waits
+    /// for memory only once.
     pub fn touch(self) -> usize {
         self.head().0.addr()
     }

@@ -1,4 +1,4 @@
-//! [`Endpoint`]: its words, and what one reads of them without following the chain.
+//! [`Endpoint`]: its words, and the methods that read them without following the chain.
 //!
 //! Tests: `tests/registry`, `tests/models/endpoint.rs`.
 
@@ -28,7 +28,7 @@ pub const FEW_CELLS: usize = 4;
 #[cfg(hitring_model)]
 pub const FEW_CELLS: usize = 2;
 
-/// What takes an adaptive endpoint's hits, and why.
+/// The shape that takes an adaptive endpoint's hits, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Shape {
@@ -36,11 +36,11 @@ pub enum Shape {
     Few,
     /// 16 cells: there were hits in more than 4 ticks.
     Sparse,
-    /// A ring: there were hits in more than 16 ticks, or more in one than a cell holds.
+    /// A ring: there were hits in more than 16 ticks, or more hits in one tick than a cell holds.
     Ring,
     /// A stripe for each thread: threads were in each other's way.
     Striped,
-    /// What was asked for; the endpoint is not adaptive.
+    /// The strategy that was asked for; the endpoint is not adaptive.
     Asked,
 }
 
@@ -51,7 +51,7 @@ pub struct Endpoint {
     pub(super) gate: Gate,
     /// How many handles there are, and two flags.
     pub(super) uses: AtomicU64,
-    /// Which of the name's lives this is: removing begins a higher one.
+    /// Which of the name's lives this is; a removal begins a life with a higher number.
     pub(super) epoch: u64,
     /// The generation of the cells in line.
     pub(super) first: u64,
@@ -61,29 +61,29 @@ pub struct Endpoint {
     pub(super) rare: Once<Rare>,
 }
 
-/// What few endpoints have, so that the others pay a word for it.
+/// Parts that few endpoints have, so that the others pay only a word for them.
 #[derive(Debug, Default)]
 pub(super) struct Rare {
     /// Cells that came from other registries.
     pub(super) others: Once<Mutex<BTreeMap<Writer, Other>>>,
-    /// Who came, where that was said.
+    /// The visitors, if hits were recorded with them.
     pub(super) uniques: Uniques,
     /// The removals elsewhere that it outlived.
     pub(super) outlived: Once<Mutex<Outlived>>,
-    /// The endpoints whose handles go on here.
+    /// The endpoints whose handles continue with this one.
     pub(super) formers: Once<Vec<Former>>,
 }
 
 /// The cells of another writer.
 #[derive(Clone, Debug)]
 pub struct Other {
-    /// In which it counted.
+    /// The epoch in which it counted.
     pub epoch: u64,
-    /// What it counted.
+    /// Its counts.
     pub cells: Copied,
 }
 
-// Beside them in `uses`: `CROWDED` of the cells in line.
+// `uses` has another flag: `CROWDED`, which belongs to the cells in line.
 pub(super) const LOCKED: u64 = 1 << 63;
 pub(super) const ADAPTIVE: u64 = 1 << 62;
 
@@ -119,7 +119,7 @@ impl Endpoint {
 
     /// The first tick that is still known.
     pub fn forgotten(&self) -> Tick {
-        // unnoticed: the value alone is used, after the cells were acquired
+        // unnoticed: only the value is used, after the cells were acquired
         self.forgotten.load(Ordering::Acquire)
     }
 
@@ -133,14 +133,14 @@ impl Endpoint {
         self.word().gone()
     }
 
-    /// The first word, of which only the tags are looked at.
+    /// The first word. Only its tags may be used.
     pub(super) fn word(&self) -> Word {
         // unnoticed: the tags are in the word itself, and nothing behind it is read
         Word(self.head.load(Ordering::Acquire))
     }
 
     pub(super) fn exchange(&self, seen: Word, new: Word) -> bool {
-        // unnoticed: `seen` was acquired when it was read; it stays for a head that came back meanwhile
+        // unnoticed: `seen` was acquired when it was read; `Acquire` is for a head that changed and came back
         self.head.compare_exchange(seen.0, new.0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
@@ -155,7 +155,7 @@ impl Endpoint {
         let others = &self.rare.get_or_make(Rare::default).others;
         let mut others = others.get_or_make(|| Mutex::new(BTreeMap::new())).lock();
         let other = others.entry(writer).or_insert_with(|| Other { epoch, cells: Copied::new(form) });
-        // Version 1 of a snapshot says the epoch of the endpoint that held the cells, which may be a later one.
+        // Version 1 of a snapshot gives the epoch of the endpoint that held the cells, which may be a later one.
         other.epoch = other.epoch.min(epoch);
         other.cells.merge(cells, dropped);
     }
@@ -169,23 +169,24 @@ impl Endpoint {
         self.rare.get()?.outlived.get()
     }
 
-    /// The first tick of which the endpoint's own hits count.
+    /// The first tick in which the endpoint's own hits count.
     pub fn removed_before(&self) -> Tick {
         self.outlived().map_or(Tick(0), |outlived| outlived.lock().before())
     }
 
     /// Notes that the item of `hash` came at `tick`.
     pub fn see(&self, parts: Parts, tick: Tick, hash: u64) {
-        // What is late here was counted as a hit all the same: the parts reach further back than the ring.
+        // A visitor that is too late here was counted as a hit all the same, as the parts reach further back than the
+        // ring.
         let _ = self.rare.get_or_make(Rare::default).uniques.add(parts, tick, hash);
     }
 
-    /// Who came, if that was ever said.
+    /// The visitors, if any hit was recorded with one.
     pub fn uniques(&self) -> Option<&Uniques> {
         Some(&self.rare.get()?.uniques)
     }
 
-    /// Takes in who came to another registry's endpoint. Taking it in again changes nothing.
+    /// Takes in the visitors of another registry's endpoint. Taking them in again changes nothing.
     pub fn join_uniques(&self, parts: Parts, seen: &[Seen]) {
         if !seen.is_empty() {
             self.rare.get_or_make(Rare::default).uniques.join(parts, seen);
@@ -194,7 +195,7 @@ impl Endpoint {
 
     /// Notes that ticks before `forgotten` are not known.
     pub fn forget_before(&self, forgotten: Tick) {
-        // unnoticed: what unlinks a generation releases it
+        // unnoticed: the exchange that unlinks a generation releases it
         self.forgotten.raise(forgotten, Ordering::Release);
     }
 }
@@ -203,7 +204,7 @@ impl Drop for Endpoint {
     fn drop(&mut self) {
         let mut next = self.word().chain();
         while !next.is_null() {
-            // SAFETY: `&mut self`: nobody else is here, and what is in the chain came from `Box::into_raw`.
+            // SAFETY: `&mut self`: no other thread uses the chain, and its generations came from `Box::into_raw`.
             next = unsafe { Box::from_raw(next) }.into_next();
         }
     }

@@ -1,4 +1,4 @@
-//! Why there is no such limiter.
+//! Why a limiter cannot be made, changed or found.
 //!
 //! Tests: `tests/surface`.
 
@@ -6,11 +6,11 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-/// Why there is no such limiter.
+/// Why a limiter cannot be made or changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LimitError {
-    /// The text is no rate. Write it as `100/minute`, `5/s` or `10 per 30 seconds`.
+    /// The text is not a rate. Write it as `100/minute`, `5/s` or `10 per 30 seconds`.
     Rate {
         /// The text, its beginning if it is long.
         given: String,
@@ -25,19 +25,19 @@ pub enum LimitError {
         /// What was asked for.
         given: Duration,
     },
-    /// A burst is 1 to 2^32, and no more than 100 years fill.
+    /// A burst is 1 to 2^32, and fills within 100 years at most.
     Burst {
         /// What was asked for.
         given: u64,
     },
-    /// A window slides in steps that are no longer than it, and not in more than 65,536.
+    /// A window slides in steps that are at most as long as the window, and in at most 65,536 of them.
     Resolution {
         /// What was asked for.
         given: Duration,
         /// The window.
         window: Duration,
     },
-    /// A token bucket has no resolution. Leave out one of both.
+    /// A token bucket has no resolution. Leave out the resolution or the burst.
     BucketResolution {
         /// What was asked for.
         given: Duration,
@@ -49,8 +49,8 @@ pub enum LimitError {
         /// The window.
         window: Duration,
     },
-    /// The ticks of so short a window and the counts of so high a limit do not fit into a word together. Give one of them a limiter of
-    /// its own.
+    /// The ticks of so short a window and the counts of so high a limit do not fit into a word together. Give one of
+    /// the two rates a limiter of its own.
     TooFineTogether {
         /// The highest limit.
         limit: u64,
@@ -62,7 +62,7 @@ pub enum LimitError {
         /// How many were given.
         given: usize,
     },
-    /// Several rates together are neither a token bucket nor have a resolution. Leave it out, or give one rate.
+    /// Several rates together can have neither a burst nor a resolution. Leave both out, or give one rate.
     Several,
     /// The rate of a window is changed, but a burst was given. Leave it out, or make another limiter.
     NoBucket {
@@ -76,7 +76,7 @@ pub enum LimitError {
     },
     /// The file has no room for another limiter, or another rate of one. Compact it with room for more keys.
     NoRoom,
-    /// A limiter of keys without room for one.
+    /// A limiter of keys needs room for at least one key.
     NoKeys,
 }
 

@@ -11,7 +11,7 @@
 //! | building a limiter, reading a rate | [`LimitError`] |
 //! | making, opening or changing a shared file | [`SharedError`] |
 //!
-//! Recording has no error: it answers an [`Outcome`](crate::Outcome).
+//! Recording does not fail: it returns an [`Outcome`](crate::Outcome).
 //!
 //! Tests: `tests/surface`.
 
@@ -52,7 +52,7 @@ pub enum ConfigError {
     WindowTooLong {
         /// The window that was asked for.
         window: Duration,
-        /// The finest resolution of whole milliseconds at which that window fits, of whole ticks.
+        /// The finest resolution of whole milliseconds at which that window fits and is a whole number of ticks.
         coarser: Duration,
     },
     /// More than 2^20 slots of slack.
@@ -60,7 +60,7 @@ pub enum ConfigError {
         /// What was asked for.
         slack: u32,
     },
-    /// The skew is larger than the slack, so an accepted hit could push one out that is still in the window.
+    /// The skew is larger than the slack, so an accepted hit could push a hit out that is still in the window.
     SkewBeyondSlack {
         /// What was asked for.
         max_skew: Duration,
@@ -73,7 +73,7 @@ pub enum ConfigError {
     NoLimit,
     /// A threshold over no time, which no count reaches. Give at least one tick (one resolution).
     NoSpan,
-    /// The buckets of the fixed strategy are no whole number of ticks, or longer than the window.
+    /// The buckets of the fixed strategy are not a whole number of ticks, or are longer than the window.
     WindowSize {
         /// The width of a bucket that was asked for.
         window_size: Duration,
@@ -82,7 +82,7 @@ pub enum ConfigError {
         /// The window.
         window: Duration,
     },
-    /// A registry for no endpoint at all.
+    /// A registry needs room for at least one endpoint.
     NoEndpoints,
     /// Different items are told apart by 4 to 18 bits.
     Precision {
@@ -98,23 +98,23 @@ pub enum ConfigError {
     },
     /// The relative error of an approximate count is not from 0.001 to 0.5.
     MorrisError {
-        /// What was asked for, as text: it may be no number.
+        /// What was asked for, as text, because it may not be a number.
         given: String,
     },
     /// The base of an approximate count is not from 1.000002 (an error of 0.001) to 2 (an error of 0.71).
     MorrisBase {
-        /// What was asked for, as text: it may be no number.
+        /// What was asked for, as text, because it may not be a number.
         given: String,
     },
-    /// The registers of so small an error do not fit beside the time. Take the larger error that is named, a coarser
-    /// resolution or a longer window.
+    /// The registers of so small an error do not fit beside the time. Take the larger error that the message names, a
+    /// coarser resolution or a longer window.
     MorrisTooFine {
         /// The width of a tick.
         resolution: Duration,
         /// The smallest error that fits, in thousandths.
         thousandths: u32,
     },
-    /// A single counter has no such strategy; a registry has.
+    /// A single counter does not have this strategy; a registry has it.
     NeedsRegistry {
         /// The strategy's name.
         strategy: String,
@@ -196,7 +196,8 @@ pub enum EndpointError {
         /// How many were given.
         length: usize,
     },
-    /// There is room for no more endpoints. Raise `max_endpoints`, prune or remove some, or let the idlest be pruned.
+    /// The registry has as many endpoints as it may. Raise `max_endpoints`, prune or remove some, or let the idlest be
+    /// pruned.
     Full {
         /// How many there may be.
         max_endpoints: usize,
@@ -230,9 +231,9 @@ impl Error for EndpointError {}
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum QueryError {
-    /// Part of the range was already overwritten by newer hits, so the exact count is no longer known. Ask for a later
-    /// time, or build the counter with a longer window or more slack. Where hits come with timestamps of their own, a
-    /// stamp far in the future does this too: a configured clock refuses such hits.
+    /// Part of the range was already overwritten by newer hits, so the exact count is not known any more. Ask for a
+    /// later time, or build the counter with a longer window or more slack. If hits have timestamps of their own, a
+    /// stamp far in the future has the same effect; a counter with a configured clock refuses such hits.
     WindowExpired {
         /// The end of the range that was asked for.
         at: Timestamp,
@@ -253,7 +254,7 @@ pub enum QueryError {
         /// The width of a tick.
         resolution: Duration,
     },
-    /// Some visitors found no room in the shared file, so nobody knows how many there were. Make a file with more room for
+    /// The shared file had no room for some visitors, so their number is not known. Make a file with more room for
     /// visitors.
     VisitorsFull,
     /// The shared file was cut while it was open. Close the registry and open a whole file.
@@ -302,11 +303,11 @@ pub enum SnapshotError {
         /// The newest version that can be read.
         supported: u16,
     },
-    /// The bytes end too early or go on too long.
+    /// The bytes end too early, or further bytes follow the end.
     Truncated,
     /// The checksum does not match the contents.
     Corrupt,
-    /// A field holds what no counter could have written.
+    /// A field holds a value that no counter could have written.
     Invalid {
         /// Which field.
         what: &'static str,
@@ -316,27 +317,28 @@ pub enum SnapshotError {
         /// What differs, theirs first.
         what: String,
     },
-    /// The snapshot is of something else. Give it to that.
+    /// The snapshot is of another type. Give it to that type.
     OtherKind {
-        /// What it is of.
+        /// The type that the snapshot is of.
         found: &'static str,
-        /// What it was given to.
+        /// The type that it was given to.
         wanted: &'static str,
     },
     /// The snapshot comes from a forked process and holds hits that this counter has itself. Call `reset` in the child
     /// right after the fork, so that it counts only its own.
     Forked,
-    /// The snapshot holds generations that this registry is still counting in: it is its own, or claims more of them than
-    /// there is. Merge it into another registry, or restore it.
+    /// The snapshot holds generations that this registry is still counting in: it is the registry's own, or gives
+    /// larger counts for them than they have. Merge it into another registry, or restore it.
     Own,
-    /// There is no room for the snapshot's endpoints. Raise `max_endpoints`, or prune first.
+    /// The registry has no room for the snapshot's endpoints. Raise `max_endpoints`, or prune first.
     NoRoom {
         /// How many there would be.
         endpoints: usize,
         /// How many there may be.
         max_endpoints: usize,
     },
-    /// There is no room for the snapshot's names. Make a file with more room for names, or remove endpoints and compact it.
+    /// The file has no room for the snapshot's names. Make a file with more room for names, or remove endpoints and
+    /// compact it.
     NoNameRoom {
         /// How many bytes they take.
         bytes: usize,
@@ -400,7 +402,7 @@ impl fmt::Display for SnapshotError {
 
 impl Error for SnapshotError {}
 
-/// Why nobody can be told of events.
+/// Why a subscription to events cannot begin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SubscribeError {
@@ -411,7 +413,7 @@ pub enum SubscribeError {
         /// What was asked for.
         given: usize,
     },
-    /// The system starts no further thread. Close other subscriptions, or raise the limit on threads.
+    /// The system cannot start another thread. Close other subscriptions, or raise the limit on threads.
     Thread {
         /// What the system said.
         kind: std::io::ErrorKind,

@@ -9,48 +9,49 @@ use std::path::PathBuf;
 
 use super::{ConfigError, LimitError, SnapshotError};
 
-/// Why a file of a [`SharedRegistry`](crate::SharedRegistry) cannot be made, opened or changed. The file is as it was.
+/// Why a file of a [`SharedRegistry`](crate::SharedRegistry) cannot be made, opened or changed. The file is unchanged.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum SharedError {
-    /// The system refuses: no such folder, no permission, and the like.
+    /// The system refuses: the folder does not exist, a permission is missing, and the like.
     Io {
         /// The file.
         path: PathBuf,
-        /// What could not be done.
+        /// The step that failed.
         doing: &'static str,
-        /// What the system says.
+        /// The system's error.
         error: io::Error,
     },
-    /// It is no file of hitring's. Nothing was changed in it; choose another path.
+    /// The file is not a hitring file. Nothing was changed in it; choose another path.
     Foreign {
         /// The file.
         path: PathBuf,
     },
-    /// The file is shorter than it was made: it was cut, or copied in part. What is left cannot be trusted; take a whole copy.
+    /// The file is shorter than when it was made: it was cut, or copied in part. The rest cannot be trusted; take a
+    /// whole copy.
     Truncated {
         /// The file.
         path: PathBuf,
         /// How long it is.
         bytes: u64,
-        /// How long it was made.
+        /// The length with which it was made.
         wanted: u64,
     },
-    /// Another version of hitring made the file. Use that one, or a later one.
+    /// Another version of hitring made the file. Use that version, or a later one.
     Version {
         /// The file.
         path: PathBuf,
         /// The file's format version.
         version: u32,
     },
-    /// What the file says of itself does not fit together. Put a whole copy in its place.
+    /// Fields in the file contradict each other. Put a whole copy in its place.
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What does not fit.
+        /// The field that does not fit.
         what: &'static str,
     },
-    /// The file was made with other settings. Open it as it is, with the mode `open`, or make a new one of it with
+    /// The file was made with other settings. Open it as it is, with the mode `open`, or make a new file of it with
     /// `hitring compact`.
     Settings {
         /// The file.
@@ -60,32 +61,32 @@ pub enum SharedError {
     },
     /// The settings are not possible.
     Config(ConfigError),
-    /// The disk has no room for the file. Free some, or ask for fewer endpoints.
+    /// The disk has no room for the file. Free some space, or ask for fewer endpoints.
     NoSpace {
         /// The file.
         path: PathBuf,
         /// The bytes that it takes.
         bytes: u64,
     },
-    /// The file would be larger than any may be. Ask for fewer endpoints, names or visitors.
+    /// The file would be larger than the largest possible one. Ask for fewer endpoints, names or visitors.
     TooLarge {
         /// The file.
         path: PathBuf,
     },
-    /// The file lies on a file system over a network, or one that does not tell whether it does: machines that count in one
-    /// file do not see each other's hits. Put it on a local disk or into /dev/shm.
+    /// The file lies on a network file system, or on one that cannot be checked. Machines that count in one file do not
+    /// see each other's hits. Put the file on a local disk or into /dev/shm.
     Network {
         /// The file.
         path: PathBuf,
         /// The kind of file system.
         filesystem: String,
     },
-    /// Another process has the file open, or is just changing it. Stop it, or wait.
+    /// Another process has the file open, or is changing it. Stop that process, or wait.
     InUse {
         /// The file.
         path: PathBuf,
     },
-    /// The file belongs to another user. If that one is trusted, open it with the mode `open`.
+    /// The file belongs to another user. If you trust that user, open it with the mode `open`.
     Owner {
         /// The file.
         path: PathBuf,
@@ -97,7 +98,7 @@ pub enum SharedError {
         /// The file.
         path: PathBuf,
     },
-    /// What is alive does not fit into the file that was to be made. Ask for more endpoints.
+    /// The living endpoints do not fit into the file that was to be made. Ask for more endpoints.
     Full {
         /// The file.
         path: PathBuf,
@@ -112,12 +113,12 @@ pub enum SharedError {
 
 #[cfg(target_os = "linux")]
 impl SharedError {
-    /// What the system said to `doing`.
+    /// Wraps the error of the system at the step `doing`.
     pub(crate) fn io(path: impl Into<PathBuf>, doing: &'static str, error: io::Error) -> Self {
         Self::Io { path: path.into(), doing, error }
     }
 
-    /// There is no such file.
+    /// The file does not exist.
     pub(crate) fn missing(path: impl Into<PathBuf>) -> Self {
         Self::io(path, "it cannot be opened", io::Error::from_raw_os_error(libc::ENOENT))
     }

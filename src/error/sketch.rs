@@ -21,16 +21,16 @@ pub enum SketchError {
     },
     /// Samples of different sizes. Build both with the same `k`.
     OtherSize {
-        /// The other's.
+        /// The size of the other sample or list.
         theirs: usize,
-        /// This one's.
+        /// The size of this sample or list.
         ours: usize,
     },
     /// Approximate counts of different bases. Build both with the same error or base.
     OtherBase {
-        /// The other's.
+        /// The base of the other count.
         theirs: f64,
-        /// This one's.
+        /// The base of this count.
         ours: f64,
     },
     /// A HyperLogLog has a precision from 4 to 18.
@@ -42,10 +42,10 @@ pub enum SketchError {
     OtherPrecision {
         /// The precision of the sketch that was to be merged.
         theirs: u8,
-        /// The precision of the one it was to be merged into.
+        /// The precision of the sketch that it was to be merged into.
         ours: u8,
     },
-    /// Redis knows no precision but 14. Make the sketch with that.
+    /// Redis supports only precision 14. Make the sketch with that.
     RedisPrecision {
         /// The precision of the sketch.
         precision: u8,
@@ -59,7 +59,7 @@ pub enum SketchError {
     RedisForeign,
     /// Redis's HyperLogLogs are dense (0) or sparse (1).
     RedisEncoding {
-        /// What the bytes say.
+        /// The encoding that the bytes give.
         given: u8,
     },
     /// A dense HyperLogLog of Redis has another length: the bytes were cut off, or changed on the way.
@@ -74,7 +74,7 @@ pub enum SketchError {
         /// How many they cover, until the first run that is too long or cut off.
         covered: usize,
     },
-    /// No item could have made this register so.
+    /// No item could have given this register its value.
     Register {
         /// Which register.
         index: u32,

@@ -15,12 +15,12 @@
 //!
 //! The list is an immutable slice behind an `Arc`, replaced under the lock; an emitter holds the lock for as long as it
 //! takes to copy that `Arc`. The list is [`PerProcess`], so a forked child neither waits for a lock that its parent
-//! held nor fills queues that nobody empties.
+//! held nor fills queues that no thread empties.
 //!
-//! **Metrics due.** `due` is 1 from the first record that says so until the listener takes it; both sides swap it. If
-//! the record's swap is first, the listener's reads it (or one after it) and so sees the record's hit in the figures
-//! that it fetches; if the listener's is first, the record finds 0 and wakes the listener again. The wake goes through
-//! a queue of its own, of one place, so that it takes no place from an event and cannot be dropped.
+//! **Metrics due.** `due` is 1 from the first record that sets it until the listener takes it; both sides swap it. If
+//! the record's swap is first, the listener's swap reads it (or a later one) and so sees the record's hit in the
+//! figures that it fetches. If the listener's swap is first, the record finds 0 and wakes the listener again. The wake
+//! has a queue of its own, with one place, so that it takes no place from an event and cannot be dropped.
 //!
 //! Tests: `tests/events/bus.rs`.
 
@@ -32,12 +32,12 @@ use super::event::{Event, EventKind, EventSet};
 use crate::sync::per_process::PerProcess;
 use crate::sync::{AtomicU64, Mutex, Ordering};
 
-/// What the bus and one listener share.
+/// The words that the bus and one listener share.
 #[derive(Debug)]
 pub struct Ledger {
     /// 1 while the listener should fetch the metrics. Swapped by both sides.
     pub due: AtomicU64,
-    /// 1 once the listener is closed. Written by whoever closes it, read by the listener.
+    /// 1 once the listener is closed. Written by the thread that closes it, read by the listener.
     pub closed: AtomicU64,
     /// Events that the listener's queue had no place for. Added to by emitters.
     pub dropped: AtomicU64,
@@ -47,7 +47,8 @@ pub struct Ledger {
 #[derive(Debug)]
 struct Post {
     wants: EventSet,
-    /// Before `wake`, so that it is cut off first: a listener that finds `wake` cut off finds `events` so, too.
+    /// Declared before `wake`, so that it is cut off first: a listener that finds `wake` cut off finds `events` cut
+    /// off, too.
     events: Sender<Event>,
     wake: Sender<()>,
     ledger: Arc<Ledger>,
@@ -58,8 +59,8 @@ type Posts = Mutex<Arc<[Arc<Post>]>>;
 /// Hands events to listeners.
 #[derive(Debug)]
 pub struct Bus {
-    /// What anybody wants, and [`Bus::THRESHOLDS`]. Loaded by every record; written under the lock of `posts`, and by
-    /// [`Bus::thresholds`].
+    /// The union of the kinds that listeners want, and [`Bus::THRESHOLDS`]. Loaded by every record; written under the
+    /// lock of `posts`, and by [`Bus::thresholds`].
     wanted: AtomicU64,
     /// All drops of all listeners, closed ones included.
     dropped: AtomicU64,
@@ -70,13 +71,13 @@ impl Bus {
     /// The bit of [`Bus::watched`] that is set while there are thresholds to check.
     pub const THRESHOLDS: u64 = 1 << 31;
 
-    /// A bus that nobody listens to.
+    /// A bus without listeners.
     #[must_use]
     pub fn new() -> Self {
         Self { wanted: AtomicU64::new(0), dropped: AtomicU64::new(0), posts: PerProcess::new() }
     }
 
-    /// The bits of all kinds that anybody listens to, and [`Bus::THRESHOLDS`]; 0 when there is nothing to do. One
+    /// The bits of all kinds that listeners want, and [`Bus::THRESHOLDS`]; 0 when a recorder has nothing to do. One
     /// relaxed load.
     #[must_use]
     #[inline]
@@ -84,8 +85,7 @@ impl Bus {
         self.wanted.load(Ordering::Relaxed)
     }
 
-    /// Whether anybody is to be told of hits: of each, of what they change, or of thresholds that they cross. One relaxed
-    /// load.
+    /// Whether a hit has to be reported: as an event, as a change of the figures, or to thresholds. One relaxed load.
     #[must_use]
     #[inline]
     pub fn wants_hits(&self) -> bool {
@@ -96,7 +96,7 @@ impl Bus {
         self.watched() & OF_HITS != 0
     }
 
-    /// Whether anybody listens to `kind`.
+    /// Whether any listener wants `kind`.
     #[must_use]
     #[inline]
     pub fn wants(&self, kind: EventKind) -> bool {
@@ -112,9 +112,9 @@ impl Bus {
         }
     }
 
-    /// Offers an event of `kind` to each listener that wants it. `make` makes the event, once, if there is one.
+    /// Offers an event of `kind` to each listener that wants it. `make` makes the event, once, if a listener wants it.
     ///
-    /// Never waits for a listener. Does nothing in a process forked from the one whose listeners they are.
+    /// Never waits for a listener. Does nothing in a child forked from the process that the listeners belong to.
     pub fn emit(&self, kind: EventKind, make: impl FnOnce() -> Event) {
         if !self.wants(kind) {
             return;
@@ -131,7 +131,7 @@ impl Bus {
         self.offer(post, event);
     }
 
-    /// Says that the metrics have changed, after what changed them.
+    /// Tells the listeners that the metrics have changed. Call it after the change.
     pub fn metrics_due(&self) {
         if !self.wants(EventKind::MetricsUpdated) {
             return;
@@ -140,7 +140,8 @@ impl Bus {
         for post in posts.iter().filter(|post| post.wants.contains(EventKind::MetricsUpdated)) {
             // `AcqRel`: see the module header.
             if post.ledger.due.swap(1, Ordering::AcqRel) == 0 {
-                // There is a place: the listener took the last wake before it set `due` to 0. It may be gone.
+                // The queue has a place, because the listener took the last wake before it set `due` to 0. The listener
+                // may be gone.
                 let _ = post.wake.try_send(());
             }
         }
@@ -169,7 +170,7 @@ impl Bus {
         let left: Arc<[_]> = posts.iter().filter(|post| !Arc::ptr_eq(&post.ledger, ledger)).cloned().collect();
         self.want(&left);
         let before = std::mem::replace(&mut *posts, left);
-        // What waits in a queue is dropped outside the lock.
+        // Events that wait in a queue are dropped outside the lock.
         drop(posts);
         drop(before);
     }
@@ -177,7 +178,7 @@ impl Bus {
     /// Makes `wanted` the union of what `posts` want. Under the lock.
     fn want(&self, posts: &[Arc<Post>]) {
         let wanted = posts.iter().fold(EventSet::NONE, |wanted, post| wanted.union(post.wants)).bits();
-        // What is wanted before and after is never missing in between.
+        // A kind that is wanted before and after is never missing in between.
         self.wanted.fetch_or(wanted, Ordering::Relaxed);
         self.wanted.fetch_and(wanted | Self::THRESHOLDS, Ordering::Relaxed);
     }
@@ -188,7 +189,7 @@ impl Bus {
 
     fn offer(&self, post: &Post, event: Event) {
         match post.events.try_send(event) {
-            // A listener that is gone misses nothing.
+            // A listener that is gone does not miss the event.
             Ok(()) | Err(TrySendError::Disconnected(_)) => {}
             Err(TrySendError::Full(_)) => {
                 post.ledger.dropped.fetch_add(1, Ordering::Relaxed);

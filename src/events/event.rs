@@ -18,23 +18,23 @@ use crate::time::Timestamp;
 pub enum Event {
     /// Hits were counted.
     HitRecorded {
-        /// Under which endpoint.
+        /// The endpoint that counted them.
         endpoint: Arc<str>,
         /// The time they were counted at.
         at: Timestamp,
         /// How many.
         amount: u64,
     },
-    /// Hits that had left the window were dropped from memory.
+    /// Hits that had left the window were removed from memory.
     Pruned {
-        /// Of which endpoint.
+        /// The endpoint that they belonged to.
         endpoint: Arc<str>,
         /// How many.
         removed: u64,
     },
-    /// Another strategy took over.
+    /// The strategy changed.
     StrategySwapped {
-        /// At which endpoint; `None` is the whole registry.
+        /// The endpoint; `None` is the whole registry.
         endpoint: Option<Arc<str>>,
         /// The strategy until then.
         old: String,
@@ -46,7 +46,7 @@ pub enum Event {
         /// How many endpoints it holds.
         endpoints_count: u64,
     },
-    /// A snapshot took the place of everything that had been counted.
+    /// A snapshot replaced everything that had been counted.
     SnapshotRestored,
     /// The figures have changed.
     MetricsUpdated {
@@ -57,7 +57,7 @@ pub enum Event {
     },
     /// An endpoint's count rose from below a limit to the limit or above.
     ThresholdCrossed {
-        /// Which endpoint.
+        /// The endpoint.
         endpoint: Arc<str>,
         /// Its count.
         hits: u64,
@@ -70,12 +70,12 @@ pub enum Event {
     },
     /// An endpoint was recorded under for the first time.
     EndpointCreated {
-        /// Which.
+        /// The endpoint.
         endpoint: Arc<str>,
     },
     /// The registry is full and refused an endpoint.
     EndpointRefused {
-        /// Which.
+        /// The endpoint.
         endpoint: Arc<str>,
     },
 }
@@ -179,7 +179,7 @@ impl fmt::Display for EventKind {
     }
 }
 
-/// A name that no kind of event has.
+/// The error for a name that no kind of event has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownEvent(String);
 

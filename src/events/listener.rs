@@ -37,7 +37,7 @@ impl Bus {
     }
 }
 
-/// What a [`Listener`] received.
+/// The outcome of [`Listener::recv`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Received {
@@ -45,15 +45,15 @@ pub enum Received {
     Event(Event),
     /// The metrics have changed since they were last due, and no event waits. Fetch them after this was received.
     MetricsDue,
-    /// Nothing in time.
+    /// Nothing came in time.
     Idle,
-    /// Nothing any more.
+    /// Nothing will come any more.
     Closed,
 }
 
 /// Listens to events, from when it was made until it is closed or dropped.
 ///
-/// It is emptied by whichever threads call `recv`; each event goes to one of them.
+/// Any number of threads may call `recv`; each event is received by one of them.
 #[derive(Debug)]
 pub struct Listener {
     ends: Arc<Ends>,
@@ -82,14 +82,14 @@ impl Listener {
         })
     }
 
-    /// As [`recv`](Self::recv), but answers `Idle` when nothing came within `timeout`. Where several threads receive,
-    /// one that is beaten to an event begins to wait anew.
+    /// As [`recv`](Self::recv), but answers `Idle` when nothing came within `timeout`. If another thread receives an
+    /// event first, this one waits for `timeout` anew.
     #[must_use]
     pub fn recv_timeout(&self, timeout: Duration) -> Received {
         self.wait(|select| select.ready_timeout(timeout).is_ok())
     }
 
-    /// As [`recv`](Self::recv), but answers `Idle` when nothing is there.
+    /// As [`recv`](Self::recv), but answers `Idle` when nothing waits.
     #[must_use]
     pub fn try_recv(&self) -> Received {
         self.wait(|_| false)
@@ -101,24 +101,24 @@ impl Listener {
         self.closer.ledger.dropped.load(Ordering::Relaxed)
     }
 
-    /// Listens no more. Whoever waits in [`recv`](Self::recv) is told `Closed`.
+    /// Stops listening. Threads that wait in [`recv`](Self::recv) receive `Closed`.
     pub fn close(&self) {
         if !self.is_inherited() {
             self.closer.close();
         }
     }
 
-    /// A way to close it from elsewhere.
+    /// Returns a [`Closer`], with which another thread can close this listener.
     pub(super) fn closer(&self) -> Closer {
         self.closer.clone()
     }
 
-    /// Whether this is a forked child's copy, whose locks nobody may be left to unlock.
+    /// Whether this is a forked child's copy. Its locks may be held by threads that the child does not have.
     fn is_inherited(&self) -> bool {
         self.process != std::process::id()
     }
 
-    /// Takes what is there, and while there is nothing lets `ready` wait; it answers whether to look again.
+    /// Takes what is there. If nothing is there, it calls `ready` to wait; `ready` returns whether to look again.
     fn wait(&self, ready: impl Fn(&mut Select<'_>) -> bool) -> Received {
         let Ends { events, wake } = &*self.ends;
         loop {
@@ -148,7 +148,7 @@ impl Listener {
 impl Drop for Listener {
     fn drop(&mut self) {
         if self.is_inherited() {
-            // Cutting the queues off would take their locks.
+            // Dropping the queues' ends would take their locks.
             std::mem::forget(Arc::clone(&self.ends));
         } else {
             self.close();

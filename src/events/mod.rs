@@ -1,4 +1,4 @@
-//! Events: what happens in a registry, told to whoever subscribed.
+//! Events: what happens in a registry, delivered to subscribers.
 //!
 //! | file | concept |
 //! |---|---|
@@ -7,19 +7,19 @@
 //! | `listener` | [`Listener`]: a queue that its owner empties |
 //! | `subscription` | [`Subscription`]: a thread that empties a queue into a callback |
 //!
-//! # What holds
-//! - **Nobody subscribed: one relaxed load.** [`Bus::watched`] is all that a recorder pays.
-//! - **A recorder never waits for a listener.** Queues are bounded; what does not fit is dropped and counted, at the
-//!   listener and at the bus. The only lock on the way covers the copying of one `Arc`.
-//! - **Order.** A listener gets the events of one thread in the order in which the thread emitted them, whichever of
-//!   them were dropped.
-//! - **Who began to listen before a hit was recorded hears of it**, if recording began after `listen` or `subscribe`
-//!   returned, in the same thread or one that knows of the return by synchronising with it.
-//! - **Metrics are coalesced.** A record only says that the figures have changed; the listener fetches them when it
-//!   gets to it. Between two fetches any number of records say so once. The fetch that follows a record includes it.
-//! - **Forks.** A child has no listeners: its threads emit to nobody, the listeners and subscriptions that it inherited
-//!   are closed, and dropping them touches nothing. It may listen anew. As long as it does not, a child of a process
-//!   that had listeners pays one system call for each event of a kind that its parent listened to.
+//! # Guarantees
+//! - **Without a listener: one relaxed load.** [`Bus::watched`] is all that a recorder pays.
+//! - **A recorder never waits for a listener.** Queues are bounded. An event that does not fit is dropped and counted,
+//!   at the listener and at the bus. The only lock on the way covers the copying of one `Arc`.
+//! - **Order.** A listener receives the events of one thread in the order in which the thread emitted them, even if
+//!   some of them were dropped.
+//! - **A listener that began before a hit was recorded receives the hit**, if recording began after `listen` or
+//!   `subscribe` returned, in the same thread or in a thread that synchronised with the return.
+//! - **Metrics are coalesced.** A record only marks the figures as changed; the listener fetches them when it reads the
+//!   mark. Any number of records between two fetches make one mark. The fetch that follows a record includes it.
+//! - **Forks.** A child has no listeners: its threads emit to no listener, the listeners and subscriptions that it
+//!   inherited are closed, and dropping them touches nothing. It may listen anew. As long as it does not, a child of a
+//!   process that had listeners pays one system call for each event of a kind that its parent listened to.
 //!
 //! Tests: `tests/events`.
 

@@ -36,11 +36,12 @@ impl Bus {
     /// Calls `callback` with every event of the kinds in `wants`, of which up to `capacity` may wait, in a thread of the
     /// subscription's own.
     ///
-    /// `metrics` answers the total of hits and the number of entries for [`Event::MetricsUpdated`]; it is called in the
-    /// same thread, only if that kind is wanted. It should not own what owns the bus, or neither is ever dropped.
+    /// `metrics` returns the total of hits and the number of entries for [`Event::MetricsUpdated`]. It is called in the
+    /// same thread, and only if that kind is wanted. It should not own the owner of the bus, or neither is ever
+    /// dropped.
     ///
     /// A callback that panics is counted in [`Subscription::failed`] and called again with the next event; so is
-    /// `metrics`. One that never returns fills its queue and harms nobody else, but closing waits for it.
+    /// `metrics`. A callback that never returns fills its own queue and no other, but closing waits for it.
     ///
     /// # Errors
     /// [`SubscribeError::Capacity`] unless `capacity` is from 1 to 2^20, [`SubscribeError::Thread`] if no thread can be
@@ -68,7 +69,7 @@ impl Bus {
 
 fn pump(listener: &Listener, failed: &AtomicU64, metrics: impl Fn() -> (u64, u64), mut callback: impl FnMut(&Event)) {
     loop {
-        // Whatever a panic leaves half done is the callback's own.
+        // A state that a panic leaves half changed belongs to the callback.
         let called = match listener.recv() {
             Received::Event(event) => catch_unwind(AssertUnwindSafe(|| callback(&event))),
             Received::MetricsDue => catch_unwind(AssertUnwindSafe(|| {
@@ -97,15 +98,16 @@ impl Subscription {
         self.failed.load(Ordering::Relaxed)
     }
 
-    /// Ends the subscription: after the return there is no call under way and none follows. Called in the callback
-    /// itself it returns at once, and that call is the last.
+    /// Ends the subscription: after the return no call is under way and none follows. A call from the callback itself
+    /// returns at once, and that run of the callback is the last.
     pub fn close(&self) {
         if self.is_inherited() {
             return;
         }
         self.closer.close();
         if std::thread::current().id() != self.pump {
-            // Held while waiting, so that whoever closes at the same time waits, too. The callback never takes it.
+            // Held while waiting, so that a second thread that closes at the same time waits, too. The callback never
+            // takes it.
             let mut handle = self.handle.lock();
             if let Some(handle) = handle.take() {
                 // An error is a panic while the callback was dropped; the thread has ended.
@@ -122,7 +124,7 @@ impl Subscription {
 impl Drop for Subscription {
     fn drop(&mut self) {
         if self.is_inherited() {
-            // There is no such thread to detach from.
+            // A forked child does not have the thread, so it has nothing to detach from.
             std::mem::forget(Arc::clone(&self.handle));
         } else {
             self.close();

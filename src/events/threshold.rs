@@ -1,14 +1,14 @@
 //! Thresholds: watches over endpoints whose count must not silently reach a limit.
 //!
 //! A watch has a pattern of endpoint names, a `limit`, and the length `last` of the range that it counts. An endpoint
-//! **crosses** when its count rises from below the limit to the limit or above, and each crossing is told once. A count
-//! rises by a hit, which is followed by a check; it falls by time passing, which nobody sees. So a check also has to
+//! **crosses** when its count rises from below the limit to the limit or above, and each crossing is reported once. A
+//! count rises by a hit, and a check follows each hit. It falls as time passes, without a check. So a check also has to
 //! find out whether the count fell since the last crossing:
 //!
-//! `count` is the count over `last` until now, `before` the one over the same range but of the ticks before the hit's
-//! tick alone: what was left when the hit's tick began, which is the least since the hit before it.
+//! `count` is the count over `last` until now. `before` is the count over the same range without the hit's own tick:
+//! the count that was left when the hit's tick began, which is the least since the hit before it.
 //!
-//! | watch and endpoint | at the check of a hit | becomes | told |
+//! | watch and endpoint | at the check of a hit | becomes | reported |
 //! |---|---|---|---|
 //! | below | `count < limit` | below | |
 //! | below | `count >= limit` | above since now | crossed |
@@ -19,21 +19,21 @@
 //! | any | the count is not known | as it was | |
 //!
 //! **Threads.** Several hits may be in the count before any of them is checked. The first check that finds the limit
-//! reached tells, and sets `t` to the time of its own count; the hits that this count held are at or before `t`, so
-//! their checks tell nothing. To subtract a hit's own amount from the count instead of asking for `before` would be
-//! wrong both ways: two hits of 5 that together reach 10 would both tell, and two that rise from 5 to 15 neither.
+//! reached reports it, and sets `t` to the time of its own count. The hits in this count are at or before `t`, so their
+//! checks report nothing. To subtract a hit's own amount from the count instead of asking for `before` would be wrong
+//! both ways: two hits of 5 that together reach 10 would both report, and two that rise from 5 to 15 would not.
 //! Counting happens under the lock, or an older count could come after a newer one and undo what it set.
 //!
-//! A count that reaches the limit and falls again before the hit's check is not told, and two crossings between two
-//! checks are told as one. A hit ahead of the clock counts when the clock gets there, so the next hit tells; a hit behind
-//! it that lifts a count back over the limit may not be told, as it is `before` itself.
+//! A count that reaches the limit and falls again before the hit's check is not reported, and two crossings between two
+//! checks are reported as one. A hit ahead of the clock counts when the clock gets there, so the next hit reports it. A
+//! hit behind the clock that lifts a count back over the limit may not be reported, as it is part of `before` itself.
 //!
 //! **Memory.** One entry for each watch and endpoint that is above; [`Thresholds::forget`] drops an endpoint's.
 //!
 //! **Progress.** Below the limit while nothing is above: one lock for as long as an `Arc` takes to be copied, and one
 //! count for each matching watch. Otherwise one lock of the watch's, held for at most two counts.
 //!
-//! **Forks.** Watches are `PerProcess`: a forked child has none, as it has no listeners.
+//! **Forks.** Watches are `PerProcess`: a forked child has no watches, as it has no listeners.
 //!
 //! Tests: `tests/events`.
 
@@ -49,15 +49,16 @@ use crate::sync::per_process::PerProcess;
 use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering};
 use crate::time::Tick;
 
-/// What a check asks of the endpoint that was hit. None of it may record, nor add or remove watches.
+/// The questions that a check asks of the endpoint that was hit. Their answers may not record, nor add or remove
+/// watches.
 pub trait Gauge {
-    /// The tick now. It should not go back; where it does, an endpoint that is above may cross unseen until it has caught
-    /// up or a check has found the count below the limit.
+    /// The tick now. It should not go back. If it does, an endpoint that is above may cross unseen until the tick has
+    /// caught up or a check has found the count below the limit.
     fn now(&self) -> Tick;
-    /// The hits in the `last` until the end of the tick `until`; `None` if that cannot be told.
+    /// The hits in the `last` until the end of the tick `until`; `None` if they are not known.
     fn count(&self, until: Tick, last: Duration) -> Option<u64>;
-    /// The hits of [`count`](Self::count) that lie in ticks before `tick`, which is its last one. To be counted by
-    /// itself: the difference of two counts beside recorders is neither.
+    /// The hits of [`count`](Self::count) that lie in ticks before `tick`, which is its last one. Count them directly:
+    /// the difference of two counts is not this number while other threads record.
     fn before(&self, tick: Tick, last: Duration) -> Option<u64>;
 }
 
@@ -68,7 +69,7 @@ pub struct Thresholds {
     watches: PerProcess<Mutex<Arc<Watches>>>,
 }
 
-/// The watches by what finds them.
+/// The watches, by the way in which an endpoint finds them.
 #[derive(Clone, Debug, Default)]
 struct Watches {
     exact: HashMap<String, Vec<Arc<Watch>>>,
@@ -82,19 +83,19 @@ struct Watch {
     limit: u64,
     /// The endpoints that are above, and since when.
     above: Mutex<HashMap<String, Tick>>,
-    /// How many those are. Written under the lock.
+    /// The number of entries in `above`. Written under the lock.
     many: AtomicUsize,
 }
 
 impl Thresholds {
-    /// No watch.
+    /// A list without watches.
     #[must_use]
     pub fn new() -> Self {
         Self { next: AtomicU64::new(0), watches: PerProcess::new() }
     }
 
-    /// Watches the endpoints that `pattern` names, and answers the watch's id. In a pattern `*` stands for any
-    /// characters and `?` for any one; without either it is the name of one endpoint.
+    /// Watches the endpoints that `pattern` names, and returns the watch's id. In a pattern `*` stands for any
+    /// characters and `?` for any one character; without either it is the name of one endpoint.
     ///
     /// # Errors
     /// [`ConfigError::NoLimit`] or [`ConfigError::NoSpan`] if `limit` or `last` is 0.
@@ -117,7 +118,7 @@ impl Thresholds {
         Ok(id)
     }
 
-    /// Removes a watch; `false` if there is none with this id.
+    /// Removes a watch; returns `false` if no watch has this id.
     pub fn remove(&self, id: u64) -> bool {
         let Some(watches) = self.watches.here() else { return false };
         let mut watches = watches.lock();
@@ -135,7 +136,7 @@ impl Thresholds {
         removed
     }
 
-    /// Whether there is no watch.
+    /// Whether the list is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.watches().is_none_or(|watches| watches.exact.is_empty() && watches.globs.is_empty())
@@ -147,7 +148,7 @@ impl Thresholds {
         self.watches().is_some_and(|watches| watches.of(endpoint).next().is_some())
     }
 
-    /// Checks `endpoint` after a hit at `hit` was recorded, and answers the crossings to be told.
+    /// Checks `endpoint` after a hit at `hit` was recorded, and returns the crossings to report.
     #[must_use]
     pub fn check(&self, endpoint: &Arc<str>, hit: Tick, gauge: &impl Gauge) -> Vec<Event> {
         let Some(watches) = self.watches() else { return Vec::new() };
@@ -161,14 +162,14 @@ impl Thresholds {
             .collect()
     }
 
-    /// Forgets that `endpoint` is above any limit: it has been removed.
+    /// Forgets that `endpoint` is above any limit, because it has been removed.
     pub fn forget(&self, endpoint: &str) {
         if let Some(watches) = self.watches() {
             watches.of(endpoint).for_each(|watch| watch.forget(endpoint));
         }
     }
 
-    /// How many entries are kept of endpoints that are above, over all watches.
+    /// The number of entries of endpoints that are above, over all watches.
     #[cfg(test)]
     pub fn above(&self) -> usize {
         self.watches().map_or(0, |watches| watches.all().map(|watch| watch.many.load(Ordering::Relaxed)).sum())
@@ -201,15 +202,16 @@ impl Watches {
 impl Watch {
     /// The count that crossed, if it did.
     fn check(&self, endpoint: &str, hit: Tick, gauge: &impl Gauge) -> Option<u64> {
-        // Without the lock, for the many hits below a limit. If an endpoint is entered meanwhile that should leave, the
-        // next check finds it so by `before`.
+        // Without the lock, for the many hits below a limit. If another thread meanwhile enters an endpoint that this
+        // check should remove, the next check finds that out by `before`.
         if self.many.load(Ordering::Relaxed) == 0 && gauge.count(gauge.now(), self.last)? < self.limit {
             return None;
         }
         let mut above = self.above.lock();
         let now = gauge.now();
         let hits = gauge.count(now, self.last)?;
-        // What lies ahead of the clock has not left anything behind.
+        // A hit ahead of the clock is checked as one at `now`, because `before` of a later tick would ask for time that
+        // has not passed.
         let hit = hit.min(now);
         let since = above.get_mut(endpoint);
         if hits < self.limit {

@@ -1,6 +1,7 @@
-//! Who is told what happens in a registry: subscriptions, and thresholds over endpoints.
+//! Subscriptions to the events of a registry, and thresholds over endpoints.
 //!
-//! All of it stays in the process: a registry in a file has as many of these as processes have it open.
+//! All of it stays in the process: each process that has a registry's file open has its own subscriptions and
+//! thresholds.
 //!
 //! Tests: `tests/events`.
 
@@ -18,12 +19,13 @@ use crate::window::geometry::Geometry;
 /// How many events wait for a threshold's callback.
 const THRESHOLD_QUEUE: usize = 1_024;
 
-/// Who wants to know what happens. Clones are the same.
+/// The subscribers and thresholds of a registry. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Watch {
     bus: Arc<Bus>,
     thresholds: Arc<Thresholds>,
-    /// Whoever tells the bus whether there are thresholds does so alone.
+    /// Held by the thread that tells the bus whether thresholds exist, because calls of [`Bus::thresholds`] must not
+    /// overlap.
     telling: Arc<Mutex<()>>,
 }
 
@@ -32,7 +34,7 @@ impl Watch {
         Self { bus: Arc::new(Bus::new()), thresholds: Arc::new(Thresholds::new()), telling: Arc::new(Mutex::new(())) }
     }
 
-    /// Whether anybody wants to know of hits: all that a recorder asks.
+    /// Whether a hit has to be reported: all that a recorder asks.
     #[inline(always)]
     pub fn wants_hits(&self) -> bool {
         self.bus.wants_hits()
@@ -42,7 +44,7 @@ impl Watch {
         self.bus.emit(kind, make);
     }
 
-    /// Says that the metrics have changed.
+    /// Tells the listeners that the metrics have changed.
     pub fn changed(&self) {
         self.bus.metrics_due();
     }
@@ -51,12 +53,12 @@ impl Watch {
         self.bus.dropped()
     }
 
-    /// Forgets an endpoint that is gone.
+    /// Forgets an endpoint that was removed.
     pub fn forget(&self, name: &str) {
         self.thresholds.forget(name);
     }
 
-    /// Tells of hits that were counted in the endpoint `name`, which `gauge` asks.
+    /// Reports hits that were counted in the endpoint `name`; `gauge` answers the questions of the thresholds.
     pub fn counted(&self, name: &str, when: When<'_>, amount: u64, gauge: &impl Gauge) {
         self.bus.emit(EventKind::HitRecorded, || Event::HitRecorded {
             endpoint: name.into(),
@@ -71,8 +73,8 @@ impl Watch {
         }
     }
 
-    /// Calls `callback` with every event of the kinds in `wants`; `figures` are what
-    /// [`Event::MetricsUpdated`](crate::Event) tells.
+    /// Calls `callback` with every event of the kinds in `wants`; `figures` returns the figures of
+    /// [`Event::MetricsUpdated`](crate::Event).
     pub fn subscribe(
         &self,
         wants: EventSet,
@@ -103,7 +105,7 @@ impl Watch {
         Ok(id)
     }
 
-    /// Ends a watch; answers whether there was one.
+    /// Ends a watch; returns whether it existed.
     pub fn remove(&self, watch: u64) -> bool {
         let removed = self.thresholds.remove(watch);
         self.tell_bus();
@@ -146,7 +148,7 @@ impl Watch {
     }
 }
 
-/// A [`Watch`] that may be gone.
+/// A [`Watch`] that may have been dropped.
 struct WeakWatch {
     bus: Weak<Bus>,
     thresholds: Weak<Thresholds>,
@@ -171,7 +173,7 @@ pub struct Threshold {
 }
 
 impl Threshold {
-    /// Ends the watch: after the return there is no call under way and none follows.
+    /// Ends the watch: after the return no call is under way and none follows.
     pub fn close(&self) {
         if let Some(watch) = self.of.upgrade() {
             watch.remove(self.id);

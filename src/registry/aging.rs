@@ -1,4 +1,5 @@
-//! [`Aging`]: what of a registry's endpoints has gone, and when to look again; [`Roll`]: where to look first.
+//! [`Aging`]: which hits of a registry are no longer known, and when to look for idle endpoints again; [`Roll`]: where
+//! to look first.
 //!
 //! Tests: `tests/registry`.
 
@@ -8,10 +9,10 @@ use std::ops::Bound::{Excluded, Unbounded};
 use crate::sync::{AtomicU64, Mutex, Ordering, Typed};
 use crate::time::Tick;
 
-/// What of a registry's endpoints has gone, and when to look again.
+/// Which hits of a registry's endpoints are no longer known, and when to look for idle endpoints again.
 #[derive(Debug)]
 pub struct Aging {
-    /// The first tick that is known of names without an endpoint.
+    /// The first tick that is known for names without an endpoint.
     forgotten: Typed<Tick>,
     /// When a merge prunes again.
     pub(super) due: Typed<Tick>,
@@ -35,12 +36,12 @@ impl Aging {
         }
     }
 
-    /// The first tick that is known of names without an endpoint.
+    /// The first tick that is known for names without an endpoint.
     pub fn forgotten(&self) -> Tick {
         self.forgotten.load(Ordering::Acquire)
     }
 
-    /// Notes that nothing is known of ticks before `tick` of names without an endpoint.
+    /// Notes that ticks before `tick` are not known for names without an endpoint.
     pub fn forget_before(&self, tick: Tick) {
         self.forgotten.raise(tick, Ordering::Release);
     }
@@ -56,13 +57,13 @@ impl Aging {
     }
 }
 
-/// A place in a [`Roll`]: since when an endpoint is idle as far as is known, and the hash of its name.
+/// A place in a [`Roll`]: the tick since which an endpoint is known to be idle, and the hash of its name.
 pub type Place = (Tick, u64);
 
 /// The tick of an endpoint that has a handle.
 pub const HELD: Tick = Tick(u64::MAX);
 
-/// The hashes of the names of all endpoints, the idlest first, as far as was known when each was looked at.
+/// The hashes of the names of all endpoints, the idlest first, by what was known when each endpoint was last looked at.
 ///
 /// | the tick of a place | means |
 /// |---|---|
@@ -71,17 +72,17 @@ pub const HELD: Tick = Tick(u64::MAX);
 /// | one beyond it | the endpoint had no hit yet, or could not be ended, when it was looked at |
 /// | [`HELD`] | the endpoint had a handle, when it was looked at |
 ///
-/// A hit moves nothing here, and a handle that is dropped neither. Newest hits only become newer, so an endpoint whose newest
-/// hit is that of the first place is the idlest of all without a handle. A hash stays after the endpoint is gone, until it
-/// is looked at. An endpoint that was made anew may be here twice, until both places were looked at.
+/// A hit does not move a place, nor does a dropped handle. Newest hits only become newer, so an endpoint whose newest
+/// hit is that of the first place is the idlest of all without a handle. The hash of a removed endpoint stays until a
+/// look finds it. An endpoint that was made anew may be here twice, until both places were looked at.
 #[derive(Debug, Default)]
 pub struct Roll {
     places: BTreeSet<Place>,
-    /// Where the round is.
+    /// The place that the round has reached.
     at: Place,
     /// How many looks are left in the round.
     left: usize,
-    /// The last held endpoint that was looked at whether it still is.
+    /// The last held endpoint that was checked for handles.
     held: u64,
     /// How many looks there ever were.
     #[cfg(test)]
@@ -101,7 +102,7 @@ impl Roll {
         self.places.first().copied()
     }
 
-    /// The next held endpoint; `None` after the last, and then it begins anew.
+    /// Returns the next held endpoint. Returns `None` after the last, and the next call begins with the first again.
     pub(super) fn next_held(&mut self) -> Option<Place> {
         let next = self.after((HELD, self.held));
         self.held = next.map_or(0, |(_, hash)| hash);
@@ -116,7 +117,8 @@ impl Roll {
         self.places.len()
     }
 
-    /// Begins a round over all places, unless there is one. A place may move ahead of the round, so the looks are bounded.
+    /// Begins a round over all places, unless a round is under way. A place may move ahead of the round, so the looks
+    /// are bounded.
     pub(super) fn begin(&mut self) {
         if self.left == 0 {
             (self.at, self.left) = ((Tick(0), 0), 2 * self.len());

@@ -1,4 +1,4 @@
-//! Building a [`Registry`], and what it was built with.
+//! Building a [`Registry`], and reading its settings.
 //!
 //! Tests: `tests/registry`.
 
@@ -79,41 +79,41 @@ impl RegistryBuilder {
         self
     }
 
-    /// How the hits of endpoints are counted that are not given a strategy of their own: rings by default.
+    /// How hits are counted in endpoints without a strategy of their own: rings by default.
     pub fn strategy(mut self, strategy: Strategy) -> Self {
         self.strategy = strategy;
         self
     }
 
-    /// How finely the visitors of [`Registry::record_visit`] are told apart: by 4 to 18 bits, 14 by default, which makes
-    /// an estimate of many 0.81 % off. See [`HyperLogLog`](crate::HyperLogLog) for what others cost.
+    /// How finely the visitors of [`Registry::record_visit`] are told apart: by 4 to 18 bits. The default, 14, makes
+    /// estimates of many visitors 0.81 % off. See [`HyperLogLog`](crate::HyperLogLog) for the cost of other precisions.
     pub fn precision(mut self, precision: u8) -> Self {
         self.precision = precision;
         self
     }
 
-    /// The most endpoints there may be, 100,000 by default.
+    /// The most endpoints that the registry may have, 100,000 by default.
     pub fn max_endpoints(mut self, max_endpoints: usize) -> Self {
         self.max_endpoints = max_endpoints;
         self
     }
 
-    /// What happens when there are as many; by default further ones are refused.
+    /// What happens when the registry has `max_endpoints` endpoints; by default it refuses further ones.
     pub fn when_full(mut self, when_full: WhenFull) -> Self {
         self.when_full = when_full;
         self
     }
 
     /// How far ahead of the clock a hit may be stamped, and how far back the clock may step before ticks follow it;
-    /// rounded down to whole ticks, at most the slack, which is also the default. Giving it, or a clock, makes hits from
-    /// the future refused.
+    /// rounded down to whole ticks, at most the slack, which is also the default. With a skew or a clock, hits from the
+    /// future are refused.
     pub fn max_skew(mut self, max_skew: Duration) -> Self {
         self.max_skew = Some(max_skew);
         self
     }
 
-    /// Where the time comes from; the system clock by default. Giving a clock, even the system's, makes hits from the
-    /// future refused, and lets [`prune`](Registry::prune) go by it.
+    /// The source of the time; the system clock by default. With a clock, even the system's, hits from the future are
+    /// refused, and [`prune`](Registry::prune) uses it.
     pub fn clock(mut self, clock: impl Into<Clock>) -> Self {
         self.clock = Some(clock.into());
         self
@@ -122,7 +122,7 @@ impl RegistryBuilder {
     /// The registry.
     ///
     /// # Errors
-    /// [`ConfigError`] if the parts do not fit together; it says which and what would.
+    /// [`ConfigError`] if the parts do not fit together; it names the part and a value that fits.
     pub fn build(self) -> Result<Registry, ConfigError> {
         let resolution = Resolution::new(self.resolution)?;
         let geometry = Geometry::new(resolution, self.window, self.slack)?;
@@ -175,13 +175,13 @@ impl Registry {
         self.core.geometry().slack()
     }
 
-    /// The most endpoints there may be.
+    /// The most endpoints that the registry may have.
     #[must_use]
     pub fn max_endpoints(&self) -> usize {
         self.core.max_endpoints()
     }
 
-    /// What happens when there are as many.
+    /// What happens when the registry has `max_endpoints` endpoints.
     #[must_use]
     pub fn when_full(&self) -> WhenFull {
         self.core.when_full()
@@ -194,7 +194,7 @@ impl Registry {
         times.is_guarded().then(|| self.core.geometry().resolution().width() * (times.skew() as u32))
     }
 
-    /// Where the time comes from.
+    /// The source of the time.
     #[must_use]
     pub fn clock(&self) -> &Clock {
         self.core.times().clock()

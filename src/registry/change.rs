@@ -1,4 +1,4 @@
-//! Changing the strategy that counts: of an endpoint, or of all.
+//! Changing the strategy that counts: of one endpoint, or of all.
 //!
 //! Tests: `tests/registry`.
 
@@ -9,8 +9,8 @@ use crate::error::ConfigError;
 use crate::events::{Event, EventKind};
 
 impl Registry {
-    /// Lets generations of `strategy` take the hits of all endpoints, and of those that come. What was counted before
-    /// stays countable until it leaves the window. Answers how many endpoints were swapped.
+    /// Swaps all endpoints, and those that are made later, to generations of `strategy`. Earlier hits stay countable
+    /// until they leave the window. Returns how many endpoints were swapped.
     ///
     /// # Errors
     /// [`ConfigError`] if the strategy does not suit the window; nothing was changed.
@@ -32,7 +32,7 @@ impl Registry {
         Ok(swapped)
     }
 
-    /// The same for one endpoint; answers whether there was one of another strategy.
+    /// Swaps one endpoint to `strategy`; returns whether it exists and had another strategy.
     ///
     /// # Errors
     /// As [`swap_strategy`](Self::swap_strategy).
@@ -52,7 +52,7 @@ impl Registry {
         Ok(old.is_some())
     }
 
-    /// The strategy of an endpoint, and what takes its hits if that is adaptive.
+    /// The strategy of an endpoint, and the shape that takes its hits if the strategy is adaptive.
     #[must_use]
     pub fn strategy_of(&self, endpoint: &str) -> Option<(Strategy, Shape)> {
         self.core.with(endpoint, |endpoint| (endpoint.strategy(), endpoint.shape()))

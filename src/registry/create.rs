@@ -4,11 +4,12 @@
 //! | the name | what happens |
 //! |---|---|
 //! | has an endpoint that takes hits | the hit goes there |
-//! | has one that is gone | it is taken out of the map, and the name has none |
-//! | has none | an endpoint is made, if there is room; else the hit is refused |
+//! | has an endpoint that was removed or pruned | the endpoint is taken out of the map, and the name has no endpoint |
+//! | has no endpoint | an endpoint is made if there is room, else the hit is refused |
 //!
-//! Room is taken from `len` before an endpoint is put into the map, and given back by whoever takes it out, so there are
-//! never more than `max_endpoints`. Making room takes a bounded number of looks (`prune.rs`).
+//! Room is taken from `len` before an endpoint is put into the map, and the thread that takes the endpoint out gives
+//! the room back. So the map never has more than `max_endpoints`. Making room takes a bounded number of looks
+//! (`prune.rs`).
 //!
 //! Tests: `tests/registry`.
 
@@ -25,10 +26,10 @@ use crate::sync::Ordering;
 
 /// The most bytes a name may have.
 pub const MAX_NAME: usize = 1_024;
-/// After so many new endpoints the map's outgrown tables are given back.
+/// After this many new endpoints the map's outgrown tables are freed.
 const FLUSH_EVERY: usize = 1 << 15;
 
-/// Whether `name` can be that of an endpoint.
+/// Checks whether `name` is possible as the name of an endpoint.
 ///
 /// # Errors
 /// [`EndpointError::Name`].
@@ -37,8 +38,8 @@ pub fn check_name(name: &str) -> Result<(), EndpointError> {
 }
 
 impl Core {
-    /// The endpoint of `name`, made if there is none, then with `strategy` or the registry's own. It may be gone by the
-    /// time it is used.
+    /// Finds the endpoint of `name`, or makes it with `strategy` or else with the registry's own. It may be removed
+    /// before the caller uses it.
     pub fn find_or_create<'g>(
         &self,
         name: &str,
@@ -71,7 +72,8 @@ impl Core {
         })
     }
 
-    /// Puts an endpoint for which there is room into the map; the other one if there is one of the name.
+    /// Puts an endpoint, for which room was taken, into the map. If the name already has an endpoint, returns that one
+    /// as `Err`.
     pub fn insert<'g>(
         &self,
         name: &str,
@@ -89,7 +91,8 @@ impl Core {
         inserted
     }
 
-    /// Takes room for one endpoint, if there is any or can be made. Looks at a bounded number of endpoints for that.
+    /// Takes room for one endpoint, if there is room or it can be made. Looks at a bounded number of endpoints to make
+    /// room.
     pub fn take_room(&self) -> bool {
         self.tend();
         loop {
@@ -116,8 +119,8 @@ impl Core {
         removed
     }
 
-    /// Takes `endpoint`, which takes no hits any more, out of the map, unless somebody else did, and notes what became of
-    /// its hits.
+    /// Takes `endpoint`, which takes no hits any more, out of the map and notes the outcomes of its hits; false if
+    /// another thread took it out.
     pub fn take_out(&self, name: &str, endpoint: Reach<'_>) -> bool {
         let outcomes = endpoint.outcomes(self.shared());
         let taken = self.unmap(name, &endpoint);

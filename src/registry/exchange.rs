@@ -1,25 +1,26 @@
-//! What leaves a registry and comes into it: snapshot, merge, restore, clone.
+//! Moving the contents of a registry out and in: snapshot, merge, restore, clone.
 //!
-//! A snapshot holds absolute cells under the writers who counted them. So it may be merged anywhere, any number of times
-//! and in any order:
+//! A snapshot holds absolute cells under the writers that counted them. So it may be merged anywhere, any number of
+//! times and in any order:
 //!
 //! | their cells are of | become |
 //! |---|---|
-//! | hits that a removal voids, which one of the two knows ([`Removal`](crate::cell::removal::Removal)) | nothing; `merge` answers how many hits that were |
-//! | a writer we do not know | a copy under that writer |
-//! | a writer of whom we have a copy | the larger count of each tick |
-//! | a generation that is alive here | nothing, as we have at least as much; more than we have is a lie, and refused |
+//! | hits that a removal voids, which one of the two knows ([`Removal`](crate::cell::removal::Removal)) | nothing; `merge` returns how many hits that were |
+//! | a writer that is not known here | a copy under that writer |
+//! | a writer of which there is a copy here | the larger count of each tick |
+//! | a generation that is alive here | nothing, as this registry has at least as much; a larger count is false, and refused |
 //!
-//! A removal that is heard of voids what is here, too. An endpoint outlives it, with its handles: what it counts later counts.
+//! A removal that a snapshot reports voids hits here, too. An endpoint outlives it, with its handles: its later hits
+//! count.
 //!
-//! Visitors have no writers: a register only grows, so the larger of two is right, whichever raised it. They have parts of the
-//! window instead of ticks. Of an endpoint of a lower epoch the parts that begin after the removal are joined. A part that the
-//! removal cuts is left out, as its visitors may have come before.
+//! Visitors have no writers. A register only grows, so the larger of two is right, whichever writer raised it. Visitors
+//! have parts of the window instead of ticks. Of an endpoint of a lower epoch the parts that begin after the removal
+//! are joined. A part that the removal cuts is left out, as its visitors may have come before.
 //!
 //! Everything is checked before anything is changed.
 //!
-//! A restore replaces everything: endpoints, totals, what was removed. The restored hits stay under their own writers, and
-//! this registry goes on under a replica of its own. Hits that are recorded while it is restored may be in or not.
+//! A restore replaces everything: endpoints, totals, removals. The restored hits stay under their own writers, and this
+//! registry counts under a new replica. Hits that are recorded during the restore may or may not be kept.
 //!
 //! Tests: `tests/registry`.
 
@@ -46,7 +47,7 @@ use crate::time::Tick;
 use crate::window::fixed::Fixed;
 
 impl Registry {
-    /// What the registry holds, as absolute counts that can be merged anywhere, any number of times.
+    /// Takes a snapshot: absolute counts that can be merged anywhere, any number of times.
     #[must_use]
     pub fn snapshot(&self) -> RegistrySnapshot {
         let snapshot = self.core.snapshot();
@@ -56,9 +57,9 @@ impl Registry {
         snapshot
     }
 
-    /// Replaces everything the registry holds by `snapshot`, totals included. What is recorded from then on is counted in
-    /// new generations. Handles go on with the endpoints that are put in the place of theirs; those of names that the snapshot
-    /// has not answer `Refused`, for good.
+    /// Replaces everything the registry holds by `snapshot`, totals included. Later hits are counted in new
+    /// generations. A handle continues with the endpoint that replaces its own. If the snapshot does not have the
+    /// handle's name, the handle answers `Refused`, for good.
     ///
     /// # Errors
     /// [`SnapshotError::OtherGeometry`] unless resolution and window are the same; [`SnapshotError::NoRoom`] if it has more
@@ -70,18 +71,18 @@ impl Registry {
         Ok(())
     }
 
-    /// Adds the hits of another registry, as `snapshot` knows them. Merging the same snapshot again changes nothing, and a
-    /// later one adds just what is new.
+    /// Adds the hits of another registry that `snapshot` holds. Merging the same snapshot again changes nothing, and a
+    /// later one adds just its new hits.
     ///
-    /// Removals travel along: hits up to a removal that one of the two knows of stay removed, and hits after it count,
-    /// wherever they were recorded. The answer is how many hits were left out because they were removed, though the snapshot
-    /// counts them.
+    /// A merge takes over removals, too. Hits up to a removal that either side knows of stay removed, and hits after it
+    /// count, wherever they were recorded. Returns how many hits were left out because they were removed, though the
+    /// snapshot counts them.
     ///
-    /// What others counted goes when it has left the window and the slack, as idle endpoints go when new ones come. Their
-    /// totals stay in the metrics. Of more than 1,024 registries those that were silent the longest are put together in one
-    /// sum, if that is longer than the window and the slack. From then on hits that are as old as those in the sum may be
-    /// missing in the metrics if their registry is merged for the first time or was put into the sum itself. No total counts
-    /// a hit twice. The sum is not passed on by merges, only by restores.
+    /// Hits of other registries are dropped when they have left the window and the slack, as idle endpoints are pruned
+    /// when new ones are made. Their totals stay in the metrics. Of more than 1,024 registries those that were silent
+    /// the longest are put together in one sum, if that is longer than the window and the slack. From then on the
+    /// metrics may miss hits that are as old as those in the sum, if their registry is merged for the first time or was
+    /// put into the sum itself. No total counts a hit twice. The sum is not passed on by merges, only by restores.
     ///
     /// # Errors
     /// As [`restore`](Self::restore); [`SnapshotError::Own`] if the snapshot is this registry's own and its generations are
@@ -96,13 +97,13 @@ impl Registry {
     /// Writes a [`snapshot`](Self::snapshot) to the file at `path`, whole or not at all.
     ///
     /// # Errors
-    /// What the system says; a file that was there before is as it was.
+    /// The system's error; a file that was there before is unchanged.
     pub fn snapshot_to(&self, path: impl AsRef<Path>) -> std::io::Result<()> {
         crate::cell::file::write(path.as_ref(), &self.snapshot().to_bytes())
     }
 }
 
-/// A registry with the same configuration, clock and hits, that counts on by itself.
+/// A registry with the same configuration, clock and hits, that counts independently.
 impl Clone for Registry {
     fn clone(&self) -> Self {
         let core = &self.core;
@@ -170,7 +171,7 @@ impl Core {
         }
     }
 
-    /// What is asked of every snapshot.
+    /// Checks the conditions that every snapshot has to meet.
     fn check(&self, snapshot: &RegistrySnapshot) -> Result<(), SnapshotError> {
         let other = |what| Err(SnapshotError::OtherGeometry { what });
         let (resolution, window) = (self.geometry().resolution().width(), self.window());
@@ -204,7 +205,8 @@ impl Core {
         if suits { Ok(()) } else { Err(SnapshotError::OtherGeometry { what: format!("cells of {:?}", form.grain) }) }
     }
 
-    /// The strategy of a text, or the registry's own if it is one that only its maker knows.
+    /// Parses a strategy; returns the registry's own if the text does not name a strategy that suits this registry, as a
+    /// custom one's does not.
     fn strategy_of(&self, text: &str) -> Strategy {
         let known = text.parse::<Strategy>().ok().filter(|strategy| strategy.check(self.geometry()).is_ok());
         known.unwrap_or_else(|| self.strategy())
@@ -218,7 +220,7 @@ impl Core {
         }
         let mut ledger = self.ledger();
         let kept: BTreeSet<&str> = snapshot.endpoints.iter().map(|endpoint| &*endpoint.name).collect();
-        // The endpoints that have handles, by name. Two of a name, if a hit made another one meanwhile.
+        // The endpoints that have handles, by name. A name has two of them if a hit made another endpoint meanwhile.
         let mut formers: BTreeMap<Box<str>, Vec<Arc<Endpoint>>> = BTreeMap::new();
         {
             let guard = self.guard();
@@ -226,7 +228,7 @@ impl Core {
                 let how = if kept.contains(name) { Gone::Replaced } else { Gone::Removed };
                 let _ = endpoint.reach().end(how, self.shared());
                 self.take_out(name, endpoint.reach());
-                // A removal may have been quicker.
+                // A removal may have ended it first.
                 if endpoint.gone() == Some(Gone::Replaced) {
                     let used = Endpoint::bequeath(&endpoint.keep());
                     if !used.is_empty() {
@@ -249,9 +251,11 @@ impl Core {
         ledger.begin(own);
         let guard = self.guard();
         for theirs in &snapshot.endpoints {
-            // A hit may have made an endpoint of the name meanwhile; then the restored cells, and the handles, come to it.
+            // A hit may have made an endpoint of the name meanwhile; then that endpoint takes the restored cells and
+            // the handles.
             let formers = formers.get(&theirs.name).map_or(&[][..], Vec::as_slice);
-            // Restored, it begins in the epoch after the removal that it outlived, so its visitors of before would count again.
+            // A restored endpoint begins in the epoch after the removal that it outlived, so visitors before the
+            // removal would count again.
             let (removal, resolution) = (self.removal_of(&theirs.name), self.geometry().resolution());
             let theirs = &*theirs.without_removed(&removal, &removal, resolution, self.parts(), &mut 0);
             let _ = self.endpoint_for(theirs, &guard, |endpoint| {
@@ -281,7 +285,7 @@ impl Core {
             (!is_removed).then_some(kept)
         });
         let kept: Vec<Cow<'_, EndpointCells>> = kept.collect();
-        // As for each new endpoint. Without it, what merges bring would stay until `prune` is called.
+        // As for each new endpoint. Without this, merged hits would stay until `prune` is called.
         self.sweep();
         let guard = self.guard();
         let new = kept.iter().filter(|theirs| self.get(&theirs.name, &guard).is_none()).count();
@@ -294,7 +298,7 @@ impl Core {
         }
         for theirs in &kept {
             let endpoint = self.endpoint_for(theirs, &guard, |_| ())?.reach();
-            // One that was made a moment ago has not heard of it.
+            // An endpoint that was made just now has not taken in the removal.
             endpoint.outlive(&self.removal_of(&theirs.name), ledger.replica, self.shared());
             endpoint.join_uniques(self.parts(), &theirs.seen);
             self.take_in_others(endpoint, theirs, ledger.replica);
@@ -317,7 +321,7 @@ impl Core {
         Ok(left_out)
     }
 
-    /// Whether what `snapshot` says of who counted what can be true.
+    /// Checks that the counts which `snapshot` gives for each writer are possible.
     fn check_writers(&self, snapshot: &RegistrySnapshot, ledger: &Ledger) -> Result<(), SnapshotError> {
         if snapshot.origin == ledger.replica {
             return Err(SnapshotError::Own);
@@ -337,7 +341,8 @@ impl Core {
             for cells in endpoint.writers.iter().filter(|cells| cells.writer.replica == ledger.replica) {
                 let Some(live) = ours.live(cells.writer.generation, self.shared()) else { continue };
                 let live: BTreeMap<_, _> = live.into_iter().map(|cell| (cell.tick, cell.count)).collect();
-                // What is gone here was recycled; only more than there is can be no copy.
+                // A cell that is missing here was recycled. Only a larger count than the live one proves that it is not
+                // a copy.
                 let more = |cell: &&Cell| live.get(&cell.tick).is_some_and(|&count| count < cell.count);
                 if cells.cells.iter().any(|cell| more(&cell)) {
                     return Err(SnapshotError::Own);
@@ -358,7 +363,7 @@ impl Core {
         }
     }
 
-    /// Notes how new the hits of `snapshot` are: without a clock the newest hit is now.
+    /// Notes how new the hits of `snapshot` are, because without a clock the newest hit is now.
     fn note_newest(&self, snapshot: &RegistrySnapshot) {
         let cells = snapshot.endpoints.iter().flat_map(|endpoint| &endpoint.writers);
         if let Some(newest) = cells.map(|cells| cells.newest(self.geometry())).max() {
@@ -371,8 +376,8 @@ impl Core {
         Tick((now.0 + 1).saturating_sub(self.geometry().slots() as u64))
     }
 
-    /// The endpoint that `theirs` belongs to, made if there is none. `fill` fills it; a new one before the map has it, so that
-    /// it is never seen idle.
+    /// Finds or makes the endpoint that `theirs` belongs to. `fill` fills it. A new endpoint is filled before it is put
+    /// into the map, so that no thread sees it idle.
     fn endpoint_for<'g>(
         &self,
         theirs: &EndpointCells,

@@ -1,4 +1,4 @@
-//! [`Graves`]: what was removed, so that no snapshot brings removed hits back.
+//! [`Graves`]: the removals of a registry, kept so that a snapshot cannot bring removed hits back.
 //!
 //! Tests: `tests/registry`.
 
@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use crate::cell::removal::Removal;
 
-/// What was removed.
+/// The removals of a registry.
 #[derive(Debug, Default)]
 pub struct Graves {
     /// The highest epoch seen.

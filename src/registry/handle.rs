@@ -18,9 +18,9 @@ use crate::time::{Tick, Timestamp};
 
 /// One endpoint of a [`Registry`](crate::Registry): records and counts as fast as a [`HitCounter`](crate::HitCounter).
 ///
-/// It keeps its endpoint from being pruned. When the endpoint is removed, it answers `Refused` and no hits, for good; a
-/// new handle is of the new endpoint. When the registry is restored it goes on with the endpoint that was put in its place,
-/// until that is removed; it looks that endpoint up by name.
+/// It keeps its endpoint from being pruned. When the endpoint is removed, the handle answers `Refused` and no hits, for
+/// good; a new handle reaches the new endpoint. When the registry is restored, the handle continues with the endpoint
+/// that replaces its own, until that is removed; it looks that endpoint up by name.
 ///
 /// ```
 /// use hitring::{Outcome, Registry};
@@ -64,7 +64,7 @@ impl Handle {
         &self.core
     }
 
-    /// What `ask` finds in the endpoint, or in the one that a restore put in its place; `None` if it was removed.
+    /// Runs `ask` on the endpoint, or on the one that replaced it at a restore; `None` if it was removed.
     pub(super) fn with<R>(&self, ask: impl FnOnce(Reach<'_>) -> R) -> Option<R> {
         match self.endpoint.gone() {
             None => Some(ask(self.reach())),
@@ -80,7 +80,7 @@ impl Handle {
     }
 
     /// Counts `amount` hits now. See [`HitCounter::record`](crate::HitCounter::record).
-    // Always, or it is not where it is used often: saving registers for a call is a fifth of the work.
+    // Always, or it is not inlined where it is used often, and saving registers for a call is a fifth of the work.
     #[inline(always)]
     pub fn record(&self, amount: u64) -> Outcome {
         let tick = self.core.tick();
@@ -122,7 +122,7 @@ impl Handle {
         }
     }
 
-    /// Records in its heir what the endpoint does not take any more, if it has one.
+    /// Records in the heir of the endpoint, which itself takes no hits any more. Without an heir the hits are refused.
     fn again(&self, gone: Gone, amount: u64, record: impl FnOnce(Reach<'_>) -> Result<Outcome, Gone>) -> Outcome {
         let heir = (gone == Gone::Replaced).then(|| self.core.with_heir(&self.name, &self.endpoint, record)).flatten();
         heir.and_then(Result::ok).unwrap_or_else(|| {
@@ -155,13 +155,13 @@ impl Handle {
         self.core.sum_of(self.reach(), &self.name, &self.core.query_at(at, last)?)
     }
 
-    /// Whether hits are still taken: the endpoint was not removed.
+    /// Whether the endpoint still takes hits, that is, was not removed.
     #[must_use]
     pub fn is_live(&self) -> bool {
         self.with(|_| ()).is_some()
     }
 
-    /// The strategy, and what takes the hits if that is adaptive.
+    /// The strategy, and the shape that takes the hits if the strategy is adaptive.
     #[must_use]
     pub fn strategy(&self) -> (Strategy, Shape) {
         let of = |endpoint: Reach<'_>| (endpoint.strategy(), endpoint.shape());
@@ -175,12 +175,12 @@ impl Handle {
         self.visit(&Visit { visitor: murmur(visitor.as_ref()), at: None, amount })
     }
 
-    /// The same at `at`.
+    /// Counts `amount` hits at `at`, by `visitor`.
     pub fn record_visit_at(&self, visitor: impl AsRef<[u8]>, at: Timestamp, amount: u64) -> Outcome {
         self.visit(&Visit { visitor: murmur(visitor.as_ref()), at: Some(at), amount })
     }
 
-    /// About how many different visitors there were. See [`Registry::query_uniques`].
+    /// About how many different visitors the endpoint had. See [`Registry::query_uniques`].
     ///
     /// # Errors
     /// As [`Registry::query_uniques`].
@@ -188,7 +188,7 @@ impl Handle {
         self.uniques_in(&self.core().query_now(last)?)
     }
 
-    /// The same in `(at - last, at]`.
+    /// About how many different visitors the endpoint had in `(at - last, at]`.
     ///
     /// # Errors
     /// As [`Registry::query_uniques`].
@@ -200,7 +200,7 @@ impl Handle {
         self.with(|endpoint| self.core().uniques_of(endpoint, query)).unwrap_or(Ok(0))
     }
 
-    /// About how many different visitors there ever were, since the endpoint was made.
+    /// About how many different visitors the endpoint ever had, since it was made.
     #[must_use]
     pub fn uniques_ever(&self) -> u64 {
         self.with(|endpoint| self.core().ever_of(endpoint)).unwrap_or_default()
@@ -208,16 +208,17 @@ impl Handle {
 }
 
 impl Registry {
-    /// A handle of `endpoint`, which is made if there is none. An endpoint that has handles is never pruned, and keeps the
-    /// memory of its former strategies until the last one is dropped.
+    /// Returns a handle of `endpoint`, and makes the endpoint if it does not exist. An endpoint that has handles is
+    /// never pruned, and keeps the memory of its former strategies until the last handle is dropped.
     ///
     /// # Errors
-    /// [`EndpointError`] if the name is not possible or there is no room.
+    /// [`EndpointError`] if the name is not possible or the registry is full.
     pub fn counter(&self, endpoint: &str) -> Result<Handle, EndpointError> {
         Handle::new(&self.core, endpoint, None)
     }
 
-    /// The same with a strategy of its own; an endpoint that has another is swapped to it.
+    /// As [`counter`](Self::counter), with a strategy for the endpoint; an endpoint that has another strategy is
+    /// swapped to it.
     ///
     /// # Errors
     /// As [`counter`](Self::counter); [`EndpointError::Strategy`] if the strategy does not suit the window.

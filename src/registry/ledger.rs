@@ -1,4 +1,4 @@
-//! Which replica counts here, and what was ever counted.
+//! The replica that counts here, and the totals of all that was ever counted.
 //!
 //! Tests: `tests/registry`.
 
@@ -6,10 +6,10 @@ use super::replicas::Replicas;
 use crate::cell::totals::Totals;
 use crate::cell::writer::Replica;
 
-/// What only rare operations need; they take turns under its lock.
+/// State that only rare operations need; they take turns under its lock.
 #[derive(Debug)]
 pub struct Ledger {
-    /// Under which this registry's generations are known elsewhere. A restore and a fork begin another.
+    /// The replica under which other registries know this one's generations. A restore and a fork begin another.
     pub replica: Replica,
     /// The process that `replica` counts in.
     pub(super) process: u32,
@@ -19,7 +19,7 @@ pub struct Ledger {
     pub inherited: Vec<Replica>,
     /// Totals of other replicas.
     pub others: Replicas,
-    /// What this registry's own tallies stood at when `replica` began.
+    /// This registry's own tallies when `replica` began.
     pub began: Totals,
     /// The largest own totals seen since then: while hits move from an endpoint to the tallies they are missing for a moment.
     pub own: Totals,

@@ -1,4 +1,4 @@
-//! The map from names to endpoints, and what keeps an endpoint's memory while it is read.
+//! The map from names to endpoints, and the guards that keep an endpoint's memory while it is read.
 //!
 //! The map is papaya's: look-ups take no lock, and an endpoint that is taken out is freed when no reader can see it any
 //! more. Generations that were unlinked from an endpoint wait for the same readers, so they are retired to the map's own
@@ -21,11 +21,11 @@ use crate::endpoint::{Endpoint, Reach, Unlinked};
 
 type Map = HashMap<Box<str>, Arc<Endpoint>, Names>;
 
-/// Hashes names, and takes a known hash for that of a name: 8 bytes then say which endpoint is meant.
+/// Hashes names, and takes a known hash for that of a name, so that 8 bytes are enough to name an endpoint.
 #[derive(Clone, Default)]
 struct Names(foldhash::fast::RandomState);
 
-/// What [`Names`] hashes with.
+/// The hasher of [`Names`].
 struct NameHasher {
     name: <foldhash::fast::RandomState as BuildHasher>::Hasher,
     known: Option<u64>,
@@ -57,7 +57,7 @@ impl Hasher for NameHasher {
         self.name.write_u8(byte);
     }
 
-    /// Of a known hash: a name writes no `u64`.
+    /// Takes a known hash; a name never writes a `u64`.
     #[inline(always)]
     fn write_u64(&mut self, hash: u64) {
         self.known = Some(hash);
@@ -117,15 +117,15 @@ impl Endpoints {
         let names = Names::default();
         let map = HashMap::builder()
             .hasher(names.clone())
-            // Step by step, so that no hit copies all entries: with 100,000 that takes 10 to 30 ms. A look-up meanwhile searches
-            // two tables, which takes 22 ns instead of 19.
+            // Step by step, so that no single hit copies all entries, which takes 10 to 30 ms with 100,000 of them.
+            // Meanwhile a look-up searches two tables, which takes 22 ns instead of 19.
             .resize_mode(ResizeMode::Incremental(64))
             .collector(Collector::new())
             .build();
         Self(map, names)
     }
 
-    /// Keeps what is found under it from being freed.
+    /// A guard: an endpoint that is found under it is not freed.
     #[inline(always)]
     pub fn guard(&self) -> LocalGuard<'_> {
         self.0.guard()
@@ -153,7 +153,7 @@ impl Endpoints {
         self.0.iter(guard).map(|(name, endpoint)| (&**name, Found(endpoint)))
     }
 
-    /// Puts an endpoint in; the other one if there is one of the name.
+    /// Puts an endpoint in. If the name already has an endpoint, returns that one as `Err`.
     pub fn insert<'g>(
         &self,
         name: &str,
@@ -175,8 +175,8 @@ impl Endpoints {
     pub fn retire(&self, guard: &LocalGuard<'_>, unlinked: Vec<Unlinked>) {
         assert!(guard.collector() == self.0.guard().collector(), "the guard is of another map");
         for generation in unlinked.into_iter().map(Unlinked::into_raw) {
-            // SAFETY: the generation came from `Box::into_raw` and is unlinked, so no thread that comes later finds it, and
-            // there was no handle: a thread that may still see it holds a guard of this collector.
+            // SAFETY: the generation came from `Box::into_raw` and is unlinked, so no later thread finds it. The
+            // endpoint had no handle, so a thread that may still see the generation holds a guard of this collector.
             unsafe { guard.defer_retire(generation, seize::reclaim::boxed) };
         }
     }

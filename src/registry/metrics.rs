@@ -1,4 +1,4 @@
-//! [`Metrics`]: what a registry has done and holds.
+//! [`Metrics`]: the figures of a registry.
 //!
 //! Tests: `tests/registry`.
 
@@ -7,18 +7,18 @@ use super::state::{Core, Registry};
 use crate::cell::totals::Totals;
 use crate::sync::MutexGuard;
 
-/// What a registry holds, and what became of the hits it was given. The names are seed words of hit counters; all numbers
-/// but those of what is held only grow, also over removals and prunes.
+/// How much a registry holds, and the outcomes of the hits that it was given. The names are seed words of hit counters.
+/// All numbers only grow, also over removals and prunes, apart from those of what is held.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Metrics {
-    /// Hits that were counted, those of merged and restored registries included (see [`Registry::merge`] for those of very
-    /// many). Of `morris` endpoints it is an estimate.
+    /// Hits that were counted, those of merged and restored registries included (see [`Registry::merge`] for very many
+    /// registries). Of `morris` endpoints it is an estimate.
     pub total_hits: u64,
-    /// Endpoints there are.
+    /// Endpoints that the registry has.
     pub endpoints_count: u64,
-    /// Hits that were dropped by pruning: those of idle endpoints and of former strategies, and those that newer ones pushed
-    /// out of a `sliding` log. (Slots of rings are used again, which drops nothing that was kept.)
+    /// Hits that were dropped by pruning: those of idle endpoints and of former strategies, and those that newer ones
+    /// pushed out of a `sliding` log. (A ring that reuses a slot does not drop a hit that it still kept.)
     pub pruned_events: u64,
     /// Endpoints that were pruned.
     pub pruned_endpoints: u64,
@@ -28,24 +28,25 @@ pub struct Metrics {
     pub memory_bytes: u64,
     /// The strategy of new endpoints.
     pub strategy: String,
-    /// Hits that were refused because their tick was gone.
+    /// Hits that were refused because their tick was no longer kept.
     pub late: u64,
     /// Hits that were refused because they lay in the future.
     pub future: u64,
     /// Hits that were refused because they did not fit into their tick.
     pub saturated: u64,
-    /// Hits that were refused because there was no room for their endpoint or in its log, or by a handle whose endpoint is
-    /// gone.
+    /// Hits that were refused because the registry or the log of their endpoint was full, or because the endpoint of
+    /// their handle was removed.
     pub refused: u64,
     /// Events that were not delivered because a subscriber was too slow.
     pub dropped_events: u64,
 }
 
-/// What an endpoint takes besides itself: its place in the map, the map's entry, the head of its `Arc`, its place in the roll.
+/// The bytes of an endpoint besides itself: its place in the map, the map's entry, the head of its `Arc`, its place in
+/// the roll.
 const BESIDES: usize = 18 + size_of::<(Box<str>, usize)>() + 16 + 24;
 
 impl Registry {
-    /// What the registry has done and holds. Walks over all endpoints.
+    /// The figures of the registry. Walks over all endpoints.
     #[must_use]
     pub fn metrics(&self) -> Metrics {
         self.core.metrics()
@@ -55,8 +56,9 @@ impl Registry {
 impl Core {
     /// The ledger, under a replica of this process.
     ///
-    /// A forked child has its parent's hits in its own memory and counts on in it. It becomes a replica of its own, whose
-    /// hits include the inherited ones; merging them with the parent's would count those twice, so they are noted.
+    /// A forked child has its parent's hits in its own memory and adds to them. It becomes a replica of its own, whose
+    /// hits include the inherited ones. Merging them with the parent's would count those twice, so the ledger notes the
+    /// parent's replica.
     pub fn ledger(&self) -> MutexGuard<'_, Ledger> {
         let mut ledger = self.ledger.lock();
         let process = std::process::id();
@@ -69,7 +71,7 @@ impl Core {
         ledger
     }
 
-    /// What this registry has counted by itself, in all its lives.
+    /// The totals that this registry has counted by itself, in all its lives.
     pub fn own_totals(&self) -> Totals {
         let (shared, mut outcomes) = (self.shared(), self.noted());
         let guard = self.guard();
@@ -80,7 +82,7 @@ impl Core {
         Totals { outcomes, pruned_events, pruned_endpoints }
     }
 
-    /// What was ever counted, here and elsewhere; it never goes down but over a restore.
+    /// The totals of this registry and all others; they never decrease except by a restore.
     pub fn totals(&self, ledger: &mut Ledger) -> Totals {
         ledger.own = ledger.own.max(self.own_totals().minus(ledger.began));
         ledger.floor = ledger.floor.max(ledger.own.plus(ledger.others.sum()));

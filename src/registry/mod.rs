@@ -6,15 +6,15 @@
 //!                        +---- ledger: replica, epoch, what was removed, totals        (rare, one lock)
 //! ```
 //!
-//! | file | what |
+//! | file | concept |
 //! |---|---|
 //! | `map` | names and endpoints, and the guard under which they are read |
-//! | `snapshot`, `written` | what a registry holds, as bytes; its cells, to be read |
-//! | `replicas`, `ledger`, `graves`, `aging` | parts of the state: what other replicas counted; which replica counts here; what was removed; what is idle |
-//! | `state` | what a registry is made of |
+//! | `snapshot`, `written` | the contents of a registry, as bytes; its cells, to be read |
+//! | `replicas`, `ledger`, `graves`, `aging` | parts of the state: the totals of other replicas; the replica that counts here; the removals; the idle endpoints |
+//! | `state` | the parts of a registry |
 //! | `create` | making endpoints |
-//! | `record`, `query`, `change`, `prune`, `remove` | what is done with it |
-//! | `metrics` | [`Metrics`], and what was ever counted |
+//! | `record`, `query`, `change`, `prune`, `remove` | the operations on it |
+//! | `metrics` | [`Metrics`], and the totals of all that was ever counted |
 //! | `exchange` | snapshot, restore, merge, clone |
 //! | `visitors` | different visitors of an endpoint |
 //! | `watch` | events and thresholds |

@@ -1,36 +1,39 @@
-//! What goes: idle endpoints, and the idlest when a registry is full.
+//! Pruning: which endpoints are dropped because they are idle, or because the registry is full.
 //!
-//! | when | what |
+//! | when | what is dropped |
 //! |---|---|
-//! | `prune` is called | every endpoint without handles goes whose hits all lie a ring behind; of the others, generations and log entries as old |
+//! | `prune` is called | every endpoint without handles whose hits all lie a ring behind; in the others, generations and log entries as old |
 //! | a snapshot is merged | the same, at most once in a quarter of the window |
-//! | a hit of a new name comes | the same, of [`SETTLES`] endpoints: first of those that may be idle, then of the next ones of a round |
-//! | and there is no room, with [`WhenFull::Prune`](super::WhenFull::Prune) | the endpoint goes whose newest hit is the oldest, if it has no handle |
+//! | a hit has a new name | the same, for [`SETTLES`] endpoints: first for those that may be idle, then for the next ones of a round |
+//! | a hit has a new name and the registry is full, with [`WhenFull::Prune`](super::WhenFull::Prune) | the endpoint whose newest hit is the oldest, if it has no handle |
 //!
 //! # The work of a hit is bounded
-//! A [`Roll`] orders the endpoints by their newest hits, as they were when each endpoint was looked at. Hits do not move them,
-//! because then each hit would take its lock. So the first of the roll is a guess, and a look tells:
+//! A [`Roll`] orders the endpoints by their newest hits, as they were when each endpoint was looked at. Hits do not
+//! move them, because then each hit would take its lock. So the first of the roll is a guess, and a look checks it:
 //!
 //! | its newest hit is | then |
 //! |---|---|
-//! | as the roll says | no endpoint is idler, and it goes |
-//! | newer | it moves to where it belongs, and the next is the first |
+//! | as the roll says | no endpoint is idler, and it is dropped |
+//! | newer | it moves to where it belongs, and the look is repeated with the new first |
 //!
-//! A hit takes [`LOOKS`] looks at most. If all of those endpoints were hit since, the idlest of them goes, which is not always the
-//! idlest of all. Of endpoints whose newest hits are of the same tick, any goes. An endpoint that had a handle when it was looked
-//! at stays at the end of the roll; each eviction looks at [`HELD_LOOKS`] of those again.
+//! A hit takes [`LOOKS`] looks at most. If all of those endpoints were hit since, the idlest of them is dropped, which
+//! is not always the idlest of all. Of endpoints whose newest hits are of the same tick, any may be dropped. An
+//! endpoint that had a handle when it was looked at stays at the end of the roll; each eviction looks at [`HELD_LOOKS`]
+//! of those again.
 //!
-//! If the first of the roll is not a ring behind, none is, but for those that had a handle; then only a round looks at endpoints.
-//! So a hit can be refused although an endpoint is idle, until a look comes to that.
+//! If the first of the roll is not a ring behind, the others are not either, apart from those that had a handle; then
+//! only a round looks at endpoints. So a hit can be refused although an endpoint is idle, until a look reaches that
+//! endpoint.
 //!
-//! A round looks at all endpoints. A new name begins a round at most once in a quarter of the window, or when most of the roll is
-//! of removed endpoints. Each new name takes the round [`SETTLES`] endpoints further.
+//! A round looks at all endpoints. A new name begins a round at most once in a quarter of the window, or when most of
+//! the roll belongs to removed endpoints. Each new name takes the round [`SETTLES`] endpoints further.
 //!
-//! A hit of a known name never comes here. A new name waits for the lock of the roll to be entered, or to evict another. The lock
-//! is held for a bounded number of looks. A thread that finds it taken does not prune.
+//! A hit of a known name does not run any of this. A new name waits for the lock of the roll to be entered, or to evict
+//! another. The lock is held for a bounded number of looks. A thread that finds it taken does not prune.
 //!
-//! What is pruned as idle lies out of every window, and `forgotten` says up to when nothing is known of names without an
-//! endpoint. What goes to make room may still have been in the window: its hits are lost, and counted as pruned.
+//! The hits of an endpoint that is pruned as idle lie before every window, and `forgotten` is the tick before which
+//! nothing is known of names without an endpoint. An endpoint that is dropped to make room may still have hits in the
+//! window: they are lost, and counted as pruned.
 //!
 //! Tests: below, `tests/registry/behaviour.rs`, `tests/registry/threads.rs`.
 
@@ -48,20 +51,20 @@ use crate::time::{Tick, Timestamp};
 
 /// How many endpoints a hit of a new name prunes.
 const SETTLES: usize = 16;
-/// At how many it looks for the idlest.
+/// How many endpoints it looks at to find the idlest.
 const LOOKS: usize = 32;
-/// And at how many that had a handle, whether they still have one.
+/// How many endpoints that had a handle it checks for one.
 const HELD_LOOKS: usize = 16;
 
 impl Registry {
-    /// Drops every endpoint without handles whose hits all left the window (and the slack) before now, and what others
-    /// hold that is as old. Answers how many endpoints were dropped. Without a clock of its own a registry takes the newest
+    /// Drops every endpoint without handles whose hits all left the window (and the slack) before now, and merged hits
+    /// that are as old. Returns how many endpoints were dropped. A registry without a clock of its own takes the newest
     /// hit for now, unless that is in the future.
     pub fn prune(&self) -> usize {
         self.core.prune(self.core.horizon())
     }
 
-    /// The same as of `now`.
+    /// Prunes as of `now`.
     pub fn prune_at(&self, now: Timestamp) -> usize {
         self.core.prune(self.core.times().at(now).tick())
     }
@@ -72,32 +75,33 @@ struct Looked<'g> {
     place: Place,
     name: &'g str,
     endpoint: Reach<'g>,
-    /// Whether it was never looked at before and has no hit: a thread is about to count the first.
+    /// Whether it was never looked at before and has no hit, which means that a thread is about to count the first.
     is_new: bool,
 }
 
 impl Core {
-    /// What is taken for now when it is asked what is idle: the clock if hits are held against it. Without, the newest hit,
-    /// as timestamps may be of any time; but not one in the future, which would make everything look idle.
+    /// The time that decides what is idle: the clock if hits are checked against it. Without such a clock it is the
+    /// newest hit, as timestamps may be of any time; but not a hit in the future, which would make everything look
+    /// idle.
     pub fn horizon(&self) -> Tick {
         let now = self.times().tick();
         if self.times().is_guarded() { now } else { self.newest().min(now) }
     }
 
-    /// Whether a quarter of the window went by since `due` was set, which is set anew then.
+    /// Whether the time `due` has come. If it has, sets `due` a quarter of the window ahead.
     fn is_due(&self, due: &Typed<Tick>, now: Tick) -> bool {
         let seen = due.load(Ordering::Relaxed);
         let next = Tick(now.0 + u64::from(self.geometry().window()).div_ceil(4));
-        // Further ahead it is only after the clock was set back.
+        // `due` is further ahead only after the clock was set back.
         if (now..=next).contains(&seen) && now != seen {
             return false;
         }
         let ours = due.compare_exchange_weak(seen, next, Ordering::Relaxed, Ordering::Relaxed).is_ok();
-        // There is nothing to prune at the very first.
+        // The first call has nothing to prune.
         ours && seen != Tick(0)
     }
 
-    /// Prunes if it is time to; called for each merge.
+    /// Prunes if it is due; called for each merge.
     pub fn sweep(&self) {
         let now = self.horizon();
         if self.is_due(&self.aging.due, now) {
@@ -105,13 +109,13 @@ impl Core {
         }
     }
 
-    /// Notes, and tells, that hits of an endpoint were dropped since they left the window.
+    /// Notes, and reports as an event, that hits of an endpoint were dropped because they left the window.
     pub fn note_pruned(&self, name: &str, removed: u64) {
         self.aging.note(removed, 0);
         self.watch.emit(EventKind::Pruned, || Event::Pruned { endpoint: name.into(), removed });
     }
 
-    /// Prunes what lies a ring behind `horizon`; answers how many endpoints went.
+    /// Prunes hits that lie a ring behind `horizon`; returns how many endpoints were dropped.
     pub fn prune(&self, horizon: Tick) -> usize {
         let guard = self.guard();
         let mut gone = 0;
@@ -126,7 +130,8 @@ impl Core {
         gone
     }
 
-    /// Prunes of one endpoint what lies a ring behind `horizon`; answers whether all of it went.
+    /// Prunes hits of one endpoint that lie a ring behind `horizon`; returns whether the endpoint was dropped with
+    /// them.
     fn settle(
         &self,
         name: &str,
@@ -168,8 +173,8 @@ impl Core {
         self.map.retire(&guard, unlinked);
     }
 
-    /// Goes on looking for what is idle: first at what may be, then at what the round comes to. Called for each hit that would
-    /// make an endpoint. If another thread is at it, does nothing.
+    /// Looks for idle endpoints: first at those that may be idle, then at the next ones of the round. Called for each
+    /// hit that would make an endpoint. Does nothing if another thread is doing it.
     pub fn tend(&self) {
         let Some(mut roll) = self.aging.roll.try_lock() else { return };
         let horizon = self.horizon();
@@ -177,7 +182,7 @@ impl Core {
             self.forget_graves(horizon);
             roll.begin();
         } else if roll.len() > 2 * self.len() + LOOKS {
-            // Most are names of endpoints that were removed.
+            // Most places belong to endpoints that were removed.
             roll.begin();
         }
         let guard = self.guard();
@@ -198,7 +203,8 @@ impl Core {
         }
     }
 
-    /// Ends the idlest endpoint that can be ended; of those looked at, if what is known of more is out of date.
+    /// Ends the idlest endpoint that can be ended. If the roll is too far out of date, that is the idlest of those
+    /// looked at.
     pub fn evict(&self) -> bool {
         let guard = self.guard();
         let mut roll = self.aging.roll.lock();
@@ -217,14 +223,14 @@ impl Core {
             if self.end(&mut roll, &found) {
                 return true;
             }
-            // A thread is about to count in it, or takes a handle.
+            // A thread is about to count in it, or is taking a handle.
             roll.leave(first);
             roll.enter((self.later(), first.1));
         }
         looked.values().any(|found| !found.is_new && self.end(&mut roll, found))
     }
 
-    /// Looks at the endpoint of `place` and moves it to where it belongs; `None` if it is gone.
+    /// Looks at the endpoint of `place` and moves it to where it belongs; `None` if it was removed.
     fn look<'g>(&self, roll: &mut Roll, place: Place, guard: &'g LocalGuard<'_>) -> Option<Looked<'g>> {
         #[cfg(test)]
         {
@@ -279,7 +285,7 @@ mod tests {
     use crate::registry::WhenFull;
     use crate::time::clock::ManualClock;
 
-    /// As where the thread that ends the idlest endpoint does not run for a while.
+    /// As if the thread that ends the idlest endpoint does not run for a while.
     #[test]
     fn an_idlest_endpoint_that_cannot_go_now_refuses_no_hit() {
         let clock = ManualClock::new(1_000u32.into());
@@ -307,7 +313,7 @@ mod tests {
         (registry, clock)
     }
 
-    /// What became of a hit, and how many endpoints were looked at for it.
+    /// The outcome of a hit, and how many endpoints were looked at for it.
     fn looks_of(registry: &Registry, name: &str) -> (Outcome, usize) {
         let before = registry.core.aging.roll.lock().looks;
         let outcome = registry.record_hit(name, 1).expect("the name is possible");
@@ -319,12 +325,12 @@ mod tests {
         let (registry, clock) = full(2_000, WhenFull::Refuse);
         let _ = looks_of(&registry, "the last of those that fit was not looked at");
         assert_eq!(looks_of(&registry, "new"), (Outcome::Refused, 0));
-        // A round, then nothing.
+        // The first hits finish a round, the later ones look at nothing.
         clock.advance(Duration::from_secs(20)).expect("before 9999");
         let looks: Vec<usize> = (0..1_000).map(|_| looks_of(&registry, "new").1).collect();
         assert!(looks.iter().all(|&looks| looks <= SETTLES), "{looks:?}");
         assert_eq!((looks.iter().sum::<usize>(), looks[500..].iter().sum::<usize>()), (2_000, 0));
-        // All are idle: each hit finds some, and takes a place.
+        // All endpoints are idle: each hit finds some, and takes a place.
         clock.advance(Duration::from_secs(200)).expect("before 9999");
         for number in 0..2_000 {
             let (outcome, looks) = looks_of(&registry, &format!("new {number}"));
@@ -363,13 +369,13 @@ mod tests {
         hit.iter().for_each(|number| _ = registry.record_hit(&number.to_string(), 1));
         for number in 0..1_000 {
             assert_eq!(registry.record_hit(&format!("new {number}"), 1), Ok(Outcome::Counted));
-            // Twenty endpoints have their newest hit in the same second: any of those goes.
+            // Twenty endpoints have their newest hit in the same second: any of those may be dropped.
             let kept = |number: &u64| registry.contains(&number.to_string());
             assert!((number + 40..2_000).all(|number| kept(&number)) && hit.iter().all(kept), "{number}");
         }
     }
 
-    /// The names of removed endpoints are forgotten, also while no window ends.
+    /// The names of removed endpoints are forgotten, also before a window ends.
     #[test]
     fn names_that_come_and_go_take_no_more_room() {
         let (registry, _) = full(100, WhenFull::Refuse);

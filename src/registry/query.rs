@@ -1,4 +1,4 @@
-//! Asking: for an endpoint by name, for all together, for the busiest.
+//! Queries: of one endpoint by name, of all together, of the busiest.
 //!
 //! Tests: `tests/registry`.
 
@@ -17,11 +17,11 @@ use crate::endpoint::{Endpoint, Gone, Reach};
 use crate::error::QueryError;
 use crate::time::Timestamp;
 
-/// So many endpoints are asked for at a time in a walk over all.
+/// A walk over all endpoints asks for this many at a time.
 const BATCH: usize = 32;
 
 impl Registry {
-    /// The hits of `endpoint` in the `last` up to now; none if there is no such endpoint.
+    /// The hits of `endpoint` in the `last` up to now; 0 if the endpoint does not exist.
     ///
     /// # Errors
     /// [`QueryError::LongerThanWindow`]; [`QueryError::NotWhole`] unless `last` is a whole number of ticks (of
@@ -54,7 +54,7 @@ impl Registry {
         self.total_of(&self.core.query_at(at, last)?, |_| true)
     }
 
-    /// The hits of all endpoints whose names `wanted` says yes to, in the `last` up to `at`, or up to now.
+    /// The hits of all endpoints whose names `wanted` accepts, in the `last` up to `at`, or up to now.
     ///
     /// # Errors
     /// As [`query_hits`](Self::query_hits).
@@ -81,8 +81,8 @@ impl Registry {
         Ok(total)
     }
 
-    /// The `n` endpoints with the most hits in the `last` up to now, the busiest first, those with as many by name.
-    /// Endpoints without hits are left out.
+    /// The `n` endpoints with the most hits in the `last` up to now, the busiest first, equals by name. Endpoints
+    /// without hits are left out.
     ///
     /// # Errors
     /// As [`query_hits`](Self::query_hits).
@@ -90,7 +90,7 @@ impl Registry {
         self.top_of(n, &self.core.query_now(last)?)
     }
 
-    /// The same in `(at - last, at]`.
+    /// The `n` endpoints with the most hits in `(at - last, at]`, as [`top`](Self::top).
     ///
     /// # Errors
     /// As [`query_hits`](Self::query_hits).
@@ -101,7 +101,8 @@ impl Registry {
     fn top_of(&self, n: usize, query: &Query<'_>) -> Result<Vec<(String, Hits)>, QueryError> {
         let guard = self.core.guard();
         let (shared, query) = (self.core.shared(), query.of_all());
-        // The least of those kept is on top: fewer hits, then the later name.
+        // The heap has the least of the kept ones on top: the one with fewer hits, of equals the one with the later
+        // name.
         let mut best: BinaryHeap<Reverse<Ranked<'_>>> = BinaryHeap::new();
         if n == 0 || self.core.len() == 0 {
             return self.core.none(&query).map(|_| Vec::new());
@@ -139,19 +140,19 @@ impl Registry {
         names
     }
 
-    /// Whether there is such an endpoint.
+    /// Whether the endpoint exists.
     #[must_use]
     pub fn contains(&self, endpoint: &str) -> bool {
         self.core.with(endpoint, |_| ()).is_some()
     }
 
-    /// How many endpoints there are.
+    /// How many endpoints the registry has.
     #[must_use]
     pub fn len(&self) -> usize {
         self.core.len()
     }
 
-    /// Whether there is none.
+    /// Whether the registry has no endpoints.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -171,13 +172,13 @@ impl Core {
         at.map_or_else(|| self.query_now(last), |at| self.query_at(at, last))
     }
 
-    /// What `ask` finds in the endpoint of `name`.
+    /// Runs `ask` on the endpoint of `name`.
     pub fn with<R>(&self, name: &str, ask: impl FnOnce(Reach<'_>) -> R) -> Option<R> {
         let guard = self.map.guard();
         self.map.get(name, &guard).map(|endpoint| ask(endpoint.reach()))
     }
 
-    /// What `ask` finds in the endpoint that took over the handles of `former`.
+    /// Runs `ask` on the endpoint that took over the handles of `former`.
     pub fn with_heir<R>(&self, name: &str, former: &Endpoint, ask: impl FnOnce(Reach<'_>) -> R) -> Option<R> {
         let guard = self.map.guard();
         let heir = self.map.get(name, &guard).filter(|endpoint| endpoint.is_heir_of(former))?;
@@ -187,18 +188,19 @@ impl Core {
     pub fn sum(&self, name: &str, query: &Query<'_>) -> Result<Hits, QueryError> {
         match self.with(name, |endpoint| endpoint.sum(self.shared(), query)) {
             Some(hits) => hits,
-            // Of a name that was pruned nothing is known up to then.
+            // The name may have been pruned, and ticks before `forgotten` are not known for pruned names.
             None if query.touched().is_some_and(|span| span.first < self.aging.forgotten()) => Err(query.expired()),
             None => self.none(query),
         }
     }
 
-    /// The hits of nobody: what cannot be asked of an endpoint is not answered without one either.
+    /// Returns 0 for a name without an endpoint, but fails where the query would fail for an endpoint of the registry's
+    /// strategy.
     pub fn none(&self, query: &Query<'_>) -> Result<Hits, QueryError> {
         query.check(matches!(self.strategy(), Strategy::Sliding { .. } | Strategy::Custom(_))).map(|()| Hits::NONE)
     }
 
-    /// The hits of an endpoint of which the caller has a handle.
+    /// The hits of an endpoint that the caller has a handle of.
     pub fn sum_of(&self, endpoint: Reach<'_>, name: &str, query: &Query<'_>) -> Result<Hits, QueryError> {
         match endpoint.gone() {
             None => endpoint.sum(self.shared(), query),
@@ -215,8 +217,8 @@ impl Core {
         self.walk(&guard, visit)
     }
 
-    /// As [`each`](Self::each). The name is only looked at by whoever wants it: most of a walk is waiting for memory, so
-    /// endpoints are asked for several at a time.
+    /// As [`each`](Self::each). The walk itself does not read the names. A walk mostly waits for memory, so it asks for
+    /// several endpoints at a time.
     fn walk<'g, E>(
         &self,
         guard: &'g LocalGuard<'_>,

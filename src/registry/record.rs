@@ -12,7 +12,7 @@ use crate::time::{Tick, Timestamp};
 
 impl Registry {
     /// Counts `amount` hits of `endpoint` now. See [`HitCounter::record`](crate::HitCounter::record) for amounts and
-    /// outcomes; `Refused` here also means that there is no room for another endpoint.
+    /// outcomes; `Refused` here also means that the registry has no room for another endpoint.
     ///
     /// # Errors
     /// [`EndpointError::Name`] unless the name has 1 to 1,024 bytes.
@@ -41,15 +41,15 @@ impl Registry {
 }
 
 impl Core {
-    /// Counts in `endpoint`, of which the caller has a handle or the guard, if the tick has hits there, with room for
-    /// these, and nobody wants to know of them. Otherwise it changes nothing, and [`record_other`](Self::record_other) is
-    /// the way.
+    /// Counts in `endpoint`, of which the caller has a handle or the guard, if the tick has hits there and room for
+    /// these, and if neither a listener nor a threshold wants them. Otherwise it changes nothing, and the caller uses
+    /// [`record_other`](Self::record_other).
     #[inline(always)]
     pub fn record_short(&self, endpoint: Reach<'_>, tick: Tick, amount: u64) -> bool {
         !self.watch.wants_hits() && endpoint.record_current(&self.geometry, tick, amount)
     }
 
-    /// Counts in `endpoint`, of which the caller has a handle or the guard, what has no short way.
+    /// Counts in `endpoint`, of which the caller has a handle or the guard, if the short way did not apply.
     #[inline(never)]
     pub fn record_other(&self, endpoint: Reach<'_>, name: &str, tick: Tick, amount: u64) -> Result<Outcome, Gone> {
         let when = self.times.now(tick);
@@ -102,7 +102,7 @@ impl Core {
         Ok(outcome)
     }
 
-    /// Tells of hits that were counted.
+    /// Reports counted hits to listeners and thresholds.
     #[inline(never)]
     fn tell(&self, endpoint: Reach<'_>, name: &str, when: When<'_>, amount: u64) {
         if amount > 0 {
@@ -133,7 +133,7 @@ impl Core {
         record: impl Fn(Reach<'_>) -> Result<Outcome, Gone>,
     ) -> Result<Outcome, EndpointError> {
         check_name(name)?;
-        // A hit that is refused takes no place.
+        // A hit that is refused does not take a place.
         if amount > 0 && at.is_some_and(|at| self.times().at(at).is_future()) {
             self.note(Outcome::Future, amount);
             return Ok(Outcome::Future);

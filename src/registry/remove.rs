@@ -1,9 +1,9 @@
-//! Removing endpoints, here and elsewhere. For each name its [`Removal`] is kept in mind.
+//! Removing endpoints, here and elsewhere. The registry keeps a [`Removal`] for each removed name.
 //!
 //! | what | does |
 //! |---|---|
 //! | a removal here | ends the endpoint and its handles; the next hit of the name makes another endpoint, in a higher epoch |
-//! | a removal elsewhere, heard of in a merge | voids the hits here up to it; the endpoint goes on in its epoch, with its handles |
+//! | a removal elsewhere, found in a merge | voids the hits here up to it; the endpoint stays in its epoch, with its handles |
 //!
 //! Tests: `tests/merge/removals.rs`, `tests/registry/fleet.rs`.
 
@@ -18,23 +18,24 @@ use crate::endpoint::{Gone, Reach};
 use crate::time::Tick;
 
 impl Registry {
-    /// Removes `endpoint` with its hits; answers whether there was one. Its handles answer `Refused` from then on, and a hit
-    /// that comes later makes a new endpoint.
+    /// Removes `endpoint` with its hits; returns whether it existed. From then on its handles answer `Refused`, and a
+    /// later hit makes a new endpoint.
     ///
-    /// No merge brings the removed hits back. Hits after the removal count, also those of other registries that never heard of
-    /// it. Of the tick of the removal itself, and of later ones, those hits are removed that this registry had.
+    /// No merge brings the removed hits back. Hits after the removal count, also those of other registries that do not
+    /// know of it. In the tick of the removal itself, and in later ones, the removal covers the hits that this registry
+    /// had.
     pub fn remove(&self, endpoint: &str) -> bool {
         let replica = self.core.ledger().replica;
         self.core.remove_as(endpoint, replica)
     }
 
-    /// Removes every endpoint, as [`remove`](Self::remove) does. In a forked child the first call only drops what was inherited,
-    /// so that the child's snapshots can be merged with the parent's.
+    /// Removes every endpoint, as [`remove`](Self::remove) does. In a forked child the first call only drops inherited
+    /// hits, so that the child's snapshots can be merged with the parent's.
     pub fn clear(&self) {
         let mut ledger = self.core.ledger();
         let guard = self.core.guard();
         let mut names: Vec<Box<str>> = self.core.all(&guard).map(|(name, _)| name.into()).collect();
-        // In an order that can be told afterwards.
+        // Sorted, so that the order does not depend on the map.
         names.sort_unstable();
         for name in names {
             if !ledger.forked {
@@ -57,14 +58,14 @@ impl Core {
         self.graves.lock().removed.get(name).map_or(0, |removal| removal.epoch)
     }
 
-    /// What is known of the removals of `name`.
+    /// The known removals of `name`.
     pub fn removal_of(&self, name: &str) -> Removal {
         self.graves.lock().removed.get(name).cloned().unwrap_or_default()
     }
 
-    /// Keeps no more removals in mind than there may be endpoints, as long as those that go are out of every window.
+    /// Keeps no more removals than there may be endpoints, and forgets only removals that lie before every window.
     ///
-    /// Not earlier: a merge with an older snapshot would bring the removed hits back.
+    /// If a removal were forgotten earlier, a merge with an older snapshot would bring the removed hits back.
     pub fn forget_graves(&self, horizon: Tick) {
         let slots = self.geometry().slots() as u64;
         let mut graves = self.graves.lock();
@@ -73,7 +74,7 @@ impl Core {
         }
     }
 
-    /// Notes a removal of `name`; answers it together with those that were known.
+    /// Notes a removal of `name`; returns it joined with those that were known.
     fn note_removal(&self, name: &str, removal: &Removal) -> Removal {
         let mut graves = self.graves.lock();
         graves.epoch = graves.epoch.max(removal.epoch);
@@ -86,10 +87,10 @@ impl Core {
         let guard = self.guard();
         let Some(endpoint) = self.get(name, &guard).map(Found::reach) else { return false };
         let at = self.horizon();
-        // Before the endpoint ends: a hit that makes the next one of the name sees the epoch.
+        // Before the endpoint ends, so that a hit that makes the next endpoint of the name sees the epoch.
         let epoch = {
             let mut graves = self.graves.lock();
-            // No snapshot says a higher one.
+            // A snapshot cannot give a higher epoch.
             graves.epoch = (graves.epoch + 1).min(i64::MAX as u64);
             let epoch = graves.epoch;
             let removal = Removal { epoch, at, found: BTreeMap::new() };
@@ -97,7 +98,7 @@ impl Core {
             epoch
         };
         let _ = endpoint.end(Gone::Removed, self.shared());
-        // After it: no writer here brings another hit.
+        // After the end, so that no writer here adds another hit.
         let found = self.found_from(endpoint, at, replica);
         let _ = self.note_removal(name, &Removal { epoch, at, found });
         self.take_out(name, endpoint)
@@ -118,7 +119,7 @@ impl Core {
 
     /// Takes in a removal elsewhere. An endpoint of the name outlives it, without the hits that it voids.
     pub fn hear_of(&self, name: &str, removal: &Removal, replica: Replica) {
-        // The endpoint goes by what is known altogether, as every registry does that hears of it later.
+        // The endpoint uses all known removals together, as every registry does that learns of this one later.
         let removal = self.note_removal(name, removal);
         let guard = self.guard();
         if let Some(endpoint) = self.get(name, &guard).map(Found::reach) {

@@ -1,26 +1,26 @@
-//! What other replicas have counted, kept in bounded room.
+//! The totals of other replicas, kept in bounded room.
 //!
-//! Totals of a replica only grow, so its snapshots may be merged in any order, and again: the larger totals stay. For that
-//! the registry must know the replica. A collector of short-lived workers would know one more with each worker, for ever.
-//! So of more than [`MOST`] replicas those are **folded** into one sum that have been silent the longest, if that is at
-//! least a ring.
+//! Totals of a replica only grow, so its snapshots may be merged in any order, and again: the larger totals stay. For
+//! that the registry must know the replica. A collector of short-lived workers would learn of one more replica with
+//! each worker, for ever. So of more than [`MOST`] replicas those are **folded** into one sum that have been silent the
+//! longest, if that is at least a ring.
 //!
 //! | a snapshot has totals of a replica that is | then |
 //! |---|---|
 //! | known | the larger of both stay |
-//! | not known, and none was ever folded | it is known from then on, with all its totals |
+//! | not known, and no replica was ever folded | it is known from then on, with all its totals |
 //! | not known, and its cells show all hits that it counted, each younger than every hit that was folded | the same, because it cannot be one of the folded |
 //! | not known, and other hits are among its totals | it may be one of the folded. Of its totals the sum counts up only the hits that its cells show in such young ticks |
 //!
-//! So a total never counts a hit twice. The price: when a replica is merged for the first time after others were folded, and
-//! has hits that are as old as the folded ones, then those hits and its refused hits are missing in the totals. They are
-//! late, as hits that come to a ring so late are. A replica that had refused hits alone when it was folded leaves nothing in
-//! the sum, as it could not be told from a new one.
+//! So a total never counts a hit twice. The price: when a replica is merged for the first time after others were
+//! folded, and has hits that are as old as the folded ones, then those hits and its refused hits are missing in the
+//! totals. They are late, as other hits are that arrive a ring late. A replica that had only refused hits when it was
+//! folded adds nothing to the sum, because it could not be told from a new one.
 //!
-//! The last row takes the rest out of the sum and notes the replica with all its totals. If the cells show no such young hit,
-//! the snapshot may be older than the fold, and the sum may still hold later hits of the replica. So the replica is *unsure*:
-//! whatever its totals grow by is held to the same rule, until a snapshot of it shows a young hit. That one was taken after
-//! the fold, so all that the sum can hold of the replica is out of it.
+//! The last row takes the rest out of the sum and notes the replica with all its totals. If the cells show no such
+//! young hit, the snapshot may be older than the fold, and the sum may still hold later hits of the replica. So the
+//! replica is *unsure*: the same rule applies to every growth of its totals, until a snapshot of it shows a young hit.
+//! That snapshot was taken after the fold, so everything that the sum can hold of the replica has been taken out of it.
 //!
 //! # In a snapshot
 //! The sum stands beside the totals of replicas, under [`Replica::FOLDED`], and the unsure ones are in it. A restore takes it
@@ -37,7 +37,7 @@ use crate::registry::snapshot::{RegistrySnapshot, WriterCells};
 use crate::time::Tick;
 use crate::window::geometry::Geometry;
 
-/// So many replicas are known at least before any is folded.
+/// The registry knows up to this many replicas before it folds any.
 pub const MOST: usize = 1_024;
 
 /// Totals of other replicas; those of the registry's former lives among them.
@@ -47,21 +47,21 @@ pub struct Replicas {
     pub folded: Totals,
     /// The first tick after all hits that were folded.
     pub folded_to: Tick,
-    /// Up to when silent replicas were looked for last.
+    /// The tick up to which silent replicas were looked for last.
     pub tried: Tick,
 }
 
-/// What is known of a replica.
+/// The known totals of a replica.
 #[derive(Clone, Copy, Debug)]
 pub struct Known {
     pub totals: Totals,
     /// No hit among the totals is younger.
     pub newest: Tick,
-    /// What was folded, maybe of this replica, is older than this tick, if that is in doubt.
+    /// The tick before which folded hits may be of this replica; `None` if that is not in doubt.
     pub unsure: Option<Tick>,
 }
 
-/// What a snapshot says of a replica.
+/// The totals that a snapshot gives for a replica.
 #[derive(Clone, Copy, Debug)]
 pub struct Said {
     pub totals: Totals,
@@ -100,13 +100,13 @@ impl Replicas {
         self.folded_to = if self.folded == Totals::default() { Tick(0) } else { since };
     }
 
-    /// Notes what `replica` has counted, which was never among the folded.
+    /// Notes the totals of `replica`, which was never among the folded.
     pub fn know(&mut self, replica: Replica, totals: Totals, newest: Tick) {
         let known = self.known.entry(replica).or_insert(Known { totals, newest, unsure: None });
         known.totals = known.totals.max(totals);
     }
 
-    /// Takes in what `snapshot`, which is merged `now`, says that replicas other than `ours` have counted.
+    /// Takes in the totals that `snapshot`, which is merged `now`, gives for replicas other than `ours`.
     pub fn hear(&mut self, snapshot: &RegistrySnapshot, ours: Replica, geometry: &Geometry, now: Tick) {
         let mut written: BTreeMap<Replica, Vec<&WriterCells>> = BTreeMap::new();
         for cells in snapshot.endpoints.iter().flat_map(|endpoint| &endpoint.writers) {
@@ -123,8 +123,8 @@ impl Replicas {
         }
     }
 
-    /// Takes in what a snapshot that is merged `now` says of `replica`. `since` is how many hits its cells show from a tick
-    /// on.
+    /// Takes in the totals that a snapshot, which is merged `now`, gives for `replica`. `since` returns how many hits
+    /// its cells show from a tick on.
     pub fn merge(&mut self, replica: Replica, said: Said, now: Tick, since: impl FnOnce(Tick) -> u64) {
         if replica == Replica::FOLDED {
             return;
@@ -142,7 +142,7 @@ impl Replicas {
         known.newest = known.newest.max(said.newest);
         let counted = added.outcomes.counted;
         let young = known.unsure.map(|first| since(first).min(counted));
-        // Without a young hit it was silent, so it may be folded again at once.
+        // Without a young hit the replica was silent, so it may be folded again at once.
         if young != Some(0) {
             known.unsure = None;
             known.newest = known.newest.max(now);
@@ -154,10 +154,10 @@ impl Replicas {
         }
     }
 
-    /// Folds replicas if more than `most` are known, those first that have been silent the longest, down to half as many.
-    /// Replicas stay that had a hit at or after `since`.
+    /// If more than `most` replicas are known, folds those that have been silent the longest, down to half as many.
+    /// Replicas that had a hit at or after `since` stay.
     pub fn fold(&mut self, most: usize, since: Tick) {
-        // Once a tick: as long as more than `most` are active, each look would be in vain.
+        // Once a tick, because each look is in vain while more than `most` are active.
         if self.known.len() <= most || self.tried == since {
             return;
         }
@@ -196,7 +196,7 @@ mod tests {
         Replica { process: 7, sequence }
     }
 
-    /// A worker of that number says at its tick that it has counted so many hits, `young` of them at that tick.
+    /// The worker of that number reports at its tick that it has counted so many hits, `young` of them at that tick.
     fn say(replicas: &mut Replicas, number: u64, counted: u64, (tick, young): (u64, u64)) {
         let said = Said { totals: totals(counted), newest: Tick(tick) };
         let since = |first: Tick| if tick >= first.0 { young } else { 0 };
@@ -314,8 +314,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is merged, in whatever order: no hit is counted twice, none that was counted is taken back, and a
-        /// snapshot that is merged again changes nothing. Few workers are all counted.
+        /// In any order of merges, no hit is counted twice, no counted hit is taken back, and a snapshot that is merged
+        /// again changes nothing. If there are few workers, all of them are counted.
         #[test]
         fn no_total_is_too_high(
             steps in prop::collection::vec((0..5u8, 0..12u64, any::<prop::sample::Index>()), 1..200),

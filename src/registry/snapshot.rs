@@ -1,7 +1,7 @@
-//! Snapshots of registries: what they hold, as bytes that can be kept, sent and merged.
+//! Snapshots of registries: their contents, as bytes that can be kept, sent and merged.
 //!
-//! What may repeat is told once and referred to by its place in a table, so that an endpoint of two ticks takes about 80
-//! bytes and its name.
+//! A value that may repeat is written once and referred to by its place in a table, so that an endpoint of two ticks
+//! takes about 80 bytes and its name.
 //!
 //! # Format, version 1
 //! The frame is that of `bytes.rs`, the kind 2. `docs/formats.md` has the same table with an example.
@@ -71,16 +71,17 @@ use crate::sketch::uniques::{self, Parts, Seen};
 use crate::time::{Resolution, Tick};
 use crate::window::geometry::{Geometry, MAX_TICKS};
 
-/// Beside the number of an endpoint's writers: visitors follow. Few endpoints have any, and 4 bytes each are a lot.
+/// A mark beside the number of an endpoint's writers: visitors follow. Few endpoints have visitors, so 4 bytes each
+/// would cost a lot.
 const VISITED: u32 = 1 << 31;
 
-/// Beside the place of a writer's replica: the epoch in which it counted follows.
+/// A mark beside the place of a writer's replica: the epoch in which it counted follows.
 const ELSEWHEN: u32 = 1 << 31;
 
 /// The most bytes a name may have.
 const MAX_NAME: usize = 1_024;
 
-/// What a registry held at one time. See [`Registry::snapshot`](crate::Registry::snapshot).
+/// The contents of a registry at one time. See [`Registry::snapshot`](crate::Registry::snapshot).
 #[derive(Clone, Debug, PartialEq)]
 pub struct RegistrySnapshot {
     pub(crate) resolution: Duration,
@@ -105,7 +106,7 @@ pub struct RegistrySnapshot {
     pub(crate) totals: BTreeMap<Replica, Totals>,
 }
 
-/// What an endpoint holds.
+/// The contents of an endpoint.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct EndpointCells {
     pub(crate) name: Box<str>,
@@ -114,7 +115,7 @@ pub(crate) struct EndpointCells {
     pub(crate) forgotten: Tick,
     pub(crate) strategy: String,
     pub(crate) writers: Vec<WriterCells>,
-    /// Who came, ascending.
+    /// The visitors, ascending.
     pub(crate) seen: Vec<Seen>,
 }
 
@@ -122,7 +123,7 @@ pub(crate) struct EndpointCells {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct WriterCells {
     pub(crate) writer: Writer,
-    /// In which it counted.
+    /// The epoch in which it counted.
     pub(crate) epoch: u64,
     pub(crate) form: Form,
     /// The all-time Morris register, else 0.
@@ -145,11 +146,12 @@ impl EndpointCells {
         self.writers.is_empty() && self.seen.is_empty()
     }
 
-    /// The cells in which `removal` leaves hits, with their full counts; adds the hits that it voids beyond those of `before` to
-    /// `left_out`.
+    /// The cells in which `removal` leaves hits, with their full counts; adds the hits that it voids beyond those of
+    /// `before` to `left_out`.
     ///
-    /// Visitors have no writers, and parts of the window instead of ticks. If the endpoint is of a lower epoch, the parts
-    /// that begin after the removal stay. A part that the removal cuts goes, as its visitors may have come before.
+    /// Visitors have no writers, and parts of the window instead of ticks. If the endpoint is of a lower epoch, the
+    /// parts that begin after the removal stay. A part that the removal cuts is dropped, as its visitors may have come
+    /// before.
     pub(crate) fn without_removed(
         &self,
         removal: &Removal,
@@ -388,13 +390,13 @@ fn tick(from: &mut In<'_>, grain: &Resolution) -> Result<Tick, SnapshotError> {
     if tick <= grain.last_tick() { Ok(tick) } else { Err(invalid("tick")) }
 }
 
-/// The first tick that is known: one more than any at most.
+/// The first tick that is known: at most one more than the largest tick.
 fn known(from: &mut In<'_>, grain: &Resolution) -> Result<Tick, SnapshotError> {
     let tick = Tick(from.u64()?);
     if tick.0 <= grain.last_tick().0 + 1 { Ok(tick) } else { Err(invalid("tick")) }
 }
 
-/// An epoch, after which there is always room for another.
+/// An epoch, which always leaves room for the next one.
 fn epoch(from: &mut In<'_>) -> Result<u64, SnapshotError> {
     from.u64().and_then(|epoch| if epoch <= i64::MAX as u64 { Ok(epoch) } else { Err(invalid("epoch")) })
 }
@@ -424,7 +426,7 @@ fn form(from: &mut In<'_>, resolution: &Resolution) -> Result<(Form, Resolution)
     Ok((Form { grain, slots, grains, measure }, division))
 }
 
-/// What endpoints refer to.
+/// The tables that endpoints refer to.
 struct Tables<'a> {
     version: u16,
     resolution: Resolution,
@@ -537,7 +539,7 @@ impl FormBits {
     }
 }
 
-/// Things, each told once, and where each is.
+/// Values, each written once, and the place of each.
 struct Places<T> {
     all: Vec<T>,
     places: std::collections::HashMap<T, u32, foldhash::fast::RandomState>,

@@ -1,4 +1,4 @@
-//! What a registry is made of, and what all that is done with it needs.
+//! The state of a registry, and the methods that all its operations need.
 //!
 //! Tests: `tests/registry`.
 
@@ -25,22 +25,22 @@ use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering, Typed};
 use crate::time::Tick;
 use crate::window::geometry::Geometry;
 
-/// What happens to the hit of a new endpoint when there is room for no more.
+/// What happens to the hit of a new endpoint when the registry is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum WhenFull {
-    /// It is `Refused`, unless an idle endpoint is found. Each hit prunes 16 endpoints at most, so one may be refused before
-    /// the idle ones are found.
+    /// The hit is `Refused`, unless an idle endpoint is found. Each hit prunes 16 endpoints at most, so a hit may be
+    /// refused before the idle ones are found.
     #[default]
     Refuse,
-    /// The endpoint that has been idle for longest and has no handle goes, with its hits. Each hit looks at 32 at most: if all
-    /// of those were hit since they were looked at last, the idlest of the 32 goes.
+    /// The endpoint that has been idle for longest and has no handle is dropped, with its hits. Each hit looks at 32 at
+    /// most. If all of those were hit since the last look, the idlest of the 32 is dropped.
     Prune,
 }
 
-/// Counts hits by endpoint, and answers how many each had in the last N seconds.
+/// Counts hits by endpoint, and reports how many each had in the last N seconds.
 ///
-/// An endpoint is any name of 1 to 1,024 bytes. It comes into being with its first hit, and goes when it has been idle for
+/// An endpoint is any name of 1 to 1,024 bytes. Its first hit creates it. It is dropped when it has been idle for
 /// longer than the window and room is needed, or when [`prune`](Self::prune) is called.
 ///
 /// ```
@@ -62,17 +62,17 @@ pub struct Registry {
     pub(super) core: Arc<Core>,
 }
 
-/// What a registry is made of.
+/// The state of a registry.
 pub struct Core {
     pub(super) times: Times,
     pub(super) geometry: Geometry,
-    /// How the time of visitors is cut.
+    /// How the time is divided for visitors.
     pub(super) parts: Parts,
     pub(super) watch: Watch,
     pub(super) map: Endpoints,
-    /// What was counted and is not held any more, and what was refused; by thread.
+    /// Counted hits that are not held any more, and refused hits; by thread.
     pub(super) tallies: Table<CachePadded<Tally>>,
-    /// The same, of threads without an id.
+    /// The same, for threads without an id.
     pub(super) tally: Tally,
     pub(super) generations: AtomicU64,
     /// The newest tick that has a hit.
@@ -82,7 +82,7 @@ pub struct Core {
     pub(super) when_full: WhenFull,
     pub(super) strategy: Mutex<Strategy>,
     pub(super) aging: Aging,
-    /// What was removed; held for a moment only.
+    /// The removals; locked for a moment only.
     pub(super) graves: Mutex<Graves>,
     pub(super) ledger: Mutex<Ledger>,
 }
@@ -124,7 +124,7 @@ impl Core {
         &self.geometry
     }
 
-    /// The first tick that is known of names without an endpoint.
+    /// The first tick that is known for names without an endpoint.
     pub fn forgotten(&self) -> Tick {
         self.aging.forgotten()
     }
@@ -191,7 +191,7 @@ impl Core {
         self.own_tally().add(outcome, amount);
     }
 
-    /// What is noted outside of the endpoints.
+    /// The outcomes that were noted outside of the endpoints.
     pub fn noted(&self) -> Outcomes {
         self.tallies.iter().map(|tally| tally.read()).fold(self.tally.read(), Outcomes::plus)
     }

@@ -1,9 +1,9 @@
-//! Who came: different visitors of an endpoint, in the last N seconds and ever.
+//! Visitors: how many different ones an endpoint had, in the last N seconds and ever.
 //!
-//! A visitor is noted beside the hit, after it was counted, under the same tick: whoever sees a visitor has seen the hit,
-//! and a hit that was refused leaves no visitor. What is kept, and how far off an answer may be, says
-//! [`uniques`](crate::sketch::uniques). An endpoint's visitors go with it when it is removed or pruned; a change of strategy
-//! leaves them alone.
+//! A visitor is noted beside the hit, after it was counted, under the same tick. So a reader that sees a visitor has
+//! seen the hit, and a hit that was refused leaves no visitor. [`uniques`](crate::sketch::uniques) says what is kept,
+//! and how far off an estimate may be. An endpoint's visitors are dropped when it is removed or pruned; a change of
+//! strategy does not affect them.
 //!
 //! Tests: `tests/registry/visitors.rs`.
 
@@ -19,7 +19,7 @@ use crate::time::{Tick, Timestamp};
 
 impl Registry {
     /// Counts `amount` hits of `endpoint` now, as [`record_hit`](Self::record_hit) does, by `visitor`: an address, a user, a
-    /// session, any bytes. Nothing is kept of them but a few bits of a hash.
+    /// session, any bytes. The registry keeps only a few bits of a hash of them.
     ///
     /// Lock-free as the endpoint's strategy is; the first visitors of a time allocate.
     ///
@@ -47,7 +47,7 @@ impl Registry {
         self.core.record_visit(endpoint, &Visit { visitor: murmur(visitor.as_ref()), at: None, amount })
     }
 
-    /// The same at `at`.
+    /// Counts `amount` hits of `endpoint` at `at`, by `visitor`.
     ///
     /// # Errors
     /// As [`record_hit`](Self::record_hit).
@@ -62,8 +62,8 @@ impl Registry {
     }
 
     /// About how many different visitors `endpoint` had in the `last` up to now, and in up to a sixteenth of the window
-    /// before that; [`uniques_error`](Self::uniques_error) says how good the estimate is. 0 if there is no such endpoint, or
-    /// none was told.
+    /// before that; [`uniques_error`](Self::uniques_error) says how good the estimate is. 0 if the endpoint does not
+    /// exist, or if its hits were recorded without visitors.
     ///
     /// # Errors
     /// [`QueryError::LongerThanWindow`]; [`QueryError::WindowExpired`] if part of the range is not known any more.
@@ -71,7 +71,8 @@ impl Registry {
         self.core.uniques(endpoint, &self.core.query_now(last)?)
     }
 
-    /// The same of `(at - last, at]`.
+    /// About how many different visitors `endpoint` had in `(at - last, at]`; see
+    /// [`query_uniques`](Self::query_uniques).
     ///
     /// # Errors
     /// As [`query_uniques`](Self::query_uniques).
@@ -101,7 +102,7 @@ impl Registry {
 /// Hits of one visitor.
 #[derive(Debug)]
 pub struct Visit {
-    /// The hash of who it is.
+    /// The hash of the visitor.
     pub visitor: u64,
     /// `None` is now.
     pub at: Option<Timestamp>,
@@ -141,7 +142,7 @@ impl Core {
     fn uniques(&self, name: &str, query: &Query<'_>) -> Result<u64, QueryError> {
         match self.with(name, |endpoint| self.uniques_of(endpoint, query)) {
             Some(uniques) => uniques,
-            // Of a name that was pruned nothing is known up to then.
+            // The name may have been pruned, and ticks before `forgotten` are not known for pruned names.
             None if query.touched().is_some_and(|span| span.first < self.forgotten()) => Err(query.expired()),
             None => Ok(0),
         }

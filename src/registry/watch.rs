@@ -1,4 +1,4 @@
-//! Events and thresholds of a registry: who is told what.
+//! Events and thresholds of a registry, and their subscribers.
 //!
 //! Tests: `tests/registry`.
 
@@ -15,14 +15,14 @@ use crate::events::{Event, EventSet, Listener, Subscription};
 use crate::time::{Resolution, Tick, Timestamp};
 
 impl Core {
-    /// Tells of hits that were counted.
+    /// Reports counted hits to listeners and thresholds.
     #[inline(never)]
     pub fn tell_counted(&self, endpoint: Reach<'_>, name: &str, when: When<'_>, amount: u64) {
         self.watch.counted(name, when, amount, &EndpointGauge { core: self, endpoint, when });
     }
 }
 
-/// What thresholds ask of the endpoint that was hit.
+/// Answers the questions of thresholds about the endpoint that was hit.
 struct EndpointGauge<'a> {
     core: &'a Core,
     endpoint: Reach<'a>,
@@ -59,8 +59,8 @@ impl Gauge for EndpointGauge<'_> {
 }
 
 impl Registry {
-    /// Calls `callback` with every event of the kinds in `wants`, in a thread of the subscription's own. Up to `capacity`
-    /// events wait for it; further ones are dropped and counted. It never keeps a recorder waiting.
+    /// Calls `callback` with every event of the kinds in `wants`, in a thread of the subscription's own. Up to
+    /// `capacity` events wait for it; further ones are dropped and counted. A recorder never waits for the callback.
     ///
     /// [`Event::MetricsUpdated`] comes at most once for all hits since the last one was delivered.
     ///
@@ -75,7 +75,7 @@ impl Registry {
         self.core.watch.subscribe(wants, capacity, self.figures(), callback)
     }
 
-    /// What [`Event::MetricsUpdated`] tells.
+    /// Returns a closure that reads the figures of [`Event::MetricsUpdated`].
     fn figures(&self) -> impl Fn() -> (u64, u64) + Send + 'static {
         let core = Arc::downgrade(&self.core);
         move || {
@@ -84,8 +84,8 @@ impl Registry {
         }
     }
 
-    /// A queue of every event of the kinds in `wants`, for the caller to empty. For [`EventKind::MetricsUpdated`](crate::EventKind) it
-    /// says that [`metrics`](Registry::metrics) are due.
+    /// A queue of every event of the kinds in `wants`, for the caller to empty. For
+    /// [`EventKind::MetricsUpdated`](crate::EventKind) it reports that [`metrics`](Registry::metrics) are due.
     ///
     /// # Errors
     /// [`SubscribeError::Capacity`] unless `capacity` is from 1 to 2^20.
@@ -93,17 +93,18 @@ impl Registry {
         self.core.watch.listen(wants, capacity)
     }
 
-    /// Watches the endpoints that `pattern` names and answers the watch's number, which is told with each
-    /// [`Event::ThresholdCrossed`]: once when the hits of an endpoint in the `last` reach `limit`, and again when they have
-    /// fallen below and risen again. In a pattern `*` stands for any characters and `?` for any one.
+    /// Watches the endpoints that `pattern` names and returns the watch's number, which each
+    /// [`Event::ThresholdCrossed`] carries. The event comes when the hits of an endpoint in the `last` reach `limit`,
+    /// and again when they have fallen below and risen again. In a pattern `*` stands for any characters and `?` for
+    /// any one character.
     ///
     /// # Errors
-    /// [`ConfigError`] if `limit` or `last` is 0, or `last` is longer than the window or no whole number of ticks.
+    /// [`ConfigError`] if `limit` or `last` is 0, or `last` is longer than the window or not a whole number of ticks.
     pub fn watch(&self, pattern: &str, last: Duration, limit: u64) -> Result<u64, ConfigError> {
         self.core.watch.add(self.core.geometry(), pattern, last, limit)
     }
 
-    /// Ends a watch; answers whether there was one.
+    /// Ends a watch; returns whether it existed.
     pub fn unwatch(&self, watch: u64) -> bool {
         self.core.watch.remove(watch)
     }
@@ -128,7 +129,7 @@ impl Registry {
     /// ```
     ///
     /// # Errors
-    /// [`SubscribeError::Watch`] with what [`watch`](Self::watch) refuses; [`SubscribeError::Thread`] if no thread can be
+    /// [`SubscribeError::Watch`] with the error of [`watch`](Self::watch); [`SubscribeError::Thread`] if no thread can be
     /// started.
     pub fn on_threshold(
         &self,

@@ -1,4 +1,4 @@
-//! [`WrittenCells`]: what a snapshot holds, for those who keep it elsewhere than in a registry.
+//! [`WrittenCells`]: the cells of a snapshot, for programs that keep them outside a registry.
 //!
 //! Tests: `tests/registry/bytes.rs`.
 
@@ -16,19 +16,20 @@ use crate::time::{Tick, Timestamp};
 pub struct WrittenCells<'a> {
     /// The endpoint.
     pub endpoint: &'a str,
-    /// Who counted them. Hits of different writers add up; of one writer and time, the larger number is the later.
+    /// The writer that counted them. Hits of different writers add up. Of one writer and time, the larger number is the
+    /// later.
     pub writer: Writer,
     /// How often the name had been removed when they were counted.
     pub epoch: u64,
-    /// How long the time is that a cell has the hits of.
+    /// The length of the time that each cell covers.
     pub width: Duration,
-    /// If the numbers are no counts: they are registers of a Morris counter of this base.
+    /// The base of the Morris counter, if the numbers are its registers; `None` if they are counts.
     pub base: Option<f64>,
     cells: &'a [Cell],
 }
 
 impl<'a> WrittenCells<'a> {
-    /// The number of each cell that has hits, and when its time begins, oldest first.
+    /// The number of each cell that has hits, with the beginning of its time, oldest first.
     pub fn numbers(self) -> impl Iterator<Item = Bucket> + use<'a> {
         let start = move |tick: Tick| {
             let nanos = u128::from(tick.0).saturating_mul(self.width.as_nanos());
@@ -41,13 +42,13 @@ impl<'a> WrittenCells<'a> {
 }
 
 impl RegistrySnapshot {
-    /// Under which the hits of the registry itself are in it.
+    /// The replica under which the snapshot holds the registry's own hits.
     #[must_use]
     pub fn replica(&self) -> Replica {
         self.origin
     }
 
-    /// What it holds, endpoint by endpoint in the order of their names, and each writer's hits by themselves.
+    /// The cells, endpoint by endpoint in the order of their names, and each writer's hits separately.
     ///
     /// ```
     /// use hitring::{ManualClock, Registry, Timestamp};

@@ -15,9 +15,9 @@
 //! gives up), or it has left, by a release that this exchange acquires: the closer sees what it wrote. If it comes
 //! after, it takes `closing` away, and the closer does not seal. (Mutant `GateKeepsClosing`.)
 //!
-//! **One closer.** If a second thread closed the gate after a writer took `closing` away, the first would take the second's
-//! `closing` for its own and seal what it had not looked at. So closing takes a [`Sole`], which only the thread has that locked
-//! the endpoint's `uses`.
+//! **One closer.** If a second thread closed the gate after a writer took `closing` away, the first would take the
+//! second's `closing` for its own and seal a state that it had not looked at. So closing takes a [`Sole`], which only
+//! the thread has that locked the endpoint's `uses`.
 //!
 //! **Progress.** Every method is wait-free: at most two read-modify-writes, none repeated.
 //!
@@ -59,7 +59,7 @@ impl Gate {
     /// Goes in, unless the gate is sealed. A writer that went in must [`leave`](Self::leave).
     #[must_use]
     pub fn enter(&self) -> bool {
-        // `Acquire`: a writer that enters has done nothing yet that others look for; see `is_empty`.
+        // `Acquire`: a writer that enters has not written anything yet that other threads look for; see `is_empty`.
         let before = self.0.fetch_add(1, Ordering::Acquire);
         if before & SEALED != 0 {
             self.leave();
@@ -109,7 +109,7 @@ impl Closing<'_> {
 
 impl Drop for Closing<'_> {
     fn drop(&mut self) {
-        // Nothing to take away if it was sealed, or if a writer has taken it away.
+        // Does nothing if the gate was sealed, or if a writer has taken `closing` away.
         self.0.0.fetch_and(!CLOSING, Ordering::Relaxed);
     }
 }

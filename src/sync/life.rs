@@ -1,15 +1,16 @@
 //! The one word that a writer counts in, a new one in each forked process.
 //!
-//! Max merges two copies of a word only if one of them is a continuation of the other. A fork makes two that both go on.
-//! So each word belongs to a *life*: the writer's stay in one process, under a generation of its own.
+//! Max merges two copies of a word only if one of them continues the other. After a fork, parent and child both count
+//! in their copies, so neither copy continues the other. So each word belongs to a *life*: the writer's stay in one
+//! process, under a generation of its own.
 //!
 //! | life | its process's stamp | who writes its word | what others may do with it |
 //! |---|---|---|---|
 //! | current | this process's | any thread of this process, only upwards | read |
-//! | inherited | an ancestor's | nobody here; the ancestor goes on with its own copy | read: it was true at the fork |
+//! | inherited | an ancestor's | no thread of this process; the ancestor writes its own copy | read: it was true at the fork |
 //!
-//! There is no lock, so a fork at any instant leaves nothing locked. Between a fork and the child's first look no life is
-//! current; whoever finds none begins one ([`Lives::begin`]).
+//! A life takes no lock, so a fork at any instant leaves nothing locked. Between a fork and the child's first look no
+//! life is current; a thread that finds no current life begins one ([`Lives::begin`]).
 //!
 //! **Progress.** [`Lives::here`]: wait-free, two loads in a process that has not been forked, two more for each ancestor
 //! that counted. [`Lives::begin`]: wait-free but for the allocator and a system call.
@@ -24,25 +25,25 @@ use crate::sync::{AtomicU64, Ordering};
 /// A writer's word in one process.
 #[derive(Debug)]
 pub struct Life {
-    /// Of the process whose threads write the word.
+    /// The stamp of the process whose threads write the word.
     stamp: u64,
     generation: u64,
     word: AtomicU64,
 }
 
 impl Life {
-    /// Random, of all lives.
+    /// A random number that no other life has.
     pub fn generation(&self) -> u64 {
         self.generation
     }
 
-    /// The word. `Acquire`: whoever learns of a hit by the word also sees what its writer did before.
+    /// The word. `Acquire`: a reader that learns of a hit by the word also sees what its writer did before.
     #[inline]
     pub fn read(&self) -> u64 {
         self.word.load(Ordering::Acquire)
     }
 
-    /// Replaces `seen` by `raised`, or answers what is there instead; may fail spuriously.
+    /// Replaces `seen` by `raised`, or returns the word as it is instead; may fail spuriously.
     #[inline]
     pub fn exchange(&self, seen: u64, raised: u64) -> Result<u64, u64> {
         if mutated!(LifeLoadStore) {
@@ -84,7 +85,8 @@ impl Lives {
         }
     }
 
-    /// The life of this process, begun if there is none. Where two threads begin one, it is the same.
+    /// Returns the life of this process, and begins it if the process has not begun one. Two threads that begin one at
+    /// once get the same.
     pub fn begin(&self) -> &Life {
         self.begin_as(stamp::random())
     }

@@ -55,7 +55,7 @@ pub type AtomicU64 = words::AtomicU64;
 /// An atomic `usize`.
 pub type AtomicUsize = words::AtomicUsize;
 
-/// For words of the process, which no model has.
+/// Atomics for words of the whole process, which no model has.
 pub mod process {
     /// An atomic `u64`, under a model checker too.
     pub type AtomicU64 = std::sync::atomic::AtomicU64;
@@ -79,7 +79,8 @@ pub struct Watched {
     freed: std::sync::atomic::AtomicBool,
 }
 
-// SAFETY: under loom only `free` writes the cell, and loom itself checks that nothing reads it meanwhile or afterwards.
+// SAFETY: under loom only `free` writes the cell, and loom itself checks that no read overlaps that write or follows
+// it.
 #[cfg(hitring_loom)]
 unsafe impl Sync for Watched {}
 // SAFETY: it holds nothing.
@@ -93,7 +94,7 @@ impl Default for Watched {
 }
 
 impl Watched {
-    /// Of memory that is not freed.
+    /// For memory that has not been freed.
     #[inline(always)]
     pub fn new() -> Self {
         Self {
@@ -104,7 +105,7 @@ impl Watched {
         }
     }
 
-    /// The memory is read.
+    /// Notes that the memory is read.
     #[inline(always)]
     pub fn look(&self) {
         #[cfg(hitring_loom)]
@@ -116,7 +117,7 @@ impl Watched {
         assert!(!freed, "Causality violation: freed memory was read");
     }
 
-    /// The memory is freed.
+    /// Notes that the memory is freed.
     #[cfg(hitring_model)]
     pub fn free(&self) {
         #[cfg(hitring_loom)]
@@ -127,7 +128,7 @@ impl Watched {
     }
 }
 
-/// Gives the other side a chance to run while a bounded critical section of it is waited for.
+/// Lets the other side run while the caller waits for a bounded critical section of it.
 pub fn relax() {
     #[cfg(hitring_loom)]
     loom::thread::yield_now();
@@ -137,8 +138,8 @@ pub fn relax() {
     std::thread::yield_now();
 }
 
-/// Lets others go on for less than a microsecond, without leaving the core: after an exchange that was lost to another process,
-/// which has the line then and makes several of its own before it has to give it back.
+/// Pauses for less than a microsecond without leaving the core. Used after an exchange that was lost to another
+/// process: that process has the cache line and makes several exchanges of its own before it has to give the line back.
 pub fn pause() {
     #[cfg(hitring_loom)]
     loom::thread::yield_now();
@@ -175,7 +176,7 @@ impl<T> Mutex<T> {
         })
     }
 
-    /// Takes the lock if nobody holds it.
+    /// Takes the lock if no thread holds it.
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
         match self.0.try_lock() {
             Ok(inner) => Some(self.guard(inner)),

@@ -1,19 +1,19 @@
-//! What belongs to one process and not to the children that fork from it.
+//! Values that belong to one process and not to the children that fork from it.
 //!
-//! A child inherits the memory of its parent, but only the one thread that forked: a lock that another thread held
-//! stays locked for ever, and a queue that another thread emptied is emptied no more. So such things are kept in a
-//! [`PerProcess`], which shows each process only the value that the process itself put in.
+//! A child inherits the memory of its parent, but only the one thread that forked. So a lock that another thread held
+//! stays locked for ever in the child, and a queue that another thread emptied is never emptied again. Such values are
+//! kept in a [`PerProcess`], which shows each process only the value that the process itself put in.
 //!
-//! | value | put in by | who sees it | who drops it |
+//! | value | put in by | seen by | dropped by |
 //! |---|---|---|---|
-//! | ours | this process | this process | whoever drops the [`PerProcess`] |
-//! | inherited | a process that this one forked from | nobody | nobody: its locks may be locked, so it is leaked |
+//! | ours | this process | this process | the thread that drops the [`PerProcess`] |
+//! | inherited | a process that this one forked from | no thread | no thread: its locks may be locked, so it is leaked |
 //!
-//! A process is known by its number. A descendant that the system gives the number of a dead ancestor, while it still
-//! holds what that ancestor put in, would see it.
+//! A process is known by its number. If a descendant gets the number of a dead ancestor while it still holds the
+//! ancestor's value, it sees that value.
 //!
-//! **Progress.** No lock, so a fork at any instant leaves nothing locked. [`PerProcess::here`]: wait-free, one system
-//! call and two loads for each process of the line that put a value in.
+//! **Progress.** It takes no lock, so a fork at any instant leaves nothing locked. [`PerProcess::here`]: wait-free, one
+//! system call and two loads for each process of the line that put a value in.
 //!
 //! Tests: below, `tests/events/forks.rs`, `tests/sketch/forks.rs`.
 
@@ -45,8 +45,8 @@ impl<T> PerProcess<T> {
         self.values.iter().find(|owned| owned.process == process).map(|owned| &*owned.value)
     }
 
-    /// The value that this process put in, which `make` makes if there is none. Where two threads make one, one is
-    /// dropped.
+    /// Returns the value that this process put in; the first call makes it with `make`. If two threads make one at
+    /// once, one of the values is dropped.
     pub fn here_or_make(&self, make: impl Fn() -> T) -> &T {
         let process = std::process::id();
         let own = || Owned { process, value: Arc::new(make()) };

@@ -1,17 +1,17 @@
 //! The stamp of a process: a number that its forked children do not have.
 //!
-//! What must not be the same in two processes (a generator of random numbers, the writer of a cell) keeps the stamp of
-//! the process that made it, and begins anew where it finds another:
+//! A value that must differ between two processes (a generator of random numbers, the writer of a cell) keeps the stamp
+//! of the process that made it. A process that finds another stamp there makes the value anew:
 //!
 //! | stamp of the process | means | who moves it |
 //! |---|---|---|
-//! | 0 | nobody has asked in this process | the kernel, in a forked child |
-//! | any other | this process | the first who asks for it ([`read_or_make`]) |
+//! | 0 | this process has not asked for its stamp yet | the kernel, in a forked child |
+//! | any other | this process | the first thread that asks for it ([`read_or_make`]) |
 //!
-//! On Linux it lies in a page of its own that the kernel hands to a child emptied (`MADV_WIPEONFORK`, since 4.14), so a
-//! fork resets it and [`read`] is one load that every core has in its cache. Elsewhere, and where the kernel gives no such
-//! page, the stamp is the process's number: a system call on some systems, and a descendant may be given the number of a
-//! dead ancestor.
+//! On Linux the stamp lies in a page of its own. The kernel empties the page in a child (`MADV_WIPEONFORK`, since
+//! 4.14), so a fork resets the stamp, and [`read`] is one load that every core has in its cache. On other systems, and
+//! where the kernel refuses such a page, the stamp is the process's number. Reading that is a system call on some
+//! systems, and a descendant may get the number of a dead ancestor.
 //!
 //! **Progress.** Wait-free; the first call in a process makes a system call or two.
 //!
@@ -24,32 +24,32 @@ use rand::rngs::SysRng;
 
 use crate::sync::{Ordering, process};
 
-/// The stamp of this process; 0 when nobody has made one.
+/// The stamp of this process; 0 while it has not been made.
 #[inline]
 #[must_use]
 pub fn read() -> u64 {
-    // A child begins with one thread, and what it sees of the page was emptied before it ran: `Relaxed`.
+    // `Relaxed`: a child begins with one thread, and the kernel emptied the page before that thread ran.
     word().map_or_else(|| u64::from(std::process::id()), |word| word.load(Ordering::Relaxed))
 }
 
-/// The same, made if there is none; never 0.
+/// The stamp of this process, which the first call makes; never 0.
 #[must_use]
 pub fn read_or_make() -> u64 {
     let stamp = read();
     let Some(word) = word().filter(|_| stamp == 0) else { return stamp };
-    // Random, as the number of the process might be an ancestor's again.
+    // Random, because the number of the process might be that of an ancestor.
     let made = random().max(1);
     word.compare_exchange(0, made, Ordering::Relaxed, Ordering::Relaxed).map_or_else(|theirs| theirs, |_| made)
 }
 
-/// A random number of the system's.
+/// A random number from the system.
 #[must_use]
 pub fn random() -> u64 {
     let [word, ..] = *system_bytes().as_chunks().0 else { unreachable!("there are four words") };
     u64::from_le_bytes(word)
 }
 
-/// Random bytes of the system's; without those, hashes under the keys that the standard library draws for itself.
+/// Random bytes from the system; if it has none, hashes under the keys that the standard library draws for itself.
 #[must_use]
 pub fn system_bytes() -> [u8; 32] {
     let mut bytes = [0; 32];
@@ -67,7 +67,7 @@ fn word() -> Option<&'static process::AtomicU64> {
     None
 }
 
-/// The word that is 0 again in a child, if the system has such words.
+/// The word that the kernel sets to 0 in a child, if the system has such words.
 #[cfg(target_os = "linux")]
 #[inline]
 fn word() -> Option<&'static process::AtomicU64> {
@@ -86,7 +86,7 @@ fn map() -> Option<&'static process::AtomicU64> {
     }
     // SAFETY: the page was mapped above, and nothing is in it yet.
     if unsafe { libc::madvise(page, BYTES, libc::MADV_WIPEONFORK) } != 0 {
-        // SAFETY: the page was mapped above, and nobody knows of it.
+        // SAFETY: the page was mapped above, and no other code has its address.
         unsafe { libc::munmap(page, BYTES) };
         return None;
     }

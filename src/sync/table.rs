@@ -10,13 +10,14 @@
 //! | place | who may move it | what it unlocks |
 //! |---|---|---|
 //! | null | any thread, by one exchange (`Release`); the loser frees its own value | |
-//! | set | nobody, until it is dropped | reading the value, after an `Acquire` load |
+//! | set | no thread, until it is dropped | reading the value, after an `Acquire` load |
 //!
-//! `len` is one more than the largest index that anybody began to put in; it is raised before the exchange, so whoever
-//! sees a value also sees a `len` beyond it, and a reader of the whole table need not look further.
+//! `len` is one more than the largest index that any thread began to put in. It is raised before the exchange, so a
+//! reader that sees a value also sees a `len` beyond it, and a reader of the whole table need not look further.
 //!
-//! If a reader's load comes after the exchange, the exchange's release makes the value's contents visible to it; if it
-//! comes before, the reader sees null and there is no value yet. (Relaxing the exchange: mutant `TableRelaxedPublish`.)
+//! If a reader's load comes after the exchange, the exchange's release makes the value's contents visible to it. If the
+//! load comes before, the reader sees null and finds no value yet. (Relaxing the exchange: mutant
+//! `TableRelaxedPublish`.)
 //!
 //! **Progress.** [`Table::get`]: wait-free, one load, or two from the 33rd index on. [`Table::get_or_insert_with`]:
 //! wait-free but for the allocator, at most two exchanges, none repeated, and raising `len`. [`Table::iter`]: wait-free,
@@ -39,7 +40,7 @@ pub struct Once<T> {
     owns: PhantomData<T>,
 }
 
-// SAFETY: a place hands out `&T` to every thread and drops `T` in whichever thread drops the place, as an `Arc<T>` does.
+// SAFETY: a place hands out `&T` to every thread and drops `T` in the thread that drops the place, as an `Arc<T>` does.
 unsafe impl<T: Send + Sync> Send for Once<T> {}
 // SAFETY: as above.
 unsafe impl<T: Send + Sync> Sync for Once<T> {}
@@ -58,7 +59,8 @@ impl<T> Once<T> {
         unsafe { self.value.load(Ordering::Acquire).as_ref() }
     }
 
-    /// The value, which `make` makes if there is none. Where two threads make one, one is dropped.
+    /// Returns the value; the first call makes it with `make`. If two threads make one at once, one of the values is
+    /// dropped.
     pub fn get_or_make(&self, make: impl FnOnce() -> T) -> &T {
         if let Some(value) = self.get() {
             return value;
@@ -69,7 +71,7 @@ impl<T> Once<T> {
             // SAFETY: `ours` is valid and stays so until the place is dropped.
             Ok(_) => unsafe { &*ours },
             Err(theirs) => {
-                // SAFETY: the exchange failed, so nobody else has ever seen `ours`.
+                // SAFETY: the exchange failed, so no other thread has ever seen `ours`.
                 drop(unsafe { Box::from_raw(ours) });
                 // SAFETY: another thread's value, read with `Acquire`.
                 unsafe { &*theirs }
@@ -80,7 +82,7 @@ impl<T> Once<T> {
 
 impl<T> Drop for Once<T> {
     fn drop(&mut self) {
-        // `Relaxed`: `&mut self`, so all that was done with the value lies before.
+        // `Relaxed`: `&mut self`, so every use of the value is ordered before this.
         let value = self.value.load(Ordering::Relaxed);
         if !value.is_null() {
             // SAFETY: `&mut self`: no reference to the value is left, and the pointer came from `Box::into_raw`.
@@ -136,7 +138,7 @@ impl<T> Table<T> {
     /// One more than the largest index that may have been put in.
     #[inline]
     pub fn len(&self) -> usize {
-        // unnoticed: it is raised without an order; a value is acquired at its own place
+        // unnoticed: it is raised with `Relaxed`; a value is acquired at its own place
         self.len.load(Ordering::Acquire)
     }
 
@@ -151,7 +153,8 @@ impl<T> Table<T> {
         }
     }
 
-    /// The value at `index`, which `make` makes if there is none. Where two threads make one, one is dropped.
+    /// Returns the value at `index`; the first call makes it with `make`. If two threads make one at once, one of the
+    /// values is dropped.
     ///
     /// `None` beyond the table's capacity.
     pub fn get_or_insert_with(&self, index: usize, make: impl FnOnce() -> T) -> Option<&T> {
@@ -167,7 +170,7 @@ impl<T> Table<T> {
         Some(entry.get_or_make(make))
     }
 
-    /// The values that are there, in the order of their indices. One put in meanwhile may be missing.
+    /// The values that have been put in, in the order of their indices. A value put in meanwhile may be missing.
     #[inline]
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         (0..self.len()).filter_map(|index| self.get(index))

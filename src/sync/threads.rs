@@ -12,13 +12,13 @@
 //! The release pairs with the claim: if the claim is later, it sees all that the last owner stored, although both use
 //! plain loads and stores under the id. (Relaxing the release loses hits: mutant `IdsRelaxedRelease`.)
 //!
-//! There is no lock, so a fork in the middle of a claim leaves nothing locked in the child. Ids of threads that a fork
+//! Ids take no lock, so a fork in the middle of a claim leaves nothing locked in the child. Ids of threads that a fork
 //! did not copy stay claimed in the child.
 //!
 //! **Progress.** [`current`] after a thread's first call: wait-free, one thread-local load. The first call: lock-free,
 //! at most [`Ids::words`] words plus one retry for every claim that other threads make meanwhile; it allocates nothing.
-//! In a destructor of another thread-local, after the id has been given back, [`current`] answers `None`, and so it
-//! does in the 65,537th thread alive.
+//! In a destructor of another thread-local, after the id has been given back, [`current`] returns `None`. The 65,537th
+//! living thread gets `None`, too.
 //!
 //! Tests: below, `tests/models`.
 
@@ -136,7 +136,7 @@ mod of_process {
             return None;
         }
         let id = IDS.claim()?;
-        // Without a lease to give the id back it would never be handed on.
+        // Without a lease the thread would never give the id back.
         if LEASE.try_with(|_| ()).is_err() {
             IDS.release(id);
             ID.set(ENDED);
@@ -184,8 +184,8 @@ mod tests {
             static LATE: std::cell::RefCell<Option<Late>> = const { std::cell::RefCell::new(None) };
         }
         let (sender, seen) = mpsc::channel();
-        // Locals are destroyed in the order in which their destructors were registered, here or in the reverse one, so
-        // one of both orders runs the destructor after the lease.
+        // Locals are destroyed in the order in which their destructors were registered, or in the reverse order. Trying
+        // both orders makes sure that one of them runs the destructor after the lease.
         for lease_first in [true, false] {
             let sender = sender.clone();
             std::thread::spawn(move || {

@@ -26,7 +26,7 @@ pub struct Site {
     pub order: &'static str,
 }
 
-/// One ordering, and what takes its place.
+/// One ordering, and its replacement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Weakening {
     /// As of [`Site::file`].
@@ -70,7 +70,7 @@ pub fn with(weakening: Weakening, model: impl FnOnce()) {
     model();
 }
 
-/// What to use for the ordering `order` of the operation at `place`.
+/// Returns the ordering to use in place of `order` for the operation at `place`.
 fn weakened(order: Ordering, place: &'static Location<'static>, argument: u8) -> Ordering {
     let name = match order {
         Ordering::Acquire => "Acquire",
@@ -110,7 +110,7 @@ macro_rules! words {
             self.0.store(value, weakened(order, Location::caller(), 0));
         }
 
-        /// Overwrites the word and gives what was there.
+        /// Overwrites the word and returns its old value.
         #[track_caller]
         pub fn swap(&self, value: $value, order: Ordering) -> $value {
             self.0.swap(value, weakened(order, Location::caller(), 0))
@@ -161,7 +161,7 @@ macro_rules! integer {
             words!($value);
 
             $(
-                /// Changes the word and gives what was there.
+                /// Changes the word and returns its old value.
                 #[track_caller]
                 pub fn $operation(&self, value: $value, order: Ordering) -> $value {
                     self.0.$operation(value, weakened(order, Location::caller(), 0))
