@@ -502,7 +502,7 @@ class Registry:
         """Return about how many different visitors ``endpoint`` ever had, since it was made."""
 
     def counter(self, endpoint: _Endpoint, strategy: _Strategy | None = None) -> Counter:
-        """Return a handle of ``endpoint``, which is made if there is none; with ``strategy``, it is swapped to that.
+        """Return a handle of ``endpoint``, which is made if it does not exist; with ``strategy``, it is swapped to that.
 
         An endpoint that has handles is never pruned.
 
@@ -1033,7 +1033,7 @@ class SharedRegistry:
         """Return about how many different visitors ``endpoint`` ever had. As `query_uniques` otherwise."""
 
     def counter(self, endpoint: _Endpoint) -> SharedCounter:
-        """Return a handle of ``endpoint``, which is made if there is none.
+        """Return a handle of ``endpoint``, which is made if it does not exist.
 
         Raises
         ------

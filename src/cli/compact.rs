@@ -17,7 +17,7 @@ use super::span;
 use crate::error::SharedError;
 use crate::shared::{Inspection, Report, Wanted, compact};
 
-/// Make a new file of what is alive in a shared registry's file that nobody has open
+/// Copy what is alive in a shared registry's file, which no process may have open, into a new file
 ///
 /// The old file is left as it is, and the new one must not be there yet.
 #[derive(clap::Args)]
@@ -67,7 +67,7 @@ fn refuse_to_overwrite(new: &Path) -> Result<(), Failure> {
     }
     match new.parent() {
         Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
-            Err(refused("there is no folder for it; make that first"))
+            Err(refused("its folder does not exist; make it first"))
         }
         _ => Ok(()),
     }

@@ -29,7 +29,7 @@ pub(super) struct Args {
     /// Where to listen
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8000", env = "HITRING_LISTEN")]
     listen: SocketAddr,
-    /// The directory of the counts; made if there is none
+    /// The directory of the counts; made if it does not exist
     #[arg(long, value_name = "DIR", default_value = "./hitring-data", env = "HITRING_DATA")]
     data: PathBuf,
     /// How many threads answer [default: one less than there are cores]

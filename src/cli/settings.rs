@@ -136,7 +136,7 @@ fn unknown(command: &Command, table: &str, key: &str) -> String {
     };
     if let Some((table, name)) = of(command).find(full).map(place) {
         let within = if table.is_empty() { "before all tables".to_owned() } else { format!("in the table [{table}]") };
-        return format!("there is no setting {key:?} here; write {name} {within}");
+        return format!("the setting {key:?} is not known here; write {name} {within}");
     }
     if let Some(long) = command.get_arguments().find(|option| option.get_id() == key).and_then(Arg::get_long) {
         return format!("{key} is not a setting of a file; give --{long} on the command line");
@@ -144,7 +144,7 @@ fn unknown(command: &Command, table: &str, key: &str) -> String {
     let here = of(command).map(place).filter(|(known, _)| *known == table).map(|(_, name)| name.to_owned());
     let below = tables(command).filter(|_| table.is_empty()).map(|table| format!("[{table}]"));
     let within = if table.is_empty() { String::new() } else { format!(" in [{table}]") };
-    format!("there is no setting {key:?}{within}; there are {}", here.chain(below).collect::<Vec<_>>().join(", "))
+    format!("the setting {key:?}{within} is not known; there are {}", here.chain(below).collect::<Vec<_>>().join(", "))
 }
 
 /// The tables that have settings of `command`.
@@ -286,18 +286,18 @@ mod tests {
             ("create = 1", ":1:10: create is of the type integer; give true or false"),
             ("level = true", ":1:9: level is of the type boolean; give text in quotes"),
             ("level = 'tape'", ":1:9: level is \"tape\": give one of process, disk"),
-            ("windows = 300", ":1:1: there is no setting \"windows\"; there are window, create, level, [limit]"),
+            ("windows = 300", ":1:1: the setting \"windows\" is not known; there are window, create, level, [limit]"),
             ("level = ''", ":1:9: level is empty; give a value, or leave it out"),
             ("\u{feff}window = 0", ":1:10: window is \"0\": 0 is not in 1..=1000"),
             ("window = 0\ncreate = 1", ":1:10: window is \"0\": 0 is not in 1..=1000"),
-            ("limit_rate = 1", ":1:1: there is no setting \"limit_rate\" here; write rate in the table [limit]"),
-            ("rate = 1", ":1:1: there is no setting \"rate\" here; write rate in the table [limit]"),
-            ("[limit]\nwindow = 1", ":2:1: there is no setting \"window\" here; write window before all tables"),
-            ("[limit]\nrates = 1", ":2:1: there is no setting \"rates\" in [limit]; there are rate, max_keys"),
+            ("limit_rate = 1", ":1:1: the setting \"limit_rate\" is not known here; write rate in the table [limit]"),
+            ("rate = 1", ":1:1: the setting \"rate\" is not known here; write rate in the table [limit]"),
+            ("[limit]\nwindow = 1", ":2:1: the setting \"window\" is not known here; write window before all tables"),
+            ("[limit]\nrates = 1", ":2:1: the setting \"rates\" in [limit] is not known; there are rate, max_keys"),
             ("[limit]\nrate = 0", ":2:8: limit.rate is \"0\": 0 is not in 1..=9"),
             (
                 "[limit]\nmax-keys = 0",
-                ":2:1: there is no setting \"max-keys\" here; write max_keys in the table [limit]",
+                ":2:1: the setting \"max-keys\" is not known here; write max_keys in the table [limit]",
             ),
             ("limit = 1", ":1:1: limit is a table; write [limit] on a line of its own, and its settings below"),
             ("[[limit]]", ":1:3: limit is a table; write [limit] on a line of its own, and its settings below"),

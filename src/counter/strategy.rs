@@ -229,12 +229,12 @@ impl fmt::Display for StrategyError {
         match self {
             Self::Unknown(name) => write!(
                 f,
-                "there is no strategy {name:?}; choose \"striped\", \"ring\", \"fixed\", \"sliding\", \"morris\" or \
+                "the strategy {name:?} is not known; choose \"striped\", \"ring\", \"fixed\", \"sliding\", \"morris\" or \
                  \"adaptive\""
             ),
             Self::Option(text) => write!(
                 f,
-                "{text:?} is no option; there are fixed:window_size=SECONDS, sliding:max_hits=NUMBER, \
+                "{text:?} is not an option; there are fixed:window_size=SECONDS, sliding:max_hits=NUMBER, \
                  morris:error=NUMBER and morris:base=NUMBER"
             ),
             Self::Value(error) => error.fmt(f),

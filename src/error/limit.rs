@@ -84,7 +84,7 @@ impl fmt::Display for LimitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Rate { given } => {
-                write!(f, "{given:?} is no rate; write it as '100/minute', '5/s' or '10 per 30 seconds'")
+                write!(f, "{given:?} is not a rate; write it as '100/minute', '5/s' or '10 per 30 seconds'")
             }
             Self::Limit { given } => write!(f, "a limit of {given} is not possible; give 1 to 4294967296"),
             Self::Window { given } => write!(f, "a window of {given:?} is not possible; give 1 ms to 100 years"),
@@ -94,7 +94,7 @@ impl fmt::Display for LimitError {
             ),
             Self::Resolution { given, window } => write!(
                 f,
-                "a window of {window:?} cannot slide in steps of {given:?}; give a step that is no longer than the window \
+                "a window of {window:?} cannot slide in steps of {given:?}; give a step of at most the window \
                  and at least a 65536th of it"
             ),
             Self::BucketResolution { given } => write!(

@@ -278,7 +278,7 @@ impl fmt::Display for QueryError {
                  use a finer resolution or the sliding strategy"
             ),
             Self::VisitorsFull => f.write_str(
-                "some visitors found no room in the file, so nobody knows how many there were; make a file with more room \
+                "the file had no room for some visitors, so their number is not known; make a file with more room \
                  for visitors",
             ),
             Self::FileLost => {

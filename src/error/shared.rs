@@ -129,7 +129,7 @@ impl fmt::Display for SharedError {
         match self {
             Self::Io { path, doing, error } => write!(f, "{}: {doing}: {error}", path.display()),
             Self::Foreign { path } => {
-                write!(f, "{} is no file of hitring's; it was left alone, choose another path", path.display())
+                write!(f, "{} is not a hitring file; nothing was changed, choose another path", path.display())
             }
             Self::Truncated { path, bytes, wanted } => write!(
                 f,
@@ -153,7 +153,7 @@ impl fmt::Display for SharedError {
             Self::Config(error) => error.fmt(f),
             Self::NoSpace { path, bytes } => write!(
                 f,
-                "{}: there is no room for its {bytes} bytes; free some, or ask for fewer endpoints or limits",
+                "{}: the disk has no room for its {bytes} bytes; free some, or ask for fewer endpoints or limits",
                 path.display()
             ),
             Self::TooLarge { path } => write!(

@@ -185,7 +185,7 @@ pub struct UnknownEvent(String);
 
 impl fmt::Display for UnknownEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "there is no event {:?}; choose from {}", self.0, EventKind::ALL.map(EventKind::name).join(", "))
+        write!(f, "{:?} is not an event; choose from {}", self.0, EventKind::ALL.map(EventKind::name).join(", "))
     }
 }
 
@@ -280,7 +280,7 @@ mod tests {
 
     #[test]
     fn an_unknown_name_is_answered_with_the_known_ones() {
-        let error = "hit".parse::<EventKind>().expect_err("there is no such event").to_string();
+        let error = "hit".parse::<EventKind>().expect_err("it is not an event").to_string();
         assert!(error.contains("\"hit\""), "{error}");
         for kind in EventKind::ALL {
             assert!(error.contains(kind.name()), "{error}");

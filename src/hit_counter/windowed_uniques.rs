@@ -99,7 +99,7 @@ impl WindowedUniques {
     /// About how many different items the window has up to now.
     #[must_use]
     pub fn count(&self) -> u64 {
-        let query = Query::new(self.now(), self.window(), &self.geometry).expect("the window is no longer than itself");
+        let query = Query::new(self.now(), self.window(), &self.geometry).expect("the window is as long as itself");
         // What is in the future is not known to be new, so there may be a little more.
         query.touched().map_or(0, |span| self.uniques.count(self.parts, span).count)
     }

@@ -148,7 +148,7 @@ methods!(impl PyRegistry {
         hits::estimate(endpoint.py(), ever, self.registry.uniques_error())
     }
 
-    /// A handle of `endpoint`, which is made if there is none.
+    /// A handle of `endpoint`, which is made if it does not exist.
     #[pyo3(signature = (endpoint, strategy = None))]
     fn counter(&self, endpoint: &Bound<'_, PyAny>, strategy: Option<&Bound<'_, PyAny>>) -> PyResult<PyCounter> {
         let (py, endpoint) = (endpoint.py(), name(endpoint, "endpoint")?);

@@ -26,7 +26,7 @@ pub fn _restore_sketch<'py>(kind: &str, data: &Bound<'py, PyAny>) -> PyResult<Bo
         PyTopK::NAME => restore::<PyTopK>(data),
         other => Err(Class::Snapshot.error(
             data.py(),
-            format_args!("this pickle holds a sketch of a kind {other:?} unheard of; upgrade hitring"),
+            format_args!("this pickle holds a sketch of the unknown kind {other:?}; upgrade hitring"),
         )),
     }
 }

@@ -256,7 +256,7 @@ methods!(impl PySharedRegistry {
         changed::replica_text(self.registry.replica())
     }
 
-    /// A handle of `endpoint`, which is made if there is none.
+    /// A handle of `endpoint`, which is made if it does not exist.
     fn counter(&self, endpoint: &Bound<'_, PyAny>) -> PyResult<PySharedCounter> {
         let (py, endpoint) = (endpoint.py(), name(endpoint, "endpoint")?);
         let handle = self.registry.counter(&endpoint).map_err(|error| self.endpoint_error(py, &error))?;
@@ -399,7 +399,7 @@ methods!(impl PySharedRegistry {
         self.__copy__(memo.py())
     }
 
-    /// A pickle is the path: whoever unpickles it opens the same file.
+    /// A pickle is the path, so unpickling opens the same file.
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
         let options = PyDict::new(py);
         options.set_item("mode", if self.writable() { "open" } else { "read" })?;

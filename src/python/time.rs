@@ -69,7 +69,7 @@ fn timestamp_of_other(value: &Bound<'_, PyAny>, name: impl Display) -> PyResult<
 #[cold]
 fn wrong_type(value: &Bound<'_, PyAny>, name: impl Display) -> PyErr {
     let cure = if value.is_instance_of::<PyBool>() {
-        "a truth value is no time"
+        "a truth value is not a time"
     } else if value.is_none() {
         "use the method without a timestamp to mean now"
     } else {
@@ -237,7 +237,7 @@ pub fn fraction<'py>(py: Python<'py>, time: Duration) -> PyResult<Bound<'py, PyA
     /// Up to there, in 2255, microseconds are exact in a float.
     const EXACT: u128 = 1 << f64::MANTISSA_DIGITS;
     let micros = time.as_micros();
-    #[expect(clippy::cast_precision_loss, reason = "there is none up to EXACT")]
+    #[expect(clippy::cast_precision_loss, reason = "numbers up to EXACT lose no precision")]
     let secs = if micros <= EXACT {
         micros as f64 / f64::from(MICROS_PER_SEC)
     } else {

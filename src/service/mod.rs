@@ -382,7 +382,7 @@ impl From<QueryError> for Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unknown => f.write_str("there is no such name: it was not made, and no hit of it was counted"),
+            Self::Unknown => f.write_str("the name does not exist: it was not made, and no hit of it was counted"),
             Self::Late => {
                 f.write_str(
                     "the hit is older than the ring keeps; send hits sooner, or make a file with a longer window \
@@ -406,7 +406,7 @@ impl fmt::Display for Refusal {
             ),
             Self::Lost => f.write_str(
                 "the ring file was cut, removed or replaced; put it back, or restart the server, which makes an empty file if \
-                 there is none",
+                 it is missing",
             ),
             Self::Failed { why } => f.write_str(why),
         }

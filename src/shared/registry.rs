@@ -261,7 +261,7 @@ impl SharedRegistry {
         core.alive(endpoint).map_or(Ok(0), |life| core.uniques_ever(life))
     }
 
-    /// A handle of `endpoint`, which is made if there is none.
+    /// A handle of `endpoint`, which is made if it does not exist.
     ///
     /// # Errors
     /// [`EndpointError`] if the name is not possible, there is no room, or the file was opened for reading and has no such

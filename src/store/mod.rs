@@ -255,7 +255,7 @@ impl Act {
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unknown => f.write_str("there is no such name"),
+            Self::Unknown => f.write_str("the name does not exist"),
             Self::Refused(outcome) => write!(f, "the ring does not take the hit: {}", outcome.as_str()),
             Self::KeyReused => f.write_str("the key was used for another request; give each request a key of its own"),
             Self::Busy => f.write_str("too many writes wait for the disk; try again later"),

@@ -192,7 +192,7 @@ impl<'a> Row<'a> {
     /// also sees what the hit's writer announced before it.
     #[inline]
     pub fn sum(self, geometry: &Geometry, span: Span) -> Reading {
-        debug_assert!(span.len() <= geometry.slots() as u64, "a span is no longer than the ring");
+        debug_assert!(span.len() <= geometry.slots() as u64, "a span is at most as long as the ring");
         let start = geometry.place(span.first);
         let len = span.len() as usize;
         let before_wrap = len.min(geometry.slots() - start.index);

@@ -75,7 +75,7 @@ fn gzip_that_ends_too_early_or_is_damaged() {
     assert_eq!(
         failure([&trailing]),
         format!(
-            "{0}: something that is no gzip data follows the gzip data; to count what is before it: gzip -dc {0} | hitring replay -",
+            "{0}: something that is not gzip data follows the gzip data; to count what is before it: gzip -dc {0} | hitring replay -",
             trailing.display()
         )
     );

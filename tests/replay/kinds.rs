@@ -289,7 +289,7 @@ fn fields_can_be_named() {
 
     let output = replay([log.as_os_str(), "--field=colour=type".as_ref()]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("'colour' is none of time, date, path, url"));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("'colour' is not one of time, date, path, url"));
     let output = replay([log.as_os_str(), "--field=path".as_ref()]);
     assert!(String::from_utf8_lossy(&output.stderr).contains("give WHAT=NAME"));
 }

@@ -89,7 +89,7 @@ fn a_picture_that_cannot_be_written() {
     let output = replay([log.as_os_str(), "--plot".as_ref(), nowhere.as_os_str()]);
     assert!(output.status.code() == Some(1) && output.stdout.is_empty());
     let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(stderr.contains("nowhere/out.png: the plot cannot be written: there is no such folder"), "{stderr}");
+    assert!(stderr.contains("nowhere/out.png: the plot cannot be written: the folder does not exist"), "{stderr}");
 }
 
 #[test]

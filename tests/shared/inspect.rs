@@ -324,7 +324,7 @@ fn a_watch_without_a_terminal_is_one_report_after_the_other() {
     fs::rename(folder.file("text"), registry.path()).expect("it can be moved");
     let second = report(length + 4);
     assert!(second.starts_with(&format!("\n{one}\nThe file before it, for now:\n")), "{second}");
-    assert!(second.contains("is no file of hitring's"), "{second}");
+    assert!(second.contains("is not a hitring file"), "{second}");
     fs::remove_file(registry.path()).expect("it is there");
     assert!(report(length + 4).contains("no such file"));
     drop(create(registry.path()));
@@ -398,18 +398,18 @@ fn what_is_no_file_of_ours_is_said() {
         fs::write(&text, contents).expect("it can be written");
         for arguments in [&["inspect"][..], &["inspect", "--json"], &["inspect", "--watch"], &["inspect", "--check"]] {
             let path = text.display();
-            assert!(complaint(arguments, &[&text]).starts_with(&format!("{path} is no file of hitring's; ")));
+            assert!(complaint(arguments, &[&text]).starts_with(&format!("{path} is not a hitring file; ")));
             let missing = complaint(arguments, &[&folder.file("none")]);
             assert!(
                 missing.ends_with("it cannot be opened: no such file; give the path of a registry's file"),
                 "{missing}"
             );
-            assert!(complaint(arguments, &[&folder.0]).contains("is no file of hitring's"));
+            assert!(complaint(arguments, &[&folder.0]).contains("is not a hitring file"));
         }
-        assert!(complaint(&["compact"], &[&text, &folder.file("new")]).contains("is no file of hitring's"));
+        assert!(complaint(&["compact"], &[&text, &folder.file("new")]).contains("is not a hitring file"));
         assert_eq!(fs::read(&text).expect("it can be read"), contents, "it was left alone");
     }
-    assert!(complaint(&["inspect", "--check"], &[Path::new("/dev/null")]).contains("is no file of hitring's"));
+    assert!(complaint(&["inspect", "--check"], &[Path::new("/dev/null")]).contains("is not a hitring file"));
     let registry = filled(&folder);
     let (cut, bytes) = (folder.file("cut.ring"), fs::read(registry.path()).expect("it can be read"));
     for length in [8, 511, 512, 8_192, bytes.len() - 1] {
@@ -442,8 +442,8 @@ fn paths_are_shown_safely_alone() {
     let odd = r"/odd\xff\x1b[31m\x0a.ring";
     assert!(complaint(&["inspect"], &[&path]).contains(&format!("{odd}: it cannot be opened")));
     fs::write(&path, "somebody else's").expect("it can be written");
-    assert!(complaint(&["inspect"], &[&path]).contains(&format!("{odd} is no file of hitring's")));
-    assert!(complaint(&["compact"], &[&path, &path]).contains(&format!("{odd} is no file of hitring's")));
+    assert!(complaint(&["inspect"], &[&path]).contains(&format!("{odd} is not a hitring file")));
+    assert!(complaint(&["compact"], &[&path, &path]).contains(&format!("{odd} is not a hitring file")));
     fs::remove_file(&path).expect("it is there");
     let registry = create(&path);
     let text = answer(&["inspect"], &[&path]);
@@ -559,7 +559,7 @@ fn a_compaction_refuses_what_it_must_not_do_alone() {
     assert!(complaint(&["compact", "--window=0"], &[&old, &new]).contains("window"));
     assert!(complaint(&["compact"], &[&folder.file("none"), &new]).contains("no such file"));
     let told = complaint(&["compact"], &[&old, &folder.file("none/new.ring")]);
-    assert!(told.ends_with("there is no folder for it; make that first"), "{told}");
+    assert!(told.ends_with("its folder does not exist; make it first"), "{told}");
     assert_eq!(folder.0.read_dir().expect("it is there").count(), 1, "nothing was made");
 }
 

@@ -37,11 +37,11 @@ pub(super) struct Args {
 
     /// Say "ok", or what does not fit together, one fault a line
     ///
-    /// Exit code 0 if all fits, 1 with faults, 2 where there is no file of hitring's.
+    /// Exit code 0 if all fits, 1 with faults, 2 if it is not a hitring file.
     #[arg(long, conflicts_with = "watch")]
     check: bool,
 
-    /// Show it anew every second, until Ctrl-C or until nobody reads it
+    /// Show it anew every second, until Ctrl-C or until its output is closed
     ///
     /// When another file takes the path, that one is shown. With --json: one object a line.
     #[arg(long)]

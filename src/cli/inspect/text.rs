@@ -25,7 +25,7 @@ pub(super) fn page(report: &Report, top: usize, width: usize) -> String {
     if report.is_copy {
         lines.push(String::new());
         lines.push("This is a copy: made elsewhere, or before the machine booted.".to_owned());
-        lines.push("Whoever opens it for writing begins a new writer in it.".to_owned());
+        lines.push("A process that opens it for writing begins a new writer in it.".to_owned());
     }
     if top > 0 && !report.top.is_empty() {
         lines.push(String::new());

@@ -72,7 +72,7 @@ impl Meaning {
         let (word, name) = text.split_once('=').filter(|(_, name)| !name.is_empty()).ok_or("give WHAT=NAME")?;
         let found = Meaning::WORDS.iter().find(|(other, _)| *other == word);
         let words = Meaning::WORDS.map(|(word, _)| word).join(", ");
-        found.map(|(_, meaning)| (*meaning, name.to_owned())).ok_or_else(|| format!("'{word}' is none of {words}"))
+        found.map(|(_, meaning)| (*meaning, name.to_owned())).ok_or_else(|| format!("'{word}' is not one of {words}"))
     }
 }
 

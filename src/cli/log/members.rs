@@ -20,7 +20,7 @@ pub(crate) struct Trailing;
 
 impl fmt::Display for Trailing {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("something that is no gzip data follows the gzip data")
+        formatter.write_str("something that is not gzip data follows the gzip data")
     }
 }
 

@@ -210,7 +210,7 @@ impl Source {
         let name = self.argument();
         if let Some(Trailing) = error.get_ref().and_then(|error| error.downcast_ref()) {
             return self.failure(&format!(
-                "something that is no gzip data follows the gzip data; to count what is before it: \
+                "something that is not gzip data follows the gzip data; to count what is before it: \
                  gzip -dc {name} | hitring replay -"
             ));
         }

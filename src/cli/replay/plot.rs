@@ -65,7 +65,7 @@ impl Plot {
     pub(super) fn check(&self) -> Result<(), Failure> {
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
         match folder {
-            Some(folder) if !folder.is_dir() => Err(self.failure("there is no such folder")),
+            Some(folder) if !folder.is_dir() => Err(self.failure("the folder does not exist")),
             _ => Ok(()),
         }
     }

@@ -179,7 +179,7 @@ fn a_key_that_comes_late_begins_when_it_lost_its_slot() {
     }
     // One is free at 101 s as of the clock of another, and the late one finds it given up.
     let slot = file.keys().slot(0);
-    let look = slot.look().expect("nobody else");
+    let look = slot.look().expect("no other thread");
     assert!(slot.close(look, look.key.next(0)) && slot.abandon(look.key));
     assert_eq!(file.takes(0, 1, 6 * SECOND), LIMIT);
     assert_eq!(file.takes(0, 1, 100 * SECOND), 0, "it began as of 100 s");
@@ -262,8 +262,8 @@ fn of_two_pending_slots_of_one_key_one_is_settled() {
         let (keys, now) = (file.keys(), SECOND);
         let wanted = Wanted { hash, now, beside: 0, until: Some(&|now| plan.until(now, 1)), begins: None };
         let pend = |at: usize| {
-            let look = keys.slot(at).look().expect("nobody else");
-            keys.claim(&wanted, at, look).expect("nobody else")
+            let look = keys.slot(at).look().expect("no other thread");
+            keys.claim(&wanted, at, look).expect("no other thread")
         };
         let both = [pend(0), pend(1)];
         // The processes of both are gone, so that a later process decides between them, from either side.

@@ -422,7 +422,7 @@ fn a_late_freeze_is_of_its_key() {
     let file = File::new(1);
     let slot = file.names().keys.slot(0);
     let claim = |fingerprint: u64| {
-        let look = slot.look().expect("nobody else");
+        let look = slot.look().expect("no other thread");
         let key = look.key.next(fingerprint);
         assert!(slot.close(look, key) && slot.clear(key, 12) && slot.publish(look.key, key) && slot.settle(key));
         key.settled()

@@ -168,7 +168,7 @@ fn whole<'de, D: Deserializer<'de>>(deserializer: D, most: u64) -> Result<u64, D
     let found = number.as_u64().or_else(|| number.as_f64().and_then(whole));
     found
         .filter(|&found| found <= most)
-        .ok_or_else(|| de::Error::custom(format!("{number} is no whole number from 0 to {most}")))
+        .ok_or_else(|| de::Error::custom(format!("{number} is not a whole number from 0 to {most}")))
 }
 
 impl<'de> Deserialize<'de> for Called {

@@ -56,7 +56,7 @@ pub struct Unique<'a> {
     error: f64,
 }
 
-/// Add to a counter. It is made if there is none.
+/// Add to a counter. It is made if it does not exist.
 #[utoipa::path(
     post, path = "/v1/counter/{type}/{id}/increment",
     params(("type" = schema::CounterType, Path), ("id" = schema::CounterId, Path)),

@@ -294,7 +294,7 @@ where
 async fn no_route(State(context): State<Arc<Context>>, request: Request) -> Response {
     let begun = SteadyClock.since_boot(false);
     let all: Vec<String> = table().iter().map(|route| format!("{} {}", route.method, route.path)).collect();
-    let detail = format!("there is no route {}; there are {}", request.uri().path(), all.join(", "));
+    let detail = format!("the route {} does not exist; the routes are {}", request.uri().path(), all.join(", "));
     answered(&context, NO_ROUTE, begun, Err(Problem::new(Kind::ROUTE, detail))).map(Body::new)
 }
 

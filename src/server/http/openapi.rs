@@ -12,7 +12,7 @@ use super::schema;
 
 /// What every operation may answer beside what it says.
 const REFUSAL: &str = "Nothing was done, and `detail` says what to change. 400: the request does not fit this document, or its \
-    range ends before it begins. 404: there is no such name. 405: the route has no such method. 408: the body did not come in 10 \
+    range ends before it begins. 404: the name does not exist. 405: the route does not have this method. 408: the body did not come in 10 \
     seconds. 409: the request fits, but not this server's clock or counts. 413: the body has more than 65,536 bytes. 415: the \
     body is not application/json. 422: the Idempotency-Key was used for another request. 429: a limit of requests is reached; \
     Retry-After says how many seconds to wait. 500: the server failed. 503: the server is busy, and Retry-After says how many \

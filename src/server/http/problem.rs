@@ -27,8 +27,8 @@ pub struct Kind(&'static str, &'static str, u16);
 impl Kind {
     pub const SCHEMA: Self = Self("schema", "The request does not fit", 400);
     pub const RANGE: Self = Self("range", "The range ends before it begins", 400);
-    pub const UNKNOWN: Self = Self("unknown", "There is no such name", 404);
-    pub const ROUTE: Self = Self("route", "There is no such route", 404);
+    pub const UNKNOWN: Self = Self("unknown", "The name does not exist", 404);
+    pub const ROUTE: Self = Self("route", "The route does not exist", 404);
     pub const METHOD: Self = Self("method", "The route has no such method", 405);
     pub const SLOW: Self = Self("slow", "The body did not come in time", 408);
     pub const LATE: Self = Self("late", "The hit is too old", 409);
@@ -42,7 +42,7 @@ impl Kind {
     pub const BUSY: Self = Self("busy", "The server is busy", 503);
     pub const LOST: Self = Self("lost", "The ring file is gone", 503);
     pub const DISK: Self = Self("disk", "The disk does not take it", 507);
-    pub const FULL: Self = Self("full", "There is no room", 507);
+    pub const FULL: Self = Self("full", "The file is full", 507);
 }
 
 /// Why a request was not done.

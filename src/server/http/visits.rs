@@ -34,7 +34,7 @@ fn answer(visits: u64) -> Reply {
     Reply::json(200, &Visits { visits, served_via: "in_memory" })
 }
 
-/// Count a visit of a page. It is made if there is none.
+/// Count a visit of a page. It is made if it does not exist.
 #[utoipa::path(
     post, path = "/visits/{page}",
     params(("page" = schema::Page, Path)),

@@ -64,7 +64,7 @@ mod tests {
         migrate(&mut database, &steps).expect_err("a column without a type, in a strict table");
         assert_eq!(version(&database), Ok(0));
         let steps = ["CREATE TABLE one (a INTEGER) STRICT; INSERT INTO one VALUES (7)", steps[1]];
-        migrate(&mut database, &steps).expect_err("there is no table none");
+        migrate(&mut database, &steps).expect_err("the table none does not exist");
         assert_eq!(version(&database), Ok(1));
         let tables = "SELECT count(*) FROM sqlite_schema";
         assert_eq!(database.query_row(tables, [], |row| row.get(0)), Ok(1));

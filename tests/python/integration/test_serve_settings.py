@@ -39,7 +39,7 @@ def test_options_win_over_the_environment_and_that_over_the_file(tmp_path):
 def test_a_wrong_setting_is_named_and_nothing_is_started(tmp_path):
     file = tmp_path / "hitring.toml"
     for content, fault in [
-        ("window = 40\nwindows = 50\n", '2:1: there is no setting "windows"; there are listen, '),
+        ("window = 40\nwindows = 50\n", '2:1: the setting "windows" is not known; there are listen, '),
         ("\n  flush_every = '1'\n", "2:17: flush_every is of the type string; give a whole number"),
         ('listen = "nowhere"\n', '1:10: listen is "nowhere": invalid socket address syntax'),
         ("[limit]\nburst = 0\n", '2:9: limit.burst is "0": 0 is not in 1..=4294967296'),

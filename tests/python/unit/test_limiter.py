@@ -206,7 +206,7 @@ class TestLimiter:
             assert "2/1s;5/60s" in repr(limiter)
         for rates, options, says in (
             ("1/s;2/s;3/s;4/s;5/s", {}, "give 1 to 4"),
-            ("1/s;", {}, "no rate"),
+            ("1/s;", {}, "not a rate"),
             ("1/s;5/m", {"burst": 3}, "no burst"),
             ("1/s;5/m", {"resolution": 1}, "no resolution"),
         ):

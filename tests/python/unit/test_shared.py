@@ -141,7 +141,7 @@ def test_files_that_are_none(path, tmp_path):
     with pytest.raises(SharedError):
         SharedRegistry(tmp_path)
     path.write_bytes(b"something else")
-    with pytest.raises(SharedError, match="no file of hitring's"):
+    with pytest.raises(SharedError, match="not a hitring file"):
         SharedRegistry(path)
     assert path.read_bytes() == b"something else"
     with pytest.raises(TypeError):

@@ -103,7 +103,7 @@ fn status_and_size() {
         assert_eq!(path_of(format!("\"GET /a\" {bad}")), Err(Malformed::NoRequest), "{bad}");
     }
     assert_eq!(path_of("\"GET /a\"  200 5"), Err(Malformed::NoRequest), "two spaces");
-    assert_eq!(path_of(b"\"GET /a\" 20\xb2 5"), Err(Malformed::NoRequest), "a superscript is no digit");
+    assert_eq!(path_of(b"\"GET /a\" 20\xb2 5"), Err(Malformed::NoRequest), "a superscript is not a digit");
     assert_eq!(path_of("\"GET /a 200 5"), Err(Malformed::NoRequest), "no second quote");
     assert_eq!(path_of("\" 200 5"), Err(Malformed::NoRequest), "one quote is not two");
     assert_eq!(path_of("\"GET /a\\"), Err(Malformed::NoRequest), "a backslash at the very end");
