@@ -1,4 +1,4 @@
-//! [`Book`]: a file as a reader finds it, with its hits by name, writer and tick, and what was removed.
+//! [`Book`]: a file as a reader finds it, with its hits by name, writer and tick, and its removals.
 //!
 //! Tests: `tests/shared/exchange.rs`, `tests/shared/fleet.rs`.
 
@@ -34,7 +34,7 @@ impl<'a> Book<'a> {
         Others { words: self.sections.others, merges: self.sections.hot(Hot::Others) }
     }
 
-    /// What is known of other registries. This file's own may be among them, where one was killed that was about to begin a new
+    /// The totals of other registries. Leaves out this file's own, which are there if a process was killed before it began a new
     /// writer.
     pub fn known(self) -> Replicas {
         let mut known = self.others().read();
@@ -59,7 +59,7 @@ impl<'a> Book<'a> {
         name.text(|name| hash(self.header.key, name))
     }
 
-    /// The last tick that there is: what a damaged word says beyond it leaves no file, as nobody could read it back.
+    /// The last possible tick. Later ticks, from damaged words, do not leave the file, because they could not be read back.
     fn last_tick(self) -> Tick {
         self.header.layout.geometry.resolution().last_tick()
     }
@@ -71,17 +71,17 @@ impl<'a> Book<'a> {
         life.row().cells(&self.header.layout.geometry).filter(move |cell| cell.tick <= last && cell.tick >= from)
     }
 
-    /// What is frozen of each life.
+    /// The frozen cells of each life.
     pub fn frozen(self) -> Frozen {
         frozen::read(self.sections.frozen, self.last_tick())
     }
 
-    /// What is frozen of the `wanted` lives.
+    /// The frozen cells of the `wanted` lives.
     pub fn frozen_of(self, wanted: impl Fn(Life<'a>) -> bool) -> Frozen {
         self.frozen_lives().filter(|&(life, _)| self.sections.lives.get(life).is_some_and(&wanted)).collect()
     }
 
-    /// What is frozen, life by life.
+    /// The frozen cells, life by life.
     pub fn frozen_lives(self) -> impl Iterator<Item = (usize, Shares)> + use<'a> {
         frozen::lives(self.sections.frozen, self.last_tick())
     }
@@ -108,7 +108,7 @@ impl<'a> Book<'a> {
     }
 
     /// The lives of former ledgers that belong to `life` and whose ticks have left the window: their totals can be added to that of
-    /// `life`. The latest ledger goes on.
+    /// `life`. The latest ledger's life stays.
     pub fn former_ledgers(self, life: Life<'a>, expired: Tick) -> Vec<usize> {
         let ledgers = self.merged(life).filter(|other| other.total() > 0).skip(1);
         let is_over = |other: &Life<'a>| self.row(*other).all(|cell| cell.tick < expired);
@@ -147,7 +147,7 @@ impl<'a> Book<'a> {
         cells
     }
 
-    /// What this file's own replica has counted and refused.
+    /// The hits that this file's own replica has counted and refused.
     pub fn own_totals(self) -> Totals {
         let outcomes = self.sections.outcomes().minus(self.header.began);
         Totals { outcomes, ..Totals::default() }
@@ -160,7 +160,7 @@ impl<'a> Book<'a> {
         let (width, last_tick) = (geometry.resolution().width(), self.last_tick());
         let form = self.form();
         let frozen = self.frozen();
-        // Before the cells, so that no total is without its cells' hits.
+        // Read before the cells, so that the cells have every hit of the totals.
         let own = self.own_totals();
         let mut totals = self.known().totals();
         totals.insert(self.header.replica, own);
@@ -210,7 +210,7 @@ impl<'a> Book<'a> {
         }
     }
 
-    /// What was removed, by the unit of the name. Which hits were found is in the lives that are over, and in the finds.
+    /// The removals, by the unit of the name. Their finds are in the lives that are over, and in the finds.
     pub fn removals(self) -> BTreeMap<u64, Removal> {
         let (lives, last_tick) = (self.sections.lives, self.last_tick());
         let (form, resolution) = (self.form(), self.header.layout.geometry.resolution());

@@ -31,7 +31,7 @@ const LIMITS: u64 = 10_000;
 
 /// The parts of a [`SharedRegistry`] before its file is made or opened.
 ///
-/// What a file was made for stays: opening it takes the settings from the file. [`create`](Self::create) refuses a file whose window,
+/// The settings of a file never change: opening it takes them from the file. [`create`](Self::create) refuses a file whose window,
 /// resolution, slack or precision are not those that were asked for, or whose room is not, if any was asked for.
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until `create`, `open` or `read` is called"]
@@ -92,7 +92,7 @@ impl SharedBuilder {
         self
     }
 
-    /// How many endpoints there is room for, 10,000 by default. A name that was removed and comes again takes another place,
+    /// How many endpoints there is room for, 10,000 by default. A name that is used again after its removal takes another place,
     /// and so does each merged registry for each of its endpoints. An endpoint of 320 slots takes 3.3 KB of the file.
     pub fn max_endpoints(mut self, max_endpoints: u32) -> Self {
         self.max_endpoints = Some(max_endpoints);
@@ -131,7 +131,7 @@ impl SharedBuilder {
         self
     }
 
-    /// Whether the process outlives it when the file is cut while it is open; it does by default. A handler of `SIGBUS` sees to
+    /// Whether the process survives that the file is cut while it is open; it does by default. A handler of `SIGBUS` sees to
     /// that: it is installed when the first file is opened, stays for the life of the process, and hands on every signal that is
     /// not of a cut file. Without it, touching a page that was cut off ends the process, as with any other mapped file.
     pub fn catch_sigbus(mut self, catch_sigbus: bool) -> Self {
@@ -152,7 +152,7 @@ impl SharedBuilder {
             match renew::attach(path, false, self.catch_sigbus, |found| self.check_settings(path, &layout, found))? {
                 Some((file, header)) => return self.registry(file, header),
                 None => {
-                    // Where another was quicker, the next turn opens that one's; but not where a link leads nowhere.
+                    // If another process made it first, the next turn opens it. A link that leads nowhere is refused.
                     let made = rewrite::make(path, layout.clone(), self.clock.now())?;
                     if !made && std::fs::symlink_metadata(path).is_ok_and(|data| data.is_symlink()) && !path.exists() {
                         return Err(SharedError::missing(path));
@@ -173,8 +173,8 @@ impl SharedBuilder {
         self.registry(file, header)
     }
 
-    /// The same for reading only: nothing is ever written. Nobody notices but who opens a copy, or the file after a boot, for writing:
-    /// while it is read, the new writer begins in a new file, which takes longer.
+    /// The same for reading only; it never writes to the file. While a file is open for reading, a process that opens it for
+    /// writing as a copy, or after a boot, begins the new writer in a new file, which takes longer.
     ///
     /// # Errors
     /// [`SharedError`].
@@ -207,7 +207,7 @@ impl SharedBuilder {
         Layout::new(geometry, precision, room).ok_or_else(|| SharedError::TooLarge { path: path.into() })
     }
 
-    /// Whether a file that is there is what was asked for. The room matters only where it was given.
+    /// Whether an existing file has the settings that were asked for. The room matters only if it was given.
     fn check_settings(&self, path: &Path, wanted: &Layout, found: &Layout) -> Result<(), SharedError> {
         let window = |of: &Layout| of.geometry.resolution().width() * of.geometry.window();
         let duration = |length: Duration| format!("{length:?}");
@@ -255,7 +255,7 @@ impl SharedRegistry {
     }
 
     /// The registry in the file at `path`, of the last 300 seconds by the second, with room for 10,000 endpoints; made if
-    /// there is none. See [`SharedBuilder::create`].
+    /// it does not exist. See [`SharedBuilder::create`].
     ///
     /// # Errors
     /// [`SharedError`].

@@ -1,17 +1,18 @@
-//! What has more hits than last time, for those who keep the counts elsewhere: in a database, at another host.
+//! Lists the endpoints whose totals have changed since the last call, for callers that keep the counts in a database or on
+//! another host.
 //!
-//! Whoever asks remembers the total of each life ([`Marks`], 8 bytes a life in its own memory), and is told of those whose total is
-//! another now. Recorders do nothing for it.
+//! The caller remembers the total of each life ([`Marks`], 8 bytes a life in its own memory), and gets the lives whose total is
+//! different now. Recorders do no extra work for it.
 //!
-//! | what is told | is |
+//! | reported | is |
 //! |---|---|
-//! | a cell | all hits of its writer in that tick, so a later one replaces it, and telling it twice changes nothing |
-//! | the total | of all hits since the life began; read before the cells, so that no hit of it is missing in them |
-//! | a hit that comes meanwhile | in the cells or not; its total is another, so the endpoint is told again next time |
-//! | a hit whose process was killed between slot and total | not told until the next hit. [`Marks::forget`] lets all be told, now and then |
+//! | a cell | all hits of its writer in that tick, so a later one replaces it, and reporting it twice changes nothing |
+//! | the total | all hits since the life began; read before the cells, so that the cells have every hit of it |
+//! | a hit that comes meanwhile | in the cells or not; it changes the total, so the endpoint is reported again next time |
+//! | a hit whose process was killed between slot and total | not reported until the next hit, or the next [`Marks::forget`] |
 //!
-//! Hits that were merged into the file are their own registry's to tell. Those of the file's former writers, from before a boot,
-//! are told under these once more when marks begin anew.
+//! Hits that were merged into the file are not reported, because their own registry reports them. Hits of the file's former
+//! writers, from before a boot, are reported once more under these writers when marks begin anew.
 //!
 //! Tests: `tests/shared/changed.rs`.
 
@@ -23,40 +24,40 @@ use super::registry::SharedRegistry;
 use crate::cell::writer::{Replica, Writer};
 use crate::time::Tick;
 
-/// What was told of a registry, for [`SharedRegistry::changed`].
+/// The totals that were reported of a registry, for [`SharedRegistry::changed`].
 #[derive(Clone, Debug, Default)]
 pub struct Marks {
-    /// Of which file it is.
+    /// The file that they are of.
     replica: Option<Replica>,
-    /// The total of each life, as it was told.
+    /// The total of each life, as it was reported.
     totals: Vec<u64>,
 }
 
 impl Marks {
-    /// Nothing was told yet.
+    /// Marks without totals, with which the next call reports everything.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Lets everything be told once more.
+    /// Makes the next call report everything once more. Call it now and then.
     pub fn forget(&mut self) {
         *self = Self::default();
     }
 }
 
-/// An endpoint that has other hits than it was told of.
+/// An endpoint whose hits have changed since the last report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Changed<'a> {
     /// Its name.
     pub endpoint: &'a str,
-    /// Who counted these hits: the file, and which of its lives, from 1 on. Cells of one writer and tick only grow.
+    /// The writer that counted these hits: the file, and which of its lives, from 1 on. Cells of one writer and tick only grow.
     pub writer: Writer,
-    /// In which it counts: a number that grows with each removal in the file, and is larger after one of this name than before.
+    /// The epoch in which it counts. It grows with each removal in the file, so that it is larger after a removal of this name.
     pub epoch: u64,
-    /// All hits of the life, also those from before a boot; of a former writer, those that are told. A few that come meanwhile may be in
-    /// the cells, and not in this.
+    /// All hits of the life, also those from before a boot; of a former writer, the hits that are reported. A few hits that come
+    /// meanwhile may be in the cells, and not in the total.
     pub total: u64,
     /// The hits of each tick that has some, from the tick that was asked for on, oldest first. Ticks are those of the registry's
     /// resolution since 1970.
@@ -64,8 +65,8 @@ pub struct Changed<'a> {
 }
 
 impl SharedRegistry {
-    /// Tells of every endpoint whose total is not what `marks` remembers, with its hits in the ticks from `since` on, and
-    /// remembers it; answers how many there were.
+    /// Reports every endpoint whose total is not what `marks` remembers, with its hits in the ticks from `since` on, and remembers
+    /// the new total; answers how many reports there were.
     ///
     /// Hits may come late, by the slack: ask for that much more than the time since the last time. Marks of another file, or of
     /// this one before a restore or a boot, begin anew. Wait-free but for the allocator; reads the totals of all lives, and the
@@ -90,34 +91,34 @@ impl SharedRegistry {
         self.core().changed(marks, since, tell)
     }
 
-    /// Under which the hits of this file are known elsewhere. A copy that was opened for writing, and the file after a boot or a
-    /// restore, has another.
+    /// The replica under which other registries know the hits of this file. A copy that was opened for writing, and the file after
+    /// a boot or a restore, has another.
     #[must_use]
     pub fn replica(&self) -> Replica {
         self.core().header.replica
     }
 
-    /// Which file it is: compacting, copying and restoring it leave this as it is. Another file has another.
+    /// The number of the file. Compacting, copying and restoring it keep the number. Other files have other numbers.
     #[cfg(feature = "server")]
     pub(crate) fn lineage(&self) -> [u8; 16] {
         self.core().header.lineage()
     }
 
-    /// Whether little room is left, and a fourth of what is taken is of removed endpoints.
+    /// Whether little room is left, and removed endpoints have a fourth of the room that is taken.
     #[cfg(feature = "server")]
     pub(crate) fn is_wasteful(&self) -> bool {
         super::renew::is_wasteful(self.core().book())
     }
 
-    /// Who counts the hits of `endpoint` here, now; `None` if there is no such endpoint.
+    /// The writer that counts the hits of `endpoint` here now; `None` if the endpoint does not exist.
     #[must_use]
     pub fn writer(&self, endpoint: &str) -> Option<Writer> {
         let core = self.core();
         core.alive(endpoint).map(|life| core.book().own(life))
     }
 
-    /// In which epoch the hits of `endpoint` are counted, 0 if there is no such endpoint: a number that grows with each removal in the
-    /// file, and is larger after one of this name than before.
+    /// The epoch in which the hits of `endpoint` are counted; 0 if the endpoint does not exist. It grows with each removal in the
+    /// file, so that it is larger after a removal of this name.
     #[must_use]
     pub fn epoch(&self, endpoint: &str) -> u64 {
         self.core().alive(endpoint).map_or(0, |life| life.epoch())
@@ -137,11 +138,11 @@ pub(super) struct Now<'a, T> {
     pub life: Life<'a>,
     pub endpoint: &'a str,
     pub writer: Writer,
-    /// What was read of it first.
+    /// The answer of `wanted`, which was read before the cells.
     pub total: T,
     /// Its own hits, all that the slots have, oldest first.
     pub cells: &'a [(Tick, u64)],
-    /// What the slots have from former writers.
+    /// The hits of former writers in the slots.
     pub shares: Option<&'a Shares>,
 }
 
@@ -156,7 +157,7 @@ impl Core {
         let mut told = 0;
         let totals = std::cell::Cell::from_mut(&mut marks.totals[..]).as_slice_of_cells();
         let wanted = |life: Life<'_>| {
-            // One that has begun since then comes next time.
+            // A life that has begun since then is reported next time.
             let mark = totals.get(life.index())?.get();
             Some(life.total()).filter(|&total| total != mark && life.is_alive())
         };
@@ -175,10 +176,10 @@ impl Core {
         told
     }
 
-    /// Tells of every life of the file's own for which `wanted` answers something, a total say, with its hits, which are read after that.
+    /// Reports every life of the file's own for which `wanted` answers something, a total say. Reads the hits after that.
     pub(super) fn each_life<T>(&self, mut wanted: impl FnMut(Life<'_>) -> Option<T>, mut tell: impl FnMut(Now<'_, T>)) {
         let book: Book<'_> = self.book();
-        // Most files have none.
+        // Most files do not have frozen cells.
         let mut frozen = book.frozen_lives().peekable();
         let mut cells = Vec::new();
         for life in self.lives().iter() {

@@ -1,19 +1,19 @@
-//! What in a file does not fit together. Nothing is written.
+//! Finds faults in a file: what does not fit together. It writes nothing.
 //!
-//! | what is looked at | what must hold |
+//! | checked | must hold |
 //! |---|---|
-//! | words in use of each section | no more than there is room for, and all that is in use is among them |
-//! | a bucket of the table | leads to a record, which a look-up of its name leads back to |
-//! | the record of a name | leads to a life of its own, or to none |
+//! | words in use of each section | not more than the section has, and everything in use lies among them |
+//! | a bucket of the table | leads to a record, and a look-up of its name leads back to it |
+//! | the record of a name | leads to a life of its own, or has no life |
 //! | a life | its name leads to it, or to a later one if it is over; it begins and ends in an epoch that was seen |
-//! | merged hits | belong to one life, of the same name, and say who counted them |
+//! | merged hits | belong to one life, of the same name, and have a writer |
 //! | visitors | tables that lie in the pool, each of one life |
 //! | frozen cells, totals of merged registries | have the checksum that they were written with |
-//! | finds | are of names and ticks that there are |
+//! | finds | are of names and ticks that exist |
 //!
-//! A count in a slot may be any number, so a damaged one is not found here. What a killed process may leave behind is no fault:
-//! a place at the tail that has its name, merged hits that nothing was put into yet, room that nobody refers to. While others
-//! count, what is just being made may look like a fault once; what is broken stays so.
+//! A count in a slot may be any number, so a damaged count is not found here. Traces of a killed process are not faults: a place at
+//! the tail that has its name, a life of merged hits that is still empty, room that nothing refers to. While others count, a thing
+//! that is just being made may look like a fault once; a real fault is found again.
 //!
 //! Tests: `tests/shared/inspect.rs`, `tests/shared/flips.rs`.
 
@@ -40,8 +40,8 @@ struct Check<'a> {
     faults: Vec<String>,
 }
 
-/// What does not fit together in `book`, in the words of whoever runs it. In a copy that was made beside others, epochs are not
-/// looked at: whoever opens it begins after the highest. Calls `goes_on` every now and then.
+/// The faults of `book`, in words for an operator. In a copy that was made while others counted, epochs are not checked, because a
+/// process that opens it begins after the highest. Calls `goes_on` every now and then.
 pub fn faults(book: Book<'_>, is_copy: bool, goes_on: impl Fn()) -> Vec<String> {
     let (begun, last_tick) = (book.sections.lives.begun(), book.header.layout.geometry.resolution().last_tick());
     let mut check = Check { book, begun, last_tick, goes_on: &goes_on, faults: Vec::new() };
@@ -93,13 +93,13 @@ impl<'a> Check<'a> {
                 self.fault(format!("the name at {unit} is not what it was written as"));
                 continue;
             };
-            // Of two records of a name it finds one.
+            // If a name has two records, the look-up finds only one.
             let hash = self.hash(&name);
             let found = lives.names.find(hash, &name);
             if !bucket.may_be_of(hash) || found.is_none_or(|found| found.unit() != unit) {
                 self.fault(format!("{name:?} is not found where it lies, at {unit}"));
             }
-            // It may be the one at the tail: whoever was about to move that on may have been killed.
+            // It may be the life at the tail, if the process that was about to move the tail on was killed.
             let life = record.life().load(Ordering::Acquire);
             if life != 0 && lives.last(record).is_none_or(|last| last.is_merged() || last.index() > lives.begun()) {
                 self.fault(format!("the name at {unit} leads to life {}, which is not its own", life - 1));
@@ -111,7 +111,7 @@ impl<'a> Check<'a> {
         let lives = self.book.sections.lives;
         for life in self.lives_of() {
             let index = life.index();
-            // It may end, and another begin: that it is alive is looked at afterwards.
+            // The life may end, and another begin, meanwhile. So `is_alive` is read afterwards.
             let name = self.book.name_of(life).and_then(|name| lives.names.find(self.hash(&name), &name));
             let last = name.and_then(|name| lives.last(name));
             let is_found = last.is_some_and(|last| last.index() == index || last.index() > index && !life.is_alive());
@@ -136,7 +136,7 @@ impl<'a> Check<'a> {
             let (mut link, mut before) = (life.merged().load(Ordering::Acquire), u64::MAX);
             while let Some(index) = link.checked_sub(1) {
                 let other = lives.get(usize::try_from(index).unwrap_or(usize::MAX));
-                // Numbers go down: readers follow no others.
+                // Numbers go down, because readers do not follow other links.
                 let fits = |other: &Life<'_>| other.is_merged() && other.name() == life.name() && index < before;
                 let Some(other) = other.filter(fits).filter(|other| !belongs[other.index()]) else {
                     self.fault(format!(
@@ -153,7 +153,7 @@ impl<'a> Check<'a> {
             }
         }
         for life in self.lives_of().filter(|life| life.is_merged() && !belongs[life.index()]) {
-            // Of one that a killed merge has left, nobody has put hits into it.
+            // A killed merge may leave a life without an endpoint, but does not put hits into it.
             if life.row().cells(&self.book.header.layout.geometry).next().is_some() {
                 self.fault(format!("life {} has merged hits that belong to no endpoint", life.index()));
             }
@@ -222,7 +222,7 @@ impl<'a> Check<'a> {
         let lives = self.book.sections.lives;
         let of_lives: Vec<[u64; 2]> = self.lives_of().map(|life| [life.epoch(), life.removed()]).collect();
         let of_names: Vec<u64> = lives.names.iter().map(|name| name.ended()).collect();
-        // After those that are seen: removals raise it first.
+        // The highest epoch is read after those of lives and names, because a removal raises it first.
         let seen = self.book.sections.hot(Hot::Epoch).load(Ordering::Acquire);
         let mut removals = BTreeSet::new();
         for (index, [epoch, removed]) in of_lives.into_iter().enumerate() {
@@ -233,7 +233,7 @@ impl<'a> Check<'a> {
                 self.fault(format!("life {index} ended by the removal of another"));
             }
         }
-        // A life that another began after: one of the two words tells that it is over.
+        // If a later life of the name began, the name or that life must have an epoch as high as the removal's.
         for life in self.lives_of().filter(|life| !life.is_merged() && !life.is_alive()) {
             let Some(name) = lives.names.get(life.name()) else { continue };
             let last = lives.last(name).filter(|last| last.index() != life.index());

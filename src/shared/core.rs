@@ -1,4 +1,4 @@
-//! What a shared registry is made of, and the ways into it: recording and asking, by name and by life.
+//! `Core`: the parts of a shared registry, with recording and querying by name and by life.
 //!
 //! Tests: `tests/shared`.
 
@@ -32,16 +32,16 @@ use crate::window::{Reading, Span};
 /// The most bytes a name may have.
 pub const MAX_NAME: usize = 1_024;
 
-/// What a shared registry is made of.
+/// The parts of a shared registry.
 pub struct Core {
     pub times: Times,
     pub parts: Parts,
     sections: Sections<'static>,
     pub header: Header,
     pub watch: Watch,
-    /// The void hits as of some merge. Nobody waits for it.
+    /// The void hits as of some merge. Threads only try its lock, and never wait for it.
     voids: Mutex<Arc<Voids>>,
-    /// Whether limiters wait, as another file is about to take the place of this one.
+    /// Whether limiters wait, because another file is about to take the place of this one.
     moving: process::AtomicU64,
     /// After all that refers to it.
     pub file: RingFile,
@@ -50,8 +50,8 @@ pub struct Core {
 impl Core {
     /// A registry in `file`, whose header is `header`, by `times`.
     pub fn new(file: RingFile, header: Header, times: Times, watch: Watch) -> Self {
-        // SAFETY: the words live as long as `file`, which is dropped after the sections; nobody outside of `self` is given
-        // them for longer than `self` is borrowed.
+        // SAFETY: the words live as long as `file`, which is dropped after the sections; code outside of `self` gets them for no
+        // longer than it borrows `self`.
         let words: &'static [AtomicU64] =
             unsafe { std::slice::from_raw_parts(file.words().as_ptr(), file.words().len()) };
         let parts = Parts::new(&header.layout.geometry, header.layout.precision);
@@ -91,7 +91,7 @@ impl Core {
 
     /// Lets them wait, or not.
     pub fn set_moving(&self, is_moving: bool) {
-        // An exchange, so that it is seen before anything is read that others decide in.
+        // An exchange, so that limiters see it before this thread reads the words in which they decide.
         self.moving.swap(is_moving.into(), Ordering::AcqRel);
     }
 
@@ -127,12 +127,12 @@ impl Core {
 
     // ------------------------------------------------------------------------------------------------------ recording
 
-    /// Notes hits that no life took.
+    /// Notes the outcome of hits that were not counted.
     pub fn note(&self, outcome: Outcome, amount: u64) {
         let row = Outcome::ALL.iter().position(|&row| row == outcome).unwrap_or(0);
         if self.file.is_writable() {
             let tally = &self.sections.tally()[row];
-            // As in memory: amounts of anything that was refused add up.
+            // As in memory: the amounts of refused hits add up.
             let mut hits = tally.load(Ordering::Relaxed);
             let add = |hits: u64| {
                 tally.compare_exchange(hits, hits.saturating_add(amount), Ordering::Release, Ordering::Relaxed)
@@ -143,8 +143,8 @@ impl Core {
         }
     }
 
-    /// Counts in `life` at `tick`, if the tick has hits there, with room for these, and nobody wants to know of them. Otherwise
-    /// it changes nothing, and [`record_other`](Self::record_other) is the way. The file may be written.
+    /// Counts in `life` at `tick` if the slot has hits of that tick already, these fit, and this process has no use for events of
+    /// hits. Otherwise it changes nothing; call [`record_other`](Self::record_other) then. The file must be writable.
     #[inline(always)]
     pub fn record_short(&self, life: Life<'_>, tick: Tick, amount: u64) -> bool {
         !self.watch.wants_hits() && life.record_current(self.geometry(), tick, amount, lane()) && !self.file.is_lost()
@@ -170,10 +170,10 @@ impl Core {
         self.record_other(life, name, when, amount)
     }
 
-    /// Counts in `life` what has no short way.
+    /// Counts in `life` without the fast path.
     #[inline(never)]
     pub fn record_other(&self, life: Life<'_>, name: &str, when: When<'_>, amount: u64) -> Result<Outcome, Removed> {
-        // A hit in a page that is gone would be lost.
+        // A hit written to a truncated page would be lost.
         if self.file.is_gone() {
             return Ok(Outcome::Refused);
         }
@@ -189,7 +189,7 @@ impl Core {
         Ok(outcome)
     }
 
-    /// Does with the life of `name` what `record` says, with a new one if there is none and the hit is not of the future.
+    /// Calls `record` with the life of `name`. Begins a life if the name does not have one, unless the hit is of the future.
     #[inline(always)]
     pub fn by_name(
         &self,
@@ -207,7 +207,7 @@ impl Core {
         self.by_new_name(name, at, amount, record)
     }
 
-    /// Counts in the life of `name`, if there is one, and notes `visitor` if the hits count.
+    /// Counts in the life of `name`, if it has one, and notes `visitor` if the hits count.
     #[cfg(feature = "server")]
     pub fn record_known(
         &self,
@@ -267,7 +267,7 @@ impl Core {
         }
     }
 
-    /// The living life of `name`, begun if there is none.
+    /// The living life of `name`; begins it if the name does not have one.
     pub fn begin(&self, name: &str) -> Result<Life<'_>, EndpointError> {
         check_name(name)?;
         if !self.file.is_writable() {
@@ -280,7 +280,7 @@ impl Core {
         }
         let begin = || match lives.names.find(hash, name) {
             Some(found) => lives.begin(found),
-            // No name without a life: the arena is for those that have one.
+            // A name is written only if a life fits, because names without lives would fill the arena.
             None if lives.is_full() => Err(Full),
             None => lives.names.find_or_insert(hash, name).and_then(|found| lives.begin(found)),
         };
@@ -300,12 +300,12 @@ impl Core {
         }
     }
 
-    /// Gives back the places that a merge kept which was killed; answers whether there were such.
+    /// Gives back the places that a killed merge kept; answers whether it did.
     fn gives_back(&self) -> bool {
         if !self.lives().are_kept() {
             return false;
         }
-        // Who cannot lock the file takes it for full.
+        // A process that does not get the lock treats the file as full.
         let Ok(Some(_changing)) = self.file.change_now() else { return false };
         self.lives().tail.give_back();
         true
@@ -378,8 +378,8 @@ impl Core {
         if life.has_void(span) { self.voids().sum(life, geometry, span) } else { life.sum(geometry, span) }
     }
 
-    /// The void hits as of now. Who finds the last ones being replaced works them out for itself, so nobody waits here, also not
-    /// for a thread that a fork left behind.
+    /// The void hits as of now. A thread that does not get the lock computes them itself, so that it never waits here, also not for
+    /// a thread that a fork left behind.
     #[cold]
     fn voids(&self) -> Arc<Voids> {
         let heard = self.sections.hot(Hot::Heard).load(Ordering::Acquire);
@@ -395,7 +395,7 @@ impl Core {
         now
     }
 
-    /// `hits`, unless what they were read from is gone.
+    /// `hits`, unless the file that they were read from is gone.
     fn found(&self, hits: Hits) -> Result<Hits, QueryError> {
         if self.file.is_gone() { Err(QueryError::FileLost) } else { Ok(hits) }
     }
@@ -407,8 +407,8 @@ impl Core {
         }
     }
 
-    /// Tells the hits of the endpoints that are `wanted`, and answers which of them it left out because a clock that was ahead
-    /// took slots of theirs.
+    /// Calls `tell` with the hits of each endpoint that is `wanted`. Answers the endpoints that it left out because a clock that
+    /// was ahead took slots of theirs.
     fn sums<'a>(
         &'a self,
         query: &Query<'_>,
@@ -454,7 +454,7 @@ impl Core {
         Ok(Hits::new(total, accuracy))
     }
 
-    /// The busiest endpoints; tells the names of those that are left out.
+    /// The busiest endpoints; calls `tell` with the names of those that are left out.
     pub fn top(
         &self,
         n: usize,
@@ -491,7 +491,7 @@ impl Core {
 
     // ------------------------------------------------------------------------------------------------------- visitors
 
-    /// Notes who came with a hit that was counted.
+    /// Notes the visitor of a hit that was counted.
     pub fn see(&self, life: Life<'_>, tick: Tick, visitor: u64) {
         let register = self.parts.precision().register(visitor);
         self.sections.visitors.add(life, self.parts.part(tick), register);

@@ -1,16 +1,15 @@
-//! What leaves a file and comes into it: snapshots, merges.
+//! Merges snapshots of other registries into a file.
 //!
 //! A file's own hits are those of its replica, under one generation for each life. Hits of other writers lie in lives of their
-//! own, one for each endpoint and writer, whose slots are raised to what a snapshot says: taking the same in again changes
-//! nothing. Merges take turns under the file's lock; recorders and readers go on beside them. A merge that finds too little room
-//! changes nothing: it keeps the places that it needs before anything of it is seen (tail.rs).
-//!
+//! own, one for each endpoint and writer. A merge raises their slots to the counts of the snapshot, so merging it again changes
+//! nothing. Merges take turns under the file's lock, and do not hold up recorders and readers. A merge that finds too little
+//! room changes nothing, because it keeps the places that it needs before other processes can see any of it (tail.rs).
 //! | a snapshot says | here |
 //! |---|---|
-//! | a name was removed | what that voids of its hits here counts no more ([`Removal`]); the life goes on |
-//! | hits that a removal voids, which one of the two knows | left out; `merge` answers how many that were |
+//! | a name was removed | the hits here that this voids do not count any more ([`Removal`]); the life stays alive |
+//! | hits that are void by a removal which the file or the snapshot knows | left out; `merge` answers how many there were |
 //! | cells of this file's replica | left out: the slots have them |
-//! | cells of a writer from before this file's replica | only what is more than the frozen share (frozen.rs) |
+//! | cells of a writer from before this file's replica | only the part that exceeds the frozen share (frozen.rs) |
 //! | cells by the microsecond | added up by tick |
 //! | cells of buckets longer than a tick, estimates | refused: a slot holds the hits of one tick, counted |
 //!
@@ -37,15 +36,15 @@ use crate::window::geometry::Geometry;
 
 /// An endpoint of a snapshot that is to be taken in.
 struct Wanted<'a, 's> {
-    /// Its cells without those that are void.
+    /// Its cells without the void hits.
     theirs: Cow<'s, EndpointCells>,
-    /// What makes them void.
+    /// The removal that voids those.
     before: Removal,
-    /// Its life here, if there is one.
+    /// Its life here, if it has one.
     ours: Option<Life<'a>>,
-    /// What is frozen of that.
+    /// The frozen shares of that life.
     shares: Shares,
-    /// The writers that need a life.
+    /// The writers that need a new life.
     new: Vec<Writer>,
 }
 
@@ -95,8 +94,8 @@ impl<'a> Book<'a> {
         self.check(snapshot)?;
         let mut left_out = 0;
         let wanted = self.wanted(snapshot, &mut left_out);
-        // Before anything that is seen: room is not left to others that record, or to removals. Once the first life has begun, there
-        // are places for all.
+        // Before other processes can see any of the merge, because recorders and removals take room, too. Once the first life has
+        // begun, there are places for all.
         self.check_names(&wanted)?;
         let mut places = self.keep(&wanted)?;
         for Wanted { theirs, .. } in &wanted {
@@ -110,7 +109,7 @@ impl<'a> Book<'a> {
         let mut lives = Vec::with_capacity(wanted.len());
         for Wanted { theirs, before, ours, .. } in &wanted {
             let name = self.find_or_insert(&theirs.name)?;
-            // So that a life that begins now is of no lower epoch.
+            // So that a life that begins now is not of a lower epoch.
             name.raise_ended(theirs.epoch.max(before.epoch));
             lives.push(match ours {
                 Some(life) => *life,
@@ -136,7 +135,7 @@ impl<'a> Book<'a> {
         Ok(left_out)
     }
 
-    /// What of `snapshot` is to be taken in; adds up the hits that are left out.
+    /// The endpoints of `snapshot` that are to be taken in; adds the hits that are left out to `left_out`.
     fn wanted<'s>(self, snapshot: &'s RegistrySnapshot, left_out: &mut u64) -> Vec<Wanted<'a, 's>> {
         let names: BTreeSet<u64> =
             snapshot.endpoints.iter().filter_map(|theirs| self.find(&theirs.name)).map(|name| name.unit()).collect();
@@ -168,9 +167,9 @@ impl<'a> Book<'a> {
         wanted.collect()
     }
 
-    /// Whether there is room for the names.
+    /// Fails if the names do not fit.
     fn check_names(self, wanted: &[Wanted<'_, '_>]) -> Result<(), SnapshotError> {
-        // Removals take room as well, but only what these leave.
+        // Removals take room as well, but only the room that these leave.
         let names = self.sections.lives.names;
         let new_names = wanted.iter().filter(|wanted| self.find(&wanted.theirs.name).is_none());
         let bytes: usize = new_names.map(|wanted| Names::room(&wanted.theirs.name) * 8).sum();
@@ -190,7 +189,7 @@ impl<'a> Book<'a> {
         self.sections.lives.begin_merged_kept(name, places).map_err(|Full| self.full())
     }
 
-    /// There is no place for one more life.
+    /// The error of a merge that needs one more place than the file has.
     fn full(self) -> SnapshotError {
         let lives = self.sections.lives;
         SnapshotError::NoRoom { endpoints: lives.begun() + 1, max_endpoints: lives.capacity() }
@@ -205,16 +204,16 @@ impl<'a> Book<'a> {
         found.map_err(|Full| self.full())
     }
 
-    /// Takes in removals elsewhere at `now`. Lives of the names outlive them, without the hits that they void.
+    /// Takes in removals that happened in other registries, at `now`. The lives of their names stay alive, without the void hits.
     ///
-    /// Where there is no room for what they found, the whole tick of a removal is void.
+    /// If the finds of a removal do not fit, the whole tick of the removal is void.
     pub fn hear_of(self, removed: &[Removed], now: Tick) {
         let expired = ring_before(now, &self.header.layout.geometry);
         let mut finds = self.sections.finds.write(expired);
         let names = self.sections.lives.names;
         let has_room = || names.used.load(Ordering::Relaxed) <= names.arena.len() as u64 / 2;
         for Removed { name, removal } in removed {
-            // Of a name that never was here the epoch is kept for a life that may come, but not in more than half of the room.
+            // For a name that the file does not have, the epoch is kept for a later life, unless names take half of the room.
             let Some(name) = self.find(name).or_else(|| has_room().then(|| self.find_or_insert(name).ok())?) else {
                 continue;
             };
@@ -236,9 +235,9 @@ impl<'a> Book<'a> {
         }
     }
 
-    /// Takes in an endpoint, without what was removed since `known` was read. `begin` begins a life for hits of a writer.
+    /// Takes in an endpoint, without hits that were removed since `known` was read. `begin` begins a life for hits of a writer.
     ///
-    /// If another process has ended `life` since, it is as if that came afterwards: all of it goes.
+    /// If another process has ended `life` meanwhile, the hits end with it, as if the removal had come after the merge.
     fn take_in(
         self,
         wanted: &Wanted<'a, '_>,
@@ -247,7 +246,7 @@ impl<'a> Book<'a> {
         left_out: &mut u64,
         mut begin: impl FnMut() -> Result<Life<'a>, SnapshotError>,
     ) -> Result<(), SnapshotError> {
-        // A life that began after a removal is of its epoch, and must not be given what the removal voids.
+        // A life that began after a removal is of its epoch, and must not get the hits that the removal voids.
         if life.epoch() > known.get(&life.name()).map_or(0, |removal| removal.epoch) {
             *known = self.removals();
         }
@@ -282,7 +281,7 @@ pub fn by_tick(cells: &WriterCells) -> Vec<Cell> {
     in_order(cells.cells.iter().map(|cell| Cell { tick: Tick(cell.tick.0 / grains), count: cell.count }).collect())
 }
 
-/// What of a writer's cells is more than its share.
+/// The part of a writer's cells that exceeds its share.
 fn beyond(cells: &WriterCells, shares: &Shares) -> Vec<Cell> {
     let share = shares.get(&cells.writer);
     let of = |tick: Tick| share.and_then(|share| share.cells.get(&tick)).copied().unwrap_or(0);
@@ -295,8 +294,8 @@ pub fn ring_before(now: Tick, geometry: &Geometry) -> Tick {
     Tick((now.0 + 1).saturating_sub(geometry.slots() as u64))
 }
 
-/// The first tick that is known of a writer: a ring of fewer slots, or a log that was full, has forgotten what a ring of
-/// `geometry` would take for no hits.
+/// The first tick that is known of a writer. A ring of fewer slots, or a log that was full, has forgotten earlier hits, which a
+/// ring of `geometry` would count as 0.
 pub fn forgotten_by(cells: &WriterCells, geometry: &Geometry) -> u64 {
     let dropped = cells.dropped.last().map_or(0, |tick| tick.0 + 1);
     let slots = cells.form.slots.max(1);

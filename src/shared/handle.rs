@@ -16,7 +16,7 @@ use crate::time::{Tick, Timestamp};
 /// One endpoint of a [`SharedRegistry`](crate::SharedRegistry): records with two exchanges and asks with one pass over its
 /// slots.
 ///
-/// When the endpoint is removed, by whatever process, it answers `Refused` and no hits, for good; a new handle is of the new
+/// Once any process has removed the endpoint, the handle answers `Refused` and 0 hits, for good; a new handle is of the new
 /// endpoint.
 #[derive(Debug)]
 pub struct SharedHandle {
@@ -50,7 +50,7 @@ impl SharedHandle {
         Outcome::Refused
     }
 
-    // Not in line, and given no more than it needs: whoever has no need of it keeps no registers for it.
+    // Out of line and with few arguments, so that the fast path spills no registers.
     #[cold]
     #[inline(never)]
     fn record_other(&self, tick: Tick, amount: u64) -> Outcome {

@@ -1,4 +1,4 @@
-//! Looking at a file from outside: what it was made for, what it holds, whether it fits together. Nothing is written.
+//! Inspects a file from outside: what it was made for, what it holds, whether it fits together. It writes nothing.
 //!
 //! Tests: `tests/shared/inspect.rs`.
 
@@ -32,7 +32,7 @@ pub struct Inspection {
     is_copy: bool,
 }
 
-/// What a file says of itself.
+/// The state of a file.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Report {
@@ -48,15 +48,15 @@ pub struct Report {
     pub precision: u8,
     /// When the file was made.
     pub made: Timestamp,
-    /// Whether it was made elsewhere, or on another boot: whoever opens it for writing begins a new writer.
+    /// Whether it was made elsewhere, or on another boot. A process that opens it for writing then begins a new writer.
     pub is_copy: bool,
-    /// What is used of it.
+    /// How much of it is used.
     pub room: SharedRoom,
-    /// Endpoints there are.
+    /// The number of endpoints.
     pub endpoints: u64,
     /// Registries that were merged into it, and those it was made from.
     pub merged: u64,
-    /// What became of all hits that were brought to it.
+    /// The outcomes of all hits that the file received.
     pub outcomes: Outcomes,
     /// Every endpoint, the busiest in the window first.
     pub top: Vec<Line>,
@@ -153,7 +153,7 @@ impl Inspection {
         self.book().voids()
     }
 
-    /// What it holds as of `now`, for a caller that asks for several things of it. Hits that are counted meanwhile may be in
+    /// What it holds as of `now`, for a caller that makes several queries. Hits that are counted meanwhile may be in
     /// some answers and not in others.
     pub(crate) fn look<'a>(&'a self, now: Timestamp, voids: &'a Voids) -> Look<'a> {
         let (book, geometry) = (self.book(), &self.header.layout.geometry);
@@ -170,8 +170,8 @@ impl Inspection {
         Err(SharedError::Truncated { path: self.file.path().into(), bytes, wanted })
     }
 
-    /// What does not fit together, in the words of whoever runs it; nothing if all does. What a killed process may leave behind
-    /// is no fault. Beside others that count, an endpoint that is just being made may look like one: what is broken is found again.
+    /// The faults of the file, in words for an operator; empty if all fits together. Traces of a killed process are not faults.
+    /// While others count, an endpoint that is just being made may look like a fault, so look again: a real fault is still there.
     ///
     /// # Errors
     /// [`SharedError::Truncated`] if it was cut while it was looked at.
@@ -243,7 +243,7 @@ impl<'a> Look<'a> {
         (0..columns).rev().map(move |back| Span::ending(Tick(to.checked_sub(back * ticks)?), ticks))
     }
 
-    /// What became of all hits that were brought to the file.
+    /// The outcomes of all hits that the file received.
     pub(crate) fn outcomes(&self) -> Outcomes {
         self.book.sections.outcomes()
     }

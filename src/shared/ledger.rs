@@ -10,7 +10,7 @@
 //! | step | what | twice |
 //! |---|---|---|
 //! | `entry` | begins both lives, if they are not there | changes nothing |
-//! | `check` | says what would become of a hit | |
+//! | `check` | says whether a hit would count | |
 //! | | *the database commits* | |
 //! | `raise` | the slot, then the total, each to the larger of what it has and what it is given | changes nothing |
 //!
@@ -21,7 +21,7 @@
 //! lane of the ledger's life, and is only raised.
 //!
 //! # Epochs
-//! Removing the endpoint ends its life, and the life of the ledger with it: nothing leads there any more. The database notes the epoch
+//! Removing the endpoint ends its life and the life of the ledger, to which nothing leads any more. The database notes the epoch
 //! with its numbers, so numbers of a life that is over are not raised in the next one.
 //!
 //! One process at a time has the ledger of a file; its caller sees to that. Other processes count in the file meanwhile.
@@ -97,11 +97,11 @@ impl SharedRegistry {
 }
 
 impl SharedLedger {
-    /// The entry of `endpoint`. Both lives are made if they are not there, or none of them.
+    /// The entry of `endpoint`. Makes the lives that do not exist; if they do not all fit, it makes neither.
     ///
     /// # Errors
-    /// [`NoEntry::Endpoint`] if the name is not possible, or there is no room; [`NoEntry::InUse`] if another process has the file's
-    /// lock, as one that merges.
+    /// [`NoEntry::Endpoint`] if the name is not valid, or does not fit; [`NoEntry::InUse`] if another process has the file's lock,
+    /// for example because it merges.
     pub fn entry(&self, endpoint: &str) -> Result<LedgerEntry, NoEntry> {
         let (core, lives) = (&*self.core, self.core.lives());
         super::core::check_name(endpoint)?;
@@ -142,7 +142,7 @@ impl SharedLedger {
         self.core.geometry().slots() as u64
     }
 
-    /// What would become of `amount` hits at `at`, or now: the tick in which they count, or why they do not. `pending` says how many
+    /// Whether `amount` hits at `at`, or now, would count: the tick in which they do, or why they do not. `pending` says how many
     /// hits of a tick are decided on and not raised yet. Refused hits are in the outcomes of the file.
     ///
     /// # Errors
@@ -200,7 +200,7 @@ impl SharedLedger {
         self.core.times.at(at).is_future()
     }
 
-    /// In which epoch the hits of `endpoint` count, or those of its next life if it has none.
+    /// The epoch in which the hits of `endpoint` count, or those of its next life if it does not have one.
     #[must_use]
     pub fn epoch_of(&self, endpoint: &str) -> u64 {
         let lives = self.core.lives();
@@ -211,7 +211,7 @@ impl SharedLedger {
         }
     }
 
-    /// In which epoch the hits count.
+    /// The epoch in which the hits count.
     #[must_use]
     pub fn epoch(&self, entry: LedgerEntry) -> u64 {
         self.life(entry.own).map_or(0, Life::epoch)
@@ -230,7 +230,7 @@ impl SharedLedger {
         }
     }
 
-    /// Raises all hits to `total`. After the slots: a total that is seen has its hits.
+    /// Raises all hits to `total`. Call it after the slots are raised, so that a reader of the total finds its hits.
     pub fn raise_total(&self, entry: LedgerEntry, total: u64) {
         if let Some(life) = self.life(entry.ledger) {
             life.lane(TOTAL).fetch_max(total, Ordering::Release);
@@ -247,13 +247,13 @@ impl SharedLedger {
     /// Ends the life of `endpoint` if it is of an earlier epoch, so that its next life is of `epoch` or of a later one.
     ///
     /// # Errors
-    /// [`EndpointError`] if the name is not possible, or there is no room for it.
+    /// [`EndpointError`] if the name is not valid, or does not fit.
     pub fn begin_epoch(&self, endpoint: &str, epoch: u64) -> Result<(), EndpointError> {
         let (core, lives) = (&*self.core, self.core.lives());
         super::core::check_name(endpoint)?;
         let found = lives.names.find_or_insert(hash(core.header.key, endpoint), endpoint);
         let name = found.map_err(|Full| EndpointError::Full { max_endpoints: lives.capacity() })?;
-        // Before the life ends: no life is of an epoch that was not seen.
+        // Before the life ends, so that every epoch of a life was seen.
         core.sections().hot(Hot::Epoch).fetch_max(epoch.min(LAST_EPOCH), Ordering::AcqRel);
         if let Some(life) = lives.alive(name).filter(|life| life.epoch() < epoch) {
             name.ended_at().fetch_max(core.times.tick().0, Ordering::Relaxed);

@@ -29,7 +29,7 @@ pub struct LifeCells<'a> {
     pub total: Option<u64>,
     /// Its own hits, all that the slots have, oldest first. A few may have come after the total was read.
     pub cells: &'a [(Tick, u64)],
-    /// What the slots have from former writers.
+    /// The hits of former writers in the slots.
     pub former: Vec<(Writer, Vec<(Tick, u64)>)>,
 }
 

@@ -1,16 +1,16 @@
 //! [`SharedLimiter`]: rate limits that all processes of a file keep together.
 //!
-//! The states of keys lie in the file (`limit/shared`), found by a hash of the limiter's name, the number of its rate and the key. The
-//! rate lies there too (`limit/shared_rate`): the last one that a process gave holds for all. Their time
-//! is that of the machine's steady clock, moved so that it goes on over restarts: what the wall clock said when the file was
-//! made, or when it was first opened on this boot, and what `CLOCK_MONOTONIC` counted since. Setting the wall clock changes no
-//! limit.
+//! The states of keys lie in the file (`limit/shared`), found by a hash of the limiter's name, the number of its rate and the key.
+//! The rate lies there too (`limit/shared_rate`): the last rate that a process gave holds for all processes. The time of limiters
+//! is that of the machine's steady clock, moved so that it continues over restarts: the wall clock's time when the file was made,
+//! or when it was first opened on this boot, plus the time that `CLOCK_MONOTONIC` counted since. Setting the wall clock does not
+//! change limits.
 //!
 //! | what happens | limits |
 //! |---|---|
 //! | the wall clock is set while the machine runs | as before |
-//! | a boot, with the wall clock behind the latest decision | time goes on from that decision: as if the machine had been off for no time |
-//! | a boot, with the wall clock ahead | as if the machine had been off for so long: what was shut may be open once. Time goes on from there over later boots |
+//! | a boot, with the wall clock behind the latest decision | time continues from that decision, as if the boot took no time |
+//! | a boot, with the wall clock ahead | time jumps ahead with it: a shut limit may be open once. Later boots continue from there |
 //! | a restore | as before, in the new file. A decision that is under way while the file is replaced is made once more |
 //!
 //! Tests: `tests/shared/behaviour.rs`, `tests/shared/limits.rs`, `tests/shared/restore.rs`, `tests/shared/boots.rs`.
@@ -37,8 +37,8 @@ use crate::sync::{AtomicPtr, Mutex, Ordering, relax};
 use crate::time::Timestamp;
 use crate::time::clock::{Clock, SteadyClock};
 
-/// Which form the words of keys have. Version 1 had no logs, and counted the time of buckets in nanoseconds; in version 2 the rate was part
-/// of the hash of a key.
+/// The form of the words of keys. Version 1 did not have logs, and counted the time of buckets in nanoseconds; in version 2 the
+/// rate was part of the hash of a key.
 const FORM: u8 = 3;
 
 /// The latest time of a decision is noted when it has gone on by so many nanoseconds.
@@ -50,8 +50,8 @@ const NOTED: u64 = 1_000_000_000;
 /// Limiters of the same name are one, with the rate that was given last ([`SharedRegistry::limiter`],
 /// [`set_rate`](Self::set_rate)). A key that is as good as new gives its place away when another wants it.
 /// As [`KeyedLimiter`](crate::KeyedLimiter), it lets through at most the limit in any span of the window, or at most the burst
-/// and what the rate gives. Limits of up to 12 are exact; windows of higher ones slide in tenths. A process that is killed or stopped at any instruction holds up nobody,
-/// and lets nothing more through.
+/// and what the rate gives. Limits of up to 12 are exact; windows of higher ones slide in tenths. A process that is killed or
+/// stopped at any instruction does not hold up other processes, and does not let more through.
 ///
 /// ```
 /// use hitring::SharedRegistry;
@@ -83,7 +83,7 @@ pub struct SharedLimiter {
 struct Following {
     agreed: Agreed,
     is_coarse: bool,
-    /// Which file, by the address of what this process knows of it, which is not freed before the limiter is.
+    /// The file, by the address of its `Core`, which is not freed before the limiter is.
     core: usize,
 }
 
@@ -94,15 +94,15 @@ impl fmt::Debug for SharedLimiter {
 }
 
 impl SharedRegistry {
-    /// The limiter `name` of this file: windows of `rate`, or token buckets with a `burst`. Keys for which there is no
-    /// room are refused; [`SharedLimiter::when_full`] changes that.
+    /// The limiter `name` of this file: windows of `rate`, or token buckets with a `burst`. Keys that do not fit are refused;
+    /// [`SharedLimiter::when_full`] changes that.
     ///
     /// If the file has a limiter of this name at another rate, its rate is changed for all processes, as
     /// [`SharedLimiter::set_rate`] does: when a service is deployed anew with another rate, what was let through before counts on.
     ///
     /// # Errors
-    /// [`SharedError::Limit`] if the rate cannot be kept so, the limiter of this name is a window and a burst is given, or the other way
-    /// round, or the file has no room for limiters; [`SharedError::ReadOnly`].
+    /// [`SharedError::Limit`] if the rate cannot be kept, the limiter of this name is a window and a burst is given, or the other
+    /// way round, or the file has no room for limiters; [`SharedError::ReadOnly`].
     pub fn limiter(&self, name: &str, rate: Rate, burst: Option<u64>) -> Result<SharedLimiter, SharedError> {
         let (core, inner) = (self.core(), Arc::clone(&self.inner));
         core.check_writable()?;
@@ -132,7 +132,7 @@ impl Following {
 }
 
 impl SharedLimiter {
-    /// What happens to a key for which there is no room.
+    /// Sets what happens to a key that does not fit.
     #[must_use]
     pub fn when_full(self, when_full: WhenKeysFull) -> Self {
         Self { when_full, ..self }
@@ -147,18 +147,19 @@ impl SharedLimiter {
 
     /// Lets a cost of `key` through now, or refuses it whole.
     ///
-    /// Lock-free for a known key: an exchange is lost to a cost that was let through. A new key may be told that there is no
-    /// room when others keep taking what it finds. While this process restores the file, it waits for the last step.
+    /// Lock-free for a known key: an exchange fails only because of a cost that was let through. A new key may be refused as not
+    /// fitting if other keys keep taking the places that it finds. While this process restores the file, it waits for the last
+    /// step.
     pub fn allow(&self, key: impl AsRef<[u8]>, cost: u64) -> Decision {
         self.answer(key.as_ref(), cost).decision
     }
 
-    /// The same, and whether there was no room for `key`.
+    /// The same, and whether `key` did not fit.
     #[doc(hidden)]
     pub fn answer(&self, key: &[u8], cost: u64) -> Answer {
         self.in_current(|core, following| {
             let now = following.now(core);
-            // To a second: a word that all write.
+            // Noted once a second, because all processes write this word.
             if now.saturating_sub(core.sections().limit_time()) >= NOTED && now < LATE {
                 core.sections().raise_limit_time(now);
             }
@@ -194,7 +195,7 @@ impl SharedLimiter {
         wait::sleeping(timeout, sleep, || self.allow(key.as_ref(), cost)).await
     }
 
-    /// What `allow(key, cost)` would say now, but with all that remains; nothing is taken and no key is made.
+    /// The answer that `allow(key, cost)` would give now, but with all that remains; it takes nothing and makes no key.
     pub fn peek(&self, key: impl AsRef<[u8]>, cost: u64) -> Decision {
         self.in_current(|core, following| {
             let decision = self.look(core, following, key.as_ref(), following.now(core), cost)?;
@@ -228,8 +229,8 @@ impl SharedLimiter {
     /// has the limiter open about 300 bytes until it drops it.
     ///
     /// # Errors
-    /// [`SharedError::Limit`] if the rate cannot be kept so, a burst is given for a window or none for a bucket, or there is no room for the
-    /// rate; then nothing is changed.
+    /// [`SharedError::Limit`] if the rate cannot be kept, a burst is given for a window or is missing for a bucket, or the rate
+    /// does not fit; then nothing is changed.
     pub fn set_rate(&self, rate: Rate, burst: Option<u64>) -> Result<(), SharedError> {
         let first = SharedRate::new(rate, burst)?;
         let changed = |core: &Core, following: &Following| {
@@ -241,7 +242,7 @@ impl SharedLimiter {
                 }
                 Ok::<_, LimitError>(agreed)
             })?;
-            // One that is followed already takes no more memory.
+            // A rate that is followed already does not take more memory.
             if !agreed.is_of(&following.agreed) || following.core != std::ptr::from_ref(core).addr() {
                 self.follow(Following::new(agreed, core));
             }
@@ -257,14 +258,14 @@ impl SharedLimiter {
         skew.is_some_and(|skew| at.as_duration().saturating_sub(skew) > times.clock().now().as_duration())
     }
 
-    /// What is said of a time that lies further ahead of the clock than it may.
+    /// The answer for a time that lies further ahead of the clock than it may.
     fn future(&self, core: &Core, following: &Following, key: &[u8]) -> Option<Decision> {
         Some(Decision::future(self.look(core, following, key, following.now(core), 0)?.remaining))
     }
 
-    /// What `decide` says of the file that is current, by the rate that holds in it. While another file is about to take its place, it
-    /// waits; if another has, meanwhile, it says so of that one, where nothing is known of what it said before. `None` is that the
-    /// rate was changed meanwhile.
+    /// Calls `decide` with the current file and the rate that holds in it. While another file is about to take its place, it waits.
+    /// If another file has taken its place meanwhile, it calls `decide` again with that one, which does not have the first
+    /// decision. `decide` answers `None` if the rate was changed meanwhile.
     #[inline]
     fn in_current<R>(&self, decide: impl Fn(&Core, &Following) -> Option<R>) -> R {
         loop {
@@ -311,7 +312,7 @@ impl SharedLimiter {
             let row = usize::from(self.when_full == WhenKeysFull::Allow);
             core.sections().words[Hot::Limits.at() + row].fetch_add(1, Ordering::Relaxed);
         }
-        // What was decided in a page that is gone was decided by nobody.
+        // A decision that was written to a truncated page is lost, so refuse the cost.
         let window = || following.agreed.rate.rate.window();
         let decision = if core.file.is_gone() { Decision::refused(0, window()) } else { answer.decision };
         Some(Answer { decision, ..answer })
@@ -321,7 +322,7 @@ impl SharedLimiter {
         self.with_names(core, |names| following.agreed.peek(names, key, now, cost))
     }
 
-    /// What `ask` answers of the words of this limiter.
+    /// Calls `ask` with the words of this limiter.
     #[inline]
     fn with_names<R>(&self, core: &Core, ask: impl FnOnce(Names<'_>) -> R) -> R {
         let hash = |of: Of<'_>| self.hash(core, of);
@@ -333,7 +334,7 @@ impl SharedLimiter {
     #[inline]
     fn hash(&self, core: &Core, of: Of<'_>) -> u64 {
         let [first, second] = core.header.key;
-        // Another order than that of names, so that a limiter's hash tells nothing of theirs.
+        // The key's halves are swapped, so that the hash of a limiter is not related to those of names.
         let mut hasher = SipHasher13::new_with_keys(second, first);
         // The words of a key are read as this version writes them.
         hasher.write_u8(FORM);
@@ -356,7 +357,7 @@ impl SharedLimiter {
         &self.name
     }
 
-    /// How much in how much time each key may, as the processes have agreed.
+    /// How much each key may in how much time, as the processes have agreed.
     #[must_use]
     pub fn rate(&self) -> Rate {
         self.agreed(|rate| rate.rate)
@@ -368,20 +369,20 @@ impl SharedLimiter {
         self.agreed(|rate| rate.burst)
     }
 
-    /// What `says` says of the rate that holds now.
+    /// The answer of `says` for the rate that holds now.
     #[doc(hidden)]
     pub fn agreed<T>(&self, says: impl Fn(&SharedRate) -> T) -> T {
         self.in_current(|core, following| following.agreed.is_current(keys(core)).then(|| says(&following.agreed.rate)))
     }
 
-    /// How many keys of all limiters of the file are in use: as many as are not as good as new.
+    /// How many keys of all limiters of the file are in use: those that are not as good as new.
     #[must_use]
     pub fn keys_in_use(&self) -> usize {
         self.in_current(|core, following| Some(keys(core).len(following.now(core))))
     }
 
-    /// How many costs of all limiters of the file were refused since there was no room for their key, and how many were let
-    /// through unlimited.
+    /// How many costs of all limiters of the file were refused because their key did not fit, and how many were let through
+    /// unlimited.
     #[must_use]
     pub fn without_room(&self) -> (u64, u64) {
         let words = &self.inner.core().sections().words[Hot::Limits.at()..];
@@ -394,7 +395,7 @@ impl Following {
         time_of(core, self.is_coarse)
     }
 
-    /// How long after the time that was read it may already be.
+    /// By how much the time may already be later than the time that was read.
     fn lag(&self, core: &Core) -> Duration {
         match core.times.clock() {
             // A step, and another because a busy system, or a virtual one, moves its coarse clock on late.

@@ -9,7 +9,7 @@ use crate::counter::strategy::Strategy;
 use crate::registry::Metrics;
 use crate::sync::Ordering;
 
-/// How much of a file is used. Nothing that is used is given back but by `compact`.
+/// How much of a file is used. Only `compact` makes used room free again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SharedRoom {

@@ -14,47 +14,47 @@
 //! | lane | one of the words that together are the total of a life: processes write different ones |
 //! | epoch | how often something was removed; each life and each writer's hits are of one |
 //! | writer | a registry, here a file, and one of its lives (cell/writer.rs) |
-//! | share | what a former writer of this file has in the slots of a life |
+//! | share | the hits of a former writer of this file in the slots of a life |
 //! | find | how many hits of a writer and a tick a removal elsewhere found |
 //! | void | removed, though the slot still counts it |
-//! | copy | a file under another inode, or on another boot, than it was made: it goes on under a new writer |
+//! | copy | a file that was made under another inode, or on another boot; it gets a new writer |
 //!
 //! # Files
 //! From the bottom up; a file uses only those above it in this table.
 //!
 //! | file | what |
 //! |---|---|
-//! | `format` | what lies where in a file, and what its words mean |
-//! | `file` | making, opening and mapping; who is alone; what is cut off |
+//! | `format` | the layout of a file, and what its words mean |
+//! | `file` | making, opening and mapping; locks; files that were cut |
 //! | `book` | the file as a reader finds it |
 //! | `voids` | which hits in the slots are void |
 //! | `exchange` | merges |
 //! | `rewrite` | a new file from an old one |
-//! | `check` | what does not fit together |
+//! | `check` | faults in a file |
 //! | `renew` | a new writer in a copy, or after a boot |
-//! | `core`, `metrics` | recording and asking, by name and by life; what there is |
-//! | `handle`, `registry`, `builder` | what users have |
+//! | `core`, `metrics` | recording and querying, by name and by life; metrics |
+//! | `handle`, `registry`, `builder` | the public types |
 //! | `limits`, `watch` | limits that all processes keep together; thresholds and events |
-//! | `changed` | what has more hits than last time, for those who keep counts elsewhere |
-//! | `inspect` | looking at a file without touching it |
+//! | `changed` | endpoints whose totals have changed, for callers that keep counts elsewhere |
+//! | `inspect` | inspecting a file without writing to it |
 //!
 //! # Guarantees
 //! | method | progress | what a reader beside writers sees |
 //! |---|---|---|
-//! | [`SharedHandle::record`] | lock-free on every target: an exchange is lost only to another hit; then one `fetch_add` | |
+//! | [`SharedHandle::record`] | lock-free on every target: an exchange fails only because of another hit; then one `fetch_add` | |
 //! | `record_hit` of a known name | the same, after a wait-free look-up | |
 //! | `record_hit` of a new name | lock-free: writes the name, and two exchanges | |
 //! | `query_hits`, `total`, `top`, `total_ever` | wait-free: one load a slot | every hit whose call returned before it began, none whose call began after it ended |
 //! | `remove` | lock-free | the same |
 //! | `changed`, `buckets`, `totals_ever` | wait-free but for the allocator | the same, endpoint by endpoint |
 //! | `snapshot`, `metrics` | the same, and the totals of merged registries are read again if a merge was done meanwhile | the same |
-//! | `merge` | one lock of the file against other merges, none against recorders | the same |
-//! | `restore` | only while nobody else has the file open | |
+//! | `merge` | a lock of the file against other merges, which recorders do not take | the same |
+//! | `restore` | only while no other process has the file open | |
 //!
-//! A process that is killed or stopped between any two instructions leaves a file that all others go on with. What it can
-//! leave behind: 64 bytes of a name or a table of visitors that nobody refers to, and a total that is one hit (of whatever
-//! amount) short of its slot. Steps are steps of the program: a page that the system writes back may keep a
-//! writer waiting for milliseconds; in `/dev/shm` none is written back.
+//! A process that is killed or stopped between any two instructions leaves a file in which all others keep counting. It can leave
+//! behind 64 bytes of a name or a table of visitors that nothing refers to, and a total that is one hit (of whatever amount) short
+//! of its slot. A step is a step of the program: a page that the system writes back may keep a writer waiting for milliseconds;
+//! pages in `/dev/shm` are not written back.
 //!
 //! Tests: `tests/shared`, `tests/models/shared.rs`, `tests/models/finds.rs`.
 

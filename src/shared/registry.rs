@@ -1,4 +1,4 @@
-//! The registry's face: every method names an endpoint, and answers for all processes.
+//! The public methods of the registry: each names an endpoint, and answers for all processes.
 //!
 //! Tests: below, `tests/shared`.
 
@@ -22,10 +22,10 @@ use crate::sync::{AtomicPtr, Mutex, Ordering};
 use crate::time::Timestamp;
 use crate::time::clock::Clock;
 
-/// Counts hits by endpoint in a file that any number of processes have open, at the speed of one: what one records all see.
+/// Counts hits by endpoint in a file that any number of processes have open, as fast as in one process. All see every hit.
 ///
-/// It survives restarts, and any of its processes being killed at any time. Recording takes no lock and starts no thread;
-/// a forked child goes on in the same file.
+/// The counts survive restarts, and processes that are killed at any time. Recording takes no lock and starts no thread;
+/// a forked child keeps counting in the same file.
 ///
 /// ```
 /// use hitring::SharedRegistry;
@@ -89,8 +89,8 @@ impl SharedRegistry {
         self.inner.core()
     }
 
-    /// Counts `amount` hits of `endpoint` now. `Refused` also means that there is no room for another endpoint, or that
-    /// the file was cut.
+    /// Counts `amount` hits of `endpoint` now. `Refused` also means that another endpoint does not fit, or that the file
+    /// was cut.
     ///
     /// # Errors
     /// [`EndpointError::Name`] unless the name has 1 to 1,024 bytes; [`EndpointError::ReadOnly`].
@@ -99,7 +99,7 @@ impl SharedRegistry {
         self.counted(|core| core.by_name(endpoint, None, amount, |life| core.record(life, endpoint, amount)))
     }
 
-    /// What `record` answers, of the file that is current: one that another took the place of meanwhile takes no hits.
+    /// Calls `record` with the current file, and again if another file took its place meanwhile, because it takes no hits then.
     #[inline(always)]
     fn counted(&self, record: impl Fn(&Core) -> Result<Outcome, EndpointError>) -> Result<Outcome, EndpointError> {
         self.counted_from(self.core(), record)
@@ -170,8 +170,8 @@ impl SharedRegistry {
         })
     }
 
-    /// Counts `amount` hits of `endpoint` at `at`, or now, by `visitor` if there is one. It makes no endpoint: if there is none,
-    /// the answer is `None` and nothing is counted.
+    /// Counts `amount` hits of `endpoint` at `at`, or now, by `visitor` if it is given. It does not make an endpoint: if `endpoint`
+    /// does not exist, the answer is `None` and nothing is counted.
     ///
     /// # Errors
     /// [`EndpointError::ReadOnly`].
@@ -186,7 +186,7 @@ impl SharedRegistry {
         self.core().record_known(endpoint, visitor.map(murmur), at, amount)
     }
 
-    /// The hits of `endpoint` in the `last` up to now; none if there is no such endpoint.
+    /// The hits of `endpoint` in the `last` up to now; 0 if the endpoint does not exist.
     ///
     /// # Errors
     /// [`QueryError`]: see [`Registry::query_hits`](crate::Registry::query_hits); [`QueryError::FileLost`].
@@ -223,8 +223,8 @@ impl SharedRegistry {
         core.buckets(endpoint, &core.query_at(at, last)?)
     }
 
-    /// The hits of `endpoint` that were ever counted in the file, since it was made or last removed; 0 if there is no such
-    /// endpoint. Merged and restored hits are not among them; those of a [`ledger`](Self::ledger) are.
+    /// The hits of `endpoint` that were ever counted in the file, since it was made or last removed; 0 if it does not exist.
+    /// Merged and restored hits do not count; those of a [`ledger`](Self::ledger) do.
     #[must_use]
     pub fn total_ever(&self, endpoint: &str) -> u64 {
         let core = self.core();
@@ -264,7 +264,7 @@ impl SharedRegistry {
     /// A handle of `endpoint`, which is made if it does not exist.
     ///
     /// # Errors
-    /// [`EndpointError`] if the name is not possible, there is no room, or the file was opened for reading and has no such
+    /// [`EndpointError`] if the name is not valid or does not fit, or if the file was opened for reading and does not have the
     /// endpoint.
     pub fn counter(&self, endpoint: &str) -> Result<SharedHandle, EndpointError> {
         self.counter_from(&self.inner.shared_core(), endpoint)
@@ -273,7 +273,7 @@ impl SharedRegistry {
     /// The same, by a thread that found `core` current.
     fn counter_from(&self, core: &Arc<Core>, endpoint: &str) -> Result<SharedHandle, EndpointError> {
         match SharedHandle::new(core, endpoint) {
-            // Another file took its place meanwhile.
+            // Another file took the place of this one meanwhile.
             Err(EndpointError::Full { .. }) if core.lives().is_closed() => {
                 SharedHandle::new(&self.inner.shared_core(), endpoint)
             }
@@ -326,7 +326,7 @@ impl SharedRegistry {
         core.top(n, &core.query_now(last)?, drop)
     }
 
-    /// The same; tells the names of the endpoints that are left out.
+    /// The same; calls `tell` with the names of the endpoints that are left out.
     #[cfg(feature = "server")]
     pub(crate) fn top_known(
         &self,
@@ -360,7 +360,7 @@ impl SharedRegistry {
         self.core().names()
     }
 
-    /// Whether there is such an endpoint.
+    /// Whether the endpoint exists.
     #[must_use]
     pub fn contains(&self, endpoint: &str) -> bool {
         self.core().alive(endpoint).is_some()
@@ -372,7 +372,7 @@ impl SharedRegistry {
         self.core().book().alive().count()
     }
 
-    /// Whether there is none.
+    /// Whether there are 0 endpoints.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.core().book().alive().next().is_none()
@@ -387,13 +387,13 @@ impl SharedRegistry {
         self.core().remove(endpoint)
     }
 
-    /// What the registry holds, and what became of the hits that all processes gave it.
+    /// What the registry holds, and the outcomes of the hits that all processes gave it.
     #[must_use]
     pub fn metrics(&self) -> Metrics {
         self.core().metrics()
     }
 
-    /// What became of all hits that were brought to this file, by any process.
+    /// The outcomes of all hits that the processes of this file gave it.
     #[must_use]
     pub fn outcomes(&self) -> Outcomes {
         self.core().book().own_totals().outcomes
@@ -433,7 +433,7 @@ impl SharedRegistry {
         Ok(left_out)
     }
 
-    /// Replaces everything the file holds by what `snapshot` says: a new file takes its place, in one step, also if the
+    /// Replaces everything that the file holds by `snapshot`: a new file takes its place, in one step, also if the
     /// machine fails in the middle of it. Only while no other process has the file open. Handles answer `Refused`
     /// afterwards; limits stay as they are, and limiters go on in the new file. The former file stays mapped until the registry is dropped. A thread that forks meanwhile waits for the last
     /// step.
@@ -447,7 +447,7 @@ impl SharedRegistry {
         self.restore_if(snapshot, |_| true)
     }
 
-    /// The same, if the file `is_right` once nobody else has it: else [`SharedError::InUse`].
+    /// The same, if the file `is_right` once this process has it alone; else [`SharedError::InUse`].
     pub(super) fn restore_if(
         &self,
         snapshot: &RegistrySnapshot,
@@ -477,7 +477,7 @@ impl SharedRegistry {
         }
         replaced?;
         self.inner.set(Core::new(new, header, core.times.copy(), core.watch.clone()));
-        // Afterwards: whoever finds it closed finds the new one.
+        // Closed after that, so that a thread that finds it closed finds the new file.
         core.lives().close();
         drop(alone);
         let core = self.core();
@@ -486,11 +486,11 @@ impl SharedRegistry {
         file::sync_folder(core.file.file(), path, "it is restored, but its folder cannot be brought to the disk")
     }
 
-    /// Brings what was counted to the disk. Nobody needs it for other processes to see hits, or to survive their end: it is for
-    /// the machine's.
+    /// Brings all counts to the disk, so that they survive a failure of the machine. They survive the end of a process, and other
+    /// processes see them, without it.
     ///
     /// # Errors
-    /// What the system says.
+    /// The error of the system.
     pub fn sync(&self) -> Result<(), SharedError> {
         let core = self.core();
         core.file.sync().map_err(|error| SharedError::io(core.file.path(), "it cannot be brought to the disk", error))
@@ -556,7 +556,7 @@ impl SharedRegistry {
         self.core().file.is_gone()
     }
 
-    /// Whether the process outlives it when the file is cut. See [`SharedBuilder::catch_sigbus`](crate::SharedBuilder::catch_sigbus).
+    /// Whether the process survives that the file is cut. See [`SharedBuilder::catch_sigbus`](crate::SharedBuilder::catch_sigbus).
     #[must_use]
     pub fn catches_sigbus(&self) -> bool {
         self.core().file.catches()

@@ -1,24 +1,24 @@
-//! A new writer in a file that was copied, or woke up on another boot.
+//! Begins a new writer in a file that was copied, or is opened on another boot.
 //!
-//! The slots stay where they are. What they have from the writer before is told apart in cells that are frozen (frozen.rs): these
-//! are written behind all others, with a seal of their own, and then the header that begins the new writer and leads to them.
+//! The slots stay where they are. The former writer's hits in them are written as frozen cells (frozen.rs), behind all other
+//! cells and with a seal of their own. Then the header is written, which begins the new writer and leads to these cells.
 //!
 //! | step | killed after it |
 //! |---|---|
-//! | take [`Byte::Change`], [`Byte::Present`] and [`Byte::Reading`]: nobody counts, and no reader believes the old header | as before |
-//! | look whether all fits together | as before |
-//! | write the totals of the old writer beside those of others | as before: what the file knows of its own writer counts for nothing |
+//! | take [`Byte::Change`], [`Byte::Present`] and [`Byte::Reading`], so that others neither count nor read | as before |
+//! | check that all fits together | as before |
+//! | write the totals of the old writer beside those of others | as before: the file's own writer is left out when they are read |
 //! | write the frozen cells and the seal | as before: the old header leads to the old ones |
 //! | bring it to the disk; write the header, one sector; bring that to the disk | the new writer has begun |
 //!
-//! Which lives have void hits stays noted with them: of what the old writer counted there is as much void as before.
+//! Each life keeps its note of void hits, because as many hits of the old writer are void as before.
 //!
-//! What is alive is copied to a new file instead (rewrite.rs) where
-//! * something does not fit together, as in a copy that was made beside others: what is damaged stays behind;
-//! * a fourth of the places in use is of lives that are over, or of merged hits that have left the window: they are free again;
-//! * somebody has the file open for reading.
+//! Living endpoints are copied to a new file instead (rewrite.rs) if
+//! * something does not fit together, as in a copy that was made while others counted: damaged words stay behind;
+//! * lives that are over, or merged hits that have left the window, have a fourth of the places in use: these are free again;
+//! * a process has the file open for reading.
 //!
-//! Others that want to open the file meanwhile wait, as long as [`progress`](super::format::sections::Sections::progress) goes on.
+//! Others that open the file meanwhile wait as long as [`progress`](super::format::sections::Sections::progress) changes.
 //!
 //! Tests: `tests/shared/boots.rs`, `tests/shared/kills.rs`, `tests/shared/exchange.rs`, `tests/shared/fleet.rs`.
 
@@ -45,11 +45,11 @@ use crate::error::SharedError;
 use crate::sync::Ordering;
 use crate::time::Tick;
 
-/// The file at `path`, for writing; `None` if there is none.
+/// The file at `path`, for writing; `None` if it does not exist.
 ///
 /// # Errors
-/// Before anything is changed: [`SharedError::Owner`] if it belongs to neither this user nor root and `trusts` is false, and what
-/// `fits` says of its layout.
+/// Before anything is changed: [`SharedError::Owner`] if it belongs to neither this user nor root and `trusts` is false, and the
+/// error of `fits` for its layout.
 pub fn attach(
     path: &Path,
     trusts: bool,
@@ -97,7 +97,7 @@ fn renew(path: &Path, found: &Found, catches: bool) -> Result<(), SharedError> {
     )
 }
 
-/// Puts a file of what is alive in the place of the one at `path`, if that is [`is_wasteful`] and nobody has it open for writing;
+/// Replaces the file at `path` by a copy of its living endpoints, if it is [`is_wasteful`] and not open for writing;
 /// answers whether it did. Steps and kills are those of a copy (rewrite.rs).
 ///
 /// # Errors
@@ -125,7 +125,7 @@ pub fn tidy(path: &Path, catches: bool) -> Result<bool, SharedError> {
     }
 }
 
-/// Does `work` in the file that was found at `path`, while nobody else counts in it, and if it still is what is `wanted`.
+/// Does `work` in the file that was found at `path` while this process has it alone, if the file still is as `wanted`.
 fn alone(
     path: &Path,
     found: &Found,
@@ -138,7 +138,7 @@ fn alone(
     let in_use = || SharedError::InUse { path: path.into() };
     let _changing =
         Changing::wait_while(&found.file, None, || file::progress(&found.file)).map_err(failed)?.ok_or_else(in_use)?;
-    // Somebody else may have done it: put another file there, or begun a new writer in this one.
+    // Another process may have done it: put another file there, or begun a new writer in this one.
     if !found.is_at(path) {
         return Ok(());
     }
@@ -154,7 +154,7 @@ fn alone(
     work(path, &found, &old, book)
 }
 
-/// Puts a copy of what is alive in the place of `old`.
+/// Puts a copy of the living endpoints of `old` in its place.
 fn replace(path: &Path, found: &Found, old: &RingFile, goes_on: impl Fn()) -> Result<(), SharedError> {
     let draft = copy(path, old, &found.header, found.header.layout.room, None, goes_on)?;
     draft.unnamed.belong_like(&found.file).map_err(|error| SharedError::io(path, "it cannot be made", error))?;
@@ -162,7 +162,7 @@ fn replace(path: &Path, found: &Found, old: &RingFile, goes_on: impl Fn()) -> Re
     sync_folder(&found.file, path, "a new writer has begun, but its folder cannot be brought to the disk")
 }
 
-/// What was locked is given back, though a child that was forked meanwhile has the open file, too.
+/// Gives the locks back when dropped, although a child that was forked meanwhile has the open file, too.
 struct Taken<'a>(&'a File);
 
 impl Drop for Taken<'_> {
@@ -171,7 +171,7 @@ impl Drop for Taken<'_> {
     }
 }
 
-/// Whether little room is left, and a fourth of the places in use are of what is not alive.
+/// Whether little room is left, and removed endpoints and old merged hits have more than a fourth of the places in use.
 #[cfg(feature = "server")]
 pub fn is_wasteful(book: Book<'_>) -> bool {
     let lives = book.sections.lives;
@@ -182,7 +182,7 @@ pub fn is_wasteful(book: Book<'_>) -> bool {
     is_full && !is_tidy(book)
 }
 
-/// Whether most of the places in use are of what is alive.
+/// Whether removed endpoints and old merged hits have at most a fourth of the places in use.
 fn is_tidy(book: Book<'_>) -> bool {
     let expired = ring_before(newest(book), &book.header.layout.geometry);
     let mut left = 0;
@@ -195,7 +195,7 @@ fn is_tidy(book: Book<'_>) -> bool {
     left * 4 <= book.sections.lives.begun()
 }
 
-/// Every life; tells others in between that it goes on.
+/// Every life; raises `progress` now and then, for processes that wait.
 fn going_on(book: Book<'_>) -> impl Iterator<Item = Life<'_>> {
     let lives = book.sections.lives.iter().enumerate();
     lives.map(move |(number, life)| {
@@ -206,14 +206,14 @@ fn going_on(book: Book<'_>) -> impl Iterator<Item = Life<'_>> {
     })
 }
 
-/// Begins a new writer in the file of `book`, which nobody else has.
+/// Begins a new writer in the file of `book`, which this process has alone.
 fn in_place(path: &Path, old: &RingFile, book: Book<'_>) -> Result<(), SharedError> {
     let failed = |error| SharedError::io(path, "it cannot be written", error);
     let (sections, header) = (book.sections, book.header);
     let geometry = &header.layout.geometry;
     let now = newest(book);
     let mut others = book.known();
-    // This one is not folded, or its hits would count twice until the header is written.
+    // One row is left for the old writer. If its totals were folded, its hits would count twice until the header is written.
     others.fold(OTHERS - 1, ring_before(now, geometry));
     others.fold(OTHERS - 1, Tick(u64::MAX));
     others.know(header.replica, book.own_totals(), now);
@@ -231,14 +231,14 @@ fn in_place(path: &Path, old: &RingFile, book: Book<'_>) -> Result<(), SharedErr
     write_seal(old.file(), &new).and_then(|()| write_header(old.file(), &new)).map_err(failed)
 }
 
-/// Writes the cells of all writers up to now where they overwrite nothing that the header leads to; answers the layout with them,
+/// Writes the cells of all writers up to now to a place to which the header does not lead; answers the layout with them,
 /// or `None` if that would be more than a file may be.
 fn write_frozen(file: &File, book: Book<'_>) -> io::Result<Option<Layout>> {
     let layout = &book.header.layout;
     let room = Room { frozen: 0, gap: 0, ..layout.room };
     let with = |room: Room| Layout::new(layout.geometry, layout.precision, room);
     let Some(without) = with(room) else { return Ok(None) };
-    // In the gap, with a page for the seal, if there is one that is long enough; else at the end.
+    // In the gap, with a page for the seal, if the gap is long enough; else at the end.
     let gap = (layout.room.gap as usize).saturating_sub(PAGE);
     let (begin, end) = (without.frozen.start, layout.words);
     for (begin, most) in [(begin, gap), (end, usize::MAX)] {

@@ -1,20 +1,20 @@
-//! A new file from an old one: for what a snapshot says, for more room, for another window; and for another writer where the old
-//! one cannot be gone on with (renew.rs).
+//! Makes a new file from an old one: to restore a snapshot, for more room, for another window, or for a new writer if that cannot
+//! begin in the old file (renew.rs).
 //!
-//! What is copied is what is alive: names, lives, slots, totals, visitors, states of limiters. Removed lives, names that were never
-//! used and damaged records stay behind, so the new file has room again. It has a replica of its own, and what its slots have
-//! from others is told apart by [`frozen`](super::frozen), so snapshots of the old file and of the new one merge to the same
-//! counts as one.
+//! A rewrite copies living endpoints: names, lives, slots, totals, visitors, and states of limiters. Removed lives, names that were
+//! never used and damaged records stay behind, so the new file has room again. It has a replica of its own. The hits of other
+//! writers in its slots are noted by [`frozen`](super::frozen), so that snapshots of the old file and of the new one merge to the
+//! same counts as one of them.
 //!
 //! | step | killed after it |
 //! |---|---|
-//! | take [`Byte::Change`] and [`Byte::Present`] of the old file: nobody counts in it | as before |
-//! | write the new file, under no name or another one | as before; what has another name is never looked at again |
+//! | take [`Byte::Change`] and [`Byte::Present`] of the old file, so that other processes do not count in it | as before |
+//! | write the new file, without a name or under another one | as before; a file under another name is never opened again |
 //! | bring it to the disk | as before |
 //! | give it its name, in one step | the new file is there |
 //!
-//! What a process that was killed has left under another name, the next rewrite of the same file removes. A file that is
-//! restored is written before the old one is taken alone: others wait for the last two steps only.
+//! The next rewrite of a file removes the files that killed processes left under other names. A restore writes the new file before
+//! it takes the old one alone, so others wait for the last two steps only.
 //!
 //! Tests: `tests/shared/exchange.rs`, `tests/shared/kills.rs`, `tests/shared/fleet.rs`.
 
@@ -51,7 +51,7 @@ use crate::time::clock::{SteadyClock, SystemClock};
 use crate::time::{Tick, Timestamp};
 use crate::window::geometry::Geometry;
 
-/// Lives between two signs that a copy goes on.
+/// Lives between two signs that a copy is not stuck.
 pub const STEP: usize = 1_024;
 /// Bytes that are brought to the disk between two such signs.
 const FLUSHED: usize = 1 << 26;
@@ -75,7 +75,7 @@ impl Draft {
     }
 
     fn book(&self) -> Book<'_> {
-        // SAFETY: the mapping begins a page, is as long as that, and lives as long as `self`; nobody else has it.
+        // SAFETY: the mapping begins a page, is as long as that, and lives as long as `self`. Other processes do not have the file.
         let words = unsafe { std::slice::from_raw_parts(self.map.as_ptr().cast::<AtomicU64>(), self.map.len() / 8) };
         Book { sections: Sections::new(words, &self.header.layout), header: &self.header }
     }
@@ -97,13 +97,13 @@ impl Draft {
         Ok((RingFile::map(file, path, Access::Write, catches, self.header.layout.words)?, self.header.clone()))
     }
 
-    /// Takes the place of the file `old` at `path`, with its limits as they are now. Whoever calls has that one alone, and nobody
-    /// decides in it.
+    /// Takes the place of the file `old` at `path`, with the limits of `old` as they are now. The caller must have `old` alone, and
+    /// limiters must not decide in it meanwhile.
     ///
     /// # Errors
     /// [`SharedError`], and then `old` is where it was.
     pub fn replace(self, path: &Path, old: Book<'_>) -> Result<(), SharedError> {
-        // Of what was removed since this one was made, others may hear: the next removal begins a higher epoch.
+        // Other registries may know of removals that came after this file was made, so the next removal must begin a higher epoch.
         let epoch = old.sections.hot(Hot::Epoch).load(Ordering::Acquire).min(LAST_EPOCH);
         self.book().sections.hot(Hot::Epoch).fetch_max(epoch, Ordering::Relaxed);
         copy_limits(old, self.book());
@@ -113,11 +113,11 @@ impl Draft {
 }
 
 impl LimitTime {
-    /// A time of limiters that begins at `origin`, in microseconds since 1970. It is `latest` at the earliest, in nanoseconds:
-    /// where the clock was set back, time goes on from there, as no limit can be kept of a time that comes again.
+    /// A time of limiters that begins at `origin`, in microseconds since 1970. It is `latest` at the earliest, in nanoseconds. If
+    /// the clock was set back, it continues from `latest`, because a limit cannot be kept if a time is repeated.
     pub fn new(origin: u64, latest: u64) -> Self {
         let now = SystemClock.now().as_duration().as_micros() as u64;
-        // A damaged word is not believed: it would shut all limits for good.
+        // A damaged word is ignored, because it would shut all limits for good.
         let latest = if latest < LATE { latest } else { 0 };
         let since = now.saturating_sub(origin).saturating_mul(1_000).max(latest);
         Self { offset: since.wrapping_sub(SteadyClock.since_boot(false)), origin }
@@ -130,7 +130,7 @@ fn new_key() -> [u64; 2] {
     [u64::from_le_bytes(words[0]), u64::from_le_bytes(words[1])]
 }
 
-/// Makes an empty file at `path`, unless there is one, in which limiters' time begins at `now`; answers whether it did.
+/// Makes an empty file at `path`, unless it exists, in which limiters' time begins at `now`; answers whether it did.
 pub fn make(path: &Path, layout: Layout, now: Timestamp) -> Result<bool, SharedError> {
     let limits = LimitTime::new(now.as_duration().as_micros() as u64, 0);
     let draft = Draft::new(path, layout, new_key(), limits)?;
@@ -138,7 +138,7 @@ pub fn make(path: &Path, layout: Layout, now: Timestamp) -> Result<bool, SharedE
     draft.unnamed.publish(path)
 }
 
-/// What a compaction changes; `None` is as it was.
+/// The changes that a compaction makes; `None` leaves the setting as it was.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Wanted {
     /// Room for so many endpoints.
@@ -149,12 +149,12 @@ pub struct Wanted {
     pub limits: Option<u64>,
 }
 
-/// Makes the file `to`, which must not be there, of what is alive in the file `from`, which nobody may have open. What was
-/// removed leaves its room to others.
+/// Makes the file `to` from the living endpoints of the file `from`. `to` must not exist, and `from` must not be open for writing.
+/// The room of removed endpoints is free again in `to`.
 ///
 /// # Errors
 /// [`SharedError`]: among others [`InUse`](SharedError::InUse), and [`Full`](SharedError::Full) if the new file is too small.
-/// There is no new file then.
+/// Then the new file is not made.
 pub fn compact(from: &Path, to: &Path, wanted: Wanted) -> Result<(), SharedError> {
     let failed = |error| SharedError::io(from, "it cannot be locked", error);
     let in_use = || SharedError::InUse { path: from.into() };
@@ -185,7 +185,7 @@ pub fn compact(from: &Path, to: &Path, wanted: Wanted) -> Result<(), SharedError
     }
 }
 
-/// A file of what `snapshot` holds, with the room of `old`, to take its place.
+/// A file with the contents of `snapshot`, with the room of `old`, to take its place.
 ///
 /// Its cells lie in the slots of the new file's own lives, as those of a file that was renewed do: each endpoint takes one
 /// place, and merging the snapshot adds nothing.
@@ -232,17 +232,17 @@ pub fn restored(path: &Path, old: &RingFile, of: Book<'_>, snapshot: &RegistrySn
     others.restore(&snapshot.totals, now, ring_before(now, geometry));
     to.others().write(others, ring_before(now, geometry));
     frozen::write(to.sections.frozen, &shares);
-    // By the shares.
+    // After the shares are written, because this reads them.
     to.tell_voids();
-    // So that most are on the disk; once more when it takes the old one's place.
+    // Brings most states to the disk. `replace` copies them once more when the draft takes the old file's place.
     copy_limits(of, to);
     draft.unnamed.belong_like(old.file()).map_err(|error| SharedError::io(path, "it cannot be made", error))?;
     draft.seal(path, || ())?;
     Ok(draft)
 }
 
-/// The room for the finds of these removals in a file with `room`, and for as many more as a new file has. The old file's own is
-/// not looked at, or each copy of a copy would be larger.
+/// The room for the finds of these removals in a file with `room`, and for as many more as a new file has. The old file's room
+/// does not count, because otherwise each copy of a copy would be larger.
 fn finds_for<'a>(room: &Room, removals: impl Iterator<Item = &'a Removal>) -> u64 {
     let found = removals.flat_map(|removal| removal.found.values()).map(BTreeMap::len).sum::<usize>();
     room_for(room.endpoints) + found as u64
@@ -261,7 +261,7 @@ fn layout(path: &Path, like: &Layout, room: Room) -> Result<Layout, SharedError>
     Layout::new(like.geometry, like.precision, room).ok_or_else(|| SharedError::TooLarge { path: path.into() })
 }
 
-/// A draft of what is alive in `old`; calls `goes_on` every now and then.
+/// A draft with the living endpoints of `old`; calls `goes_on` every now and then.
 pub fn copy(
     path: &Path,
     old: &RingFile,
@@ -279,7 +279,7 @@ pub fn copy(
     let cells = from.frozen();
     let slots = like.geometry.slots();
     let now = newest(from);
-    // Before anything is made: how many cells are another writer's from now on.
+    // Counts the cells that are another writer's from now on, before anything is made.
     let frozen: Frozen =
         from.alive().map(|life| (life.index(), shares(from, life, cells.get(&life.index())))).collect();
     let frozen_words = frozen::room_for(&frozen);
@@ -310,7 +310,7 @@ pub fn copy(
         new.lane(0).store(total, Ordering::Relaxed);
         new.known().store(known(from, life, slots).min(last_tick.0 + 1), Ordering::Relaxed);
         to.sections.visitors.copy(new, from.sections.visitors, life, parts, last_part);
-        // Each is linked before those that were: begin with the last.
+        // Each link goes before the earlier ones, so begin with the last.
         let others: Vec<Life<'_>> = from.merged(life).collect();
         let former = from.former_ledgers(life, expired);
         for other in others.into_iter().rev() {
@@ -338,10 +338,10 @@ pub fn copy(
             moved.insert(new.index(), shares.clone());
         }
     }
-    // Removals are kept in mind, or a merge with a registry that remembers one would take the name's next hits for older ones. But
-    // not those that are out of every window, once their names take half of the room.
+    // Removals are copied, because otherwise a merge with a registry that knows one would take the name's next hits for older ones.
+    // Removals that are out of every window are not copied once the names take half of the room.
     let has_room = from.sections.hot(Hot::Names).load(Ordering::Relaxed) <= to.header.layout.names.len() as u64 / 2;
-    // Of a copy that was made beside others, names may lead to lives that its first page knows nothing of.
+    // In a copy that was made while others counted, names may lead to lives that its first page does not know.
     let of_removals = removals.values().map(|removal| removal.epoch).max();
     let mut finds = to.sections.finds.write(Tick(0));
     for (unit, removal) in removals {
@@ -352,7 +352,7 @@ pub fn copy(
         {
             name.raise_ended(removal.epoch);
             name.ended_at().fetch_max(removal.at.0, Ordering::Relaxed);
-            // There is room: it was made for them.
+            // They fit, because `finds_for` counted them.
             for (writer, found) in removal.found {
                 found.into_iter().for_each(|(tick, hits)| _ = finds.tell((name.unit(), writer, tick), hits));
             }
@@ -362,14 +362,14 @@ pub fn copy(
     others.know(header.replica, from.own_totals(), now);
     to.others().write(others, expired);
     frozen::write(to.sections.frozen, &moved);
-    // By the shares.
+    // After the shares are written, because this reads them.
     to.tell_voids();
     copy_limits(from, to);
     for (word, old) in to.sections.tally().iter().zip(from.sections.tally()) {
         word.store(old.load(Ordering::Acquire), Ordering::Relaxed);
     }
     to.sections.tally()[0].store(left_behind, Ordering::Relaxed);
-    // A copy that was made beside others has words of different times: its first page may know less than its names do.
+    // A copy that was made while others counted has words of different times: its first page may be older than its names.
     let lives = from.sections.lives;
     let seen =
         lives.iter().map(|life| life.epoch().max(life.removed())).chain(lives.names.iter().map(Name::ended)).max();
@@ -382,21 +382,21 @@ pub fn copy(
     Ok(draft)
 }
 
-/// Now, by the clock or by the hits: whichever is behind is not ahead of the truth.
+/// Now: the clock or the newest hit, whichever is earlier, because the earlier one is not ahead of the real time.
 pub fn newest(from: Book<'_>) -> Tick {
     let rows = from.alive().flat_map(|life| std::iter::once(life).chain(from.merged(life)));
     let newest = rows.flat_map(|life| from.row(life)).map(|cell| cell.tick).max();
     from.header.layout.geometry.resolution().tick(SystemClock.now()).min(newest.unwrap_or_default())
 }
 
-/// The cells of a life by writer, its own with them. Also those that have left every window by some clock: clocks are set back,
-/// and what is in a slot without its share would count twice.
+/// The cells of a life by writer, including its own. Also cells that are out of every window, because a clock may be set back,
+/// and hits in a slot without a share would count twice then.
 pub fn shares(from: Book<'_>, life: Life<'_>, shares: Option<&Shares>) -> Shares {
     let own = frozen::without(from.row(life), shares);
     let mut all = shares.cloned().unwrap_or_default();
     let cells = own.into_iter().map(|cell| (cell.tick, cell.count)).collect();
     all.insert(from.own(life), Share { epoch: life.epoch(), cells });
-    // What the slots do not have any more is nobody's share of them.
+    // Drops the cells whose ticks the slots do not have any more.
     let present: BTreeSet<Tick> = from.row(life).map(|cell| cell.tick).collect();
     for share in all.values_mut() {
         share.cells.retain(|tick, _| present.contains(tick));
@@ -405,8 +405,8 @@ pub fn shares(from: Book<'_>, life: Life<'_>, shares: Option<&Shares>) -> Shares
     all
 }
 
-/// Copies the states of limiters, and how far their time has come. A slot that is changed meanwhile is as one whose process was
-/// killed. Where there is other room, a key would be looked for in another place, so none is copied.
+/// Copies the states of limiters, and how far their time has come. A slot that changes meanwhile looks like one whose process was
+/// killed. If the new file has another amount of room, states are not copied, because a key would be looked for in another place.
 fn copy_limits(from: Book<'_>, to: Book<'_>) {
     if from.sections.limits.len() == to.sections.limits.len() {
         for (word, old) in to.sections.limits.iter().zip(from.sections.limits) {
@@ -421,7 +421,7 @@ fn copy_row(from: Book<'_>, old: Life<'_>, to: Book<'_>, new: Life<'_>) {
     cells.into_iter().for_each(|cell| new.row().raise(&to.header.layout.geometry, cell));
 }
 
-/// The first tick that is known in a ring of `slots`: a longer one has slots for ticks that the old one used again.
+/// The first tick that is known in a ring of `slots`: a longer ring also has slots for ticks whose slots the old ring used again.
 fn known(from: Book<'_>, life: Life<'_>, slots: usize) -> u64 {
     let geometry = &from.header.layout.geometry;
     let known = life.known().load(Ordering::Acquire);

@@ -1,7 +1,7 @@
 //! Takes cells back that a database has and the file has lost.
 //!
-//! The cells are merged like those of a snapshot: each under the writer that counted it, and to the larger of the two counts. So cells
-//! that are not lost change nothing, and neither does taking the same cells back twice.
+//! The cells are merged like those of a snapshot: each under the writer that counted it, and to the larger of the two counts. So
+//! cells that are not lost change nothing, and taking the same cells back twice changes nothing.
 //!
 //! Tests: `tests/store`.
 
@@ -21,7 +21,7 @@ use crate::time::Tick;
 pub struct Told {
     pub endpoint: String,
     pub writer: Writer,
-    /// In which it counted.
+    /// The epoch in which the writer counted.
     pub epoch: u64,
     /// Ticks ascending.
     pub cells: Vec<(Tick, u64)>,
@@ -34,7 +34,7 @@ impl SharedRegistry {
         ring_before(core.times.tick(), core.geometry())
     }
 
-    /// Takes back cells, sorted by endpoint; returns for how many endpoints there is no room.
+    /// Takes back cells, sorted by endpoint; returns how many endpoints do not fit.
     ///
     /// # Errors
     /// As [`merge`](Self::merge).
@@ -44,7 +44,7 @@ impl SharedRegistry {
             let replica = self.replica();
             let snapshot = RegistrySnapshot { removed: self.snapshot().removed, ..self.snapshot_of(told) };
             match self.restore_if(&snapshot, |core| core.lives().begun() == 0) {
-                // In use, or no room on the disk for a second file: a merge needs neither.
+                // The file is in use, or a second file does not fit on the disk. A merge works in both cases.
                 Err(_) if self.replica() == replica => {}
                 restored => return restored.map(|()| 0),
             }
@@ -56,7 +56,7 @@ impl SharedRegistry {
             Err(error) if is_no_room(&error) => {}
             merged => return merged.map(|_| 0),
         }
-        // Some endpoints may fit.
+        // Some endpoints may fit, so they are merged one by one.
         let mut without_room = 0;
         for told in told.chunk_by(|one, next| one.endpoint == next.endpoint) {
             match self.merge(&self.snapshot_of(told)) {

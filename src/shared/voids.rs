@@ -1,13 +1,13 @@
 //! [`Voids`]: how many hits in the slots of each life are void, though their ticks are not before the first that counts.
 //!
-//! A slot keeps its full count, as copies of it elsewhere do (cell/removal.rs), and readers take the void hits off. How many that
-//! are follows from what is known of removals and of shares, so it is told nowhere: each process works it out for itself when
-//! it reads a life that has such hits in the span, and keeps it until the next merge into the file.
+//! A slot keeps its full count, as copies of it elsewhere do (cell/removal.rs), and readers subtract the void hits. Their number
+//! follows from the removals and the shares, so it is not stored. Each process computes it when it reads a life that has void
+//! hits in the span, and keeps it until the next merge into the file.
 //!
 //! | life | void at a tick |
 //! |---|---|
-//! | of the file's own | what a removal found of its own writer, and of each frozen share what it voids |
-//! | of merged hits | what a removal found of the writer, less what is void in that writer's frozen share |
+//! | of the file's own | the finds of a removal of its own writer, and the hits of each frozen share that the removal voids |
+//! | of merged hits | the finds of a removal of the writer, less the void hits in that writer's frozen share |
 //!
 //! Tests: `tests/shared/exchange.rs`, `tests/shared/fleet.rs`.
 
@@ -25,7 +25,7 @@ use crate::window::{Reading, Span};
 /// See the module's header.
 #[derive(Debug, Default)]
 pub struct Voids {
-    /// How many merges the file had heard of.
+    /// The number of merges into the file when this was computed.
     pub heard: u64,
     /// By life and tick.
     lives: BTreeMap<usize, removal::FoundHits>,
@@ -36,7 +36,7 @@ impl Voids {
     pub fn sum(&self, life: Life<'_>, geometry: &Geometry, span: Span) -> Reading {
         let Some(void) = self.lives.get(&life.index()) else { return life.sum(geometry, span) };
         let mut sum = Reading::NONE;
-        // Each slot is read once, so that a hit beside this is in both or in none.
+        // Each slot is read once, so that a concurrent hit is in both numbers or in neither.
         let mut first = span.first;
         for (&tick, &hits) in void.range(span.first..=span.to) {
             if first < tick {
@@ -107,7 +107,7 @@ impl Book<'_> {
         Voids { heard, lives }
     }
 
-    /// Lets all processes know that there is more to know of removals, and which lives have void hits.
+    /// Notes which lives have void hits, and tells all processes that the removals have changed.
     pub fn tell_voids(self) {
         for (&index, void) in &self.voids().lives {
             if let (Some(life), Some((&last, _))) = (self.sections.lives.get(index), void.last_key_value()) {

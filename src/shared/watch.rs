@@ -23,7 +23,7 @@ impl Core {
     }
 }
 
-/// What thresholds ask of the endpoint that was hit.
+/// Answers thresholds for the endpoint that was hit.
 struct LifeGauge<'a> {
     core: &'a Core,
     life: Life<'a>,

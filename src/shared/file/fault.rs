@@ -1,22 +1,21 @@
-//! What becomes of a process whose file is cut while it is mapped.
+//! Lets a process survive that its file is cut while it is mapped.
 //!
-//! Reading or writing a page that the file no longer has raises `SIGBUS`, which ends a process that is not prepared, here a
-//! whole service. So the first mapping installs a handler. Where the address lies in a mapping of ours, it puts an empty page
-//! of the process's own there and notes that the mapping is lost; the instruction goes on in that page. Every call looks at the
-//! note before it answers: a hit that fell into the void is `Refused`, a query is an error. Any other `SIGBUS` goes to the
-//! handler that was there before.
+//! Reading or writing a page that the file no longer has raises `SIGBUS`, which ends a process without a handler, here a whole
+//! service. So the first mapping installs a handler. If the address lies in a mapping of a hitring file, the handler puts an
+//! empty private page there and notes that the mapping is lost. Then the instruction runs again, in that page. Every call
+//! checks the note before it answers: a hit that was written to such a page is `Refused`, a query is an error. Any other
+//! `SIGBUS` goes to the handler that was there before.
 //!
-//! Another handler may be installed after this one, Python's `faulthandler` say. It tells of the fault, puts this one back and
-//! raises the signal again, which comes without an address. While a mapped file is shorter than its mapping, such a signal is
-//! taken for that: the instruction runs again, and its fault comes here.
-//!
-//! | slot of the table | who may move it |
+//! Another handler may be installed after this one, for example Python's `faulthandler`. It reports the fault, restores this
+//! handler and raises the signal again, which then comes without an address. While a mapped file is shorter than its mapping,
+//! this handler returns from such a signal: the instruction runs again, and its fault comes here with an address.
+//! | slot of the table | moved by |
 //! |---|---|
-//! | base 0 | who maps a file, by one exchange of `base`, after `length` |
-//! | base | who unmaps it, to 0, before it does |
+//! | base 0 | the thread that maps a file: by one exchange to an address that no fault has, and to the base after `length` |
+//! | base | the thread that unmaps the file, to 0, before it does |
 //! | `lost` | the handler, to 1, for good |
 //!
-//! The handler only does what may be done in one: loads and stores of atomics, and the system call `mmap`.
+//! The handler makes only calls that are allowed in a handler: loads and stores of atomics, and the system call `mmap`.
 //!
 //! Tests: `tests/shared/files.rs`.
 
@@ -27,7 +26,7 @@ use std::sync::OnceLock;
 
 use crate::sync::{Ordering, process};
 
-/// How many files a process may have mapped at a time and be prepared for.
+/// The most mappings for which a process is prepared at a time.
 const MAPPINGS: usize = 1_024;
 
 struct Mapping {
@@ -47,16 +46,16 @@ static TABLE: [Mapping; MAPPINGS] = [const {
     }
 }; MAPPINGS];
 
-/// A mapping that the process is prepared to lose; until it is dropped.
+/// A mapping whose loss the process survives, until this is dropped.
 #[derive(Debug)]
 pub struct Prepared {
     index: Option<usize>,
-    /// The note of this mapping, or one that nobody writes.
+    /// The note of this mapping, or a word that is always 0 if the mapping has no slot.
     lost: &'static process::AtomicU64,
 }
 
 impl Prepared {
-    /// Prepares for the mapping of `length` bytes of `file` at `base`; without a file, for nothing.
+    /// Prepares for the mapping of `length` bytes of `file` at `base`. Without a file, it prepares nothing.
     ///
     /// # Safety
     /// Until the answer is dropped, the bytes stay mapped and are used as atomic words only: an empty page may take the place
@@ -103,7 +102,7 @@ impl Drop for Prepared {
 }
 
 static BEFORE: OnceLock<libc::sigaction> = OnceLock::new();
-/// The bytes of a page: a handler may not ask.
+/// The bytes of a page, noted here because a handler may not ask for them.
 static PAGE: process::AtomicU64 = process::AtomicU64::new(4_096);
 
 fn install() {
@@ -130,7 +129,7 @@ fn install() {
 }
 
 impl Mapping {
-    /// Whether the file is shorter than the mapping. Only what a handler may call.
+    /// Whether the file is shorter than the mapping. Makes only calls that are allowed in a handler.
     fn is_cut(&self) -> bool {
         let base = self.base.load(Ordering::Acquire);
         if base == 0 || base == u64::MAX {
@@ -149,7 +148,7 @@ impl Mapping {
 unsafe extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
     // SAFETY: the kernel hands a valid `siginfo_t` to such a handler.
     let (address, code) = unsafe { ((*info).si_addr().addr() as u64, (*info).si_code) };
-    // What a process sent has no address: in its place is who sent it.
+    // A signal that a process sent has the sender in the place of the address.
     let is_sent = code <= 0;
     // SAFETY: the kernel fills in the sender of a signal that was sent; asking for the own number is always allowed.
     let is_own = code == libc::SI_TKILL && unsafe { (*info).si_pid() == libc::getpid() };

@@ -1,28 +1,28 @@
-//! Who has a file open, and who may change what only one may.
+//! The locks of a file: which processes have it open, and which one may make a change that only one may make at a time.
 //!
 //! Locks of the open file description (`F_OFD_SETLK`): the kernel frees them when the last descriptor is closed, also by
-//! `SIGKILL`. Recording and asking take none, but for a new name in a file that is full because of places that a merge keeps.
+//! `SIGKILL`. Recording and querying take none, except for a new name in a file that is full because a merge keeps places.
 //!
 //! | byte | shared | exclusive |
 //! |---|---|---|
-//! | [`Byte::Present`] | whoever may write, for as long as the file is open | whoever wants to be alone: a restore, a rewrite |
-//! | [`Byte::Change`] | | whoever merges, restores or rewrites |
-//! | [`Byte::Reading`] | whoever has the file open for reading | whoever begins a new writer in it |
+//! | [`Byte::Present`] | a process that may write, for as long as the file is open | a restore or a rewrite, to be alone |
+//! | [`Byte::Change`] | | a merge, a restore or a rewrite |
+//! | [`Byte::Reading`] | a process that has the file open for reading | a process that begins a new writer in it |
 //!
-//! A forked child shares its parent's open file description and with it the lock, so the parent would find itself alone
-//! while the child counts. So every child has a description and a lock of its own. The parent opens and locks them before the
-//! fork: a child that did so itself would come too late for a parent that is quick.
+//! A forked child shares its parent's open file description and its lock. With that lock alone, the parent could take the file
+//! while the child counts. So every child gets a description and a lock of its own. The parent opens and locks them before the
+//! fork, because a quick parent could otherwise take the file before the child has locked it.
 //!
-//! | when | who | what |
+//! | when | process | what |
 //! |---|---|---|
 //! | before the fork | the parent | opens every file anew, and shares [`Byte::Present`] there too |
 //! | after it | the child | puts that in the place of the inherited one, and counts in a lane of its own |
-//! | | the parent | closes it; the child's goes on |
+//! | | the parent | closes it; the child's stays open |
 //!
-//! From the first of these to the last, no file comes or goes, and nobody is [`Alone`].
+//! From the first of these steps to the last, a thread that opens a file, closes one or takes one [`Alone`] waits.
 //!
-//! A child may go without: the parent has no descriptor left, may not open the file any more, or has no `/proc`. Nothing tells
-//! when such a child ends, so the parent is never alone with that file again.
+//! A child does not get a lock of its own if the parent has no descriptor left, may not open the file any more, or has no
+//! `/proc`. The parent cannot find out when such a child ends, so it never takes that file alone again.
 //!
 //! Tests: below, `tests/shared/processes.rs`.
 
@@ -35,17 +35,17 @@ use std::time::Duration;
 
 use crate::sync::{Ordering, process, relax};
 
-/// How long a lock is waited for.
+/// The longest wait for a lock.
 const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// What is locked.
+/// The byte that is locked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i64)]
 pub enum Byte {
     /// Having the file open for writing.
     Present = 0,
-    /// Changing what only one may.
+    /// Making a change that only one process may make at a time.
     Change = 1,
     /// Having the file open for reading.
     Reading = 2,
@@ -69,28 +69,28 @@ fn lock(file: &impl AsRawFd, kind: libc::c_int, byte: Byte) -> io::Result<bool> 
     }
 }
 
-/// Shares `byte`, unless somebody has it alone.
+/// Shares `byte`, unless it is locked alone elsewhere.
 pub fn share(file: &impl AsRawFd, byte: Byte) -> io::Result<bool> {
     lock(file, libc::F_RDLCK, byte)
 }
 
-/// Takes `byte` alone, unless anybody else has it.
+/// Locks `byte` alone, unless it is locked elsewhere.
 pub fn take(file: &File, byte: Byte) -> io::Result<bool> {
     lock(file, libc::F_WRLCK, byte)
 }
 
 /// Gives `byte` back.
 pub fn give(file: &File, byte: Byte) {
-    // What was locked can be unlocked.
+    // Unlocking a locked byte does not fail.
     let _ = lock(file, libc::F_UNLCK, byte);
 }
 
-/// Tries until it is so, for a while.
+/// Tries until `attempt` answers true; gives up after `PATIENCE`.
 pub fn patiently<E>(attempt: impl FnMut() -> Result<bool, E>) -> Result<bool, E> {
     while_it_goes_on(|| 0, attempt)
 }
 
-/// Tries until it is so, as long as `progress` is another number every few seconds.
+/// Tries until `attempt` answers true; gives up once `progress` has not changed for `PATIENCE`.
 pub fn while_it_goes_on<E>(
     progress: impl Fn() -> u64,
     mut attempt: impl FnMut() -> Result<bool, E>,
@@ -112,15 +112,15 @@ pub fn while_it_goes_on<E>(
     }
 }
 
-/// Nobody else has a file open for writing, and no thread of this process forks; until it is dropped.
+/// Until it is dropped, the file is not open for writing elsewhere, and this process does not fork.
 #[derive(Debug)]
 pub struct Alone<'a>(&'a File);
 
 impl<'a> Alone<'a> {
-    /// Takes it, unless another has the file open, or may have. While it is held no file comes or goes.
+    /// Takes it, unless the file is open for writing elsewhere, or may be. Threads that open or close a file wait meanwhile.
     pub fn take(file: &'a File, inherited: &Inherited) -> io::Result<Option<Self>> {
         begin_change();
-        // From here on what is dropped lets others go on.
+        // From here on, dropping `alone` ends the change.
         let alone = Self(file);
         Ok((!inherited.is_unsure() && take(file, Byte::Present)?).then_some(alone))
     }
@@ -128,26 +128,26 @@ impl<'a> Alone<'a> {
 
 impl Drop for Alone<'_> {
     fn drop(&mut self) {
-        // A lock that is held alone can be shared; one that was not had is shared already.
+        // A lock that is held alone becomes a shared one. If it was not taken, it is still shared.
         let _ = share(self.0, Byte::Present);
         end_change();
     }
 }
 
-/// [`Byte::Change`] is ours; given back when dropped.
+/// Holds [`Byte::Change`], and gives it back when dropped.
 #[derive(Debug)]
 pub struct Changing<'a> {
     file: &'a File,
     turn: Option<&'a Turn>,
 }
 
-/// Which thread of a process may lock an open file: the kernel tells open files apart, not threads.
+/// The thread of a process that may lock an open file, because the kernel tells open files apart, not threads.
 #[derive(Debug, Default)]
 pub struct Turn(process::AtomicU64);
 
 impl Turn {
-    /// Takes the turn, unless another thread of this process has it. Where a fork left a child with a thread's turn but not the
-    /// thread, the child may take it.
+    /// Takes the turn, unless another thread of this process has it. A child may take a turn that a fork copied into it without
+    /// the thread that holds it.
     fn take(&self) -> bool {
         let (own, held) = (u64::from(std::process::id()), self.0.load(Ordering::Relaxed));
         held != own && self.0.compare_exchange(held, own, Ordering::Acquire, Ordering::Relaxed).is_ok()
@@ -159,12 +159,12 @@ impl Turn {
 }
 
 impl<'a> Changing<'a> {
-    /// Waits for it, for a while. Threads that have the same `file` must have the same `turn`.
+    /// Waits for it, at most `PATIENCE`. Threads that have the same `file` must have the same `turn`.
     pub fn wait(file: &'a File, turn: Option<&'a Turn>) -> io::Result<Option<Self>> {
         Self::wait_while(file, turn, || 0)
     }
 
-    /// The same, as long as `progress` is another number every few seconds.
+    /// The same, but keeps waiting while `progress` changes.
     pub fn wait_while(file: &'a File, turn: Option<&'a Turn>, progress: impl Fn() -> u64) -> io::Result<Option<Self>> {
         let mut changing = None;
         while_it_goes_on(progress, || {
@@ -174,7 +174,7 @@ impl<'a> Changing<'a> {
         Ok(changing)
     }
 
-    /// Takes it, unless another has it.
+    /// Takes it, unless another process or thread has it.
     pub fn take(file: &'a File, turn: Option<&'a Turn>) -> io::Result<Option<Self>> {
         if !turn.is_none_or(Turn::take) {
             return Ok(None);
@@ -194,18 +194,18 @@ impl Drop for Changing<'_> {
     }
 }
 
-/// How many files a process may have open at a time and a child locks again.
+/// The most open files for which a child gets a lock of its own.
 const FILES: usize = 1_024;
 
 /// Descriptors of files that are open for writing, plus 1.
 static OPEN: [process::AtomicU64; FILES] = [const { process::AtomicU64::new(0) }; FILES];
-/// Those that the child of a fork that is under way is to have for them, plus 1.
+/// The descriptors that the child gets for them while a fork is under way, plus 1.
 static FOR_CHILD: [process::AtomicU64; FILES] = [const { process::AtomicU64::new(0) }; FILES];
-/// Which of them a child may have without a lock of its own.
+/// 1 for each of them that a child may have without a lock of its own.
 static UNSURE: [process::AtomicU64; FILES] = [const { process::AtomicU64::new(0) }; FILES];
 /// How often this process forked.
 static FORKS: process::AtomicU64 = process::AtomicU64::new(0);
-/// Whether a fork is under way, or a file comes or goes.
+/// 1 while a fork is under way, or a file is opened, closed or taken alone.
 static CHANGING: process::AtomicU64 = process::AtomicU64::new(0);
 
 fn begin_change() {
@@ -218,22 +218,22 @@ fn end_change() {
     CHANGING.store(0, Ordering::Release);
 }
 
-/// A file that children lock for themselves; until it is dropped.
+/// A file on which each forked child gets a lock of its own, until this is dropped.
 #[derive(Debug)]
 pub struct Inherited {
-    /// Its slot; `None` if there was no room for it.
+    /// Its slot; `None` if all slots were taken.
     index: Option<usize>,
     /// How often this process had forked then.
     forks: u64,
 }
 
 impl Inherited {
-    /// Sees to it that children of this process lock `file`.
+    /// From now on, each child that this process forks gets a lock of its own on `file`.
     pub fn new(file: &File) -> Self {
         static INSTALLED: OnceLock<()> = OnceLock::new();
         INSTALLED.get_or_init(|| {
             choose_lane();
-            // SAFETY: the functions do only what is allowed around a fork.
+            // SAFETY: the functions only make calls that are allowed around a fork.
             let _ = unsafe { libc::pthread_atfork(Some(before_fork), Some(in_parent), Some(in_child)) };
         });
         let word = file.as_raw_fd() as u64 + 1;
@@ -271,7 +271,7 @@ impl Drop for Inherited {
 /// Which lane of totals this process counts in.
 static LANE: process::AtomicU64 = process::AtomicU64::new(0);
 
-/// Which lane of totals this process counts in. Any would do: processes in different ones do not wait for each other.
+/// The lane of totals in which this process counts. Any lane is right: processes in different lanes do not wait for each other.
 #[inline(always)]
 pub fn lane() -> usize {
     LANE.load(Ordering::Relaxed) as usize
@@ -329,7 +329,7 @@ extern "C" fn in_parent() {
     for for_child in &FOR_CHILD {
         if let Some(own) = descriptor(for_child.load(Ordering::Relaxed)) {
             for_child.store(0, Ordering::Relaxed);
-            // SAFETY: it was opened before the fork, and nobody else knows of it.
+            // SAFETY: `before_fork` opened it for the child, and only this loop closes it in the parent.
             unsafe { libc::close(own) };
         }
     }
@@ -375,7 +375,7 @@ mod tests {
             drop(first);
         });
         assert_eq!(*order.lock(), ["first ends", "second begins"]);
-        // As long as whoever has the lock goes on, it is waited for.
+        // `wait_while` waits as long as the holder of the lock makes progress.
         let steps = process::AtomicU64::new(0);
         let step = || steps.fetch_add(1, Ordering::Relaxed);
         std::thread::scope(|scope| {

@@ -1,23 +1,24 @@
 //! A file on the disk, and its words in memory: making, opening, mapping.
 //!
 //! # Making
-//! The file is written under no name, or another one, with all its room taken from the disk, and brought to the disk; then it
-//! gets its name in one step that fails if there is such a file. So nobody ever sees half a file, of two who make one at a
-//! time the slower opens the other's, and who is killed leaves nothing that anybody takes for one.
+//! The file is written without a name, or under another one, with all its room taken from the disk, and is brought to the disk.
+//! Then it gets its name in one step, which fails if there is such a file already. So no process ever sees a partial file. If
+//! two create it at once, the later one opens the first one's. A killed creator leaves nothing behind that could be mistaken
+//! for a file.
 //!
 //! # Opening for writing
 //! | step | why |
 //! |---|---|
-//! | open, read the header, check the file system and the length | whatever does not fit is refused, untouched |
+//! | open, read the header, check the file system and the length | a file that does not fit is refused and not changed |
 //! | made elsewhere or on another boot: begin a new writer (`renew`) and open that | origin.rs |
-//! | share [`Byte::Present`]; for reading [`Byte::Reading`] | who restores or rewrites is alone; who renews tells no reader what it changes |
-//! | look whether the name still means this file; else from the beginning | somebody rewrote it meanwhile |
+//! | share [`Byte::Present`]; for reading [`Byte::Reading`] | a rewrite needs the file alone, a renewal without readers |
+//! | check that the name still means this file; else start again | a rewrite may have replaced it meanwhile |
 //! | map | |
 //!
 //! # What may happen to a mapped file
-//! A page that the disk cannot keep is no matter of ours: all room was taken when the file was made. A file that is cut while
-//! it is mapped: fault.rs. A file that is removed or replaced: whoever has it open counts on in what has no name any more;
-//! [`RingFile::is_current`] tells.
+//! The disk has room for every page, because all room was taken when the file was made. If a file is cut while it is mapped,
+//! see fault.rs. If a file is removed or replaced, a process that has it open keeps counting in it, though it does not have
+//! its name any more; [`RingFile::is_current`] answers false then.
 //!
 //! Tests: `tests/shared/files.rs`.
 
@@ -51,7 +52,7 @@ pub enum Access {
 /// A mapped file.
 #[derive(Debug)]
 pub struct RingFile {
-    // Dropped in this order: the fault handler and the children forget it before it goes.
+    // Dropped in this order, so that the fault handler and the children forget the file before it is unmapped.
     prepared: Prepared,
     inherited: Option<Inherited>,
     turn: Turn,
@@ -66,8 +67,8 @@ impl RingFile {
     /// The words.
     #[inline]
     pub fn words(&self) -> &[AtomicU64] {
-        // SAFETY: the mapping begins a page, is as long as that, and lives as long as `self`. Everybody who has it mapped uses
-        // atomic words alone. In one for reading nothing is stored: whoever may store asks `is_writable` first.
+        // SAFETY: the mapping begins a page, is as long as that, and lives as long as `self`. Every process that has it mapped
+        // uses atomic words only. A mapping for reading is never written, because code that stores asks `is_writable` first.
         unsafe { std::slice::from_raw_parts(self.map.as_ptr().cast::<AtomicU64>(), self.map.len() / 8) }
     }
 
@@ -98,7 +99,7 @@ impl RingFile {
         open.is_some() && open == named
     }
 
-    /// Whether the process outlives it when the file is cut.
+    /// Whether the process survives that the file is cut.
     pub fn catches(&self) -> bool {
         self.catches
     }
@@ -111,27 +112,27 @@ impl RingFile {
         &self.file
     }
 
-    /// Waits until this thread may change what only one may.
+    /// Waits for the lock of a change that only one thread of all processes may make at a time.
     pub fn change(&self) -> io::Result<Option<Changing<'_>>> {
         Changing::wait(&self.file, Some(&self.turn))
     }
 
-    /// The same, unless another does now.
+    /// The same without waiting; `None` if another thread or process has the lock.
     pub fn change_now(&self) -> io::Result<Option<Changing<'_>>> {
         Changing::take(&self.file, Some(&self.turn))
     }
 
-    /// Takes the file for this process and thread alone, if nobody else has it open for writing.
+    /// Takes the file for this process and thread alone; `None` if it is open for writing elsewhere.
     pub fn alone(&self) -> io::Result<Option<Alone<'_>>> {
         self.inherited.as_ref().map_or(Ok(None), |inherited| Alone::take(&self.file, inherited))
     }
 
-    /// Brings what was written to the disk.
+    /// Brings all stored words to the disk.
     pub fn sync(&self) -> io::Result<()> {
         self.map.flush()
     }
 
-    /// Maps `file`, whose header said that it has so many words. If `catches`, the process outlives it when the file is cut.
+    /// Maps `file`, whose header said that it has so many words. If `catches`, the process survives that the file is cut.
     pub fn map(file: File, path: &Path, access: Access, catches: bool, words: usize) -> Result<Self, SharedError> {
         let mut options = MmapOptions::new();
         options.len(words * 8);
@@ -144,13 +145,13 @@ impl RingFile {
         // words only.
         let prepared = unsafe { Prepared::new(map.as_ptr(), map.len(), catches.then_some(&file)) };
         let inherited = (access == Access::Write).then(|| Inherited::new(&file));
-        // A service changes its folder, and the file stays where it is.
+        // Absolute, because a service may change its working directory.
         let path = std::path::absolute(path).unwrap_or_else(|_| path.into());
         Ok(Self { prepared, inherited, turn: Turn::default(), map, file, path, access, catches })
     }
 }
 
-/// What is at a path.
+/// A file that was found at a path.
 #[derive(Debug)]
 pub struct Found {
     pub file: File,
@@ -168,13 +169,13 @@ impl Found {
     }
 }
 
-/// How far whoever renews `file` has come.
+/// How far the process that renews `file` has come.
 pub fn progress(file: &File) -> u64 {
     let mut word = [0; 8];
     file.read_exact_at(&mut word, PROGRESS as u64 * 8).map_or(0, |()| u64::from_le_bytes(word))
 }
 
-/// Opens what is at `path` and reads its header; `None` if there is nothing.
+/// Opens the file at `path` and reads its header; `None` if it does not exist.
 pub fn find(path: &Path, access: Access) -> Result<Option<Found>, SharedError> {
     // Not to wait for the other end of a pipe.
     let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
@@ -189,7 +190,7 @@ pub fn find(path: &Path, access: Access) -> Result<Option<Found>, SharedError> {
     if !data.is_file() {
         return Err(SharedError::Foreign { path: path.into() });
     }
-    // Before the header is read: nobody writes another one while it is believed.
+    // Before the header is read, so that no process replaces it while this one relies on it.
     let read = || lock::share(&file, Byte::Reading);
     let is_read = access == Access::Write || lock::while_it_goes_on(|| progress(&file), read).map_err(failed)?;
     if !is_read {
@@ -208,7 +209,7 @@ pub fn find(path: &Path, access: Access) -> Result<Option<Found>, SharedError> {
     Ok(Some(Found { file, header, is_copy, inode: (data.ino(), data.dev()) }))
 }
 
-/// Whoever runs this process, root, or else the owner that is not trusted.
+/// The owner of `file`, if that is neither this process's user nor root, which are trusted.
 pub fn untrusted_owner(file: &File) -> io::Result<Option<u32>> {
     let owner = file.metadata()?.uid();
     // SAFETY: it only answers a number.
@@ -216,7 +217,7 @@ pub fn untrusted_owner(file: &File) -> io::Result<Option<u32>> {
     Ok((owner != own && owner != 0).then_some(owner))
 }
 
-/// A file that has no name yet, or one that nobody else uses.
+/// A file without a name, or with a temporary one that other processes do not use.
 #[derive(Debug)]
 pub struct Unnamed {
     pub file: File,
@@ -246,7 +247,7 @@ impl Unnamed {
         lock::share(&made.file, Byte::Present).map_err(failed)?;
         refuse_network(path, &made.file)?;
         let length = libc::off_t::try_from(bytes).map_err(|_| SharedError::TooLarge { path: path.into() })?;
-        // First asked for: a file system may take all that is left, of everybody, before it finds that it is not enough.
+        // Checked first, because a file system may take all free space from other files before it fails.
         if free(&made.file).map_err(failed)? < bytes {
             return Err(SharedError::NoSpace { path: path.into(), bytes });
         }
@@ -265,14 +266,14 @@ impl Unnamed {
         written.map_err(|error| SharedError::io(path, "it cannot be written", error))
     }
 
-    /// Lets those use it who may use `old`, and gives it to the same owner as far as this process may.
+    /// Gives it the permissions of `old`, and the owner and group of `old` as far as this process may.
     pub fn belong_like(&self, old: &File) -> io::Result<()> {
         let (old, own) = (old.metadata()?, self.file.metadata()?);
         let group = if old.gid() == own.gid() { libc::gid_t::MAX } else { old.gid() };
         let owner = if old.uid() == own.uid() { libc::uid_t::MAX } else { old.uid() };
         // SAFETY: the descriptor is open.
         let give = |owner, group| unsafe { libc::fchown(self.file.as_raw_fd(), owner, group) } == 0;
-        // Who may not give it away may give it to a group of its own. `MAX` leaves what is there.
+        // A process that may not change the owner may set a group of its own. `MAX` leaves an owner or group as it is.
         let _ = give(owner, group) || give(libc::uid_t::MAX, group);
         self.file.set_permissions(old.permissions())
     }
@@ -342,11 +343,11 @@ pub fn write_header(file: &File, header: &Header) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Brings to the disk that `file` has the name `path`. If that fails, the name is there all the same, which `doing` is to say.
+/// Brings to the disk that `file` has the name `path`. If that fails, the name is there all the same, and `doing` says so.
 pub fn sync_folder(file: &File, path: &Path, doing: &'static str) -> Result<(), SharedError> {
     let synced = match File::open(folder_of(path)) {
         Ok(folder) => folder.sync_all(),
-        // One that may be written need not be readable. Then all of the file system is brought to the disk.
+        // A folder that may be written need not be readable. Then all of the file system is brought to the disk.
         // SAFETY: the descriptor is open.
         Err(_) => match unsafe { libc::syncfs(file.as_raw_fd()) } {
             0 => Ok(()),
@@ -368,7 +369,7 @@ impl Drop for Unnamed {
     }
 }
 
-/// The bytes that are left on the disk of `file`, for whoever runs this process; without end where nobody says.
+/// The free bytes on the disk of `file` that this process's user may use; `u64::MAX` if the file system does not say.
 fn free(file: &File) -> io::Result<u64> {
     // SAFETY: zeroes are a valid `statvfs`, which is plain numbers.
     let mut found: libc::statvfs = unsafe { std::mem::zeroed() };
@@ -380,14 +381,14 @@ fn free(file: &File) -> io::Result<u64> {
     Ok(if found.f_blocks == 0 { u64::MAX } else { found.f_bavail.saturating_mul(found.f_frsize) })
 }
 
-/// How the names begin that files have beside `path` before they take its place. Of the name's hash: it may be as long as names
-/// can be.
+/// The beginning of the names that files have beside `path` before they take its place. It has the hash of the name, because
+/// the name itself may be as long as names can be.
 fn prefix(path: &Path) -> io::Result<String> {
     let name = path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the path names no file"))?;
     Ok(format!(".hitring-{:08x}-", crc32fast::hash(name.as_encoded_bytes())))
 }
 
-/// A name in the folder of `path` that nobody else takes.
+/// A name in the folder of `path` that other processes do not use.
 fn beside(path: &Path) -> io::Result<PathBuf> {
     static NUMBER: process::AtomicU64 = process::AtomicU64::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -395,8 +396,8 @@ fn beside(path: &Path) -> io::Result<PathBuf> {
     Ok(path.with_file_name(format!("{}{}-{number:x}-{random:x}.new", prefix(path)?, std::process::id())))
 }
 
-/// Removes files beside `path` that were to take its place, and whose processes were killed before they did. What cannot be
-/// removed, or not even be looked at, stays.
+/// Removes the files beside `path` that were to take its place, and whose processes were killed before. A file that cannot be
+/// removed or opened stays.
 pub fn sweep(path: &Path) {
     let (Ok(prefix), Ok(files)) = (prefix(path), fs::read_dir(folder_of(path))) else { return };
     for left in files.flatten().map(|file| file.path()) {
@@ -442,17 +443,17 @@ fn refuse_network(path: &Path, file: &File) -> Result<(), SharedError> {
     }
 }
 
-/// What became of an attempt to open a file for writing.
+/// The result of an attempt to open a file for writing.
 #[derive(Debug)]
 pub enum Opened {
     File(RingFile, Header),
-    /// It is a copy, and wants a new writer.
+    /// It is a copy, in which a new writer has to begin.
     Copy(Found),
-    /// There is none.
+    /// It does not exist.
     None,
 }
 
-/// Opens what is at `path` for writing, if it is not a copy.
+/// Opens the file at `path` for writing, if it is not a copy.
 pub fn open(path: &Path, catches: bool) -> Result<Opened, SharedError> {
     let mut opened = None;
     let failed = |error| SharedError::io(path, "it cannot be locked", error);

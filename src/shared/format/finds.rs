@@ -1,17 +1,17 @@
-//! What removals elsewhere found: how many hits of a writer in a tick are void (cell/removal.rs). What removals in this file found
-//! is in the lives that are over.
+//! The finds of removals elsewhere: how many hits of a writer in a tick are void (cell/removal.rs). The finds of removals in this
+//! file are in the lives that are over.
 //!
 //! ```text
 //! entry   [ version ][ name ][ replica: process, sequence ][ generation ][ tick ][ hits ][ - ]   one line
 //! ```
-//! | version | the entry | who may move it |
+//! | version | the entry | moved by |
 //! |---|---|---|
 //! | 0 | is empty | a merge, to the next odd version |
-//! | odd | is being written, or its writer was killed; readers pass it over | a merge, to the next even version |
-//! | even | is told; `hits` may rise | a merge, to the next odd version, once the tick is out of every window |
+//! | odd | is being written, or its writer was killed; readers skip it | a merge, to the next even version |
+//! | even | is complete; `hits` may rise | a merge, to the next odd version, once the tick is out of every window |
 //!
-//! Merges take turns under the file's lock. Readers take no turns: one that finds the version changed behind the words passes
-//! the entry over, as the old one is out of every window and the merge that brings the new one is not done. (Mutant
+//! Merges take turns under the file's lock. Readers do not take turns. A reader that finds the version changed after it read the
+//! words skips the entry, because the old one is out of every window and the merge that writes the new one is not done. (Mutant
 //! `FindUnversioned`: the version stays while the words change.)
 //!
 //! **Progress.** Reading is wait-free: one pass.
@@ -31,7 +31,7 @@ pub const FIND: usize = 8;
 const VERSION: usize = 0;
 const HITS: usize = 6;
 
-/// How many entries a file has room for if nothing else is known. Few removals find hits of many writers.
+/// How many entries a file has room for if the removals are not known yet. Few removals find hits of many writers.
 pub fn room_for(endpoints: u32) -> u64 {
     u64::from(endpoints).max(64)
 }
@@ -40,7 +40,7 @@ pub fn room_for(endpoints: u32) -> u64 {
 #[derive(Clone, Copy, Debug)]
 pub struct Finds<'a>(pub &'a [AtomicU64]);
 
-/// Which hits: of a name, by its unit, of a writer, in a tick.
+/// The key of an entry: a name, by its unit, a writer and a tick.
 pub type Key = (u64, Writer, Tick);
 
 /// A merge's way to write entries.
@@ -57,12 +57,12 @@ impl<'a> Finds<'a> {
         self.0.as_chunks().0.iter()
     }
 
-    /// What is told, and how many hits that are.
+    /// The complete entries, with their hits.
     pub fn iter(self) -> impl Iterator<Item = (Key, u64)> {
         self.entries().filter_map(read)
     }
 
-    /// To write entries, in the place of those whose ticks lie before `expired` if there is no other. Under the file's lock.
+    /// Begins to write entries: into empty ones first, then over those whose ticks lie before `expired`. Under the file's lock.
     pub fn write(self, expired: Tick) -> Writing<'a> {
         let (mut told, mut free, mut old) = (BTreeMap::new(), Vec::new(), Vec::new());
         for (index, entry) in self.entries().enumerate() {
@@ -79,7 +79,7 @@ impl<'a> Finds<'a> {
 }
 
 impl Writing<'_> {
-    /// Tells that `hits` were found. Answers whether there was room.
+    /// Writes that `hits` were found. Answers false if the entry does not fit.
     pub fn tell(&mut self, key: Key, hits: u64) -> bool {
         let entries = self.finds.0.as_chunks::<FIND>().0;
         if let Some(&index) = self.told.get(&key) {
@@ -111,7 +111,7 @@ fn read(entry: &[AtomicU64; FIND]) -> Option<(Key, u64)> {
     if version == 0 || version & 1 == 1 {
         return None;
     }
-    // `Acquire`: who sees a word of a later writing sees its version, too.
+    // `Acquire`: a reader that sees a word of a later write sees that write's odd version, too.
     let word = |index: usize| entry[index].load(Ordering::Acquire);
     let writer = Writer { replica: Replica { process: word(2), sequence: word(3) }, generation: word(4) };
     let told = ((word(1), writer, Tick(word(5))), word(HITS));
@@ -139,7 +139,7 @@ mod tests {
         let mut writing = finds.write(Tick(11));
         assert!(writing.tell(key(3, 30), 1) && !writing.tell(key(4, 40), 1));
         assert_eq!(finds.iter().collect::<Vec<_>>(), [(key(3, 30), 1), (key(2, 20), 6)]);
-        // One who was killed while it wrote leaves an odd version.
+        // A process that is killed while it writes leaves an odd version.
         words[VERSION].fetch_add(1, Ordering::Relaxed);
         assert_eq!(finds.iter().collect::<Vec<_>>(), [(key(2, 20), 6)]);
         assert!(finds.write(Tick(11)).tell(key(5, 50), 2));

@@ -1,13 +1,13 @@
 //! Cells of the writers that this file's slots had before its own writer began.
 //!
-//! A file that was copied, or woke up on another boot, goes on under another writer (origin.rs). Its slots hold what both
-//! counted; what is the former writer's share is written here, once, before the new one begins, and never changes:
+//! A file that was copied, or is opened on another boot, gets a new writer (origin.rs). Its slots hold the hits of both writers.
+//! The former writer's share is written here, once, before the new one begins, and never changes:
 //!
 //! ```text
 //! [ life, plus 1 ][ replica: process, sequence ][ generation ][ epoch ][ n ] ( [ tick ][ count ] ) x n   ...   0 ...   [ CRC-32 ]
 //! ```
-//! The writer's own share of a slot is the slot less these. Nobody needs it to count, unless hits were removed: only what leaves
-//! the file, or comes into it, is by writer.
+//! The new writer's own share of a slot is the slot less these. Queries do not read the shares, unless hits were removed, because
+//! only hits that leave the file or come into it are told apart by writer.
 //!
 //! Tests: `tests/shared`.
 
@@ -20,7 +20,7 @@ use crate::cell::writer::{Replica, Writer};
 use crate::sync::{AtomicU64, Ordering};
 use crate::time::Tick;
 
-/// What a writer has in a life.
+/// A writer's hits in a life.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Share {
     /// The epoch in which it counted.
@@ -45,7 +45,7 @@ impl Share {
     }
 }
 
-/// What `words` say, life by life; what does not fit into them, or lies beyond `last`, is left out.
+/// The shares in `words`, life by life, without cells that do not fit into them or lie beyond `last`.
 pub fn lives(words: &[AtomicU64], last: Tick) -> impl Iterator<Item = (usize, Shares)> {
     let mut words = words.iter().map(|word| word.load(Ordering::Relaxed));
     let entries = std::iter::from_fn(move || {
@@ -86,7 +86,7 @@ pub fn words_of(life: usize, shares: &Shares) -> impl Iterator<Item = u64> {
     })
 }
 
-/// How many words all of it takes: none if there is nothing to say.
+/// How many words all of it takes; 0 if it is empty.
 pub fn room_for(frozen: &Frozen) -> u64 {
     let words: usize = frozen.iter().map(|(&life, shares)| words_of(life, shares).count()).sum();
     // The end and the checksum.
@@ -101,14 +101,14 @@ pub fn write(words: &[AtomicU64], frozen: &Frozen) {
     sum.store(checksum(words.iter().map(|word| word.load(Ordering::Relaxed))), Ordering::Relaxed);
 }
 
-/// Whether `words` are what was written.
+/// Whether `words` match their checksum.
 pub fn is_whole(words: &[AtomicU64]) -> bool {
     words.split_last().is_none_or(|(sum, words)| {
         sum.load(Ordering::Relaxed) == checksum(words.iter().map(|word| word.load(Ordering::Relaxed)))
     })
 }
 
-/// What is left of `cells`, those of a life, without what is frozen of it.
+/// The rest of `cells`, those of a life, without the frozen ones of its `frozen` shares.
 pub fn without(cells: impl Iterator<Item = Cell>, frozen: Option<&Shares>) -> Vec<Cell> {
     let of = |tick: Tick| -> u64 {
         frozen

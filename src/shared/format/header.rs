@@ -24,7 +24,7 @@
 //!
 //! The seal, at the end of the file, is word 0 again.
 //!
-//! Whatever does not fit is refused before anything else is looked at, and nothing is changed.
+//! A header that does not fit is refused before anything else of the file is read, and nothing is changed.
 //!
 //! Tests: `tests/shared`.
 
@@ -43,7 +43,7 @@ use crate::window::geometry::{Geometry, MAX_TICKS};
 
 /// The first word of a file, and its seal.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"HITRINGF");
-/// Of the format. No release had an earlier one.
+/// The version of the format. Releases never had an earlier one.
 const VERSION: u32 = 2;
 const ORDER: u64 = 0x0102_0304;
 const FINDS: usize = 27;
@@ -55,33 +55,33 @@ const WORDS: usize = 64;
 /// The fixed words as bytes.
 pub const BYTES: usize = WORDS * 8;
 
-/// What a header says.
+/// The contents of a header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
     pub layout: Layout,
     /// The key of the hash of names.
     pub key: [u64; 2],
-    /// Under which the hits of this file are known elsewhere.
+    /// The replica under which other registries know the hits of this file.
     pub replica: Replica,
     pub origin: Origin,
     /// Microseconds since 1970.
     pub made: u64,
     pub limits: LimitTime,
-    /// What was counted and refused before the replica began.
+    /// The hits that were counted and refused before the replica began.
     pub began: Outcomes,
 }
 
 /// The time of limiters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LimitTime {
-    /// What it was when the steady clock was 0, in nanoseconds, wrapping.
+    /// The time of limiters when the steady clock was 0, in nanoseconds, wrapping.
     pub offset: u64,
     /// When it began, in microseconds since 1970.
     pub origin: u64,
 }
 
 impl Header {
-    /// Which file it is, and those that were made of it.
+    /// The number that this file shares with the files that were made from it.
     #[cfg(feature = "server")]
     pub fn lineage(&self) -> [u8; 16] {
         bytemuck::cast(self.key.map(u64::to_le_bytes))
@@ -125,7 +125,7 @@ impl Header {
         words
     }
 
-    /// What `bytes`, the first of the file at `path`, say; the file has `length` bytes.
+    /// Reads a header from `bytes`, the first of the file at `path`; the file has `length` bytes.
     pub fn decode(path: &Path, bytes: &[u8], length: u64) -> Result<Self, SharedError> {
         let damaged = |what| SharedError::Damaged { path: path.into(), what };
         let foreign = || SharedError::Foreign { path: path.into() };

@@ -1,4 +1,4 @@
-//! Where what lies in the file: sections of 64-bit words, each at a page, laid out by what the file was made for.
+//! The layout of a file: sections of 64-bit words, each at a page, as large as what the file was made for needs.
 //!
 //! ```text
 //! header    fixed words, written once (header.rs); from word 64 on the words that all processes change, a line each
@@ -7,14 +7,14 @@
 //! lives     384 bytes for each life of an endpoint, in the order in which they began    (lives.rs)
 //! rings     the slots of each life, in the same order                                  (window/slots.rs)
 //! others    totals of registries that were merged                                      (others.rs)
-//! visitors  who came, in pieces that lives take                                        (visitors.rs)
+//! visitors  tables of visitors, which lives take                                       (visitors.rs)
 //! limits    states of limiters                                                         (limit/shared.rs)
 //! finds     which hits removals elsewhere found                                        (finds.rs)
 //! frozen    cells of former writers, behind a gap                                      (frozen.rs)
 //! seal      one word that is never 0: a file that was cut and grew again has lost it      (header.rs)
 //! ```
-//! Everything is of atomic words, names too, so that nothing in the file is ever read while it is written in a way that the
-//! language leaves undefined. Places within a section are indices that every use checks against the section's length.
+//! All words are atomic, those of names too, so that reading a word while it is written is never undefined behaviour. Places
+//! within a section are indices that every use checks against the section's length.
 //!
 //! Tests: below, `tests/shared`.
 
@@ -29,7 +29,7 @@ use crate::window::geometry::Geometry;
 pub const PAGE: usize = if cfg!(hitring_model) { 1 } else { 512 };
 /// A cache line, in words.
 pub const LINE: usize = if cfg!(hitring_model) { 1 } else { 8 };
-/// What processors fetch together: two lines. What one process writes in one half slows down whoever uses the other.
+/// Two cache lines, which processors fetch together: a write to one slows down processes that use the other.
 pub const PAIR: usize = LINE * 2;
 /// How many words a life has for its total: processes that write different ones do not wait for each other.
 pub const LANES: usize = if cfg!(hitring_model) { 2 } else { 4 };
@@ -38,7 +38,7 @@ pub const LANES: usize = if cfg!(hitring_model) { 2 } else { 4 };
 pub const LIFE: usize = if cfg!(hitring_model) { 13 } else { (2 + LANES) * LINE };
 /// The words of the totals of a merged registry.
 pub const OTHER: usize = 11;
-/// How many merged registries are known one by one.
+/// How many merged registries have a row of their own.
 pub const OTHERS: usize = 512;
 /// The words before them.
 pub const OTHERS_HEAD: usize = 10;
@@ -53,7 +53,7 @@ pub enum Hot {
     Names,
     /// The highest epoch seen.
     Epoch,
-    /// Hits that were counted by lives that did not come along, and those that were refused: five words.
+    /// Hits of lives that a rewrite left behind, and refused hits: five words.
     Tally,
     /// How often the totals of merged registries were written.
     Others,
@@ -62,7 +62,7 @@ pub enum Hot {
     /// Costs of limiters that were refused, and that were let through, since there was no room; the latest time of a decision:
     /// three words.
     Limits,
-    /// How many merges there were; how far whoever renews the file has come: two words.
+    /// How many merges there were, and how far the process that renews the file has come: two words.
     Heard,
 }
 
@@ -78,7 +78,7 @@ impl Hot {
     }
 }
 
-/// What a file has room for.
+/// The room of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Room {
     /// Lives of endpoints: one for each name, another after each removal, and one for each merged registry.
@@ -97,7 +97,7 @@ pub struct Room {
     pub finds: u64,
 }
 
-/// Where what lies.
+/// Where each section lies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
     pub geometry: Geometry,

@@ -5,45 +5,47 @@
 //!        [ void ][ replica: process, sequence ]                                         another
 //!        [ total ] x 4                                                                 four more, a process in each
 //! ```
-//! | word | is | who may move it |
+//! | word | is | moved by |
 //! |---|---|---|
-//! | `name` | 0, or the record's unit, with a bit if the hits are another registry's | who begins a life, by one exchange |
-//! | `epoch` | 0, or the epoch plus 1 | who begins the life or helps, by one exchange from 0 |
-//! | `removed` | 0, or the epoch that begins after it | who removes it, by one exchange from 0 |
-//! | `total` | hits that were ever counted by processes of this lane; together, by all | recorders, by `fetch_add` |
-//! | `merged` | 0, or the last life of merged hits that belong to this one, plus 1; of such a life, the one before it | who merges, under the file's lock |
+//! | `name` | 0, or the record's unit, with a bit for merged hits | the process that begins a life, by one exchange |
+//! | `epoch` | 0, or the epoch plus 1 | the process that begins the life, or one that helps, by one exchange from 0 |
+//! | `removed` | 0, or the epoch that begins after it | the process that removes it, by one exchange from 0 |
+//! | `total` | hits that processes of this lane ever counted; all lanes together have all hits | recorders, by `fetch_add` |
+//! | `merged` | 0, or the last of its merged lives, plus 1; in a merged life, the one before | a merge, under the file's lock |
 //! | `visitors` | where the visitors begin (visitors.rs) | |
-//! | `from` | the first tick of which its hits count: a removal elsewhere voids those before. 0 also says that `void` is 0 | a merge that hears of it, upwards, under the file's lock |
-//! | `void` | the last tick from `from` on of which some hits are void, plus 1 (voids.rs) | the same |
+//! | `from` | the first tick that counts after removals elsewhere; if 0, `void` is 0 | a merge, upwards, under the file's lock |
+//! | `void` | the last tick from `from` on that has void hits, plus 1 (voids.rs) | the same |
 //!
-//! Merged hits have a writer: `replica`, `generation`, and as `epoch` the one in which it counted them. Others leave `replica` 0.
+//! Merged hits have a writer: `replica`, `generation`, and in `epoch` the one in which it counted. Other lives have `replica` 0.
 //!
-//! Life `i` has the ring `i`. A life is never given to another name, nor to the same one again: a handle that was stopped in the
-//! middle of a hit and goes on after the endpoint was removed, and made again, counts into the old life, which nobody asks.
-//! (Mutant `LifeUsedAgain`.)
+//! Life `i` has the ring `i`. A life is never given to another name, nor to the same one again. So if a handle stops in the
+//! middle of a hit, and the endpoint is removed and made again meanwhile, the hit counts in the old life, which queries do not
+//! read. (Mutant `LifeUsedAgain`.)
 //!
 //! # Beginning
-//! `tail` says how many lives there are (tail.rs). Whoever begins one puts the name into the first free place, by an exchange; then the
-//! life is *finished*: its epoch is set, the name's record raised to it, and `tail` moved on. Any process finishes what it finds
-//! unfinished at the tail, so one that is killed between the steps holds nobody up, and no place is lost.
+//! `tail` says how many lives there are (tail.rs). A process that begins a life puts the name into the first free place, by an
+//! exchange. Then the life is *finished*: its epoch is set, the name's record raised to it, and `tail` moved on. Any process
+//! finishes an unfinished life that it finds at the tail. So a process that is killed between the steps does not hold up others,
+//! and its place is not lost.
 //!
-//! Nobody begins a second life of a name beside a living one. Who is about to has read `tail`, then the record's life, and
-//! found none alive. A life that was begun in an earlier place was finished before `tail` moved past it, so reading the record
-//! shows it; one in the same place makes the exchange fail; and there is none in a later place, as `tail` does not pass an
-//! empty one. (Mutants `LifeUnfinished`: the tail moves before the record is raised; `LifeTakenOver`: a store for the exchange.)
+//! A name never has two living lives. A process that is about to begin a life has read `tail`, then the record's life, and
+//! found no living one. If another life was begun in an earlier place, it was finished before `tail` moved past it, so reading
+//! the record shows it. If it was begun in the same place, the exchange fails. It cannot be in a later place, because `tail` does
+//! not pass an empty one. (Mutants `LifeUnfinished`: the tail moves before the record is raised; `LifeTakenOver`: a store for the
+//! exchange.)
 //!
 //! # Closing
-//! A file that another takes the place of is closed: no life begins in it any more, and none takes hits. `tail` says so, and
-//! nobody moves it on or finds a place there. One who read it before may still be about to put a name into
-//! the first free place: whoever closes fills that place by the same exchange, or ends what it finds there. (Mutant
-//! `CloseLeavesAPlace`.)
+//! A file is closed when another file takes its place. Then lives do not begin in it any more, and do not take hits. `tail` says
+//! so, and a process that reads that neither moves `tail` on nor finds a place. A process that read `tail` before may still be
+//! about to put a name into the first free place. So the process that closes the file fills that place by the same exchange, or
+//! ends the life that it finds there. (Mutant `CloseLeavesAPlace`.)
 //!
 //! # A hit and a removal
-//! The slot first, then the total: what is killed in between leaves the total one hit short of the slots. A hit reads
-//! `removed` first. (Mutant `LifeEndsByStore`: of two who remove, both are told that they did.) If that comes before the removal's exchange, the hit counts in the old life, whose number of all hits has
-//! it; if after, it is told that the life is over.
-//!
-//! **Progress.** `record` is lock-free: an exchange is lost to another hit only; then one `fetch_add`. `begin` is lock-free.
+//! A hit changes the slot first, then the total, so a process that is killed in between leaves the total one hit short of the
+//! slots. Before it changes the slot, it reads `removed`. If that comes before the removal's exchange, the hit counts in the old
+//! life, and in its total. If it comes after, the hit is refused with `Removed`. Of two removals of a life, only the one whose
+//! exchange succeeds answers true. (Mutant `LifeEndsByStore`: both do.)
+//! **Progress.** `record` is lock-free: an exchange fails only because of another hit; then one `fetch_add`. `begin` is lock-free.
 //!
 //! Tests: `tests/models/shared.rs`.
 
@@ -95,7 +97,7 @@ pub struct Life<'a> {
     row: Row<'a>,
 }
 
-/// It was removed, and takes no hits any more.
+/// The life was removed, and does not take hits any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Removed;
 
@@ -123,25 +125,25 @@ impl<'a> Lives<'a> {
 
     /// Whether another file has taken this one's place.
     pub fn is_closed(self) -> bool {
-        // unnoticed: what took the place was set before
+        // unnoticed: the file that took its place was set before
         self.tail.state().is_closed()
     }
 
-    /// Lets no life begin any more, and ends all that have begun.
+    /// Ends all lives that have begun; from now on, lives do not begin here any more.
     pub fn close(self) {
         let tail = self.tail.close().begun() as usize;
         let mut ended = tail;
         if !mutated!(CloseLeavesAPlace)
             && let Some(life) = self.get(tail)
         {
-            // Merged hits of nobody, unless a name came first.
+            // A life of merged hits without a writer, unless a name was put there first.
             let _ = life.words[NAME].compare_exchange(0, OF_ANOTHER, Ordering::Relaxed, Ordering::Relaxed);
             ended += 1;
         }
         (0..ended).filter_map(|index| self.get(index)).for_each(|life| _ = life.end(1));
     }
 
-    /// The life at `index`, if there is such a place.
+    /// The life at `index`, if that place exists.
     #[inline]
     pub fn get(self, index: usize) -> Option<Life<'a>> {
         let words = self.words.get(index.checked_mul(LIFE)?..)?.first_chunk()?;
@@ -153,7 +155,7 @@ impl<'a> Lives<'a> {
     #[inline]
     pub fn last(self, name: Name<'a>) -> Option<Life<'a>> {
         let life = self.get(name.life().load(Ordering::Acquire).checked_sub(1)? as usize)?;
-        // What a damaged record says is not believed.
+        // A damaged record may lead to a life of another name, which is ignored.
         (life.words[NAME].load(Ordering::Relaxed) == name.unit()).then_some(life)
     }
 
@@ -163,7 +165,7 @@ impl<'a> Lives<'a> {
         self.last(name).filter(|life| life.is_alive())
     }
 
-    /// The living life of `name`, begun if there is none.
+    /// The living life of `name`; begins it if the name does not have one.
     pub fn begin(self, name: Name<'a>) -> Result<Life<'a>, Full> {
         self.begin_at(name, || self.free()).map(|(life, _)| life)
     }
@@ -177,13 +179,13 @@ impl<'a> Lives<'a> {
         Ok(life)
     }
 
-    /// The first place that is free for everybody.
+    /// The first place that is free and not kept for a merge.
     fn free(self) -> Option<usize> {
         let tail = self.tail.state();
         tail.next(self.capacity(), if mutated!(KeptPlacesTaken) { 0 } else { tail.kept() })
     }
 
-    /// The living life of `name`, begun at the `next` place if there is none; and whether this call began it.
+    /// The living life of `name`, and whether this call began it, at the `next` place.
     fn begin_at(self, name: Name<'a>, next: impl Fn() -> Option<usize>) -> Result<(Life<'a>, bool), Full> {
         loop {
             let place = next();
@@ -204,7 +206,7 @@ impl<'a> Lives<'a> {
         }
     }
 
-    /// Puts `word` into `place`, if there is one and it has no name yet; answers the life if so.
+    /// Puts `word` into `place` and answers the life; `None` if the place has a name, `Full` if it does not exist.
     fn claim(self, place: Option<usize>, word: u64) -> Result<Option<Life<'a>>, Full> {
         let life = place.and_then(|place| self.get(place)).ok_or(Full)?;
         if mutated!(LifeTakenOver) {
@@ -212,13 +214,13 @@ impl<'a> Lives<'a> {
             self.finish(life);
             return Ok(Some(life));
         }
-        // `Release`: an empty place has nothing to say, and `finish` acquires what another has put there.
+        // `Release`: an empty place holds nothing to acquire, and `finish` acquires the name that another process put there.
         let claimed = life.words[NAME].compare_exchange(0, word, Ordering::Release, Ordering::Relaxed).is_ok();
         self.finish(life);
         Ok(claimed.then_some(life))
     }
 
-    /// A life of hits that another registry counted under `name`. Nobody finds it yet.
+    /// A life of hits that another registry counted under `name`. Other lives do not link to it yet.
     pub fn begin_merged(self, name: Name<'a>) -> Result<Life<'a>, Full> {
         self.begin_merged_at(name, || self.free())
     }
@@ -238,7 +240,7 @@ impl<'a> Lives<'a> {
         }
     }
 
-    /// Does what is left to do for a life that has its name.
+    /// Finishes a life that has its name: see the header.
     fn finish(self, life: Life<'a>) {
         let word = life.words[NAME].load(Ordering::Acquire);
         if mutated!(LifeUnfinished) {
@@ -256,8 +258,8 @@ impl<'a> Lives<'a> {
         self.tail.advance(life.index);
     }
 
-    /// Lets the record of `name` lead to `life`, unless it leads to a later one already. What does not lead to a life of this
-    /// name is damaged, and replaced.
+    /// Lets the record of `name` lead to `life`, unless it leads to a later one already. A record that does not lead to a life of
+    /// this name is damaged, and is overwritten.
     fn lead(self, name: Name<'a>, life: Life<'a>) {
         let leads_on = |word: u64| {
             let other = word.checked_sub(1).filter(|&index| index > life.index as u64).map(|index| index as usize);
@@ -281,7 +283,7 @@ impl<'a> Lives<'a> {
         // `Relaxed`: the removal releases both.
         let epoch = epoch.fetch_add(1, Ordering::Relaxed).min(LAST_EPOCH - 1) + 1;
         name.ended_at().fetch_max(tick.0, Ordering::Relaxed);
-        // This is the removal. Whoever is killed after it leaves `ended` to who begins the next life.
+        // This is the removal. If the process is killed after it, the next life finds its epoch in `removed` (`finish`).
         let removed = life.end(epoch);
         if removed {
             name.raise_ended(epoch);
@@ -296,7 +298,7 @@ impl<'a> Lives<'a> {
 }
 
 impl<'a> Life<'a> {
-    /// Which one it is.
+    /// The number of the life.
     pub fn index(self) -> usize {
         self.index
     }
@@ -336,17 +338,17 @@ impl<'a> Life<'a> {
             self.words[REMOVED].store(epoch.max(1), Ordering::Release);
             return alive;
         }
-        // `Release`: a life that was alive had nothing to say here, and the loser uses no more than that.
+        // `Release`: the word of a living life holds nothing to acquire, and the loser uses only that it lost.
         self.words[REMOVED].compare_exchange(0, epoch.max(1), Ordering::Release, Ordering::Relaxed).is_ok()
     }
 
-    /// Which of the name's lives it is.
+    /// The epoch of the life.
     pub fn epoch(self) -> u64 {
         // unnoticed: the tail or the record that led here was acquired
         self.words[EPOCH].load(Ordering::Acquire).saturating_sub(1).min(LAST_EPOCH)
     }
 
-    /// The writer of merged hits, if it is told.
+    /// The writer of merged hits, if it is set.
     pub fn writer(self) -> Option<Writer> {
         let [process, sequence, generation] =
             [REPLICA, REPLICA + 1, KNOWN].map(|word| self.words[word].load(Ordering::Acquire));
@@ -354,39 +356,39 @@ impl<'a> Life<'a> {
         is_told.then_some(Writer { replica: Replica { process, sequence }, generation })
     }
 
-    /// Tells the writer of a life of merged hits that no other process knows yet, and the epoch in which it counted.
+    /// Sets the writer of a life of merged hits that no other process knows yet, and the epoch in which it counted.
     fn set_writer(self, Writer { replica, generation }: Writer, epoch: u64) {
         let words = [(REPLICA, replica.process), (REPLICA + 1, replica.sequence), (KNOWN, generation)];
         words.into_iter().for_each(|(word, said)| self.words[word].store(said, Ordering::Relaxed));
         self.words[EPOCH].store(epoch.min(LAST_EPOCH) + 1, Ordering::Relaxed);
     }
 
-    /// Adds a life of merged hits that no other process knows yet, of `writer`, who counted them in `epoch`. Under the file's lock.
+    /// Adds a life of merged hits that no other process knows yet. `writer` counted them in `epoch`. Under the file's lock.
     pub fn link(self, other: Life<'_>, writer: Writer, epoch: u64) {
         other.set_writer(writer, epoch);
         other.merged().store(self.merged().load(Ordering::Acquire), Ordering::Relaxed);
-        // Whoever follows the link sees what it leads to.
+        // `Release`: a reader that follows the link sees the words of the life it leads to.
         self.merged().store(other.index() as u64 + 1, Ordering::Release);
     }
 
-    /// The first tick of which its hits count.
+    /// The first tick whose hits count.
     pub fn from(self) -> Tick {
         Tick(self.words[FROM].load(Ordering::Acquire))
     }
 
-    /// Lets no hits before `from` count.
+    /// From now on, hits before `from` do not count.
     pub fn void_before(self, from: Tick) {
         self.words[FROM].fetch_max(from.0, Ordering::AcqRel);
     }
 
-    /// Notes that some hits from [`from`](Self::from) on are void, in no tick after `last`.
+    /// Notes that some hits from [`from`](Self::from) on are void, the last of them in tick `last`.
     pub fn void_until(self, last: Tick) {
         self.words[VOID].fetch_max(last.0 + 1, Ordering::AcqRel);
-        // Whoever finds it looks there.
+        // `has_void` reads `void` only if `from` is not 0.
         self.void_before(Tick(1));
     }
 
-    /// The tick after the last one of which some hits are void.
+    /// The tick after the last one that has void hits.
     pub fn void_to(self) -> Tick {
         Tick(self.words[VOID].load(Ordering::Acquire))
     }
@@ -438,28 +440,28 @@ impl<'a> Life<'a> {
         &self.words[KNOWN]
     }
 
-    /// The last part of which a visitor found no room, plus 1.
+    /// The last part in which a visitor did not fit, plus 1.
     pub fn lost(self) -> &'a AtomicU64 {
         &self.words[LOST]
     }
 
-    /// Counts `amount` hits at `tick`, if the tick has hits, with room for these: the short way of [`record`](Self::record).
-    /// Otherwise it changes nothing.
+    /// Counts `amount` hits at `tick` if the slot has hits of that tick already, and these fit: the fast path of
+    /// [`record`](Self::record). Otherwise it changes nothing, and answers false.
     #[inline(always)]
     pub fn record_current(self, geometry: &Geometry, tick: Tick, amount: u64, lane: usize) -> bool {
         let place = geometry.place(tick);
         let slot = self.row.at(place.index);
-        // unnoticed: a hit beside a removal counts in the old life or is told, as it comes
+        // unnoticed: a hit beside a removal counts in the old life or is refused, and both are right
         let word = slot.load(Ordering::Acquire);
         let count = (word & !geometry.seal()).wrapping_sub(place.base);
         let max = geometry.max_count();
         let open = count.wrapping_sub(1) < max && amount <= max - count;
-        // After the word: if the removal came before it, it is seen.
+        // Read after the word, so that a removal that came before the word is seen.
         if !open || !self.is_alive() {
             return false;
         }
         if exchange(slot, word, word + amount).is_err() {
-            // Who lost lets the winner go on for a moment: they pass the line to and fro less often.
+            // The loser pauses, so that the processes hand the cache line to and fro less often.
             pause();
             return false;
         }

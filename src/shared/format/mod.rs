@@ -1,12 +1,12 @@
-//! What lies where in a file, and what its words mean: everything here is words, and no file.
+//! The layout of a file, and what its words mean. Everything here works on words, not on files.
 //!
 //! | file | what |
 //! |---|---|
 //! | `checksum` | of words that are written at once |
-//! | `layout` | where what lies in the file |
-//! | `origin`, `header` | where and when the file was made; what for, and a checksum |
+//! | `layout` | where each section lies in the file |
+//! | `origin`, `header` | where and when the file was made; what it was made for, and a checksum |
 //! | `names`, `tail`, `lives` | endpoints: from a name to a life, from a life to a ring; how many there are |
-//! | `frozen`, `others`, `finds` | who counted what before this writer; the totals of merged registries; what removals found |
+//! | `frozen`, `others`, `finds` | the cells of former writers; the totals of merged registries; the finds of removals |
 //! | `visitors` | different visitors of an endpoint |
 //! | `sections` | all of it together |
 //!

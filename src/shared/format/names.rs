@@ -5,24 +5,25 @@
 //! record   [ life ][ check 48 | length 16 ][ ended ][ ended at ][ the name, eight bytes a word ... ]
 //! ```
 //!
-//! | bucket | who may move it | what it unlocks |
+//! | bucket | moved by | unlocks |
 //! |---|---|---|
 //! | empty | any process, by one exchange (`Release`), to a record that it has written | the name, for all |
-//! | a record | nobody, ever | the record's words |
+//! | a record | never moved again | the record's words |
 //!
-//! | word of a record | who may move it |
+//! | word of a record | moved by |
 //! |---|---|
-//! | `life`: none, or the index of the name's last life, plus 1 | whoever begins a life, upwards (lives.rs) |
-//! | `check`, length, the name | nobody, once a bucket refers to the record |
-//! | `ended`, `ended at`: the epoch that begins after the lives that are over, and the tick in which the last one was removed | whoever removes, upwards |
+//! | `life`: none, or the index of the name's last life, plus 1 | the process that begins a life, upwards (lives.rs) |
+//! | `check`, length, the name | never moved once a bucket refers to the record |
+//! | `ended`: the epoch after the lives that are over; `ended at`: the tick of the last removal | a removal or a merge, upwards |
 //!
-//! A name's buckets begin where its hash says and go on one by one, so of two that bring one name the later exchange fails on
-//! the earlier's bucket, or finds it on the way: a name has one record. (Mutant `NameTakenOver`: a store.) Who lost the
-//! exchange to another name goes on with the same record; who lost it to the same name leaves its own behind, as one who
-//! was killed between writing and the exchange does: 64 bytes that `compact` gets rid of.
+//! The buckets of a name begin where its hash says, and follow one another. If two processes add one name, the later one finds
+//! the earlier one's bucket on the way, or its exchange on that bucket fails. So a name has one record. (Mutant `NameTakenOver`:
+//! a store.) A process that lost the exchange to another name tries the next bucket with the same record. A process that lost it
+//! to the same name leaves its record behind, and so does a process that is killed between writing and the exchange: 64 bytes,
+//! which `compact` removes.
 //!
-//! **Progress.** `find` is wait-free: at most as many buckets as there are. `find_or_insert` is lock-free: room for the record is
-//! taken by an exchange that fails only for another's.
+//! **Progress.** `find` is wait-free: at most as many buckets as there are. `find_or_insert` is lock-free: the exchange that takes
+//! room for the record fails only because another process took room.
 //!
 //! Tests: `tests/models/shared.rs`.
 
@@ -33,7 +34,7 @@ use crate::sync::{AtomicU64, Ordering};
 const UNIT_BITS: u32 = 40;
 const UNIT_MASK: u64 = (1 << UNIT_BITS) - 1;
 const HEAD: usize = 4;
-/// No epoch is higher, whatever a damaged word says: there is always room for another.
+/// The highest epoch. Higher numbers in damaged words are lowered to it, so that there is always room for another.
 pub const LAST_EPOCH: u64 = i64::MAX as u64;
 
 /// The names of a file.
@@ -52,7 +53,7 @@ pub struct Name<'a> {
     words: &'a [AtomicU64],
 }
 
-/// What a bucket of the table says.
+/// A bucket of the table as it was read.
 #[derive(Clone, Copy, Debug)]
 pub struct Bucket(u64);
 
@@ -62,13 +63,13 @@ impl Bucket {
         self.0 & UNIT_MASK
     }
 
-    /// Whether it is of a name with that hash, as far as it can tell.
+    /// Whether the bucket may be of a name with that hash, because its tag matches.
     pub fn may_be_of(self, hash: u64) -> bool {
         self.0 & !UNIT_MASK == tag(hash)
     }
 }
 
-/// There is no room for another.
+/// Another name or life does not fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full;
 
@@ -76,7 +77,7 @@ const fn tag(hash: u64) -> u64 {
     hash & !UNIT_MASK
 }
 
-/// What a record says of its name beside itself.
+/// What a record has of its name beside the name: part of its hash, and its length.
 const fn mark(hash: u64, length: usize) -> u64 {
     hash << 16 | length as u64
 }
@@ -106,7 +107,7 @@ impl<'a> Names<'a> {
         None
     }
 
-    /// The same, with a record of its own if it has none.
+    /// The same; adds a record if the name does not have one.
     pub fn find_or_insert(self, hash: u64, name: &str) -> Result<Name<'a>, Full> {
         let mut made: Option<Name<'a>> = None;
         for bucket in self.buckets(hash) {
@@ -121,7 +122,7 @@ impl<'a> Names<'a> {
                     bucket.store(entry, Ordering::Release);
                     return Ok(ours);
                 }
-                // An empty bucket has nothing to say; another's has its record.
+                // An empty bucket holds nothing to acquire. A failed exchange acquires the other process's record.
                 match bucket.compare_exchange(0, entry, Ordering::Release, Ordering::Acquire) {
                     Ok(_) => return Ok(ours),
                     Err(theirs) => word = theirs,
@@ -148,7 +149,7 @@ impl<'a> Names<'a> {
         (HEAD + name.len().div_ceil(8)).next_multiple_of(LINE)
     }
 
-    /// Takes room for a record and writes it; nobody else sees it yet.
+    /// Takes room for a record and writes it. Other processes cannot find it yet.
     fn write(self, hash: u64, name: &str) -> Result<Name<'a>, Full> {
         let need = Self::room(name);
         let mut used = self.used.load(Ordering::Relaxed);
@@ -159,13 +160,13 @@ impl<'a> Names<'a> {
             }
             match self.used.compare_exchange(used, (begin + need) as u64, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) if self.arena[begin + 1].load(Ordering::Relaxed) == 0 => break begin,
-                // Somebody's name: the number of words in use is damaged.
+                // Another name lies here, so the number of words in use is damaged.
                 Ok(_) => used = (begin + need) as u64,
                 Err(theirs) => used = theirs,
             }
         };
         let words = &self.arena[begin..begin + need];
-        // Whoever reads it comes by the bucket, whose exchange releases these.
+        // `Relaxed`: a reader comes by the bucket, whose exchange releases these words.
         words[1].store(mark(hash, name.len()), Ordering::Relaxed);
         for (word, bytes) in words[HEAD..].iter().zip(name.as_bytes().chunks(8)) {
             word.store(eight(bytes), Ordering::Relaxed);
@@ -194,7 +195,7 @@ impl<'a> Names<'a> {
 }
 
 impl<'a> Name<'a> {
-    /// What others refer to it by; never 0.
+    /// The number by which buckets and lives refer to it; never 0.
     #[inline]
     pub fn unit(self) -> u64 {
         self.unit
@@ -238,7 +239,7 @@ impl<'a> Name<'a> {
             && (rest.is_empty() || held[words.len()].load(Ordering::Relaxed) == eight(rest))
     }
 
-    /// The name, if it is one and `hash` gives what the record says of it.
+    /// The name, if it is text and `hash` gives what the record has of it.
     pub fn text(self, hash: impl Fn(&str) -> u64) -> Option<String> {
         let said = self.words[1].load(Ordering::Relaxed);
         let length = (said & 0xffff) as usize;

@@ -1,16 +1,16 @@
 //! Whether a file is the one that was made, on the boot that made it.
 //!
-//! A writer's cells merge by the larger value, so a writer must never be two things at once. A copied file would be: both
-//! copies count on. So a file notes the boot, and the inode, under which it was made, and whoever finds it under another begins
+//! A writer's cells merge by the larger value, so two files must never count as one writer. Both copies of a copied file would.
+//! So a file notes the boot and the inode under which it was made. A process that opens it under another boot or inode begins
 //! a new writer (see `renew`):
 //!
 //! | what happened | found | |
 //! |---|---|---|
-//! | closed, killed, moved, opened by another path or from another container | the same | the same writer goes on |
+//! | closed, killed, moved, opened by another path or from another container | the same | the writer stays the same |
 //! | copied, restored from a backup | another inode, or one born later | new writer |
-//! | the machine booted | another boot | new writer: what the disk has may be older than what was exported |
+//! | the machine booted | another boot | new writer, because the disk may have an older state than was exported |
 //!
-//! An old state that is written *into* the same inode on the same boot looks like the file itself. Do not; replace the file.
+//! An old state that is written *into* the same inode on the same boot looks like the file itself. So replace the file instead.
 //!
 //! Tests: `tests/shared`.
 

@@ -5,14 +5,14 @@
 //! row     [ replica: process, sequence ][ totals: 7 ][ newest tick ][ first young tick if unsure, plus 1 ]
 //! totals  [ counted, late, future, saturated, refused ][ pruned hits, pruned endpoints ]
 //! ```
-//! What the words mean, and how registries are folded when there are too many, says `registry/replicas.rs`.
+//! For what the words mean, and how registries are folded when there are too many, see `registry/replicas.rs`.
 //!
-//! Which of the two tables is read, the number of merges says: its last bit. A merge writes the other one whole and then counts
+//! The last bit of the number of merges says which of the two tables is read. A merge writes the other one whole and then counts
 //! itself, so a process that is killed in between changes nothing. Merges take turns under the file's lock. A reader that finds
-//! the number changed behind the words reads again. (Mutant `OthersInPlace`: the table that is read is written.) The checksum is of
-//! that number, too.
+//! the number changed after it read the words reads again. (Mutant `OthersInPlace`: the table that is read is written.) The
+//! checksum is of that number, too.
 //!
-//! **Progress.** Reading is lock-free: it is done again only if a merge was done meanwhile.
+//! **Progress.** Reading is lock-free: it is repeated only if a merge was done meanwhile.
 //!
 //! Tests: `tests/models/others.rs`, `tests/shared/boots.rs`, `tests/shared/fleet.rs`.
 
@@ -28,7 +28,7 @@ use crate::sync::mutant::mutated;
 use crate::sync::{AtomicU64, Ordering};
 use crate::time::Tick;
 
-/// Which word of the head is the checksum.
+/// The word of the head that is the checksum.
 const SUM: usize = OTHERS_HEAD - 1;
 
 /// The totals of a file.
@@ -50,7 +50,7 @@ impl<'a> Others<'a> {
     pub fn words(self) -> Vec<u64> {
         loop {
             let merges = self.merges.load(Ordering::Acquire);
-            // `Acquire`: who sees a word of a later merge sees the number that the merge before it left.
+            // `Acquire`: a reader that sees a word of a later merge sees the number that the merge before it left.
             let words = self.table(merges).iter().map(|word| word.load(Ordering::Acquire)).collect();
             if self.merges.load(Ordering::Relaxed) == merges {
                 return words;
@@ -68,7 +68,7 @@ impl<'a> Others<'a> {
         self.merges.store(next, Ordering::Release);
     }
 
-    /// What is known of the registries.
+    /// The totals of the registries.
     pub fn read(self) -> Replicas {
         let words = self.words();
         let (head, rows) = words.split_at(OTHERS_HEAD);
@@ -102,7 +102,7 @@ impl<'a> Others<'a> {
         self.put(head.into_iter().chain([sum]).chain(rows));
     }
 
-    /// Whether the table that is read is what was written. Beside a merge it may look as if it was not.
+    /// Whether the table that is read matches its checksum. Beside a merge it may seem not to.
     pub fn is_whole(self) -> bool {
         let number = self.merges.load(Ordering::Acquire);
         let words = self.words();

@@ -15,7 +15,7 @@ use super::visitors::Visitors;
 use crate::cell::outcome::{Outcome, Outcomes};
 use crate::sync::{AtomicU64, Ordering};
 
-/// No later time of limiters is noted, nor believed: their times end at twice that, 36 years after the file was made.
+/// Later times of limiters are neither noted nor trusted: their times end at twice that, 36 years after the file was made.
 pub const LATE: u64 = 1 << 59;
 /// Behind the numbers of costs without room.
 const LIMIT_TIME: usize = Hot::Limits.at() + 2;
@@ -65,7 +65,7 @@ impl<'a> Sections<'a> {
         &self.words[hot.at()]
     }
 
-    /// The tallies of hits that no life here has: those of lives that did not come along, and the refused.
+    /// The tallies of hits that no life here has: those of lives that a rewrite left behind, and refused hits.
     pub fn tally(self) -> &'a [AtomicU64] {
         &self.words[Hot::Tally.at()..Hot::Tally.at() + 5]
     }
@@ -81,16 +81,16 @@ impl<'a> Sections<'a> {
         self.words[LIMIT_TIME].fetch_max(now, Ordering::Relaxed);
     }
 
-    /// How far whoever renews the file has come: it goes on while that one does.
+    /// How far the process that renews the file has come; it changes as long as that process works.
     pub fn progress(self) -> &'a AtomicU64 {
         &self.words[PROGRESS]
     }
 
-    /// What became of all hits that were brought to this file.
+    /// The outcomes of all hits that this file received.
     pub fn outcomes(self) -> Outcomes {
-        // The tally first: what moves from lives to it never does while others count.
+        // The tally is read first, because hits never move from lives to it while other processes count.
         let mut outcomes = Outcomes::from_array(std::array::from_fn(|row| self.tally()[row].load(Ordering::Acquire)));
-        // Merged hits of other registries have no total here; those of a ledger have.
+        // Lives of merged hits do not have a total, except those of a ledger.
         for life in self.lives.iter() {
             outcomes.add(Outcome::Counted, life.total());
         }

@@ -3,22 +3,22 @@
 //! ```text
 //! tail   [ closed: 1 bit ][ kept: 31 bits ][ begun: 32 bits ]
 //! ```
-//! | part | is | who changes it |
+//! | part | is | changed by |
 //! |---|---|---|
-//! | `begun` | how many lives have begun: the next one begins there | whoever finds that the place there has a name, upwards by 1 |
+//! | `begun` | how many lives have begun: the next one begins there | a process that finds a name in that place, upwards by 1 |
 //! | `kept` | how many places are kept for the merge that is under way | the merge: down by 1 with each life that it begins, to 0 at its end |
-//! | `closed` | whether another file has taken this one's place | whoever restores |
+//! | `closed` | whether another file has taken this one's place | a restore |
 //!
-//! A merge changes all or nothing. So it keeps the places that it needs before anything of it is seen, and everybody else finds
-//! the file full when only these are free. (Mutant `KeptPlacesTaken`.) One that read the word before may still take the place at
-//! `begun`, and no other, as all places before it have names. So the merge begins its first life before anything is seen, and looks
-//! at each try whether the room is still enough. Once it has begun one, nobody can take its places any more. (Mutant
-//! `KeptPlacesTrusted`: it does not look.)
+//! A merge changes all or nothing. So it keeps the places that it needs before other processes can see any of it. They find the
+//! file full when only kept places are free. (Mutant `KeptPlacesTaken`.) A process that read the word before may still take the
+//! place at `begun`, but not another, because all places before it have names. So the merge begins its first life before other
+//! processes can see any of it, and checks at each try whether the room is still enough. Once it has begun a life, other processes
+//! cannot take its places any more. (Mutant `KeptPlacesTrusted`: it does not check.)
 //!
-//! From the moment in which a life of the merge has begun until the merge says so, one place counts twice: a file that is full but
-//! for one place may refuse a name then.
+//! From the begin of a life of the merge until the merge notes it (`used`), one place counts twice. Meanwhile a file that is full
+//! but for one place may refuse a name.
 //!
-//! A merge that was killed leaves its places kept. Whoever finds the file full because of them gives them back, if nobody has the
+//! A killed merge leaves its places kept. A process that finds the file full because of them gives them back, if it gets the
 //! file's lock.
 //!
 //! Tests: `tests/models/shared.rs`, `tests/shared/room.rs`.
@@ -35,12 +35,12 @@ const ONE_KEPT: u64 = 1 << 32;
 #[derive(Clone, Copy, Debug)]
 pub struct Tail<'a>(pub &'a AtomicU64);
 
-/// What it said.
+/// The word as it was read.
 #[derive(Clone, Copy, Debug)]
 pub struct State(u64);
 
 impl State {
-    /// How many lives have begun, as the word says, which damage may have changed.
+    /// How many lives have begun according to the word, which damage may have changed.
     pub fn begun(self) -> u64 {
         self.0 & BEGUN
     }
@@ -63,12 +63,12 @@ impl State {
 }
 
 impl<'a> Tail<'a> {
-    /// What it says.
+    /// The word as it is now.
     pub fn state(self) -> State {
         State(self.0.load(Ordering::Acquire))
     }
 
-    /// Moves on, now that the place at `index` has its name, unless another has done it, or the file is closed.
+    /// Moves on, now that the place at `index` has its name, unless another process has done so, or the file is closed.
     pub fn advance(self, index: usize) {
         let mut word = self.0.load(Ordering::Relaxed);
         while !State(word).is_closed() && State(word).begun() == index as u64 {
@@ -79,9 +79,9 @@ impl<'a> Tail<'a> {
         }
     }
 
-    /// Closes it; answers what it said before.
+    /// Closes it; answers the state before.
     pub fn close(self) -> State {
-        // unnoticed: whoever finds it closed looks for what took the place
+        // unnoticed: a process that finds it closed looks for the file that took its place
         State(self.0.fetch_or(CLOSED, Ordering::Release))
     }
 
@@ -94,7 +94,7 @@ impl<'a> Tail<'a> {
             if State(word).is_closed() || !is_free {
                 return None;
             }
-            // What one that was killed has kept is overwritten.
+            // Overwrites the places that a killed merge kept.
             let kept = begun | (wanted as u64 * ONE_KEPT);
             match self.0.compare_exchange(word, kept, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => return Some(Kept { tail: self, left: wanted as u64 }),
@@ -103,7 +103,7 @@ impl<'a> Tail<'a> {
         }
     }
 
-    /// Gives back what is kept. Under the file's lock, as no merge is under way then.
+    /// Gives back the kept places. Under the file's lock, because no merge is under way then.
     pub fn give_back(self) {
         self.0.fetch_and(!KEPT, Ordering::Relaxed);
     }
@@ -118,17 +118,17 @@ pub struct Kept<'a> {
 }
 
 impl Kept<'_> {
-    /// Where the next life begins, if all that are left fit into the `places` still.
+    /// Where the next life begins, if all places that are left still fit into `places`.
     pub fn next(&self, places: usize) -> Option<usize> {
         let others = if mutated!(KeptPlacesTrusted) { 0 } else { self.left.checked_sub(1)? };
         self.tail.state().next(places, others)
     }
 
-    /// One of them is used.
+    /// Notes that one of them is used.
     pub fn used(&mut self) {
         self.left = self.left.saturating_sub(1);
         let mut word = self.tail.0.load(Ordering::Relaxed);
-        // Damage may have made it 0: it takes nothing from the bit beside it.
+        // Damage may have made it 0. Less than 0 would change the bits beside it.
         while State(word).kept() > 0 {
             match self.tail.0.compare_exchange(word, word - ONE_KEPT, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => break,

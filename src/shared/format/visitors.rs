@@ -1,25 +1,25 @@
-//! Who came to an endpoint: tables of a pool that all lives share, each larger than the one before.
+//! The visitors of endpoints: tables of a pool that all lives share, each larger than the one before.
 //!
 //! ```text
 //! life -> [ next ][ size ][ part | register, value ] x 14
 //!            +--> [ next ][ size ][ ... ] x 30
 //!                    +--> ... x 62, x 126, ...
 //! ```
-//! An item is a register and its value, with the part (`sketch/uniques`) in which it came last. It is looked for in a few places of
-//! each table in turn, from where its hash says.
+//! An item is a register and its value, with the last part (`sketch/uniques`) in which it came. A look-up reads a few places of
+//! each table in turn, and begins at the place that the item's hash gives.
 //!
-//! | word of a table | who may move it |
+//! | word of a table | moved by |
 //! |---|---|
 //! | 0 | any process, by one exchange, to its item |
-//! | an item | whoever brings the same item in a later part: the part, upwards |
-//! | `next` of a table, or of the life: 0 | who finds no room, by one exchange, to a table that is all zeroes |
+//! | an item | a process that brings the same item in a later part: the part, upwards |
+//! | `next` of a table, or of the life: 0 | a process whose item does not fit, by one exchange, to a table that is all zeroes |
 //!
-//! A word is never 0 again and never of another item. So whoever finds no room for its item in a table will never find any
-//! there, and all who bring one item look for it in the same places in the same order: it has one word. Orders are as in
-//! `sketch/uniques/first.rs`: a word says all there is to say by itself.
+//! A word with an item is never 0 again and never of another item. So an item that does not fit into a table will never fit into
+//! it later. All processes look for an item in the same places in the same order, so an item has one word. Orderings are as in
+//! `sketch/uniques/first.rs`, because each word is complete by itself.
 //!
-//! When the pool is full, the part of the item that found no room is noted with the life, and who asks for that part, or for all
-//! time, is told ([`QueryError::VisitorsFull`](crate::QueryError)): an estimate is never silently low.
+//! When the pool is full, the part of the item that does not fit is noted with the life. A query of that part, or of all time, is
+//! an error then ([`QueryError::VisitorsFull`](crate::QueryError)), so that an estimate is never silently low.
 //!
 //! **Progress.** `add` is wait-free but for taking a table from the pool, which is lock-free; a life has at most 24 tables, and
 //! at most [`PROBES`] places are looked at in each.
@@ -36,7 +36,7 @@ use crate::window::Span;
 const HEAD: usize = 2;
 /// The words of a life's first table. All tables begin at a multiple of it.
 pub const FIRST: usize = 16;
-/// No table is larger.
+/// The words of the largest table.
 const LARGEST: usize = 1 << 18;
 /// Places that are looked at in a table.
 const PROBES: usize = FIRST - HEAD;
@@ -89,7 +89,7 @@ impl<'a> Visitors<'a> {
         (table.len() >= FIRST).then_some(table)
     }
 
-    /// A table of up to `size` words from the pool, at the end of `link`; the other's where another was quicker.
+    /// A table of up to `size` words from the pool, linked from `link`; if another process linked a table first, that one.
     fn take(self, link: &AtomicU64, mut size: usize) -> Option<&'a [AtomicU64]> {
         let mut used = self.used.load(Ordering::Relaxed);
         let begin = loop {
@@ -120,7 +120,7 @@ impl<'a> Visitors<'a> {
     /// Where the tables of a life begin.
     ///
     /// # Errors
-    /// What of them cannot be: they lie beyond the pool, or have items that do not come, in parts up to `last`.
+    /// Names what is impossible: a table that lies beyond the pool, or an item that does not come in parts up to `last`.
     pub fn tables(self, life: Life<'a>, parts: Parts, last: u64) -> Result<Vec<u64>, &'static str> {
         let (mut link, mut tables) = (life.visitors(), Vec::new());
         while let Some(begin) = link.load(Ordering::Acquire).checked_sub(1) {
@@ -150,8 +150,8 @@ impl<'a> Visitors<'a> {
         words.map(|word| word.load(Ordering::Relaxed)).filter(|&word| word != 0)
     }
 
-    /// About how many different items came in the parts that `span` touches; `None` if that is not known: the pool was full
-    /// then, or the span ends before items came that may have come in it, too.
+    /// About how many different items came in the parts that `span` touches. An error if the pool was full then; `None` if the span
+    /// ends before the last part of an item, which may have come in the span, too.
     pub fn count(self, life: Life<'a>, parts: Parts, span: Span) -> Option<Result<u64, Lost>> {
         let (from, to) = (parts.part(span.first), parts.part(span.to));
         let union = HyperLogLog::of(parts.precision());
@@ -188,7 +188,7 @@ impl<'a> Visitors<'a> {
             })
             .collect();
         seen.sort_unstable();
-        // Of each register the largest value.
+        // Keeps the largest value of each register.
         seen.reverse();
         seen.dedup_by_key(|seen| (seen.part, seen.register.index));
         seen.reverse();
@@ -198,12 +198,12 @@ impl<'a> Visitors<'a> {
     /// Takes in the cells of another. Taking them in again changes nothing.
     pub fn join(self, life: Life<'a>, seen: &[Seen]) {
         for seen in seen {
-            // Of whoever came no one knows when: in the first part there is.
+            // An item whose part is not known goes into the first part there is.
             self.add(life, seen.part.unwrap_or(0), seen.register);
         }
     }
 
-    /// Copies what `theirs` knows, item by item, in parts up to `last`.
+    /// Copies the visitors of `theirs`, item by item, in parts up to `last`.
     pub fn copy(self, life: Life<'a>, from: Visitors<'_>, theirs: Life<'_>, parts: Parts, last: u64) {
         for word in from.words_of(theirs).filter(|&word| comes(word, parts, last)) {
             self.add(life, word >> PART_SHIFT, register_of(word));
@@ -212,16 +212,16 @@ impl<'a> Visitors<'a> {
     }
 }
 
-/// Whether an item can be: damaged ones may not.
+/// Whether an item is possible; a damaged one may not be.
 fn comes(word: u64, parts: Parts, last: u64) -> bool {
     word >> PART_SHIFT <= last && parts.precision().allows(register_of(word))
 }
 
-/// There was no room for some.
+/// Some visitors did not fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lost;
 
-/// Puts an item into a table, or its part up if it is there; false if there is no room for it.
+/// Puts an item into a table, or raises its part if it is there; false if it does not fit.
 fn put(places: &[AtomicU64], item: u64, wanted: u64) -> bool {
     let first = (item.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize % places.len();
     let (before, from) = places.split_at(first);
@@ -235,7 +235,7 @@ fn put(places: &[AtomicU64], item: u64, wanted: u64) -> bool {
         }
         if item_of(seen) == item {
             if seen < wanted {
-                // Of one item, the larger word is of the later part.
+                // Of two words of one item, the larger one is of the later part.
                 place.fetch_max(wanted, Ordering::Relaxed);
             }
             return true;
