@@ -86,7 +86,7 @@ impl<'a> Check<'a> {
             let unit = bucket.unit();
             let used = sections.hot(Hot::Names).load(Ordering::Acquire) as usize;
             let Some(record) = lives.names.get(unit).filter(|record| record.end() <= used) else {
-                self.fault(format!("a name lies at {unit}, where there is none"));
+                self.fault(format!("a name is said to lie at {unit}, where no name begins"));
                 continue;
             };
             let Some(name) = record.text(|name| self.hash(name)) else {
@@ -140,14 +140,14 @@ impl<'a> Check<'a> {
                 let fits = |other: &Life<'_>| other.is_merged() && other.name() == life.name() && index < before;
                 let Some(other) = other.filter(fits).filter(|other| !belongs[other.index()]) else {
                     self.fault(format!(
-                        "the merged hits of life {} lead to life {index}, which is none of them",
+                        "the merged hits of life {} lead to life {index}, which does not belong to it",
                         life.index()
                     ));
                     break;
                 };
                 belongs[other.index()] = true;
                 if other.writer().is_none() {
-                    self.fault(format!("life {index} has the hits of nobody"));
+                    self.fault(format!("life {index} has hits without a writer"));
                 }
                 (link, before) = (other.merged().load(Ordering::Acquire), index);
             }
@@ -192,7 +192,7 @@ impl<'a> Check<'a> {
         }
         for ((unit, _, tick), _) in sections.finds.iter() {
             if sections.lives.names.get(unit).is_none() || tick > self.last_tick {
-                self.fault(format!("a removal found hits of the name at {unit}, where there is none"));
+                self.fault(format!("a removal found hits of a name at {unit}, where no name begins"));
             }
         }
     }

@@ -84,8 +84,28 @@ fn broken_rules(name: &str, text: &str) -> Vec<String> {
     let seq_cst = code.matches("SeqCst").count()
         - usize::from(name == "sync/mod.rs" && code.contains("PROTECTED: Ordering = Ordering::SeqCst;"));
     rule(seq_cst > 0, "nothing is SeqCst: loom cannot check it");
+    let riddles = text.lines().enumerate().filter(|(_, line)| is_riddle(line)).map(|(at, _)| at + 1);
+    for line in riddles {
+        rule(
+            true,
+            &format!("line {line} negates a noun or has nobody for a subject: say what a thing does or does not do"),
+        );
+    }
     rule(name.contains("util") || name.contains("common"), "is named after nothing");
     wrong
+}
+
+/// Whether a line has words by which sentences of this project became riddles (docs/testing.md, "Language").
+fn is_riddle(line: &str) -> bool {
+    const WORDS: [&str; 8] = ["whoever", "Whoever", "nobody", "Nobody", "is no ", "is none", "of ours", "unheard"];
+    let begins_word = |at: usize| !line[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_');
+    WORDS.iter().any(|words| line.match_indices(words).any(|(at, _)| begins_word(at)))
+}
+
+#[test]
+fn a_riddle_is_found() {
+    assert!(["    // Nobody reads it.", "/// it is no rate", "it is none of ours"].into_iter().all(is_riddle));
+    assert!(!["this no longer holds", "is not a rate", "// a unit of Morris's"].into_iter().any(is_riddle));
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {

@@ -362,7 +362,8 @@ mod tests {
         let path = std::env::temp_dir().join(format!("hitring-turn-{}", std::process::id()));
         let file = File::options().read(true).write(true).create(true).truncate(false).open(&path);
         let (file, turn, order) = (file.expect("it can be made"), Turn::default(), crate::sync::Mutex::new(Vec::new()));
-        let wait = || Changing::wait(&file, Some(&turn)).expect("it can be locked").expect("nobody has it for long");
+        let wait =
+            || Changing::wait(&file, Some(&turn)).expect("it can be locked").expect("another thread has it briefly");
         std::thread::scope(|scope| {
             let first = wait();
             scope.spawn(|| {

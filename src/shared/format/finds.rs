@@ -133,7 +133,7 @@ mod tests {
         let mut writing = finds.write(Tick(0));
         assert!(writing.tell(key(1, 10), 5) && writing.tell(key(2, 20), 6));
         assert!(writing.tell(key(1, 10), 7) && writing.tell(key(1, 10), 3), "they are told already");
-        assert!(!writing.tell(key(3, 30), 1), "there is no room");
+        assert!(!writing.tell(key(3, 30), 1), "the table is full");
         assert_eq!(finds.iter().collect::<Vec<_>>(), [(key(1, 10), 7), (key(2, 20), 6)]);
         // The first is out of every window.
         let mut writing = finds.write(Tick(11));

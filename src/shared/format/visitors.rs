@@ -124,10 +124,10 @@ impl<'a> Visitors<'a> {
     pub fn tables(self, life: Life<'a>, parts: Parts, last: u64) -> Result<Vec<u64>, &'static str> {
         let (mut link, mut tables) = (life.visitors(), Vec::new());
         while let Some(begin) = link.load(Ordering::Acquire).checked_sub(1) {
-            let table = self.table(link).ok_or("a table where there is none")?;
+            let table = self.table(link).ok_or("a table at a place that has none")?;
             let is_used = begin.saturating_add(table.len() as u64) <= self.used.load(Ordering::Acquire);
             if !is_used || begin % FIRST as u64 != 0 || tables.len() == DEPTH {
-                return Err("a table where there is none");
+                return Err("a table at a place that has none");
             }
             let mut words = table[HEAD..].iter().map(|word| word.load(Ordering::Relaxed)).filter(|&word| word != 0);
             if !words.all(|word| comes(word, parts, last)) {
