@@ -222,7 +222,7 @@ fn a_full_disk_makes_no_file() {
         return;
     }
     let outcome = std::panic::catch_unwind(|| {
-        let error = SharedRegistry::create(disk.join("hits.ring")).map(drop).expect_err("the table is full");
+        let error = SharedRegistry::create(disk.join("hits.ring")).map(drop).expect_err("the disk is full");
         assert!(matches!(error, SharedError::NoSpace { bytes, .. } if bytes > 1 << 20), "{error}");
         assert_eq!(disk.read_dir().expect("it is there").count(), 0, "nothing is left");
         // What fits is made, and never wants more.
