@@ -22,24 +22,38 @@
 //! # Ok::<(), hitring::QueryError>(())
 //! ```
 //!
-//! # Floors
-//! A module uses only those above it in this list (a test keeps it true):
-//!
-//! | floor | modules |
+//! # What there is
+//! | to | use |
 //! |---|---|
-//! | 0 | `sync`, `time`, `error` |
-//! | 1 | `cell`, [`limit`](Limiter), `window`, `sketch` |
-//! | 2 | `counter`, [`hit_counter`](HitCounter), `endpoint` |
-//! | 3 | [`events`](Event), [`registry`](Registry), [`shared`](SharedRegistry) |
-//! | 4 | `store` |
-//! | 5 | `service` |
-//! | 6 | `server`, `cli`, `python` |
+//! | count one thing, from any thread | [`HitCounter`] |
+//! | count by name, with the busiest names, snapshots, merging and events | [`Registry`], [`Handle`] |
+//! | do the same from several processes (Linux) | [`SharedRegistry`], [`SharedHandle`], [`SharedLimiter`]: a file that a `kill -9` does not harm |
+//! | let through so many in any window | [`Limiter`], [`KeyedLimiter`]: exact sliding windows, or token buckets |
+//! | estimate how many different visitors there were | [`HyperLogLog`], [`WindowedUniques`], and by endpoint [`Handle::record_visit`] |
+//! | estimate the most frequent ones, a sample, a very large count | [`TopK`], [`Reservoir`] and [`BottomK`], [`Morris`] |
+//! | add up what several hosts count | [`RegistrySnapshot`], [`GCounter`] |
+//! | count in another way | [`CustomStrategy`] |
+//!
+//! Shared files need Linux. Everything else works on every platform that Rust's standard library supports. The crate's repository has
+//! runnable programs in `examples`, and pages on the design, the tests and the file formats in `docs`.
 //!
 //! # Features
 //! None is on by default. `cli` builds the `hitring` program, `server` the same with `hitring serve` (on Linux), `python` the
 //! extension module that maturin packs.
 //!
 //! Tests: `tests`.
+
+// A module uses only modules above it in this list, and `tests/floors` keeps that true:
+//
+// | floor | modules |
+// |---|---|
+// | 0 | `sync`, `time`, `error` |
+// | 1 | `cell`, `limit`, `window`, `sketch` |
+// | 2 | `counter`, `hit_counter`, `endpoint` |
+// | 3 | `events`, `registry`, `shared` |
+// | 4 | `store` |
+// | 5 | `service` |
+// | 6 | `server`, `cli`, `python` |
 
 #![warn(missing_docs)]
 #![cfg_attr(
