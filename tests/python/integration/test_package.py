@@ -115,6 +115,31 @@ def test_the_examples_in_a_module(module):
     assert (failed, ran > 3) == (0, True)
 
 
+PAGES = sorted(
+    page.relative_to(ROOT).as_posix() for folder in (".", "docs", ".github") for page in (ROOT / folder).glob("*.md")
+)
+
+
+def anchors(page):
+    """Return the anchors that the headings of a page have on the web."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    headings = re.findall(r"^#+ +(.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_links_of_a_page_lead_somewhere(name):
+    page = ROOT / name
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if "://" in target:
+            continue
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path).resolve() if path else page
+        assert file.exists(), target
+        assert not anchor or anchor in anchors(file), target
+
+
 EXAMPLES = sorted((ROOT / "examples/python").glob("*.py"))
 
 
