@@ -6,7 +6,7 @@
 //!
 //! A reader of logs records while the screen is paused, so nothing waits in memory.
 //!
-//! Tests: `tests/top`.
+//! Tests: below, `tests/top`, `tests/python/integration/test_top.py`.
 
 use std::io;
 use std::time::Duration;
@@ -179,4 +179,98 @@ fn end_at_a_signal() -> io::Result<()> {
 #[cfg(not(unix))]
 fn end_at_a_signal() -> io::Result<()> {
     Ok(())
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::fs::File;
+    use std::io::Read;
+    use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+    use std::process::Command;
+
+    use super::*;
+    use crate::cli::top::source::{About, Counted};
+
+    /// Set in the process that is to panic.
+    const CHILD: &str = "HITRING_TEST_PANICS";
+
+    /// A source that panics when it is asked.
+    struct Panics;
+
+    impl Source for Panics {
+        fn title(&self) -> String {
+            String::new()
+        }
+
+        fn key(&self) -> &'static str {
+            "path"
+        }
+
+        fn window(&self) -> Duration {
+            PERIOD
+        }
+
+        fn resolution(&self) -> Duration {
+            PERIOD
+        }
+
+        fn refresh(&mut self, _: Duration) -> Result<Counted, Failure> {
+            panic!("as the test wants it");
+        }
+
+        fn histories(&mut self, _: &[&str], _: Duration, _: usize) -> Vec<Vec<u64>> {
+            Vec::new()
+        }
+
+        fn history(&mut self, _: Duration, _: usize) -> Vec<u64> {
+            Vec::new()
+        }
+
+        fn about(&mut self, _: Duration) -> About {
+            About::default()
+        }
+    }
+
+    #[test]
+    fn a_panic_leaves_the_terminal_clean() {
+        if std::env::var_os(CHILD).is_some() {
+            let _ = run(&mut Panics, View::default());
+            return;
+        }
+        let (mut master, mut slave) = (0, 0);
+        // SAFETY: the two out-pointers are valid for the call, and the other arguments may be null.
+        let opened = unsafe {
+            libc::openpty(&mut master, &mut slave, std::ptr::null_mut(), std::ptr::null_mut(), std::ptr::null_mut())
+        };
+        assert_eq!(opened, 0, "a pseudo-terminal");
+        // SAFETY: openpty returned two open descriptors, which have no other owner.
+        let (mut screen, slave) = unsafe { (File::from_raw_fd(master), OwnedFd::from_raw_fd(slave)) };
+        let modes = |terminal: &OwnedFd| {
+            // SAFETY: all zeros are a termios, and the call fills it.
+            let mut modes: libc::termios = unsafe { std::mem::zeroed() };
+            // SAFETY: the descriptor is open, and `modes` is valid for the call.
+            assert_eq!(unsafe { libc::tcgetattr(terminal.as_raw_fd(), &mut modes) }, 0);
+            modes.c_lflag & (libc::ICANON | libc::ECHO)
+        };
+        let before = modes(&slave);
+        let mut command = Command::new(std::env::current_exe().expect("this test"));
+        command.args(["--exact", "cli::top::screen::tests::a_panic_leaves_the_terminal_clean", "--nocapture"]);
+        let end = || slave.try_clone().expect("a descriptor");
+        command.env(CHILD, "1").env("TERM", "xterm").stdin(end()).stdout(end()).stderr(end());
+        let mut child = command.spawn().expect("the test starts");
+        drop(command);
+        let status = child.wait().expect("it ends");
+        assert!(!status.success(), "the panic fails the test");
+        assert_eq!(modes(&slave), before, "keys are no longer raw");
+        drop(slave);
+        let mut drawn = Vec::new();
+        // Linux reports the end of a terminal's other side as an error.
+        let _ = screen.read_to_end(&mut drawn);
+        let drawn = String::from_utf8_lossy(&drawn);
+        let (_, behind) = drawn.split_once("\x1b[?1049h").expect("the other screen was shown");
+        assert!(behind.contains("\x1b[?1049l"), "the first screen is back: {drawn:?}");
+        assert!(behind.contains("as the test wants it"), "the panic is told: {drawn:?}");
+        let (hidden, shown) = (drawn.rfind("\x1b[?25l"), drawn.rfind("\x1b[?25h"));
+        assert!(hidden.is_none() || shown > hidden, "the cursor is shown: {drawn:?}");
+    }
 }
