@@ -4,7 +4,7 @@
 //! grows, so merging is taking the larger value, and merging again changes nothing.
 //!
 //! # Format, version 1
-//! The frame is that of `bytes.rs`, the kind 1. `docs/formats.md` has the same table with an example.
+//! The frame is that of `src/cell/frame.rs`, the kind 1. `docs/formats.md` has the same table.
 //!
 //! | bytes | what |
 //! |---|---|

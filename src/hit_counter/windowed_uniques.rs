@@ -4,7 +4,7 @@
 //! asked, merging and bytes.
 //!
 //! # As bytes, version 1
-//! The frame is that of `bytes.rs`, the kind 8.
+//! The frame is that of `src/cell/frame.rs`, the kind 8.
 //!
 //! | bytes | what |
 //! |---|---|

@@ -4,7 +4,7 @@
 //! takes about 80 bytes and its name.
 //!
 //! # Format, version 1
-//! The frame is that of `bytes.rs`, the kind 2. `docs/formats.md` has the same table with an example.
+//! The frame is that of `src/cell/frame.rs`, the kind 2. `docs/formats.md` has the same table with an example.
 //!
 //! | bytes | what |
 //! |---|---|

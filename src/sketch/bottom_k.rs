@@ -34,7 +34,7 @@
 //! the lock, where the priority is compared again. So `kth` is `Relaxed`. Do not fork while another thread may hold the lock.
 //!
 //! # Bytes
-//! The frame of `bytes.rs`, kind 7, for samples of texts; see `docs/formats.md`.
+//! The frame of `src/cell/frame.rs`, kind 7, for samples of texts; see `docs/formats.md`.
 //!
 //! Tests: `tests/sketch/bottom_k.rs`.
 

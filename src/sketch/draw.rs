@@ -5,7 +5,7 @@
 //!
 //! # Forks
 //! A child that kept its parent's generators would draw what its parent draws, and their errors would add up instead of averaging
-//! out. So each generator carries the stamp (`stamp.rs`) of the process that seeded it, and is seeded anew where that is another:
+//! out. So each generator carries the stamp (`src/sync/stamp.rs`) of the process that seeded it, and is seeded anew where that is another:
 //! one load a draw.
 //!
 //! **Progress.** Wait-free; a thread's first draw in a process makes a system call or two.

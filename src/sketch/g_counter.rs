@@ -27,7 +27,7 @@
 //! `clone`, `to_bytes` or `cells`: the child would wait for it forever.
 //!
 //! # Bytes
-//! The frame of `bytes.rs`, kind 3; see `docs/formats.md`.
+//! The frame of `src/cell/frame.rs`, kind 3; see `docs/formats.md`.
 //!
 //! Tests: `tests/models/g_counter.rs`.
 

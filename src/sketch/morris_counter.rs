@@ -26,7 +26,7 @@
 //! methods that take it.
 //!
 //! # Bytes
-//! The frame of `bytes.rs`, kind 5; see `docs/formats.md`.
+//! The frame of `src/cell/frame.rs`, kind 5; see `docs/formats.md`.
 //!
 //! Tests: `tests/sketch/morris_counter.rs`.
 

@@ -62,7 +62,7 @@
 //! first add; do not fork while another thread may hold the lock.
 //!
 //! # Bytes
-//! The frame of `bytes.rs`, kind 6, for samples of texts; see `docs/formats.md`.
+//! The frame of `src/cell/frame.rs`, kind 6, for samples of texts; see `docs/formats.md`.
 //!
 //! Tests: `tests/sketch/reservoir.rs`, `tests/models/reservoir.rs`.
 

@@ -26,7 +26,7 @@
 //! while another thread may hold one of the locks.
 //!
 //! # Bytes
-//! The frame of `bytes.rs`, kind 4, for lists of texts; see `docs/formats.md`.
+//! The frame of `src/cell/frame.rs`, kind 4, for lists of texts; see `docs/formats.md`.
 //!
 //! Tests: `tests/sketch/top_k.rs`.
 

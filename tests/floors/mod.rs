@@ -84,6 +84,10 @@ fn broken_rules(name: &str, text: &str) -> Vec<String> {
     let seq_cst = code.matches("SeqCst").count()
         - usize::from(name == "sync/mod.rs" && code.contains("PROTECTED: Ordering = Ordering::SeqCst;"));
     rule(seq_cst > 0, "nothing is SeqCst: loom cannot check it");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for named in header_paths(text).filter(|path| !root.join(path).exists()) {
+        rule(true, &format!("its header names {named}, which is not there"));
+    }
     let riddles = text.lines().enumerate().filter(|(_, line)| is_riddle(line)).map(|(at, _)| at + 1);
     for line in riddles {
         rule(
@@ -93,6 +97,13 @@ fn broken_rules(name: &str, text: &str) -> Vec<String> {
     }
     rule(name.contains("util") || name.contains("common"), "is named after nothing");
     wrong
+}
+
+/// The paths from the root of the repository that a header has in backticks, without links to items.
+fn header_paths(text: &str) -> impl Iterator<Item = &str> {
+    let header = text.lines().take_while(|line| line.starts_with("//!"));
+    let quoted = header.flat_map(|line| line.split('`').skip(1).step_by(2));
+    quoted.filter(|path| path.starts_with("src/") && !path.contains(['*', ' ', '<', ':']))
 }
 
 /// Whether a line has words by which sentences of this project became riddles (docs/testing.md, "Language").

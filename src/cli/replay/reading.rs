@@ -10,7 +10,7 @@
 //! | text, and gzip data behind it | the run fails at that line |
 //! | has the signature of another format, and its first line does not parse | the run fails at that line |
 //! | cannot be read to its end | the run fails |
-//! | lines with a prefix or colour codes that are known (`prefix.rs`) | they are taken off; the report says of how many lines |
+//! | lines with a prefix or colour codes that are known (`src/cli/log/prefix.rs`) | they are taken off; the report says of how many lines |
 //! | lines with something unknown in front of the client | a note on stderr; clients are not counted if it is most hits of an input |
 //!
 //! Tests: `tests/replay`.

@@ -1,4 +1,4 @@
-//! hitring's own bytes of a HyperLogLog, of any precision: the frame of `bytes.rs`, kind 9.
+//! hitring's own bytes of a HyperLogLog, of any precision: the frame of `src/cell/frame.rs`, kind 9.
 //!
 //! Redis's form (`redis`) is for Redis, which knows one precision and no checksum. What the body holds:
 //!
