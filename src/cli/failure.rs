@@ -77,7 +77,8 @@ pub(crate) fn told(error: &SharedError) -> String {
             as_shown(path)
         );
     }
-    let text = error.to_string();
+    let option = if matches!(error, SharedError::Full { .. }) { " (--max-endpoints)" } else { "" };
+    let text = error.to_string() + option;
     // The path leads, and as text it is not all of its bytes.
     let rest = path_of(error).and_then(|path| Some((path, text.strip_prefix(&path.display().to_string())?)));
     match rest {

@@ -208,11 +208,16 @@ pub enum EndpointError {
     ReadOnly,
 }
 
+/// What to do about a name of so many bytes, which are too few or too many.
+pub(crate) fn cure(length: usize) -> &'static str {
+    if length == 0 { "give a name" } else { "shorten or hash it" }
+}
+
 impl fmt::Display for EndpointError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Name { length } => {
-                write!(f, "the name of an endpoint has 1 to 1,024 bytes of UTF-8, not {length}; shorten or hash it")
+                write!(f, "the name of an endpoint has 1 to 1,024 bytes of UTF-8, not {length}; {}", cure(*length))
             }
             Self::Full { max_endpoints } => write!(
                 f,

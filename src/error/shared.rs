@@ -51,7 +51,7 @@ pub enum SharedError {
         /// The field that does not fit.
         what: &'static str,
     },
-    /// The file was made with other settings. Open it as it is, with the mode `open`, or make a new file of it with
+    /// The file was made with other settings. Open it as it is (`SharedRegistry::open`), or make a new file of it with
     /// `hitring compact`.
     Settings {
         /// The file.
@@ -86,7 +86,7 @@ pub enum SharedError {
         /// The file.
         path: PathBuf,
     },
-    /// The file belongs to another user. If you trust that user, open it with the mode `open`.
+    /// The file belongs to another user. If you trust that user, open it as it is (`SharedRegistry::open`).
     Owner {
         /// The file.
         path: PathBuf,
@@ -146,7 +146,7 @@ impl fmt::Display for SharedError {
             }
             Self::Settings { path, what } => write!(
                 f,
-                "{} was made with other settings ({what}); give those that it has, or open it without any (mode 'open'), or \
+                "{} was made with other settings ({what}); give those that it has, or open it as it is, or \
                  make a new file of it with 'hitring compact'",
                 path.display()
             ),
@@ -172,17 +172,15 @@ impl fmt::Display for SharedError {
             }
             Self::Owner { path, uid } => write!(
                 f,
-                "{} belongs to another user ({uid}); if that one is trusted, open it with mode 'open'",
+                "{} belongs to another user ({uid}); if you trust that user, open it as it is",
                 path.display()
             ),
             Self::ReadOnly { path } => {
-                write!(f, "{} was opened for reading only; open it with mode 'open'", path.display())
+                write!(f, "{} was opened for reading only; open it for writing", path.display())
             }
-            Self::Full { path, max_endpoints } => write!(
-                f,
-                "{}: {max_endpoints} endpoints are too few for what is alive; ask for more (--max-endpoints)",
-                path.display()
-            ),
+            Self::Full { path, max_endpoints } => {
+                write!(f, "{}: {max_endpoints} endpoints are too few for what is alive; ask for more", path.display())
+            }
             Self::Snapshot(error) => error.fmt(f),
             Self::Limit(error) => error.fmt(f),
         }

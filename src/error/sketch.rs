@@ -90,7 +90,7 @@ impl fmt::Display for SketchError {
         const GET: &str = "pass on the bytes that GET answers for a key of PFADD, unchanged and not decoded as text";
         match self {
             Self::ReplicaName { length } => {
-                write!(f, "the name of a replica has 1 to 1,024 bytes of UTF-8, not {length}; shorten or hash it")
+                write!(f, "the name of a replica has 1 to 1,024 bytes of UTF-8, not {length}; {}", super::cure(*length))
             }
             Self::Size { given } => write!(f, "room for {given} items is not possible; give a k from 1 to 1048576"),
             Self::OtherSize { theirs, ours } => {

@@ -122,6 +122,15 @@ pub fn snapshot(py: Python<'_>, error: &SnapshotError) -> PyErr {
     Class::Snapshot.error(py, error)
 }
 
+/// What the cure of an error is in Python, if the error itself does not say it.
+#[cfg(target_os = "linux")]
+fn in_python(error: &SharedError) -> &'static str {
+    match error {
+        SharedError::Settings { .. } | SharedError::Owner { .. } | SharedError::ReadOnly { .. } => " (mode='open')",
+        _ => "",
+    }
+}
+
 /// Why a shared file cannot be made, opened or changed. What the system says has its number, as Python's `OSError` has it.
 #[cfg(target_os = "linux")]
 pub fn shared(py: Python<'_>, error: &SharedError) -> PyErr {
@@ -153,7 +162,7 @@ pub fn shared(py: Python<'_>, error: &SharedError) -> PyErr {
     let made = || {
         let class = py.import("hitring._errors")?.getattr("SharedError")?.cast_into::<PyType>()?;
         // The message names the path; `filename` is for programs.
-        let made = class.call1((number, error.to_string()))?;
+        let made = class.call1((number, format!("{error}{}", in_python(error))))?;
         made.setattr("filename", path.as_os_str())?;
         PyResult::Ok(PyErr::from_value(made))
     };

@@ -173,7 +173,7 @@ methods!(impl PyRegistry {
     ) -> PyResult<Bound<'py, PyAny>> {
         let asked = registry_methods::asked(self, last_seconds, at)?;
         match (prefix, endpoints) {
-            (Some(_), Some(_)) => Err(PyTypeError::new_err("prefix and endpoints both say of what; give one of them")),
+            (Some(_), Some(_)) => Err(PyTypeError::new_err("give prefix or endpoints, not both")),
             (None, Some(endpoints)) => hits::number(py, self.total_of(endpoints, asked)?),
             (prefix, None) => registry_methods::total(self, py, asked, prefix),
         }

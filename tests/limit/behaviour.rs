@@ -121,7 +121,7 @@ fn what_does_not_fit_together_says_what_would() {
         ("a burst of 0", builder().burst(0)),
         ("leave out the burst or the resolution", builder().burst(5).resolution(second)),
         ("at least a 65536th of it", builder().resolution(Duration::ZERO)),
-        ("no longer than the window", builder().resolution(61 * second)),
+        ("give a step of at most the window", builder().resolution(61 * second)),
         ("at least a 65536th of it", builder().resolution(Duration::from_micros(1))),
         ("give a coarser resolution, or a burst", Limiter::builder("4294967296/ms".parse().expect("a rate"))),
     ] {

@@ -268,10 +268,10 @@ fn threads_lose_no_hit_while_others_merge_and_copy() {
 
 #[test]
 fn names_and_foreign_bytes_are_refused_with_a_cure() {
-    for name in [String::new(), "x".repeat(1_025)] {
+    for (name, cure) in [(String::new(), "give a name"), ("x".repeat(1_025), "shorten")] {
         let error = GCounter::new(name.clone()).expect_err("refused");
         assert_eq!(error, SketchError::ReplicaName { length: name.len() });
-        assert!(error.to_string().contains("shorten"), "{error}");
+        assert!(error.to_string().contains(cure), "{error}");
     }
     assert!(GCounter::new("x".repeat(1_024)).is_ok());
     assert_eq!(GCounter::from_bytes(b"").expect_err("refused"), SnapshotError::Foreign);

@@ -96,7 +96,7 @@ def test_settings_are_the_files(path):
     others = [{"window": 61}, {"slack": 1}, {"resolution": 0.5}, {"precision": 12}]
     others += [{"max_endpoints": 5}, {"max_endpoints": 65}, {"name_bytes": 64}, {"visitors": 1}, {"limits": 1}]
     for setting in others:
-        with pytest.raises(SharedError, match=f"{next(iter(setting))} .*, not .*mode 'open'") as caught:
+        with pytest.raises(SharedError, match=f"{next(iter(setting))} .*, not .*mode='open'") as caught:
             SharedRegistry(path, **{"window": 60, **setting})
         assert caught.value.errno == errno.EINVAL
         assert caught.value.filename == str(path)
