@@ -15,7 +15,8 @@ class               also a              raised by
 ``SharedError``     ``OSError``         ``SharedRegistry(...)``, and what changes its file; ``compact``
 ==================  ==================  =======================================================
 
-A timestamp, an amount or an endpoint that is none is a plain ``ValueError``, or a ``TypeError`` if its type is wrong.
+A value that is not a timestamp, an amount or an endpoint raises a plain ``ValueError``, or a ``TypeError`` if its type
+is wrong.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ class RegistryFull(HitringError, RuntimeError):
 
 
 class LimitError(HitringError, ValueError):
-    """A rate is none, or one that no limiter can keep. The message says what would be possible."""
+    """The text is not a rate, or no limiter can keep it. The message says what would be possible."""
 
 
 class LimitExceeded(HitringError, RuntimeError):
@@ -106,9 +107,9 @@ class LimitExceeded(HitringError, RuntimeError):
 class SharedError(HitringError, OSError):
     """A file of a `SharedRegistry` cannot be made, opened or changed. The message says why, and what to do.
 
-    ``errno`` is the system's number, or the nearest one: ``EINVAL`` for what is no whole file of hitring's, or one of
+    ``errno`` is the system's number, or the nearest one: ``EINVAL`` for what is not a whole hitring file, or one of
     other settings; ``EBUSY`` when another process has it open; ``EROFS`` when it was opened for reading; ``ENOSPC``
-    when there is no room. ``filename`` is the file.
+    when the disk or the file is full. ``filename`` is the file.
     """
 
     def __str__(self) -> str:

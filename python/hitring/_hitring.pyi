@@ -130,7 +130,7 @@ class HitCounter:
     ============  =====================================================  ==============================================
 
     A count taken beside other threads includes every hit whose call returned before the query began and none whose
-    call began after it ended; when nobody writes it is exact. Nothing is silently low: a range that newer hits have
+    call began after it ended; while no thread writes it is exact. Nothing is silently low: a range that newer hits have
     overwritten raises `WindowExpired` (``getHits`` alone answers with what is still there).
 
     Thread-safe, also without a GIL, which importing hitring does not turn on again. With a GIL, calls do not release
@@ -207,7 +207,7 @@ class HitCounter:
         Raises
         ------
         TypeError, ValueError
-            ``timestamps[i]`` is no timestamp, or they have more than one dimension.
+            ``timestamps[i]`` is not a timestamp, or they have more than one dimension.
         """
 
     def count(self, last: _Span | None = None) -> int:
@@ -365,7 +365,7 @@ class Registry:
     Notes
     -----
     A count taken beside other threads includes every hit whose call returned before the query began and none whose call
-    began after it ended, endpoint by endpoint; when nobody writes it is exact. Nothing is silently low:
+    began after it ended, endpoint by endpoint; while no thread writes it is exact. Nothing is silently low:
     a range of which part is not known any more raises `WindowExpired`. Counts of ``morris`` endpoints are `Estimate`.
 
     Thread-safe, also without a GIL. With a GIL, only `save` and `load` release it, while they wait for the disk; walks
@@ -445,9 +445,9 @@ class Registry:
         Raises
         ------
         ConfigError
-            The name or a label is none that Prometheus has.
+            Prometheus does not allow the name or a label.
         RegistryFull
-            There is no room for another endpoint.
+            Another endpoint does not fit.
 
         Examples
         --------
@@ -469,7 +469,7 @@ class Registry:
         """Return the same as ``application/openmetrics-text; version=1.0.0``."""
 
     def query_hits(self, endpoint: _Endpoint, last_seconds: _Span | None = None, at: _Time | None = None) -> int:
-        """Return the hits of ``endpoint`` in ``(at - last_seconds, at]``, or up to now; 0 if there is no such endpoint.
+        """Return the hits of ``endpoint`` in ``(at - last_seconds, at]``, or up to now; 0 for an unknown endpoint.
 
         ``None`` is the whole window. The answer is an `Estimate` if hits of the ``morris`` strategy are in it.
 
@@ -487,7 +487,7 @@ class Registry:
     ) -> Estimate:
         """Return about how many different visitors ``endpoint`` had in ``(at - last_seconds, at]``, or up to now.
 
-        The window is cut into sixteenths, and an answer is of those that it touches. 0 if there is no such endpoint or
+        The window is cut into sixteenths, and an answer is of those that it touches. 0 for an unknown endpoint or
         none was told.
 
         Raises
@@ -502,14 +502,14 @@ class Registry:
         """Return about how many different visitors ``endpoint`` ever had, since it was made."""
 
     def counter(self, endpoint: _Endpoint, strategy: _Strategy | None = None) -> Counter:
-        """Return a handle of ``endpoint``, which is made if it does not exist; with ``strategy``, it is swapped to that.
+        """Return a handle of ``endpoint``, made if it does not exist; with ``strategy``, it is swapped to that.
 
         An endpoint that has handles is never pruned.
 
         Raises
         ------
         RegistryFull
-            There is no room for another endpoint. It is also a ``RuntimeError``.
+            Another endpoint does not fit. It is also a ``RuntimeError``.
         ConfigError
             The strategy does not suit the window.
         """
@@ -571,7 +571,7 @@ class Registry:
         """
 
     def strategy_of(self, endpoint: _Endpoint) -> StrategyOf | None:
-        """Return the strategy of ``endpoint``, and what takes its hits if it is adaptive; ``None`` if there is none."""
+        """Return the strategy of ``endpoint``, and what takes its hits if it is adaptive; ``None`` if it is unknown."""
 
     def prune(self, now: _Time | None = None) -> int:
         """Drop every endpoint without handles whose hits all left the window and the slack before ``now``.
@@ -608,13 +608,13 @@ class Registry:
         =====================  =========================================  ==============================================
 
         The calls come in a thread of the subscription's own, in order. Up to ``capacity`` events (1 to 2**20) wait;
-        further ones are dropped and counted. No recorder ever waits for it, and while nobody has subscribed events cost
+        further ones are dropped and counted. No recorder ever waits for it, and without a subscription events cost
         nothing.
 
         Raises
         ------
         ConfigError
-            There is no such event, or the capacity is not possible. It is also a ``ValueError``.
+            The event does not exist, or the capacity is not possible. It is also a ``ValueError``.
         """
 
     def on_threshold(
@@ -924,9 +924,9 @@ class SharedRegistry:
         Raises
         ------
         ConfigError
-            The name or a label is none that Prometheus has.
+            Prometheus does not allow the name or a label.
         RegistryFull
-            There is no room for another endpoint.
+            Another endpoint does not fit.
 
         Examples
         --------
@@ -949,7 +949,7 @@ class SharedRegistry:
         """Return the same as ``application/openmetrics-text; version=1.0.0``."""
 
     def query_hits(self, endpoint: _Endpoint, last_seconds: _Span | None = None, at: _Time | None = None) -> int:
-        """Return the hits of ``endpoint`` in ``(at - last_seconds, at]``, or up to now; 0 if there is no such endpoint.
+        """Return the hits of ``endpoint`` in ``(at - last_seconds, at]``, or up to now; 0 for an unknown endpoint.
 
         ``None`` is the whole window.
 
@@ -1026,7 +1026,7 @@ class SharedRegistry:
         Raises
         ------
         QueryError
-            Some visitors found no room in the file, so nobody knows how many there were.
+            The file had no room for some visitors, so their number is not known.
         """
 
     def uniques_ever(self, endpoint: _Endpoint) -> Estimate:
@@ -1038,7 +1038,7 @@ class SharedRegistry:
         Raises
         ------
         RegistryFull
-            There is no room for another endpoint.
+            Another endpoint does not fit.
         SharedError
             The file was opened for reading, and has no such endpoint.
         """
@@ -1132,7 +1132,7 @@ class SharedRegistry:
         """Return what the file holds. As `Registry.snapshot`, and of the same bytes."""
 
     def restore(self, snapshot: Buffer) -> None:
-        """Replace the file by what ``snapshot`` says, in one step. Only while nobody else has it open.
+        """Replace the file by what ``snapshot`` says, in one step. Only while no other process has it open.
 
         Counters answer ``REFUSED`` afterwards.
 
@@ -1265,8 +1265,8 @@ class SharedLimiter:
     """A limit for each key that all processes of a file keep together. Made by `SharedRegistry.limiter`.
 
     At most the limit is let through in any window, or the burst and what the rate gives, whatever processes do. Limits
-    of up to 12 are exact; windows of higher ones slide in tenths. A process that is killed or stopped holds up nobody,
-    and lets nothing more through.
+    of up to 12 are exact; windows of higher ones slide in tenths. A process that is killed or stopped holds up no
+    other, and lets nothing more through.
 
     Examples
     --------
@@ -1347,7 +1347,7 @@ def compact(
     window: _Span | None = None,
     limits: SupportsIndex | None = None,
 ) -> None:
-    """Make the file ``new`` of what is alive in ``old``: of a `SharedRegistry` that nobody has open.
+    """Make the file ``new`` of what is alive in ``old``: of a `SharedRegistry` that no process has open.
 
     Removed endpoints stay behind, so there is room again; with ``max_endpoints``, ``window`` or ``limits`` there is
     another. With another number of ``limits`` all limiters begin anew. What the new file counts is of another writer,
@@ -1356,7 +1356,7 @@ def compact(
     Raises
     ------
     SharedError
-        ``old`` is in use or no such file, ``new`` is there already, or there is no room. Nothing was changed.
+        ``old`` is in use or missing, ``new`` exists already, or the disk is full. Nothing was changed.
     """
 
 @final
@@ -1541,7 +1541,7 @@ class Limiter:
     Raises
     ------
     LimitError
-        This is no rate, or the parts do not fit together. It is also a ``ValueError``.
+        This is not a rate, or the parts do not fit together. It is also a ``ValueError``.
 
     Notes
     -----
@@ -1616,14 +1616,14 @@ class Limiter:
         A window counts what came within the new window, as far as it lies within the old one; from one that slides in
         parts, a cost counts as of the end of its part, with each change of the window anew. A limit of up to 64 that
         was higher before slides in parts, too. A bucket lacks as many tokens as before, also if that is more than it
-        holds, and is refilled at the new rate from now on, or from ``at``, which is no earlier than the newest cost; it
-        keeps its burst unless there is another. Decisions go on meanwhile; those that begin afterwards are
+        holds, and is refilled at the new rate from now on, or from ``at``, which is not earlier than the newest cost;
+        it keeps its burst unless there is another. Decisions go on meanwhile; those that begin afterwards are
         by the new rate. The same rate again changes nothing.
 
         Raises
         ------
         LimitError
-            This is no rate, it cannot be kept so, or a burst is given for a window. Nothing is changed then.
+            This is not a rate, it cannot be kept so, or a burst is given for a window. Nothing is changed then.
         """
 
     def reset(self) -> None:
@@ -1732,7 +1732,7 @@ class KeyedLimiter:
         Raises
         ------
         LimitError
-            This is no rate, it cannot be kept so, or a burst is given for a window. Nothing is changed then.
+            This is not a rate, it cannot be kept so, or a burst is given for a window. Nothing is changed then.
         """
 
     @property
@@ -1839,7 +1839,7 @@ class HyperLogLog:
     Raises
     ------
     ConfigError
-        There is no such precision. It is also a ``ValueError``.
+        The precision is not possible. It is also a ``ValueError``.
 
     Notes
     -----
@@ -2039,7 +2039,7 @@ class Morris:
     Notes
     -----
     Estimates are unbiased, under threads too. Merged counters add their estimates, of each writer the newest that was
-    heard of; the relative error of the sum is no larger. A copy, a counter from bytes and a forked child go on as
+    heard of; the relative error of the sum is not larger. A copy, a counter from bytes and a forked child go on as
     writers of their own, a copy of a seeded one by a seed drawn from the first, one from bytes by random numbers.
 
     Thread-safe, also without a GIL: `record` is lock-free; `estimate`, `merge`, copies and `to_bytes` lock what is
@@ -2119,8 +2119,8 @@ class Reservoir:
     Notes
     -----
     Merging carries a sample for each writer, and a copy, one from bytes and a forked child are writers of their own
-    once they add something: to merge between very many, take a `BottomK`. Whoever knows of the same samples reads the
-    same items.
+    once they add something: to merge between very many, take a `BottomK`. Replicas that know of the same samples read
+    the same items.
 
     Thread-safe, also without a GIL: most adds take no lock; without a GIL do not fork while another thread uses it.
 

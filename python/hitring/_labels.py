@@ -1,6 +1,6 @@
 r"""Names with labels: ``http{route="/a",status="200"}``, in the form that Prometheus has for them.
 
-There is one rule for all of hitring, so that an endpoint with labels has one name whoever counts in it:
+There is one rule for all of hitring, so that an endpoint with labels has one name in every process:
 
 =========  ==========================================================================================
 the name   a letter, ``_`` or ``:``, then these and digits: as Prometheus has it for metrics
@@ -36,7 +36,7 @@ def labelled(name: str, /, **labels: object) -> str:
     Raises
     ------
     ConfigError
-        The name or a label is none that Prometheus has. It is also a ``ValueError``.
+        Prometheus does not allow the name or a label. It is also a ``ValueError``.
 
     Examples
     --------
@@ -51,7 +51,7 @@ def labelled(name: str, /, **labels: object) -> str:
     for label in labels:
         if not _is_label(label) or label.startswith("__"):
             message = (
-                f"{label!r} is no label: one begins with a letter or '_', but not with '__', "
+                f"{label!r} is not a label: a label begins with a letter or '_', but not with '__', "
                 "and has these and digits alone"
             )
             raise ConfigError(message)

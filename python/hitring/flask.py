@@ -50,7 +50,8 @@ class Hits:
         Also limits them, as `hitring.wsgi.LimitMiddleware` does: a refused request is answered with 429 and does not
         reach the application.
     page
-        The path of a page of the hits; without it there is none. It shows every endpoint to whoever can reach it.
+        The path of a page of the hits; without it the page does not exist. It shows every endpoint to each client that
+        can reach it.
     method, status, name, raw_paths, max_routes, exclude
         As for `hitring.wsgi.HitMiddleware`; paths in ``exclude`` are also not limited.
     proxies, key

@@ -212,7 +212,7 @@ class TestLabels:
 
     @pytest.mark.parametrize("label", ["", "5", "a-b", "__name__", "a:b", "ä"])
     def test_labels_that_prometheus_does_not_have(self, label):
-        with pytest.raises(ConfigError, match="is no label: one begins with a letter or '_'"):
+        with pytest.raises(ConfigError, match="is not a label: a label begins with a letter or '_'"):
             labelled("http", **{label: "b"})
 
     def test_a_full_registry_says_so(self):
