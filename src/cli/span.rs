@@ -36,7 +36,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_length_of_time() {
+    fn text_that_is_not_a_length_of_time_is_refused() {
         for text in ["", "s", "5x", "1.5", "+5", " 5", "5 m", "1h30m", "5M", "é", "٣"] {
             assert!(parse(text).is_err(), "{text}");
         }

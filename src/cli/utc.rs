@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time() {
+    fn text_that_is_not_a_time_is_refused() {
         for text in [
             "2019-01-22T00:29:11",
             "2019-01-22",

@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_strategy_names_the_cure() {
+    fn the_error_of_an_unknown_strategy_names_the_cure() {
         for (text, cure) in [
             ("rings", "\"ring\""),
             ("", "\"ring\""),

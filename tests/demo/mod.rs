@@ -136,7 +136,7 @@ fn a_restore_brings_everything_back_and_a_merge_nothing_twice() {
 }
 
 #[test]
-fn what_is_no_scenario_is_refused_by_name() {
+fn an_unknown_scenario_is_refused_by_name() {
     for wrong in ["0", "6", "swap", "-1"] {
         let output = demo(&[wrong]);
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -157,7 +157,7 @@ fn a_page_that_cannot_be_written_is_an_error() {
 
 #[cfg(unix)]
 #[test]
-fn a_reader_that_goes_away_is_no_error() {
+fn a_reader_that_goes_away_is_not_an_error() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hitring"));
     let (reader, writer) = std::io::pipe().expect("a pipe");
     drop(reader);

@@ -9,7 +9,7 @@ use hitring::{Event, EventKind, EventSet, Received, SubscribeError};
 use super::{bus, emit, number, numbered, rounds, together};
 
 #[test]
-fn nothing_is_made_that_nobody_wants() {
+fn an_event_without_a_listener_is_not_made() {
     let bus = bus();
     assert_eq!(bus.watched(), 0);
     bus.emit(EventKind::SnapshotTaken, || unreachable!("nobody listens"));
@@ -126,7 +126,7 @@ fn each_threads_events_stay_in_order() {
 }
 
 #[test]
-fn closing_wakes_whoever_waits() {
+fn closing_wakes_a_waiting_thread() {
     let bus = bus();
     let listener = bus.listen(EventSet::ALL, 4).expect("a valid capacity");
     std::thread::scope(|scope| {

@@ -1,4 +1,4 @@
-//! A forked child emits to nobody, hangs on no lock of its parent's, and may listen anew.
+//! A forked child does not emit to its parent's listeners, does not hang on a lock of its parent, and may listen anew.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,4 +1,4 @@
-//! Events reach whoever listens, in order and without holding up whoever emits them; thresholds are crossed once.
+//! Events reach every listener, in order and without delaying the thread that emits them; thresholds are crossed once.
 
 mod bus;
 #[cfg(all(target_os = "linux", not(hitring_tsan)))]

@@ -29,7 +29,7 @@ fn a_callback_gets_every_event_in_order() {
 }
 
 #[test]
-fn a_stuck_callback_holds_nobody_up() {
+fn a_stuck_callback_does_not_delay_emitters() {
     const CAPACITY: usize = 8;
     let bus = bus();
     let (stuck, is_stuck) = mpsc::channel();
@@ -47,7 +47,7 @@ fn a_stuck_callback_holds_nobody_up() {
     is_stuck.recv().expect("the callback is called");
     // These fill the queue.
     (1..=CAPACITY as u64).for_each(|number| emit(&bus, number));
-    // Ten times as many, which return although nobody takes anything.
+    // Ten times as many, which return although nothing is taken from the queue.
     together(4, |_| (0..CAPACITY as u64 * 10 / 4).for_each(|_| emit(&bus, 99)));
     assert_eq!((subscription.dropped(), bus.dropped()), (CAPACITY as u64 * 10, CAPACITY as u64 * 10));
     release.send(()).expect("the callback waits");
@@ -128,7 +128,7 @@ fn a_callback_can_drop_its_own_subscription() {
 }
 
 #[test]
-fn after_closing_there_is_no_call() {
+fn a_closed_subscription_is_not_called() {
     for _ in 0..rounds(50) {
         let bus = bus();
         let closed = Arc::new(AtomicBool::new(false));

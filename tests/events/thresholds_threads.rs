@@ -1,4 +1,4 @@
-//! Thresholds under several threads, over a real counter: each crossing is told by exactly one of them.
+//! Thresholds under several threads, over a real counter: exactly one thread reports each crossing.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -31,7 +31,7 @@ fn rates_are_read_as_people_write_them() {
 }
 
 #[test]
-fn what_is_no_rate_is_told_so() {
+fn text_that_is_not_a_rate_is_refused() {
     for text in ["", "100", "minute", "/", "100/", "100/fortnight", "-1/s", "1.5/s", "ten/s", "1//s", "1/-5s", "1/nans"]
     {
         let error = text.parse::<Rate>().expect_err(text);

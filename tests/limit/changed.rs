@@ -87,7 +87,7 @@ fn what_cannot_be_kept_changes_nothing() {
         let fine = Rate::new(1 << 32, Duration::from_millis(1)).expect("a possible rate");
         assert!(matches!(limiter.set_rate(fine, None), Err(LimitError::TooFine { .. })));
         assert_eq!((limiter.rate(), limiter.peek(1).remaining), (rate(5, 60), 2));
-        // The same again is no change.
+        // Setting the same rate again changes nothing.
         limiter.set_rate(rate(5, 60), None).expect("it is possible");
         assert_eq!(limiter.peek(1).remaining, 2);
         if !again {

@@ -1,7 +1,7 @@
 //! A fleet of counters that snapshot, merge, clone and reset in any order, each beside an oracle.
 //!
 //! The oracle of merging is as plain as that of counting. Every life of a counter is one log of hits that only grows, so
-//! what anybody knows of it is how many of its first hits. A merge takes the longer beginning of each log:
+//! a counter knows a number of its first hits. A merge takes the longer beginning of each log:
 //!
 //! | merging | does |
 //! |---|---|

@@ -118,7 +118,7 @@ fn swap() {
     assert_eq!(scene.count(3), 2, "{LOST}");
 }
 
-/// Two threads hit one cell at once. Who loses the exchange makes the endpoint grow, and counts there.
+/// Two threads hit one cell at once. The thread that loses the exchange makes the endpoint grow, and counts there.
 fn crowding() {
     let scene = Scene::used(&Strategy::Adaptive);
     let writers = [writer(&scene, 2), writer(&scene, 2)];

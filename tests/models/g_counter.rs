@@ -68,7 +68,7 @@ fn copies() {
     assert_eq!([counter.count(), copy.count()], [112; 2], "{LOST}");
 }
 
-/// Two that merge each other at the same time wait for nobody.
+/// Two counters that merge each other at the same time do not wait for each other.
 fn mutual() {
     let (one, other) = (used(), used());
     let merges = [(&one, &other), (&other, &one)].map(|(into, from)| {

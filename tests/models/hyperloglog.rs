@@ -102,7 +102,7 @@ fn neighbours_in_a_word() {
     neighbours(with(&[1, 2, 3, 4, 5]));
 }
 
-/// The same new register from two threads: there is one of it, and somebody is told.
+/// Two threads raise the same new register: the sketch holds it once, and at least one thread is told of the change.
 fn twice(sketch: Arc<HyperLogLog>) {
     let told = end([writer(&sketch, 6, 2), writer(&sketch, 6, 2), reader(&sketch, &[1, 6])]);
     assert_eq!(sketch.registers().filter(|&register| register == (6, 2)).count(), 1, "{LOST}");
@@ -122,7 +122,7 @@ fn twice_in_the_first_word() {
     twice(with(ALL));
 }
 
-/// One makes it dense while another, who may not know, raises what has a cell; and a reader of both.
+/// One thread makes it dense while another, which may not know that, raises what has a cell. A third reads both.
 fn a_cell_beside_dense() {
     let sketch = with(ALL);
     let told = end([writer(&sketch, 1, 4), writer(&sketch, 6, 2), reader(&sketch, &[1, 6])]);

@@ -209,7 +209,7 @@ fn both(file: &Arc<File>, one: impl FnOnce(&File) + Send + 'static, other: impl 
     threads.into_iter().for_each(|thread| thread.join().expect("a model thread ends"));
 }
 
-/// A name is made beside a reader, who looks at the bucket first.
+/// A name is made beside a reader that looks at the bucket first.
 fn finding() {
     both(
         &Arc::new(File::new(1)),

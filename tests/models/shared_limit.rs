@@ -178,7 +178,7 @@ fn a_claim_is_taken_over() {
     let allowed: u64 = threads.map(end).iter().sum();
     let (new, other) = (file.ask(NEW, 20, 1), file.ask(OTHER, 20, 1));
     assert!(allowed <= 2 && !new.0 && !other.0, "{OVER}");
-    // One has the slot, and the other is told that there is no room.
+    // One has the slot, and the other is refused for lack of room.
     assert!(allowed == 2 && new.1 != other.1, "{WASTED}");
 }
 
@@ -208,7 +208,7 @@ fn a_late_claimer_clears() {
     assert_eq!(slot.tenancy(slot.key()).read(0), 0, "{STARTS}");
 }
 
-/// A key loses its slot beside one who finds it closed.
+/// A key loses its slot beside a thread that finds it closed.
 fn a_closed_slot() {
     let file = File::new(bucket(), 1);
     let claimer = {

@@ -39,13 +39,13 @@ struct Value(loom::cell::UnsafeCell<u64>);
 impl Value {
     fn new(value: u64) -> Self {
         let cell = loom::cell::UnsafeCell::new(0);
-        // SAFETY: nobody else has the cell yet.
+        // SAFETY: no other thread has the cell yet.
         cell.with_mut(|p| unsafe { *p = value });
         Self(cell)
     }
 
     fn get(&self) -> u64 {
-        // SAFETY: nobody writes a cell that is in a table.
+        // SAFETY: a cell that is in a table is not written any more.
         self.0.with(|p| unsafe { *p })
     }
 }

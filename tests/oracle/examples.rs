@@ -32,7 +32,7 @@ fn a_slot_belongs_to_its_newest_tick() {
     assert_eq!(oracle.record_grain(1_320, 0), Outcome::Counted);
     assert_eq!(oracle.outcomes(), [12, 4, 0, 0, 0]);
     assert_eq!(oracle.read(1_000, 10), Answer { count: 5, left: 0, gone: true });
-    // 680 was never hit, but nobody can know that any more.
+    // 680 was never hit, but this cannot be known any more.
     assert_eq!(oracle.read(680, 1), Answer { count: 0, left: 0, gone: true });
     assert_eq!(oracle.read(1_299, 299), EXACT(0));
     assert_eq!(oracle.read(1_320, 300), EXACT(7));

@@ -5,7 +5,7 @@ import subprocess
 import pytest
 from hypothesis import settings
 
-# A machine that is busy with something else is no reason to fail.
+# A test must not fail because its machine is busy with something else.
 settings.register_profile("hitring", deadline=None, print_blob=True)
 settings.load_profile("hitring")
 

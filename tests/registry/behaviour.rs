@@ -196,7 +196,7 @@ fn idle_endpoints_age_out() {
     assert_eq!(registry.prune(), 1);
     assert_eq!(registry.endpoints(), ["b"]);
     assert_eq!((registry.metrics().pruned_events, registry.metrics().total_hits), (2, 3));
-    // Nothing is silently low: what was pruned is known not to be known.
+    // No count is silently low, because a pruned name expires instead of counting as 0.
     let then = registry.query_hits_at("a", at(START), MINUTE);
     assert!(matches!(then, Err(QueryError::WindowExpired { .. })), "{then:?}");
     assert_eq!(count(&registry, "a"), 0);
@@ -503,7 +503,7 @@ fn a_busy_adaptive_endpoint_keeps_its_ring() {
     }
 }
 
-/// The idlest are sought a few at a time, so who is on the list may have been hit since.
+/// The idlest endpoints are sought a few at a time, so one that is on the list may have been hit since.
 #[test]
 fn who_was_hit_since_is_not_the_idlest_any_more() {
     let builder = Registry::builder().window(Duration::from_secs(600)).max_endpoints(256);

@@ -2,7 +2,7 @@
 //! files, which are copied and compacted instead of being cloned (`tests/shared/fleet.rs`).
 //!
 //! The oracle is as plain as the idea: every life of a registry writes, for each life of a name, one list of hits that
-//! only grows; what anybody knows of it is how many of its first hits. A merge takes the longer beginning of each list.
+//! only grows. A registry knows a number of its first hits. A merge takes the longer beginning of each list.
 //!
 //! A removal is an epoch, a second, and of each list how many of its hits it knew. Removals join: the higher epoch, the later
 //! second, and of each list the longer beginning.
@@ -44,7 +44,7 @@ pub trait Site {
     fn restore(&self, snapshot: &RegistrySnapshot);
     fn merge(&self, snapshot: &RegistrySnapshot) -> Result<u64, SnapshotError>;
     fn total(&self) -> u64;
-    /// Whoever goes on with a copy of it, if that is how it is cloned.
+    /// Goes on with a copy of its file, if that is how it is cloned.
     fn renew(&mut self, compact: bool) -> bool;
     /// For what files cannot do.
     fn memory(&self) -> Option<&Registry>;
@@ -204,7 +204,7 @@ pub fn steps() -> BoxedStrategy<Vec<Step>> {
     prop::collection::vec(step, 1..90).boxed()
 }
 
-/// A list of hits: who wrote it, of which name, in which of the name's epochs.
+/// A list of hits: its writer, its name, and the epoch of the name.
 type Key = (usize, usize, u64);
 
 /// What is known of the removals of a name.

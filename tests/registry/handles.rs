@@ -143,7 +143,7 @@ fn handles_live_through_restores_beside_hits() {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while !done.load(std::sync::atomic::Ordering::Acquire) {
-                // Makes the endpoint if it comes while there is none; its handle goes on, too.
+                // Makes the endpoint if it is missing at that moment; its handle goes on, too.
                 let other = registry.counter("a").expect("there is room");
                 let _ = (registry.record_hit("a", 1), other.record(1), handle.record(1));
             }

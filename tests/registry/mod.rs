@@ -7,7 +7,7 @@
 //! * [`late`]: which hits are late;
 //! * [`collector`]: a registry that merges snapshots of many short-lived ones;
 //! * [`bytes`]: snapshots that are broken, foreign or forged;
-//! * [`visitors`]: who came;
+//! * [`visitors`]: how many visitors came;
 //! * [`threads`]: real threads against swaps, prunes, removals and evictions;
 //! * [`reclamation`]: a former generation is not freed while a thread reads it.
 

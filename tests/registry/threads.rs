@@ -170,7 +170,7 @@ fn the_bound_on_endpoints_holds() {
     }
 }
 
-/// Threads record while another removes: whoever was told that a hit is counted after the last removal finds it.
+/// Threads record while another removes. A hit that is acknowledged after the last removal is found.
 #[test]
 fn a_removed_name_begins_anew() {
     for round in 0..rounds(200) as u64 {

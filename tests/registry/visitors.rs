@@ -45,13 +45,13 @@ fn visitors_are_told_apart_and_hits_are_counted() {
     assert_eq!((uniques(&registry, "/about"), uniques(&registry, "/never")), (1, 0));
     assert_eq!((registry.uniques_ever("/about"), registry.uniques_ever("/never")), (1, 0));
     assert!((registry.uniques_error() - 0.008_125).abs() < 1e-6);
-    // A hit without a visitor is no visitor.
+    // A hit without a visitor does not add one.
     let _ = registry.record_hit("/plain", 1);
     assert_eq!((uniques(&registry, "/plain"), registry.uniques_ever("/plain")), (0, 0));
 }
 
 #[test]
-fn what_is_not_counted_is_no_visitor() {
+fn a_hit_that_is_not_counted_does_not_add_a_visitor() {
     let (registry, _) = made();
     let record = |second, amount| registry.record_visit_at("/home", "somebody", at(second), amount);
     assert_eq!(record(START, 0), Ok(Outcome::Counted));

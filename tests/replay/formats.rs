@@ -126,7 +126,7 @@ pub(super) fn with_notes<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>
 }
 
 #[test]
-fn a_byte_order_mark_is_no_part_of_the_first_client() {
+fn a_byte_order_mark_is_not_part_of_the_first_client() {
     let folder = Folder::new();
     let text = format!("\u{feff}{}\n{}\n", line("a", 1, "/a"), line("a", 2, "/b"));
     let marked = folder.file("marked", &text);

@@ -252,7 +252,7 @@ fn hostile_lines_of_every_format_are_malformed_and_lose_no_hit() {
     }
 }
 
-/// What a service says before its first request is no format, and what it says later is not another one.
+/// A service's messages before its first request do not decide the format, and later messages do not change it.
 #[test]
 fn the_first_hit_tells_the_format() {
     let folder = Folder::new();
@@ -453,7 +453,7 @@ fn odd_lines_of_real_servers() {
 }
 
 #[test]
-fn what_is_no_request_tells_no_format() {
+fn a_line_that_is_not_a_request_does_not_decide_the_format() {
     let folder = Folder::new();
     let clf = line("192.0.2.1", 1, "/a");
     for start in [

@@ -183,7 +183,7 @@ def is_entry(text):
 
 
 def given_out(word):
-    """Return whether an address of IPv6 is in a block that somebody may have addresses of."""
+    """Return whether an address of IPv6 is in a block from which addresses are given out."""
     address = ipaddress.ip_address(word)
     if address.version == 4:
         return True
@@ -204,7 +204,7 @@ def client(line, first, second):
         return word if is_address(word) else None
 
     def listed(text):
-        """Return the entries of the list that a text begins with, and what follows; (None, text) if it is none."""
+        """Return the entries of the list that a text begins with, and what follows; (None, text) without a list."""
         found = re.match(group, text)
         if found:
             inside, rest = found[0][1:-1], text[found.end() :].lstrip(" \t\n\r\x0c")

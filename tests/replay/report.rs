@@ -192,7 +192,7 @@ fn the_text_report_with_windows_and_paths() {
 }
 
 #[test]
-fn the_text_report_is_no_wider_than_80_columns() {
+fn the_text_report_is_at_most_80_columns_wide() {
     let folder = Folder::new();
     let lines: Vec<String> =
         (0..30).map(|number| line("a", number, &format!("/{}/{number}", "é\u{65e5}".repeat(90)))).collect();

@@ -41,7 +41,7 @@ fn no_progress_in_a_pipe() {
 
 #[cfg(unix)]
 #[test]
-fn a_reader_that_goes_away_is_no_error() {
+fn a_reader_that_goes_away_is_not_an_error() {
     let folder = Folder::new();
     // More than a pipe holds, so that the write must fail whenever the reader closes.
     let lines: Vec<String> = (0..20_000_u32).map(|number| line("a", number % 3_600, &format!("/{number}"))).collect();
@@ -102,7 +102,7 @@ fn on_a_terminal(arguments: &[&str], input: &[u8]) -> String {
     // SAFETY: the two out-pointers and the size are valid for the call; the other two arguments may be null.
     let opened = unsafe { libc::openpty(&mut master, &mut slave, std::ptr::null_mut(), std::ptr::null(), &size) };
     assert_eq!(opened, 0, "a pseudo-terminal");
-    // SAFETY: openpty returned two open descriptors that nobody else owns.
+    // SAFETY: openpty returned two open descriptors, and nothing else owns them.
     let (mut screen, slave) = unsafe { (File::from_raw_fd(master), OwnedFd::from_raw_fd(slave)) };
     let mut command = program();
     command.arg("replay").args(arguments).env("TERM", "xterm").stdin(Stdio::piped());

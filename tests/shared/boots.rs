@@ -22,7 +22,7 @@ fn another(clock: &ManualClock, name: &str) -> Registry {
     registry
 }
 
-/// What a boot does to a file, and whoever opens it: another inode is as good as another boot.
+/// Gives the file another inode, which has the same effect as another boot, and opens it.
 fn boot(path: &Path, clock: &ManualClock) -> SharedRegistry {
     let copy = path.with_extension("copy");
     fs::copy(path, &copy).expect("it can be copied");
@@ -31,7 +31,7 @@ fn boot(path: &Path, clock: &ManualClock) -> SharedRegistry {
 }
 
 #[test]
-fn two_thousand_boots_and_merged_registries_lock_nobody_out() {
+fn a_file_still_opens_after_two_thousand_boots_and_merged_registries() {
     let (folder, clock) = (Folder::in_memory(), ManualClock::new(at(START)));
     let path = folder.file("hits.ring");
     let mut registry = small().clock(clock.clone()).create(&path).expect("it can be made");
@@ -50,7 +50,7 @@ fn two_thousand_boots_and_merged_registries_lock_nobody_out() {
 }
 
 #[test]
-fn a_file_takes_in_many_registries_while_nobody_else_has_it() {
+fn a_file_that_one_process_has_open_takes_in_many_registries() {
     alone(a_file_takes_in_more_registries_than_it_knows_one_by_one);
 }
 
@@ -149,7 +149,7 @@ fn all_who_open_a_file_after_a_boot_go_on_under_one_new_writer() {
 }
 
 #[test]
-fn a_fork_beside_a_new_writer_locks_nobody_out() {
+fn a_fork_beside_a_new_writer_does_not_lock_others_out() {
     alone(|| {
         let (folder, clock) = (Folder::in_memory(), ManualClock::new(at(START)));
         let path = folder.file("hits.ring");

@@ -1,4 +1,4 @@
-//! What a flusher is told, and that a table which takes the larger number of each cell holds what was counted.
+//! The changes that a flusher reads. A table that takes the larger number of each cell holds what was counted.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -48,12 +48,12 @@ fn only_what_has_changed_is_told() {
     made.set(START + 2);
     assert_eq!(made.record_hit("/b", 5), Ok(Outcome::Counted));
     assert_eq!((table.flush(&made, START + 1), table.hits("/b"), table.hits("/c")), (1, 7, 3));
-    // A late hit in a tick before those that are asked for is told with the rest, sooner or later.
+    // A late hit in a tick before the queried ones is reported with the rest, sooner or later.
     assert_eq!(made.record_hit_at("/c", at(START), 4), Ok(Outcome::Counted));
     assert_eq!((table.flush(&made, START + 1), table.hits("/c")), (1, 3));
     table.marks.forget();
     assert_eq!((table.flush(&made, 0), table.hits("/c")), (3, 7));
-    // A name that was removed and comes again is another writer's; the hits of others are theirs to tell.
+    // A name that was removed and made again belongs to another writer. Each writer reports its own hits.
     let before = made.writer("/a").expect("there is one");
     assert!(made.remove("/a").expect("it is there"));
     assert_eq!((made.writer("/a"), made.epoch("/a")), (None, 0));

@@ -125,7 +125,7 @@ fn a_copy_that_was_taken_while_others_count_has_what_it_has_and_goes_on() {
 }
 
 #[test]
-fn a_file_that_is_cut_at_any_page_while_threads_use_it_ends_nobody() {
+fn a_file_that_is_cut_at_any_page_does_not_end_the_process_that_uses_it() {
     let folder = Folder::new();
     let whole = small().create(folder.file("whole.ring")).expect("it can be made");
     let mut lost = 0;
@@ -205,10 +205,10 @@ fn raise() {
     assert_eq!(unsafe { libc::raise(libc::SIGBUS) }, 0);
 }
 
-/// Reads a page of a file that does not have it, and that is none of hitring's.
+/// Reads a page that its file does not have. The file is not a hitring file.
 fn fault(path: &Path) {
     let file = File::options().read(true).write(true).create(true).truncate(true).open(path).expect("it can be made");
-    // SAFETY: a new mapping, which nobody else has.
+    // SAFETY: the mapping is new, so nothing else uses it.
     unsafe {
         let fd = std::os::fd::AsRawFd::as_raw_fd(&file);
         let page = libc::mmap(std::ptr::null_mut(), PAGE, libc::PROT_READ, libc::MAP_SHARED, fd, 0);
@@ -217,7 +217,7 @@ fn fault(path: &Path) {
     }
 }
 
-/// Not a test of its own: what is done by a process in which nobody has mapped a file yet.
+/// Not a test of its own: the work of a new process, which has not mapped a file yet.
 #[test]
 fn child_with_signals() {
     let Ok(task) = std::env::var(TASK) else { return };
@@ -236,7 +236,7 @@ fn child_with_signals() {
         raise();
         raise();
     }
-    // Only who was noted or ignored comes here; and what is ours is caught after that as before.
+    // The process gets here only if the signal was noted or ignored. Faults in hitring's files are still caught after that.
     assert_eq!(NOTED.load(Ordering::Relaxed), if task.starts_with("noted") { 2 } else { 0 });
     assert_eq!(registry.record_hit("/home", 1), Ok(Outcome::Counted));
     File::options().write(true).open(registry.path()).and_then(|file| file.set_len(0)).expect("it can be cut");

@@ -130,7 +130,7 @@ fn what_a_ring_cannot_hold_is_refused_whole() {
     (0..65).for_each(|number| assert!(many.record_hit(&format!("/{number}"), 1).is_ok()));
     assert!(matches!(made.merge(&many.snapshot()), Err(SharedError::Snapshot(SnapshotError::NoRoom { .. }))));
     assert_eq!(made.snapshot(), before, "nothing was changed");
-    // To the microsecond is no problem: it is added up.
+    // Hits that are exact to the microsecond fit too, because they are added up.
     let exact = Registry::builder().window(MINUTE).strategy(Strategy::SLIDING).clock(made.clock.clone()).build();
     let exact = exact.expect("it is possible");
     for _ in 0..4 {

@@ -304,7 +304,7 @@ fn a_file_that_is_cut_ends_neither_readers_nor_writers() {
 fn another_bus_error_goes_where_it_went_before() {
     let folder = Folder::new();
     let _registry = small().create(folder.file("hits.ring")).expect("it can be made");
-    // A page of a file of nobody's: not ours to catch.
+    // A page of a file that hitring has not mapped, so its handler does not catch the fault.
     let path = folder.file("empty");
     let child = fork(|| {
         let file = fs::File::options().read(true).write(true).create(true).truncate(true).open(&path);

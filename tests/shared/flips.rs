@@ -1,6 +1,7 @@
-//! Every bit of every word that is in use is flipped once, and what changes for those who ask is found by `--check`.
+//! Every bit of every word that is in use is flipped once, and `--check` finds each flip that changes an answer.
 //!
-//! Not found is what may be any number: how many hits a slot or a total has, since when a life is known, which visitor came.
+//! It does not find a flip in a word that may hold any number: the hits of a slot or a total, the time since which a life is
+//! known, or the visitor that came.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -107,7 +108,7 @@ fn answers(registry: &SharedRegistry) -> String {
     format!("{names:?} {all:?} {:?}", registry.snapshot())
 }
 
-/// Whether the word may be any number, so that nobody can tell.
+/// Whether the word may hold any number, so that a flipped bit cannot be noticed.
 fn is_a_number(word: Word) -> bool {
     const OF_A_LIFE: [usize; 5] = [1, 5, 6, 7, 8];
     match word {
@@ -137,7 +138,7 @@ fn what_a_flipped_bit_changes_is_found_alone() {
     assert_eq!(faults(), Vec::<String>::new());
     let (mut changed, mut found, mut missed) = (0, 0, std::collections::BTreeMap::<Word, Vec<usize>>::new());
     for (index, (value, kind)) in words(&bytes).into_iter().enumerate().filter(|(_, (value, _))| *value != 0) {
-        // Whoever opens it reads the header, and the seal is looked at by every question.
+        // Opening the file checks the header, and every query reads the seal.
         if matches!(kind, Word::Header | Word::Seal) {
             continue;
         }
@@ -209,7 +210,7 @@ fn nothing_is_found_beside_those_who_count() {
 
 /// A process that begins a life was killed before it moved the tail on.
 #[test]
-fn a_place_at_the_tail_that_has_its_name_is_no_fault() {
+fn a_place_at_the_tail_that_has_its_name_is_not_a_fault() {
     let made = made();
     for name in ["/a", "/b", "/c"] {
         assert_eq!(made.record_hit(name, 1), Ok(Outcome::Counted));
@@ -226,7 +227,7 @@ fn a_place_at_the_tail_that_has_its_name_is_no_fault() {
     }
 }
 
-/// A merge was killed before it linked the life that it had begun: nobody has put hits there yet.
+/// A merge was killed before it linked the life that it had begun, so this life has no hits yet.
 #[test]
 fn merged_hits_that_nothing_leads_to_are_a_fault_if_there_are_any() {
     alone(|| {

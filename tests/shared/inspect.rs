@@ -197,11 +197,11 @@ fn the_json_has_every_number() {
 }
 
 #[test]
-fn what_is_not_known_is_no_number() {
-    alone(what_is_not_known_is_no_number_alone);
+fn unknown_counts_are_not_shown_as_numbers() {
+    alone(unknown_counts_are_not_shown_as_numbers_alone);
 }
 
-fn what_is_not_known_is_no_number_alone() {
+fn unknown_counts_are_not_shown_as_numbers_alone() {
     let folder = Folder::new();
     let (old, new) = (folder.file("old.ring"), folder.file("new.ring"));
     let registry = SharedRegistry::builder().max_endpoints(4).visitors(16).create(&old).expect("it can be made");
@@ -294,7 +294,7 @@ fn line(out: &mut impl BufRead) -> String {
 }
 
 #[test]
-fn a_watch_goes_on_until_nobody_reads_it_and_follows_the_path() {
+fn a_watch_follows_the_path_and_ends_when_its_reader_is_gone() {
     let folder = Folder::new();
     let registry = filled(&folder);
     let (watch, mut out) = watch(&["--json", "--top", "1"], registry.path());
@@ -356,7 +356,7 @@ fn a_watch_leaves_the_terminal_clean() {
     // SAFETY: the two out-pointers and the size are valid for the call; the other two arguments may be null.
     let opened = unsafe { libc::openpty(&mut master, &mut slave, std::ptr::null_mut(), std::ptr::null(), &size) };
     assert_eq!(opened, 0, "a pseudo-terminal");
-    // SAFETY: openpty returned two open descriptors that nobody else owns.
+    // SAFETY: openpty returned two open descriptors, and nothing else owns them.
     let (mut screen, slave) = unsafe { (fs::File::from_raw_fd(master), OwnedFd::from_raw_fd(slave)) };
     let mut command = program(&["inspect", "--watch"], &[registry.path()]);
     command.env("TERM", "xterm").stdout(slave.try_clone().expect("a descriptor")).stderr(slave);
@@ -391,7 +391,7 @@ fn a_watch_leaves_the_terminal_clean() {
 }
 
 #[test]
-fn what_is_no_file_of_ours_is_said() {
+fn a_file_that_is_not_a_hitring_file_is_reported() {
     let folder = Folder::new();
     let text = folder.file("text");
     for contents in [&b""[..], b"HITRING", b"a file of somebody else's", &[0; 8_192]] {

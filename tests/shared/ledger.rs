@@ -224,7 +224,7 @@ fn without_room_nothing_is_shown() {
 }
 
 #[test]
-fn a_process_that_is_killed_in_an_entry_stops_nobody() {
+fn a_process_that_is_killed_in_an_entry_does_not_stop_the_next_one() {
     let mut random = random();
     for _ in 0..20 {
         let folder = Folder::in_memory();

@@ -22,7 +22,7 @@ fn limiter(registry: &SharedRegistry) -> SharedLimiter {
     registry.limiter("logins", "1/100ms".parse().expect("a rate"), None).expect("there is room")
 }
 
-/// What a boot does to a file: another inode is as good as another boot.
+/// Gives the file another inode, which has the same effect as another boot.
 fn boot(path: &Path) {
     let copy = path.with_extension("copy");
     fs::copy(path, &copy).expect("it can be copied");
@@ -34,7 +34,7 @@ fn limits(registry: &SharedRegistry, key: &str) {
     let limiter = limiter(registry);
     for _ in 0..2 {
         assert!(limiter.allow(key, 1).allowed, "{key} is shut");
-        // Also where time stands still nobody would be told a longer wait.
+        // Even where time stands still, a caller is not told to wait longer than this.
         sleep(Duration::from_millis(150));
     }
 }
@@ -86,9 +86,9 @@ fn a_limiter_of_a_file_that_was_cut_and_grew_again_refuses() {
     }
 }
 
-/// What a damaged slot says of its key may be wrong; whoever asks goes on.
+/// What a damaged slot says of its key may be wrong, but its callers still get an answer.
 #[test]
-fn a_flipped_bit_of_a_limit_stops_nobody() {
+fn a_flipped_bit_of_a_limit_does_not_stop_callers() {
     let folder = Folder::in_memory();
     let path = folder.file("hits.ring");
     let registry = builder().limits(8).create(&path).expect("it can be made");

@@ -17,7 +17,7 @@ fn two_hundred_processes_count_in_one_file() {
     let path = folder.file("hits.ring");
     let builder = || small().max_endpoints(1_000).window(MINUTE * 10);
     let count = |number: u64| {
-        // Whoever comes first makes it.
+        // The first process makes it.
         let registry = builder().create(&path).expect("it can be made or opened");
         let rate = "100/hour".parse().expect("a rate");
         let limiter = registry.limiter("all", rate, None).expect("there is room");
@@ -46,7 +46,7 @@ fn two_hundred_processes_count_in_one_file() {
 }
 
 #[test]
-fn forks_among_threads_that_count_lose_nothing_and_stop_nobody() {
+fn forks_beside_counting_threads_lose_no_hit_and_do_not_stop_a_thread() {
     alone(|| {
         const CHILDREN: u64 = 60;
         const EACH: u64 = 20;
@@ -75,7 +75,7 @@ fn forks_among_threads_that_count_lose_nothing_and_stop_nobody() {
                     for _ in 0..EACH {
                         assert_eq!(made.record_hit("/all", 1), Ok(Outcome::Counted));
                     }
-                    // It has the file, so nobody is alone with it.
+                    // The child has the file open too, so neither process is alone with it.
                     assert!(made.restore(&made.snapshot()).is_err());
                 });
                 assert_eq!(wait(child), 0);

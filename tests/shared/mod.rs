@@ -3,7 +3,7 @@
 //! * [`behaviour`]: what the documentation promises, one by one;
 //! * [`oracle`]: any steps, reopening, copying and compacting among them, against a list of all hits;
 //! * [`boots`]: boots of the machine, and many merged registries;
-//! * [`changed`]: what a flusher is told;
+//! * [`changed`]: the changes that a flusher reads;
 //! * [`exchange`]: snapshots and merges between files and memory, copies and their writers;
 //! * [`restore`]: a file in the place of another, beside threads, children and links;
 //! * [`room`]: the last places of a file, beside merges;
@@ -60,7 +60,7 @@ impl Folder {
         Self::at(&std::env::temp_dir())
     }
 
-    /// One that is in memory, for thousands of files that are brought to the disk; where there is no such place, as another.
+    /// A folder in memory, for thousands of files that are synced. Without `/dev/shm` it is an ordinary folder.
     fn in_memory() -> Self {
         let memory = Path::new("/dev/shm");
         if memory.is_dir() { Self::at(memory) } else { Self::new() }

@@ -44,7 +44,7 @@ impl Log {
 
 impl Drop for Log {
     fn drop(&mut self) {
-        // SAFETY: it was mapped by `new` with this length, and nobody has it any more.
+        // SAFETY: it was mapped by `new` with this length, and nothing uses the mapping any more.
         unsafe { libc::munmap(self.0.as_ptr().cast_mut().cast(), size_of_val(self.0)) };
     }
 }
@@ -102,7 +102,7 @@ const REMOVED_SENT: usize = 4;
 const LIMIT_SENT: usize = 5;
 const LIMIT_ALLOWED: usize = 6;
 const WORDS: usize = 8;
-/// So many costs are let through in the window, whoever brings them.
+/// So many costs are let through in the window, from all processes together.
 const LIMIT: u64 = 20;
 
 /// Counts until it is killed: in an endpoint that all share, by handle and by name, in new ones, and in one that others remove.
@@ -191,11 +191,11 @@ fn what_was_acknowledged_before_a_kill_is_counted_and_nothing_twice() {
     println!("{killed} killed, {early} of them before their first hit");
 }
 
-/// What a file holds against what its writers logged, who began then.
+/// Compares what a file holds with what its writers logged since they began.
 fn check(path: &Path, log: &Log, begun: std::time::Instant) {
     let sum = |word| (0..WRITERS).map(|writer| log.get(writer * WORDS + word)).sum::<u64>();
     let (sent, acknowledged) = (sum(SENT), sum(ACKNOWLEDGED));
-    // Nobody repairs anything: the next one just opens it.
+    // The file is not repaired. The next process just opens it.
     let registry = create(path);
     let (total, count) = (registry.total_ever("/hot"), registry.query_hits("/hot", WINDOW).expect("exact").count);
     assert!(acknowledged <= total && total <= sent, "{acknowledged} acknowledged, {total} in total, {sent} sent");
@@ -233,7 +233,7 @@ fn check(path: &Path, log: &Log, begun: std::time::Instant) {
 }
 
 #[test]
-fn a_stopped_writer_blocks_nobody() {
+fn a_stopped_writer_does_not_block_others() {
     let mut random = random();
     let folder = Folder::new();
     let path = folder.file("stopped.ring");
@@ -282,7 +282,7 @@ fn processes_that_fill_a_file_together_share_its_room_exactly() {
         let path = folder.file(&format!("full-{round}.ring"));
         let log = Log::new(4 * 256);
         let go = Log::new(1);
-        // Made by whoever is first; each brings names of its own and some of all.
+        // The first process makes it. Each process brings names of its own, and some that all of them bring.
         let name = |writer: usize, number: usize| {
             if number.is_multiple_of(4) { format!("/all/{number}") } else { format!("/{writer}/{number}") }
         };

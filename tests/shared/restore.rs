@@ -133,7 +133,7 @@ fn mode_and_owner_stay() {
         registry.restore(&registry.snapshot()).expect("it is alone");
         assert_eq!(belongs(&path), before);
         drop(registry);
-        // A copy goes on under a new writer: in the same file, or in a new one where somebody reads the old one.
+        // A copy goes on under a new writer: in the same file, or in a new file while a reader has the old one open.
         for is_read in [false, true] {
             let copy = folder.file("copy.ring");
             let _ = fs::remove_file(&copy);

@@ -195,7 +195,7 @@ fn the_stated_error_holds() {
             };
             let sample = super::Sample::of(&(0..sketches).map(error).collect::<Vec<_>>());
             let spread = (sample.variance + sample.mean.powi(2)).sqrt();
-            // The estimate is a whole number: half an item of an error is none.
+            // The estimate is a whole number, so half an item is not counted as an error.
             let rounding = 0.5 / items as f64;
             assert!(spread < stated * worse + rounding, "{precision} {items}: {spread}, stated {stated}");
             let most = 4.0 * (sample.variance / sample.size).sqrt() + bias + rounding;
@@ -205,7 +205,7 @@ fn the_stated_error_holds() {
 }
 
 #[test]
-fn nothing_is_none_and_few_are_exact() {
+fn an_empty_sketch_counts_zero_and_few_items_are_exact() {
     assert_eq!(HyperLogLog::new().count(), 0);
     // Of these, two fall into the same register first at the 33rd.
     for items in 0..=32 {

@@ -135,7 +135,7 @@ fn only_the_same_number_leaves_the_mean() {
         let raise = |register, drawn| two.advance(register, 1, &mut || number(drawn));
         let winner = raise(1, a);
         let tries = raise(1, b) > 1;
-        // The loser is whoever tries second; if the winner has written nothing, there is nothing to lose to.
+        // The thread that tries second loses, unless the winner has written nothing.
         let lost = winner > 1 && tries;
         let estimate = |register| two.estimate(register);
         let plain = winner.max(raise(1, b));

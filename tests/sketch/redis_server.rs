@@ -1,7 +1,7 @@
 //! A real redis-server as the judge: the same registers, the same estimates, bytes that go both ways.
 //!
 //! It is started on a socket of its own and ended with the test. `HITRING_REDIS_SERVER` names the program; else it is
-//! sought on the path. Where there is none the test says so and proves nothing.
+//! sought on the path. If it is missing, the test says so and proves nothing.
 #![cfg(unix)]
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -29,7 +29,7 @@ enum Answer {
 }
 
 impl Server {
-    /// `None` if there is no redis-server here.
+    /// `None` if redis-server is missing.
     fn start() -> Option<Self> {
         let program = std::env::var("HITRING_REDIS_SERVER").unwrap_or_else(|_| "redis-server".to_owned());
         let folder = std::env::temp_dir().join(format!("hitring-redis-{}", std::process::id()));

@@ -1,4 +1,4 @@
-//! Reservoirs: each item has the same chance, whoever adds it, and in whatever pieces the stream comes.
+//! Reservoirs: each item has the same chance, whichever thread adds it, and in whatever pieces the stream comes.
 
 use hitring::{Reservoir, SketchError};
 
@@ -57,7 +57,7 @@ fn long_streams_are_skipped_through() {
     assert!(sample.items().iter().any(|&item| item > 100_000), "{:?}", sample.items());
 }
 
-/// Who adds, and how far each comes, is up to the threads: the chances are not.
+/// Which thread adds how many items varies. The chances of the items do not.
 #[test]
 fn threads_leave_it_uniform() {
     const EACH: usize = 16;

@@ -128,7 +128,7 @@ fn order(act: Act, key: Option<Key>) -> Order {
 type Ended = Result<Answered, StoreError>;
 type Told = Receiver<Ended>;
 
-/// An order, and where it is told what became of it.
+/// An order, and the channel that receives its result.
 fn waiting(act: Act, key: Option<Key>) -> (Waiting, Told) {
     let (sender, told) = bounded(1);
     let done = move |answered| sender.send(answered).expect("it is waited for");
@@ -166,7 +166,7 @@ fn counted(ring: &SharedRegistry, id: &str) -> (u64, u64) {
     (ring.query_hits(&endpoint(id), MINUTE).expect("exact").count, ring.total_ever(&endpoint(id)))
 }
 
-/// The value of an endpoint, as the server answers it; 0 if there is none.
+/// The value of an endpoint, as the server answers it; 0 if the endpoint does not exist.
 fn value(committer: &Committer, ring: &SharedRegistry, id: &str) -> u64 {
     if !ring.contains(&endpoint(id)) {
         return 0;
@@ -351,7 +351,7 @@ fn no_hits_are_no_cells_however_far_ahead() {
     assert_eq!((cells, counted(&ring, "a")), (1, (6, 6)));
 }
 
-/// Holds the lock of those who merge into a ring, as one that is stopped in the middle of it.
+/// Holds the lock that a merge into a ring takes, like a merge that is stopped in the middle.
 fn merging(ring: &SharedRegistry) -> std::fs::File {
     use std::os::fd::AsRawFd;
     let file = std::fs::OpenOptions::new().read(true).write(true).open(ring.path()).expect("it is there");

@@ -55,7 +55,7 @@ enum Time {
     Day,
     /// The system's clock.
     Burst,
-    /// Nothing: there is no window.
+    /// Nothing, because there are no windows.
     None,
 }
 

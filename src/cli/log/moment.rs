@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time() {
+    fn text_that_is_not_a_time_is_refused() {
         for text in [
             "",
             "-",

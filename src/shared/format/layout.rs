@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn too_much_room_is_none() {
+    fn too_much_room_has_no_layout() {
         let room = Room { endpoints: 10, names: 640, visitors: 0, limits: 0, frozen: 0, gap: 0, finds: 0 };
         for room in [
             Room { names: u64::MAX, ..room },

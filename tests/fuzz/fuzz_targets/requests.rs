@@ -89,7 +89,7 @@ fuzz_target!(|input: &[u8]| {
         names.split(|&byte| byte == b'\t').fold(path.to_owned(), |path, name| path.replacen("{}", &written(name), 1));
     let query = std::str::from_utf8(query).map_or_else(|_| written(query), str::to_owned);
     let request = Request::builder().method(method).uri(format!("{path}?{query}"));
-    // What is no target at all, hyper refuses.
+    // hyper refuses text that is not a request target.
     let Ok(request) = request.header("content-type", "application/json").body(Body::from(body.to_vec())) else {
         return;
     };

@@ -1,12 +1,12 @@
-//! Any bytes as a registry's file: refused, or opened, and then nothing that is asked of it crashes, hangs or reads beyond it.
+//! Any bytes as a registry's file: it is refused, or it is opened and no query of it crashes, hangs or reads beyond it.
 //!
 //! | first byte | the file |
 //! |---|---|
 //! | even | the rest of the input itself, whose header's checksum is made to fit |
 //! | odd | a whole, small file, of which the rest of the input overwrites words: place (2 bytes), what (1), value (as `what` says) |
 //!
-//! What is right about the numbers of a damaged file nobody can say; what must hold is that asking twice gives the same, that a
-//! snapshot of it can be read back, and that it is taken for what it is by whoever compacts it.
+//! The right numbers of a damaged file are not known. What must hold is that a repeated query gives the same answer, that a
+//! snapshot of the file can be read back, and that a file compacted from it is whole.
 
 #![no_main]
 

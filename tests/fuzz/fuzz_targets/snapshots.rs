@@ -1,4 +1,4 @@
-//! Any bytes as a snapshot: an error, or a snapshot that is written as it was read and harms nobody.
+//! Any bytes as a snapshot: an error, or a snapshot that is written as it was read and does no harm.
 //!
 //! Length and checksum are made to fit, so that what lies behind them is reached: of the input, all but the first byte
 //! is the frame's body; the first says of which kind and version.

@@ -70,7 +70,7 @@ def test_a_real_log(name):
     assert [window["hits"] for window in said["windows"]] == [query["overall"] for query in truth["queries"]]
 
 
-def test_a_name_that_is_no_text(program, tmp_path):
+def test_a_name_that_is_not_text(program, tmp_path):
     log = os.fsencode(tmp_path) + b"/\xff.log"
     try:
         with open(log, "w") as file:
@@ -93,7 +93,7 @@ def test_standard_input_is_read(program):
     assert json.loads(run([*program, "replay", "--json", "-"], input=LOG.encode()).stdout)["lines"] == 4
 
 
-def test_a_closed_output_is_no_error(program, tmp_path):
+def test_a_closed_output_is_not_an_error(program, tmp_path):
     log = tmp_path / "access.log"
     log.write_text(LOG)
     reading, writing = os.pipe()

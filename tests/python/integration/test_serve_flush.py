@@ -186,7 +186,7 @@ def test_kills_lose_nothing_that_is_in_the_ring(tmp_path):
         assert total <= timed <= client.sent
 
 
-def test_flushes_hold_up_nobody(tmp_path):
+def test_flushes_do_not_delay_requests(tmp_path):
     with serving(tmp_path, "--max-endpoints", "20000") as server:
         worker = hitring.SharedRegistry(tmp_path / "data" / "hits.ring", mode="open")
         ended = threading.Event()

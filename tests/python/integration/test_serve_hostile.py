@@ -40,11 +40,11 @@ def server(served):
 
 # Requests in which another one hides.
 
-# Who finds it and takes it for a request visits a page of its own.
+# A server that finds it and takes it for a request counts a visit to a page of its own.
 HIDDEN = request(b"/visits/hidden-%s")
 SMUGGLED = {
     # what the head says of the length, the body before the hidden request, how often the outer one is counted;
-    # ALL is the length of both, so that the hidden one is a part of the body to who believes it
+    # ALL is the length of both, so that the hidden one is a part of the body for a server that believes it
     "two lengths": ((b"content-length: 0", b"content-length: ALL"), b"", 0),
     "two lengths in one line": ((b"content-length: 0, ALL",), b"", 0),
     "a length with a sign": ((b"content-length: +0",), b"", 0),

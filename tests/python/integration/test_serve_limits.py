@@ -34,7 +34,7 @@ def test_what_is_beyond_a_limit_is_refused_and_told(tmp_path):
             after = int(headers["retry-after"])
             # A small limit is exact.
             assert 3500 < after <= 3601 and headers["ratelimit"] == f'"client";r=0;t={after}'
-        # Also where there is no route, and by all ways to ask.
+        # Also on a path without a route, and with other methods.
         for method, path in [("GET", "/visits/home"), ("GET", "/nowhere"), ("HEAD", "/v1/top"), ("PUT", "/hits")]:
             assert answers(server, 1, path, method)[0][0] == 429
         problem = server.post("/visits/home", None, 429)
@@ -58,11 +58,11 @@ def test_a_connection_goes_on_after_a_refused_body(tmp_path):
         found = [ask(connection, "POST", "/hits", hit + " " * size)[:2] for size in (0, 0, 20_000, 65_000, 10)]
         assert [status for status, _ in found] == [202, 429, 429, 429, 429]
         assert all("connection" not in headers for _, headers in found)
-        # One that is too large to be read ends the connection, and that is told.
+        # A body that is too large to be read ends the connection, and the answer says so.
         status, headers, _ = ask(connection, "POST", "/hits", hit + " " * 70_000)
         assert (status, headers["connection"]) == (429, "close")
         connection.close()
-        # One that waits to be asked for is not asked for.
+        # A body that the client holds back until it is asked for is not asked for.
         lines = (b"expect: 100-continue", b"content-type: application/json", b"content-length: 60000")
         begun = time.monotonic()
         answer = server.tell(request(b"/hits", *lines))

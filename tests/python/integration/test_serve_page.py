@@ -37,7 +37,7 @@ def test_a_page_shows_what_the_server_answers(tmp_path, page, least):
     assert len(commands) >= least
     with serving(tmp_path, "--max-endpoints", "40") as server:
         for command, answer in commands:
-            # Without the meter that curl shows when its output is no terminal.
+            # Without the meter that curl shows when its output is not a terminal.
             command = command.replace(ADDRESS, server.address).replace("curl ", "curl -sS ", 1)
             ran = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60, check=True)
             assert VARIES.sub("", ran.stdout).rstrip("\n") == VARIES.sub("", answer).rstrip("\n"), command

@@ -156,7 +156,7 @@ def test_a_hit_beside_a_removal_makes_nothing(tmp_path):
 
 
 def test_a_resource_is_seen_whole_or_not_at_all(tmp_path):
-    """Whoever looks while resources are made and removed finds no nameless ones."""
+    """A reader does not find a nameless resource while resources are made and removed."""
     with serving(tmp_path, "--max-endpoints", "6000", "--auto-create", "false") as server:
         ended, made, wrong = threading.Event(), [make(server)], []
 

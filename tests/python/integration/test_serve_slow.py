@@ -197,7 +197,7 @@ def slow(tmp_path_factory, watcher, many_descriptors):
         slow.idle = []
         while len(slow.idle) < slow.number:
             slow.idle += watcher.watch([Slow(server) for _ in range(min(100, slow.number - len(slow.idle)))])
-            # The listener's queue is short. Who was answered was taken from it, and so were those before.
+            # The listener's queue is short. A client that was answered has left it, and so have those before it.
             server.get("/health")
         slow.grown = server.memory() - before
         slow.answered = watcher.watch([Slow(server, request(b"/visits/answered")) for _ in range(5)])
@@ -212,7 +212,7 @@ def slow(tmp_path_factory, watcher, many_descriptors):
 
 @pytest.fixture(scope="module")
 def deaf(tmp_path_factory, watcher):
-    """Those that never read, and those that read a byte a second."""
+    """Clients that never read, and clients that read a byte a second."""
     deaf = types.SimpleNamespace()
     with serving(tmp_path_factory.mktemp("deaf")) as server, neighbour(server) as beside:
         deaf.server, deaf.beside = server, beside
@@ -226,13 +226,13 @@ def deaf(tmp_path_factory, watcher):
         yield deaf
 
 
-def test_idle_connections_take_little_memory_and_disturb_nobody(slow):
+def test_idle_connections_take_little_memory_and_do_not_disturb_others(slow):
     assert slow.server.descriptors() > slow.number
     slow.beside.check()
     assert slow.grown / slow.number < 12, "kB a connection"
 
 
-def test_who_does_not_read_disturbs_nobody(deaf):
+def test_clients_that_do_not_read_do_not_disturb_others(deaf):
     assert deaf.filled
     deaf.beside.check()
 
@@ -319,7 +319,7 @@ def test_large_answers_that_are_not_read_share_a_room(tmp_path):
             beside.check()
             # Small answers need no room.
             assert server.get("/v1/top?n=1")["top"]
-        # Who goes away gives it back.
+        # A client that goes away gives its room back.
         assert until(lambda: server.ask("GET", "/v1/top?n=1000")[0] == 200)
 
 
@@ -336,7 +336,7 @@ def test_the_soft_limit_of_descriptors_does_not_keep_clients_out(tmp_path):
         assert status(opened.recv(1_000)) == 200
 
 
-# Those that were slow all the while.
+# Clients that were slow all the while.
 
 
 def test_half_bodies_are_answered_408_after_10_seconds(slow):
@@ -361,7 +361,7 @@ def test_idle_connections_are_closed_after_30_seconds(slow):
     assert all(status(client.answer) == 200 for client in slow.answered)
 
 
-def test_who_was_slow_disturbed_nobody_and_counted_nothing(slow):
+def test_slow_clients_did_not_disturb_others_and_counted_nothing(slow):
     slow.beside.check()
     assert slow.server.get("/visits/half")["visits"] == 0
     assert slow.server.get("/visits/answered")["visits"] == len(slow.answered)
@@ -380,5 +380,5 @@ def test_who_does_not_read_is_closed_after_30_seconds(deaf):
         assert 0 < acknowledged <= counted <= client.sent // len(client.request)
 
 
-def test_who_did_not_read_disturbed_nobody(deaf):
+def test_clients_that_did_not_read_did_not_disturb_others(deaf):
     deaf.beside.check()

@@ -100,7 +100,7 @@ class Service:
             raise
 
     def counted(self):
-        """The requests of users that were counted, by a process that is none of the workers."""
+        """The requests of users that were counted, read by a process that is not one of the workers."""
         name = labelled("http", method="GET", route=ROUTES[self.server], status=200)
         return SharedRegistry(self.hits, mode="read").total_ever(name)
 

@@ -2,7 +2,7 @@
 
     python tests/python/performance/web.py
 
-The application answers at once, so that the difference is what the middleware adds: there is no server and no socket.
+The application answers at once, without a server or a socket, so that the difference is what the middleware adds.
 Each row is the median of many rounds, and the rounds of all rows take turns. `prometheus_client` is a middleware of the
 same shape whose line is ``REQUESTS.labels(method, route, status).inc()``.
 """

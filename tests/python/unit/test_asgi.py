@@ -229,7 +229,7 @@ def test_a_route_that_is_not_found_breaks_nothing(registry, caplog):
 
 
 @pytest.mark.parametrize("route", [["/a"], 7, object()])
-def test_a_route_that_is_no_text_breaks_nothing(registry, caplog, route):
+def test_a_route_that_is_not_text_breaks_nothing(registry, caplog, route):
     async def app(scope, receive, send):
         scope["hitring.route"] = route
         await send(START)

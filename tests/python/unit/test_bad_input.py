@@ -119,7 +119,7 @@ def test_bad_timestamps(call, at, error, message):
 
 
 @pytest.mark.parametrize("name", ["record_at", "count_at", "buckets_at", "rate_at"])
-def test_none_is_no_timestamp_where_it_does_not_mean_now(name):
+def test_none_is_refused_as_a_timestamp_where_it_does_not_mean_now(name):
     with pytest.raises(TypeError, match="not None; use the method without a timestamp to mean now"):
         getattr(HitCounter(), name)(None)
 

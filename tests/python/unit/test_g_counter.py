@@ -108,7 +108,7 @@ def test_names_that_are_too_short_or_long(replica):
         ("\ud800", ValueError, "replica has lone surrogates"),
     ],
 )
-def test_names_that_are_none(replica, error, message):
+def test_invalid_names_are_refused(replica, error, message):
     with pytest.raises(error, match=message):
         GCounter(replica)
 

@@ -166,7 +166,7 @@ def test_lone_surrogates_have_no_bytes():
 
 
 @pytest.mark.parametrize("items", ["abc", b"abc", bytearray(b"abc"), memoryview(b"abc"), 5, None])
-def test_one_item_is_no_iterable_of_them(items):
+def test_one_item_is_refused_as_an_iterable_of_items(items):
     sketch = HyperLogLog()
     with pytest.raises(TypeError, match=r"items must be an iterable of str or bytes, not .*; for one, call add"):
         sketch.update(items)

@@ -274,7 +274,7 @@ class TestLimiter:
             ((5, "60"), TypeError, "window must be seconds"),
         ],
     )
-    def test_what_is_no_limit(self, arguments, error, says):
+    def test_invalid_limits_are_refused(self, arguments, error, says):
         for kind in (Limiter, KeyedLimiter):
             with pytest.raises(error, match=says):
                 kind(*arguments)

@@ -206,7 +206,7 @@ def test_a_shared_registry(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="files are shared on Linux only")
-def test_a_file_that_was_cut_is_no_fault_of_the_client(tmp_path):
+def test_a_file_that_was_cut_is_not_blamed_on_the_client(tmp_path):
     from hitring import SharedRegistry
 
     registry = SharedRegistry(tmp_path / "hits.ring", max_endpoints=8, clock=ManualClock(1_000))

@@ -82,7 +82,7 @@ def test_names_of_every_possible_length(registry, length):
         (bytearray(b"/a"), TypeError, "must be a str, or bytes of UTF-8, not bytearray"),
     ],
 )
-def test_what_is_no_name(registry, name, error, message):
+def test_invalid_names_are_refused(registry, name, error, message):
     calls = [
         registry.record_hit,
         registry.query_hits,
@@ -305,7 +305,7 @@ def test_pruning_drops_the_idle_but_not_those_with_handles(registry, clock):
     assert len(registry) == 0
 
 
-def test_a_name_recorded_again_and_again_is_no_handle(registry, clock):
+def test_a_name_that_is_recorded_often_is_not_kept_like_a_handle(registry, clock):
     """Nothing that makes hits by name quick may keep an endpoint from ageing out."""
     for _ in range(100):
         registry.record_hit("/idle")

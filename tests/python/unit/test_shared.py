@@ -131,7 +131,7 @@ def test_impossible_settings_are_refused_and_nothing_is_made(path, arguments, er
     assert not path.exists()
 
 
-def test_files_that_are_none(path, tmp_path):
+def test_a_path_without_a_hitring_file_is_refused(path, tmp_path):
     with pytest.raises(SharedError) as caught:
         SharedRegistry(path, mode="open")
     assert caught.value.errno == errno.ENOENT
@@ -345,7 +345,7 @@ def test_compact(path, tmp_path, clock):
     assert SharedRegistry(tmp_path / "limits.ring", mode="open", clock=clock).room().max_limits == 77
 
 
-def test_a_file_that_is_cut_is_told_and_ends_nobody(shared, path):
+def test_a_file_that_is_cut_raises_and_does_not_end_the_process(shared, path):
     home = shared.counter("/home")
     assert home.record() is Outcome.COUNTED
     os.truncate(path, 4_096)

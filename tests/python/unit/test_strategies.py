@@ -65,7 +65,7 @@ def test_options():
         (lambda: HitCounter(strategy="morris"), ConfigError, "Registry"),
     ],
 )
-def test_what_is_no_strategy(make, error, message):
+def test_invalid_strategies_are_refused(make, error, message):
     with pytest.raises(error, match=message) as raised:
         make()
     assert type(raised.value) is error

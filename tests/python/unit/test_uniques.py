@@ -150,7 +150,7 @@ class TestVisitors:
         assert isinstance(registry.query_uniques("/never"), Estimate)
         assert registry.query_uniques("/never") == registry.uniques_ever("/never") == 0
 
-    def test_what_is_not_counted_is_no_visitor(self):
+    def test_a_hit_that_is_not_counted_does_not_add_a_visitor(self):
         registry, _ = self.registry(max_endpoints=1)
         assert registry.record_hit("/a", START + 1_000, visitor="ann") is Outcome.FUTURE
         assert registry.record_hit("/a", amount=0, visitor="ann") is Outcome.COUNTED

@@ -195,7 +195,7 @@ def test_any_status_is_counted(registry, status):
 
 
 @pytest.mark.parametrize(("status", "as_what"), [(201, "201"), (HTTPStatus.CREATED, "201"), ([1], "other")])
-def test_a_status_that_is_no_text_breaks_nothing(registry, caplog, status, as_what):
+def test_a_status_that_is_not_text_breaks_nothing(registry, caplog, status, as_what):
     def app(environ, start_response):
         start_response(status, PLAIN)
         return [b""]
