@@ -1,5 +1,6 @@
 """The ``hitring`` program, as the package installs it."""
 
+import gzip
 import json
 import os
 import pathlib
@@ -131,3 +132,31 @@ def test_main_leaves_the_interpreter_as_it_was(monkeypatch, capfd):
     assert main() == 0
     assert signal.getsignal(signal.SIGINT) is handler
     assert capfd.readouterr().out == f"hitring {hitring.__version__}\n"
+
+
+ROOT = pathlib.Path(__file__).parents[3]
+# A server runs until it is stopped; test_serve_page.py runs its pages.
+COMMANDS = sorted(
+    {
+        command
+        for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))
+        for command in re.findall(r"^\$ (hitring .*?)(?: +#.*)?$", page.read_text(encoding="utf-8"), re.MULTILINE)
+        if not command.startswith("hitring serve")
+    }
+)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="some commands need Linux, and all of them a shell")
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_of_a_page_runs(command, tmp_path):
+    (tmp_path / "access.log").write_text(LOG)
+    (tmp_path / "access.log.1.gz").write_bytes(gzip.compress(LOG.encode()))
+    if command.startswith("hitring top") and "--once" not in command:
+        command += " --once"
+    path = f"{SCRIPT.parent}{os.pathsep}{os.environ['PATH']}"
+    ran = run(command, shell=True, cwd=tmp_path, env={**os.environ, "PATH": path})
+    assert (ran.returncode, ran.stderr) == (0, b"")
+
+
+def test_the_pages_have_commands():
+    assert len(COMMANDS) >= 5
