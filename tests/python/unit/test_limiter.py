@@ -283,7 +283,7 @@ class TestLimiter:
         for options, says in (
             ({"burst": 0}, "burst"),
             ({"burst": 5, "resolution": 1}, "leave out"),
-            ({"resolution": 61}, "no longer than the window"),
+            ({"resolution": 61}, "at most the window"),
             ({"resolution": 0}, "65536th"),
         ):
             with pytest.raises(LimitError, match=says):

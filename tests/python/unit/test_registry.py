@@ -117,7 +117,7 @@ def test_invalid_names_are_refused(registry, name, error, message):
         (lambda r: r.query_hits("/a", -1), QueryError, "negative"),
         (lambda r: r.query_hits("/a", 301), QueryError, "window"),
         (lambda r: r.query_hits("/a", 0.5), QueryError, "tick"),
-        (lambda r: r.total(prefix="/", endpoints=["/a"]), TypeError, "one of them"),
+        (lambda r: r.total(prefix="/", endpoints=["/a"]), TypeError, "not both"),
         (lambda r: r.total(endpoints="/a"), TypeError, "iterable of names"),
         (lambda r: r.total(endpoints=7), TypeError, "iterable of names"),
         (lambda r: r.top(-1), ConfigError, "negative"),
