@@ -123,6 +123,16 @@ mod tests {
     }
 
     #[test]
+    fn seconds_of_one_entry_stay_apart() {
+        let mut seconds = Seconds::new();
+        let all: Vec<i64> = (-20..20).collect();
+        let first: Vec<Id> = all.iter().map(|&time| seconds.find_or_insert(time)).collect();
+        let again: Vec<Id> = all.iter().map(|&time| seconds.find_or_insert(time)).collect();
+        assert_eq!(first, (0..40).collect::<Vec<Id>>());
+        assert_eq!((again, seconds.times()), (first, &all[..]));
+    }
+
+    #[test]
     fn seconds_are_joined_by_twos() {
         let mut seconds = Seconds::new();
         for time in [5, 4, 6, -1, -2, 5, i64::MIN, i64::MAX] {

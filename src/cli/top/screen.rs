@@ -1,8 +1,7 @@
 //! The screen: a frame drawn once a second and after each key.
 //!
 //! The terminal is switched to its other screen and to raw keys, and back however this ends: by a key, an error, a panic (a
-//! hook of ratatui's), SIGTERM, SIGHUP, SIGINT or SIGQUIT. Ctrl-C is a key
-//! here.
+//! hook of ratatui's), SIGTERM, SIGHUP, SIGINT or SIGQUIT. Ctrl-C is a key here.
 //!
 //! A reader of logs records while the screen is paused, so nothing waits in memory.
 //!
